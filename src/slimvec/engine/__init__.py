@@ -1,0 +1,1 @@
+"""What users hold: the embedder, and the fast paths under it."""

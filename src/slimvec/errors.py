@@ -1,0 +1,54 @@
+"""The errors slimvec raises on purpose: one root, one line each, and the exit code the command line gives them.
+
+Every message says what was found, what was expected and what to do about it, so that a reader of one line of log
+knows the next step. Anything else that escapes is a bug in slimvec and keeps its traceback.
+"""
+
+from typing import ClassVar
+
+
+class SlimvecError(Exception):
+    """Root of all deliberate errors.
+
+    Args:
+        found: What was found, with its place (file, line, key).
+        expected: What would have been right.
+        do: What the reader can do now.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, found: str, *, expected: str = "", do: str = "") -> None:
+        self.found = found
+        self.expected = expected
+        self.do = do
+        parts = [found, f"expected {expected}" if expected else "", do]
+        super().__init__("; ".join(" ".join(part.split()) for part in parts if part))
+
+
+class InputError(SlimvecError):
+    """The user's input is wrong: a file, a text, a setting, an argument."""
+
+    exit_code = 2
+
+
+class ModelError(SlimvecError):
+    """A model folder or source cannot be used as it is."""
+
+    exit_code = 2
+
+
+class FetchError(SlimvecError):
+    """Something had to be fetched and could not be."""
+
+    exit_code = 2
+
+
+class StorageError(SlimvecError):
+    """A result could not be written: the disk is full, or the place is not writable."""
+
+    exit_code = 2
+
+
+class TrainingError(SlimvecError):
+    """Training cannot go on: the loss or the vectors broke down, or a checkpoint cannot be used."""

@@ -1,0 +1,1 @@
+"""Scores with their intervals, beside a lexical baseline."""

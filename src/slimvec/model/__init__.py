@@ -1,0 +1,1 @@
+"""Models: backbones, attention modes, pooling, heads, and their files on disk."""

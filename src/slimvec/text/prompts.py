@@ -1,0 +1,89 @@
+"""Prompts by role and task. They belong to the model, are stored with it, and are part of every result.
+
+The default instruction form follows KaLM-Embedding and E5-Mistral (arXiv 2401.00368): the task is described to the
+query side only. It ends in a line break because no tokenizer we serve merges a line break with the word after it, so
+the instruction's tokens are the same whatever text follows.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from slimvec.errors import InputError
+
+Role = Literal["query", "document"]
+ROLES: tuple[Role, ...] = ("query", "document")
+
+RETRIEVAL = "Given a question or a short description, find the text that it is about"
+
+
+class Task(BaseModel):
+    """An instruction a model knows by name.
+
+    Attributes:
+        instruction: One sentence, written into the role's template where it says `{task}`.
+        symmetric: Both sides are alike (STS, paraphrases): no prompt on either, as in KaLM-Embedding.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    instruction: str
+    symmetric: bool = False
+
+
+class Prompts(BaseModel):
+    """What is written in front of a text, by role and task.
+
+    Attributes:
+        query: Template of the query side; `{task}` stands for the instruction. Empty means no prompt.
+        document: Template of the document side.
+        tasks: Instructions by name.
+        default_task: The task when none is asked for.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    query: str = ""
+    document: str = ""
+    tasks: Mapping[str, Task] = {"retrieval": Task(instruction=RETRIEVAL)}
+    default_task: str = "retrieval"
+
+    @field_validator("tasks")
+    @classmethod
+    def _names_have_no_spaces(cls, tasks: Mapping[str, Task]) -> Mapping[str, Task]:
+        for name in tasks:
+            if not name or " " in name:
+                raise ValueError(f"task name {name!r} must be one word")
+        return tasks
+
+    def render(self, role: Role, task: str | None = None) -> str:
+        """Give the prompt for a role.
+
+        Args:
+            role: `query` or `document`.
+            task: A task's name, or a whole instruction (anything with a space in it). Default: the default task.
+
+        Raises:
+            InputError: a role or a task name that is not known.
+        """
+        if role not in ROLES:
+            raise InputError(f"role {role!r}", expected="query or document")
+        chosen = self._task(task or self.default_task)
+        if chosen.symmetric:
+            return ""
+        template = self.query if role == "query" else self.document
+        return template.replace("{task}", chosen.instruction)
+
+    def _task(self, task: str) -> Task:
+        if " " in task.strip():
+            return Task(instruction=task.strip())
+        if task not in self.tasks:
+            raise InputError(
+                f"task {task!r}",
+                expected=f"one of {', '.join(sorted(self.tasks))}, or a whole instruction in words",
+            )
+        return self.tasks[task]
+
+
+INSTRUCTED = Prompts(query="Instruct: {task}\nQuery:\n")

@@ -1,0 +1,129 @@
+"""Text to token ids, straight into packed form. Truncation is counted; an empty text is an error, never a vector."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+
+import tokenizers
+
+from slimvec.errors import InputError, ModelError
+from slimvec.text.batch import PackedBatch
+
+
+@dataclass(frozen=True)
+class TokenizedTexts:
+    """Token ids of texts, before they are put into batches.
+
+    Attributes:
+        sequences: Token ids by text.
+        prefix_lengths: How many leading tokens of each are the prompt's own, special tokens before it included.
+        truncated: By text, whether it was longer than the limit and lost its end.
+    """
+
+    sequences: list[list[int]]
+    prefix_lengths: list[int]
+    truncated: list[bool]
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens by text."""
+        return [len(sequence) for sequence in self.sequences]
+
+    @property
+    def num_truncated(self) -> int:
+        """How many texts lost their end."""
+        return sum(self.truncated)
+
+    def pack(self, indices: Sequence[int] | None = None) -> PackedBatch:
+        """Pack the texts with these numbers, in this order; default all."""
+        chosen = range(len(self.sequences)) if indices is None else indices
+        return PackedBatch.from_sequences(
+            [self.sequences[i] for i in chosen], [self.prefix_lengths[i] for i in chosen]
+        )
+
+
+class Tokenizer:
+    """A Rust tokenizer with a length limit.
+
+    Args:
+        backend: The tokenizer as `tokenizer.json` describes it; special tokens are added as it says.
+        max_tokens: Longest text in tokens, prompt and special tokens included.
+
+    Raises:
+        InputError: `max_tokens` is below 1.
+    """
+
+    def __init__(self, backend: tokenizers.Tokenizer, *, max_tokens: int) -> None:
+        if max_tokens < 1:
+            raise InputError(f"max_tokens {max_tokens}", expected="at least 1")
+        self.backend = tokenizers.Tokenizer.from_str(backend.to_str())
+        self.backend.no_padding()
+        self.backend.enable_truncation(max_tokens)
+        self.max_tokens = max_tokens
+        self._prompt_ids: dict[str, list[int]] = {"": []}
+        self._num_special = self.backend.num_special_tokens_to_add(is_pair=False)
+        self._num_closing = _num_trailing(self.backend.encode("a").special_tokens_mask)
+
+    @classmethod
+    def from_folder(cls, folder: Path, *, max_tokens: int) -> "Tokenizer":
+        """Read `tokenizer.json` of a model folder.
+
+        Raises:
+            ModelError: the file is missing or unreadable.
+        """
+        path = folder / "tokenizer.json"
+        if not path.is_file():
+            raise ModelError(f"{folder} has no tokenizer.json", expected="a model folder with its tokenizer")
+        try:
+            backend = tokenizers.Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises nothing narrower
+            raise ModelError(f"{path} cannot be read: {error}", expected="a tokenizer.json") from error
+        return cls(backend, max_tokens=max_tokens)
+
+    def tokenize(self, texts: Sequence[str], *, prompt: str = "") -> TokenizedTexts:
+        """Tokenise texts, each with the prompt written in front of it.
+
+        Prompt and text are tokenised as one string, as the readers of saved models do. The prefix is what the prompt's
+        own tokens and the whole's have in common, so a token merged across the border counts as text.
+
+        Raises:
+            InputError: a text is empty, or has no tokens, or nothing of it is left after the prompt.
+        """
+        for number, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise InputError(f"text {number} is a {type(text).__name__}", expected="a string")
+            if not text.strip():
+                raise InputError(f"text {number} is empty", expected="some text", do="leave it out")
+        encodings = self.backend.encode_batch_fast([prompt + text for text in texts])
+        sequences = [encoding.ids for encoding in encodings]
+        prompt_ids = self.prompt_ids(prompt)
+        prefix_lengths = [_num_common(prompt_ids, sequence) for sequence in sequences]
+        for number, (sequence, prefix) in enumerate(zip(sequences, prefix_lengths, strict=True)):
+            if len(sequence) <= (prefix + self._num_closing if prompt else self._num_special):
+                raise InputError(
+                    f"text {number} ({texts[number][:40]!r}) has no tokens of its own",
+                    expected=f"text the tokenizer knows, and a prompt of under {self.max_tokens} tokens",
+                )
+        return TokenizedTexts(sequences, prefix_lengths, [bool(e.overflowing) for e in encodings])
+
+    def prompt_ids(self, prompt: str) -> list[int]:
+        """Tokens of a prompt alone, with the special tokens that open a text and without those that close it."""
+        if prompt not in self._prompt_ids:
+            encoding = self.backend.encode(prompt)
+            closing = _num_trailing(encoding.special_tokens_mask)
+            self._prompt_ids[prompt] = encoding.ids[: len(encoding.ids) - closing]
+        return self._prompt_ids[prompt]
+
+
+def _num_trailing(special_tokens_mask: Sequence[int]) -> int:
+    """How many special tokens close a text."""
+    return len(list(takewhile(bool, reversed(special_tokens_mask))))
+
+
+def _num_common(first: Sequence[int], second: Sequence[int]) -> int:
+    """Length of the longest common beginning."""
+    for index, (a, b) in enumerate(zip(first, second, strict=False)):
+        if a != b:
+            return index
+    return min(len(first), len(second))
