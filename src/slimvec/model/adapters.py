@@ -1,0 +1,84 @@
+"""LoRA on every linear layer of a backbone, through PEFT (arXiv 2106.09685)."""
+
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from pydantic import BaseModel, ConfigDict, Field
+from transformers import PreTrainedModel
+
+from slimvec.errors import ModelError
+from slimvec.model.backbone import TransformersBackbone
+
+
+class LoraSettings(BaseModel):
+    """Size of the adapter.
+
+    Attributes:
+        rank: Rank of the update; 16 is where small models stop gaining (docs/log.md).
+        alpha: Scale of the update is alpha / rank; twice the rank by custom.
+        dropout: On the adapter's input. 0: passes are few and data is never repeated.
+        first_layer: Lowest decoder layer that gets an adapter; the ones below run without gradient, which saves time.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rank: int = Field(default=16, ge=1)
+    alpha: float = Field(default=32.0, gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    first_layer: int = Field(default=0, ge=0)
+
+
+def add_lora(backbone: TransformersBackbone, settings: LoraSettings, *, seed: int = 0) -> None:
+    """Put a fresh adapter on all linear layers and freeze the rest.
+
+    The adapter's weights are float32 whatever the base's dtype: bf16 steps at small learning rates round to nothing.
+
+    Args:
+        backbone: Changed in place.
+        settings: Size of the adapter.
+        seed: Of its random half (the other half starts at zero, so vectors do not change).
+
+    Raises:
+        ModelError: the backbone has an adapter already, or fewer layers than `first_layer`.
+    """
+    if isinstance(backbone.hf_model, PeftModel):
+        raise ModelError("the model has an adapter already", do="merge it first")
+    num_layers = backbone.config.num_hidden_layers
+    if settings.first_layer >= num_layers:
+        raise ModelError(f"first_layer {settings.first_layer}", expected=f"below the {num_layers} layers of the model")
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules="all-linear",
+        layers_to_transform=list(range(settings.first_layer, num_layers)) if settings.first_layer else None,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        backbone.hf_model = get_peft_model(backbone.hf_model, config)
+
+
+def load_lora(backbone: TransformersBackbone, folder: Path) -> None:
+    """Put a saved adapter on a backbone, frozen.
+
+    Raises:
+        ModelError: the adapter does not fit.
+    """
+    try:
+        backbone.hf_model = PeftModel.from_pretrained(backbone.hf_model, str(folder))
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise ModelError(f"adapter of {folder} cannot be loaded: {error}") from error
+
+
+def has_lora(backbone: TransformersBackbone) -> bool:
+    """Whether an adapter is on."""
+    return isinstance(backbone.hf_model, PeftModel)
+
+
+def merge_lora(backbone: TransformersBackbone) -> None:
+    """Fold the adapter into the weights, in place; without an adapter nothing happens."""
+    if isinstance(backbone.hf_model, PeftModel):
+        merged = backbone.hf_model.merge_and_unload()
+        assert isinstance(merged, PreTrainedModel)
+        backbone.hf_model = merged

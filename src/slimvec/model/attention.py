@@ -1,0 +1,187 @@
+"""Attention over packed texts: one function, registered with transformers, for every architecture and both modes.
+
+transformers hands extra keyword arguments of a model's forward to the attention function, so the borders of the texts
+travel with the call: no global state, and no T x T mask. On the CPU, texts of equal length are stacked and given to
+SDPA (exact; the reference for every faster kernel); on CUDA in 16 bits, `varlen_attn` reads the packed form directly.
+
+Legend: T tokens, B texts, A query heads, K key-value heads, D width of a head.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import accumulate
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from slimvec.model.spec import AttentionMode
+from slimvec.text.batch import PackedBatch
+
+ATTENTION_NAME = "slimvec_packed"
+
+
+@dataclass(frozen=True, eq=False)
+class Packing:
+    """How texts lie in a packed batch and who may see whom; computed once a batch, used by every layer.
+
+    Attributes:
+        mode: causal or bidirectional.
+        cu_seqlens: [B + 1] int32.
+        max_seqlen: Tokens of the longest text.
+        groups: (first token, number of texts, length) of each run of texts of equal length, after `order`.
+        order: [T] token order that brings texts of equal length together; None when they already lie so.
+    """
+
+    mode: AttentionMode
+    cu_seqlens: Tensor
+    max_seqlen: int
+    groups: tuple[tuple[int, int, int], ...]
+    order: Tensor | None
+    inverse: Tensor | None = field(default=None)
+
+    @classmethod
+    def of(cls, batch: PackedBatch, mode: AttentionMode) -> "Packing":
+        """Work out the groups of a batch."""
+        lengths = batch.lengths
+        by_length = sorted(range(len(lengths)), key=lambda text: -lengths[text])
+        order = inverse = None
+        if [lengths[text] for text in by_length] != list(lengths):
+            starts = [0, *accumulate(lengths)]
+            order = torch.cat([torch.arange(starts[t], starts[t + 1]) for t in by_length]).to(batch.device)
+            inverse = torch.argsort(order)
+        groups = tuple(_equal_runs([lengths[text] for text in by_length]))
+        return cls(mode, batch.cu_seqlens, batch.max_seqlen, groups, order, inverse)
+
+
+def _equal_runs(lengths: list[int]) -> Iterator[tuple[int, int, int]]:
+    """Yield (first token, number of texts, length) of each run of equal lengths."""
+    start = index = 0
+    while index < len(lengths):
+        length, first = lengths[index], index
+        while index < len(lengths) and lengths[index] == length:
+            index += 1
+        yield start, index - first, length
+        start += (index - first) * length
+
+
+def grouped_sdpa(
+    query: Tensor, key: Tensor, value: Tensor, packing: Packing, *, scale: float | None, window: int | None
+) -> Tensor:
+    """Attend within each text by SDPA over stacks of texts of equal length.
+
+    Args:
+        query: [A, T, D].
+        key: [K, T, D], with K dividing A.
+        value: [K, T, D].
+        packing: The texts.
+        scale: Factor of the scores; default 1 / sqrt(D).
+        window: Sliding window in tokens, or None.
+
+    Returns:
+        [T, A, D].
+    """
+    if packing.order is not None:
+        query, key, value = (x.index_select(1, packing.order) for x in (query, key, value))
+    outputs = []
+    for start, num_texts, length in packing.groups:
+        q, k, v = (
+            x[:, start : start + num_texts * length].unflatten(1, (num_texts, length)).transpose(0, 1)
+            for x in (query, key, value)
+        )
+        mask = _window_mask(length, window, packing.mode, query.device)
+        causal = packing.mode == "causal" and mask is None and length > 1
+        out = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, is_causal=causal, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
+        )
+        outputs.append(out.transpose(1, 2).flatten(0, 1))
+    packed = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+    return packed if packing.inverse is None else packed.index_select(0, packing.inverse)
+
+
+@cache
+def _window_mask(length: int, window: int | None, mode: AttentionMode, device: torch.device) -> Tensor | None:
+    """Give the mask of a sliding window, [length, length] bool, or None where the window reaches everything.
+
+    The borders are transformers' own: a causal token sees the `window` last tokens, itself included; a bidirectional
+    one sees `window` tokens on either side (`config.is_causal = False`).
+    """
+    if window is None or length <= window:
+        return None
+    place = torch.arange(length, device=device)
+    distance = place[:, None] - place[None, :]
+    if mode == "causal":
+        return (distance >= 0) & (distance < window)
+    return distance.abs() <= window
+
+
+def varlen_cuda(
+    query: Tensor, key: Tensor, value: Tensor, packing: Packing, *, scale: float | None, window: int | None
+) -> Tensor:
+    """Attend within each text by torch's varlen kernel (CUDA, fp16 or bf16). Shapes as in `grouped_sdpa`."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    causal = packing.mode == "causal"
+    reach = -1 if window is None else (window - 1 if causal else window)
+    out = varlen_attn(
+        query.transpose(0, 1).contiguous(),
+        key.transpose(0, 1).contiguous(),
+        value.transpose(0, 1).contiguous(),
+        packing.cu_seqlens,
+        packing.cu_seqlens,
+        packing.max_seqlen,
+        packing.max_seqlen,
+        scale=scale,
+        window_size=(reach, 0 if causal else reach),
+        enable_gqa=query.shape[0] != key.shape[0],
+    )
+    assert isinstance(out, Tensor)
+    return out
+
+
+def kernel_name(device: torch.device, dtype: torch.dtype) -> str:
+    """Name the attention kernel used for a device and dtype, as results record it."""
+    half = dtype in (torch.float16, torch.bfloat16)
+    return "varlen_attn" if device.type == "cuda" and half else "grouped_sdpa"
+
+
+def packed_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    packing: Packing | None = None,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    dropout: float = 0.0,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """Attend as transformers' `AttentionInterface` asks: [1, A, T, D] in, [1, T, A, D] out.
+
+    Raises:
+        ValueError: called without `packing`, with a mask, or with attention dropout, none of which packed texts have.
+    """
+    if packing is None or attention_mask is not None:
+        raise ValueError(f"{type(module).__name__}: packed attention needs `packing` and no mask")
+    if dropout:
+        raise ValueError("packed attention has no attention dropout; set attention_dropout to 0")
+    varlen = kernel_name(query.device, query.dtype) == "varlen_attn"
+    attend = varlen_cuda if varlen else grouped_sdpa
+    out = attend(query[0], key[0], value[0], packing, scale=scaling, window=sliding_window)
+    return out[None], None
+
+
+def register() -> None:
+    """Make the packed attention known to transformers; calling it again changes nothing."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+
+    AttentionInterface.register(ATTENTION_NAME, packed_attention)
+    AttentionMaskInterface.register(ATTENTION_NAME, _no_mask)
+
+
+def _no_mask(*_: Any, **__: Any) -> None:
+    """Build no mask: the packing says it all."""

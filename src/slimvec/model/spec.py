@@ -1,0 +1,73 @@
+"""What makes a backbone an embedding model: attention mode, pooling, widths, prompts. Stored with the model.
+
+No torch here: recipes and the command line validate specs before anything heavy is imported.
+"""
+
+import math
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from slimvec.text.prompts import Prompts
+
+AttentionMode = Literal["causal", "bidirectional"]
+PoolingMode = Literal["mean", "last", "weighted", "beta", "cls"]
+
+
+class Pooling(BaseModel):
+    """How the states of a text become one vector.
+
+    Attributes:
+        mode: `mean`, `last`, `weighted` (position-weighted mean), `beta` (the family that holds those three), `cls`.
+        beta: The family's parameter, for mode `beta` only: 0 is mean, 1 is weighted, infinity is last.
+        include_prompt: Whether the instruction's tokens are pooled too. `last` and `cls` look at one token and ignore it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True, ser_json_inf_nan="strings")
+
+    mode: PoolingMode = "mean"
+    beta: float | None = Field(default=None, ge=0)
+    include_prompt: bool = True
+
+    @model_validator(mode="after")
+    def _beta_belongs_to_its_mode(self) -> Self:
+        if (self.beta is not None) != (self.mode == "beta"):
+            raise ValueError(f"pooling mode {self.mode!r} with beta {self.beta}: beta goes with mode 'beta', always")
+        return self
+
+    def standard_mode(self) -> PoolingMode:
+        """The name that other readers know this pooling by; `beta` when they know none."""
+        if self.mode != "beta" or self.beta is None:
+            return self.mode
+        names: dict[float, PoolingMode] = {0.0: "mean", 1.0: "weighted", math.inf: "last"}
+        return names.get(self.beta, "beta")
+
+
+class ModelSpec(BaseModel):
+    """Everything about an embedding model that its weights do not say.
+
+    Attributes:
+        attention: Whether a token sees the tokens after it.
+        pooling: How states become a vector.
+        dims: Width of the vectors when fewer than the backbone's; they are cut to the first `dims` (Matryoshka,
+            arXiv 2205.13147). Default: the backbone's width.
+        trained_dims: Widths the training aimed at; cutting to another works worse than its size suggests.
+        normalize: Scale vectors to unit length, so that a dot product is a cosine.
+        max_tokens: Longest text in tokens, prompt included; the rest is cut off and counted. 512 as KaLM-Embedding
+            and most training data have it.
+        prompts: What is written in front of queries and documents.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    attention: AttentionMode = "causal"
+    pooling: Pooling = Pooling()
+    dims: int | None = Field(default=None, ge=1)
+    trained_dims: tuple[int, ...] = ()
+    normalize: bool = True
+    max_tokens: int = Field(default=512, ge=1)
+    prompts: Prompts = Prompts()
+
+    def replace(self, **changes: Any) -> "ModelSpec":
+        """Give a copy with these fields changed, validated again."""
+        return ModelSpec.model_validate({**dict(self), **changes})
