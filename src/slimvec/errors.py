@@ -4,7 +4,10 @@ Every message says what was found, what was expected and what to do about it, so
 knows the next step. Anything else that escapes is a bug in slimvec and keeps its traceback.
 """
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class SlimvecError(Exception):
@@ -52,3 +55,13 @@ class StorageError(SlimvecError):
 
 class TrainingError(SlimvecError):
     """Training cannot go on: the loss or the vectors broke down, or a checkpoint cannot be used."""
+
+
+def validation_summary(error: "ValidationError") -> str:
+    """Put a pydantic error into one line: each place, and what is wrong with it."""
+    parts = []
+    for entry in error.errors(include_url=False, include_input=False):
+        place = ".".join(str(part) for part in entry["loc"])
+        message = entry["msg"].removeprefix("Value error, ")
+        parts.append(f"{place}: {message}" if place else message)
+    return "; ".join(parts)

@@ -88,7 +88,7 @@ def grouped_sdpa(
     outputs = []
     for start, num_texts, length in packing.groups:
         q, k, v = (
-            x[:, start : start + num_texts * length].unflatten(1, (num_texts, length)).transpose(0, 1)
+            x[:, start : start + num_texts * length].view(-1, num_texts, length, x.shape[-1]).transpose(0, 1)
             for x in (query, key, value)
         )
         mask = _window_mask(length, window, packing.mode, query.device)

@@ -59,7 +59,8 @@ class TransformersBackbone(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.hf_model.device
+        device: torch.device = self.hf_model.device
+        return device
 
     @property
     def kernel(self) -> str:

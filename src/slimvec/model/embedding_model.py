@@ -1,6 +1,8 @@
 """`EmbeddingModel`: backbone, pooling and head in one module. Training and inference both call it."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -8,6 +10,7 @@ from torch import Tensor, nn
 
 from slimvec.errors import InputError, ModelError
 from slimvec.model.backbone import TransformersBackbone
+from slimvec.model.manifest import Origin
 from slimvec.model.pooling import pool, truncate
 from slimvec.model.spec import ModelSpec
 from slimvec.text.batch import PackedBatch
@@ -47,6 +50,11 @@ class EmbeddingModel(nn.Module):
         tokenizer: The model's own.
         spec: Pooling, widths, prompts. Its attention mode must be the backbone's.
 
+    Attributes:
+        origin: Where the weights started; None for a model built in memory.
+        tokenizer_folder: Where the tokenizer's files lie, to be copied when the model is saved.
+        training_record: What `slimvec.json` says about the training, kept when the model is saved again.
+
     Raises:
         ModelError: spec and backbone disagree on the attention mode.
         InputError: the spec's dims are more than the backbone's width.
@@ -61,6 +69,9 @@ class EmbeddingModel(nn.Module):
         self.backbone = backbone
         self.tokenizer = tokenizer
         self.spec = spec
+        self.origin: Origin | None = None
+        self.tokenizer_folder: Path | None = None
+        self.training_record: dict[str, Any] | None = None
 
     @property
     def device(self) -> torch.device:
@@ -88,4 +99,5 @@ class EmbeddingModel(nn.Module):
     def embed_packed(self, sequences: Sequence[Sequence[int]]) -> Tensor:
         """Embed token sequences as they are, without gradients: [B, D]. For checks; the engine is for work."""
         with torch.inference_mode():
-            return self(PackedBatch.from_sequences(sequences))
+            vectors: Tensor = self(PackedBatch.from_sequences(sequences))
+        return vectors

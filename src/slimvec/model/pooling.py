@@ -26,7 +26,7 @@ def pool(states: Tensor, batch: PackedBatch, pooling: Pooling) -> Tensor:
         pooling: Which pooling.
 
     Returns:
-        [B, H] float32. Sums run in float32 whatever the states' dtype: bf16 sums of hundreds of terms lose the last ones.
+        [B, H] float32. Sums run in float32 whatever the states' dtype: bf16 sums of hundreds of terms drop the last.
     """
     if pooling.mode == "cls":
         return states[batch.cu_seqlens[:-1].long()].float()

@@ -20,7 +20,7 @@ class Pooling(BaseModel):
     Attributes:
         mode: `mean`, `last`, `weighted` (position-weighted mean), `beta` (the family that holds those three), `cls`.
         beta: The family's parameter, for mode `beta` only: 0 is mean, 1 is weighted, infinity is last.
-        include_prompt: Whether the instruction's tokens are pooled too. `last` and `cls` look at one token and ignore it.
+        include_prompt: Whether the instruction's tokens are pooled too. `last` and `cls` look at one token anyhow.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True, ser_json_inf_nan="strings")

@@ -38,9 +38,7 @@ class TokenizedTexts:
     def pack(self, indices: Sequence[int] | None = None) -> PackedBatch:
         """Pack the texts with these numbers, in this order; default all."""
         chosen = range(len(self.sequences)) if indices is None else indices
-        return PackedBatch.from_sequences(
-            [self.sequences[i] for i in chosen], [self.prefix_lengths[i] for i in chosen]
-        )
+        return PackedBatch.from_sequences([self.sequences[i] for i in chosen], [self.prefix_lengths[i] for i in chosen])
 
 
 class Tokenizer:
@@ -81,16 +79,21 @@ class Tokenizer:
             raise ModelError(f"{path} cannot be read: {error}", expected="a tokenizer.json") from error
         return cls(backend, max_tokens=max_tokens)
 
-    def tokenize(self, texts: Sequence[str], *, prompt: str = "") -> TokenizedTexts:
+    def tokenize(self, texts: Sequence[str], *, prompt: str = "", first: int = 0) -> TokenizedTexts:
         """Tokenise texts, each with the prompt written in front of it.
 
         Prompt and text are tokenised as one string, as the readers of saved models do. The prefix is what the prompt's
         own tokens and the whole's have in common, so a token merged across the border counts as text.
 
+        Args:
+            texts: None may be empty.
+            prompt: Written in front of each.
+            first: Number of the first text, for messages.
+
         Raises:
             InputError: a text is empty, or has no tokens, or nothing of it is left after the prompt.
         """
-        for number, text in enumerate(texts):
+        for number, text in enumerate(texts, first):
             if not isinstance(text, str):
                 raise InputError(f"text {number} is a {type(text).__name__}", expected="a string")
             if not text.strip():
@@ -99,10 +102,10 @@ class Tokenizer:
         sequences = [encoding.ids for encoding in encodings]
         prompt_ids = self.prompt_ids(prompt)
         prefix_lengths = [_num_common(prompt_ids, sequence) for sequence in sequences]
-        for number, (sequence, prefix) in enumerate(zip(sequences, prefix_lengths, strict=True)):
+        for number, (sequence, prefix) in enumerate(zip(sequences, prefix_lengths, strict=True), first):
             if len(sequence) <= (prefix + self._num_closing if prompt else self._num_special):
                 raise InputError(
-                    f"text {number} ({texts[number][:40]!r}) has no tokens of its own",
+                    f"text {number} ({texts[number - first][:40]!r}) has no tokens of its own",
                     expected=f"text the tokenizer knows, and a prompt of under {self.max_tokens} tokens",
                 )
         return TokenizedTexts(sequences, prefix_lengths, [bool(e.overflowing) for e in encodings])

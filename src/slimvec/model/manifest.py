@@ -1,0 +1,69 @@
+"""`slimvec.json`: what a model folder says about itself beyond what other readers understand."""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from slimvec.errors import ModelError, validation_summary
+from slimvec.model.spec import ModelSpec
+
+MANIFEST_NAME = "slimvec.json"
+PACKAGES = ("slimvec", "torch", "transformers", "tokenizers", "peft")
+
+
+class Origin(BaseModel):
+    """Where a model's weights started.
+
+    Attributes:
+        source: What was loaded: a built-in name, a hub name, a folder, a `.gguf` file.
+        revision: Of a hub name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str
+    revision: str | None = None
+
+
+class Manifest(BaseModel):
+    """The contents of `slimvec.json`.
+
+    Attributes:
+        format: Version of this form.
+        spec: The model's settings.
+        base: Where its weights started; None for a model built in memory.
+        adapter: Whether the folder holds an adapter on `base` instead of whole weights.
+        training: Recipe, data hashes and result of the training, when there was one.
+        versions: Packages the folder was written with.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    spec: ModelSpec
+    base: Origin | None = None
+    adapter: bool = False
+    training: dict[str, Any] | None = None
+    versions: dict[str, str] = {}
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that decide a vector."""
+    return {name: version(name) for name in PACKAGES}
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """Read a folder's `slimvec.json`; None where there is none.
+
+    Raises:
+        ModelError: it is there and cannot be used.
+    """
+    path = folder / MANIFEST_NAME
+    if not path.is_file():
+        return None
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ModelError(f"{path}: {validation_summary(error)}", expected="a manifest of format 1") from error

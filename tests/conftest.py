@@ -1,0 +1,26 @@
+"""Settings of every test: two threads at most, hypothesis without a clock, no hub."""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "slimvec", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], max_examples=25
+)
+settings.load_profile("slimvec")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _few_threads():
+    torch.set_num_threads(2)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    """Give every test a cache of its own, so that none reads what a user has."""
+    monkeypatch.setenv("SLIMVEC_CACHE", str(tmp_path_factory.mktemp("cache")))

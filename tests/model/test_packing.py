@@ -1,0 +1,82 @@
+"""Packed equals one by one, for every architecture and both attention modes."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slimvec.model.attention import ATTENTION_NAME
+from slimvec.model.backbone import TransformersBackbone
+from slimvec.text.batch import PackedBatch
+from tests.tiny import ARCHITECTURES, MODES, backbone, hf_model, random_batch
+
+lengths = st.lists(st.integers(1, 17), min_size=1, max_size=6)
+
+
+def one_by_one(model: TransformersBackbone, batch: PackedBatch) -> torch.Tensor:
+    """Run each text alone through transformers' own attention."""
+    model.hf_model.set_attn_implementation("eager")
+    try:
+        with torch.inference_mode():
+            texts = torch.split(batch.input_ids, list(batch.lengths))
+            return torch.cat([model.hf_model(input_ids=text[None]).last_hidden_state[0] for text in texts])
+    finally:
+        model.hf_model.set_attn_implementation(ATTENTION_NAME)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_packed_equals_one_by_one(architecture, mode):
+    model = backbone(architecture, mode)
+
+    @given(lengths=lengths, seed=st.integers(0, 99))
+    def holds(lengths, seed):
+        batch = random_batch(lengths, seed=seed)
+        with torch.inference_mode():
+            packed = model(batch)
+        torch.testing.assert_close(packed, one_by_one(model, batch), atol=2e-5, rtol=1e-4)
+
+    holds()
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_gradients_of_packed_equal_those_of_one_by_one(architecture, mode):
+    batch = random_batch([7, 3, 12, 3])
+    gradients = []
+    for packed in (True, False):
+        model = TransformersBackbone(hf_model(architecture), mode)
+        if packed:
+            model(batch).square().sum().backward()
+        else:
+            for text in torch.split(batch.input_ids, list(batch.lengths)):
+                model(PackedBatch.from_sequences([text.tolist()])).square().sum().backward()
+        gradients.append({n: p.grad for n, p in model.named_parameters() if p.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradient, gradients[1][name], atol=1e-3, rtol=1e-3, msg=name)
+
+
+@pytest.mark.parametrize("architecture", ["mistral", "qwen2", "gemma3_text"])
+@pytest.mark.parametrize("mode", MODES)
+def test_sliding_window_reaches_as_far_as_it_says(architecture, mode):
+    """One layer with a window: a token moves the states inside the window and none outside."""
+    model = backbone(architecture, mode)
+    sliding = next(
+        layer
+        for layer in model.hf_model.layers
+        if getattr(layer.self_attn, "sliding_window", None) or architecture == "mistral"
+    )
+    model.hf_model.layers = torch.nn.ModuleList([sliding])
+    sliding.self_attn.layer_idx = 0
+    window = 5
+    if architecture != "mistral":
+        model.config.layer_types = ["sliding_attention"]
+    model.config.num_hidden_layers = 1
+    first = random_batch([20])
+    ids = first.input_ids.tolist()
+    ids[10] = 2 if ids[10] != 2 else 3
+    with torch.inference_mode():
+        moved = (model(first) - model(PackedBatch.from_sequences([ids]))).abs().amax(1) > 1e-6
+    low, high = (10, 10 + window - 1) if mode == "causal" else (10 - window, 10 + window)
+    assert moved.nonzero().flatten().tolist() == list(range(low, high + 1))
