@@ -1,0 +1,191 @@
+"""Writing: the one place where slimvec makes files and folders appear. They appear whole or not at all.
+
+Everything is built in a temporary neighbour (same folder, so the same file system), flushed to disk, and renamed.
+A neighbour's name starts with a dot and holds `.partial`; one that is left by a killed process is never read.
+"""
+
+import errno
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from slimvec.errors import InputError, SlimvecError, StorageError
+
+_REASONS = {
+    errno.ENOSPC: "no space left on device",
+    errno.EDQUOT: "disk quota exceeded",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "operation not permitted",
+    errno.EROFS: "read-only file system",
+    errno.ENOTDIR: "a parent is a file, not a folder",
+    errno.EISDIR: "it is a folder, not a file",
+    errno.ENAMETOOLONG: "the name is too long",
+}
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+# What libraries raise on a full disk without its errno: safetensors, then numpy's tofile.
+_FULL_MESSAGES = re.compile(r"No space left on device|os error 28|\d+ requested and \d+ written")
+
+
+@contextmanager
+def atomic_file(path: str | Path, *, force: bool = False) -> Iterator[Path]:
+    """Write a file: the body writes to the path it is given, which becomes `path` when the body ends well.
+
+    Missing parent folders are made. The temporary path keeps the suffix, for writers that look at it.
+
+    Args:
+        path: Where the file shall appear.
+        force: Replace a file that is there.
+
+    Raises:
+        InputError: `path` exists without `force`, or is a folder.
+        StorageError: it cannot be written (disk full, no permission); nothing is left behind.
+    """
+    path = Path(path)
+    check_free(path, force=force)
+    if path.is_dir():
+        raise InputError(f"output {path} is a folder", expected="a path for a file")
+    if path.exists() and not path.is_file():
+        raise InputError(f"output {path} is a device or a pipe", expected="a path for a file")
+    with _temporary_neighbour(path) as temporary:
+        yield temporary
+        _flush(temporary)
+        temporary.replace(path)
+
+
+@contextmanager
+def atomic_folder(path: str | Path, *, force: bool = False) -> Iterator[Path]:
+    """Write a folder: the body fills the empty folder it is given, which becomes `path` when the body ends well.
+
+    Missing parent folders are made. With `force`, what is there is moved aside first and removed last, so that it
+    comes back when the new folder cannot take its place.
+
+    Args:
+        path: Where the folder shall appear.
+        force: Replace the folder that is there. An empty folder is always replaced.
+
+    Raises:
+        InputError: `path` exists without `force`, or is a file.
+        StorageError: it cannot be written (disk full, no permission); nothing is left behind.
+    """
+    path = Path(path).resolve()
+    if path.exists() and not path.is_dir():
+        raise InputError(f"output {path} is a file", expected="a path for a folder")
+    if not (path.is_dir() and not any(path.iterdir())):
+        check_free(path, force=force)
+    if any(home.is_relative_to(path) for home in (Path.cwd(), Path.home())):
+        raise InputError(f"output {path} holds the folder you are in, or your home", expected="a new folder inside it")
+    with _temporary_neighbour(path) as temporary:
+        temporary.mkdir()
+        yield temporary
+        for file in sorted(temporary.rglob("*")):
+            _flush(file)
+        _flush(temporary)
+        _swap(temporary, path)
+
+
+def check_free(path: str | Path, *, force: bool) -> None:
+    """Refuse an output path that is taken; for commands that want to say so before hours of work.
+
+    Raises:
+        InputError: `path` exists and `force` is not set.
+    """
+    if not force and os.path.lexists(path):
+        raise InputError(f"output {path} exists", expected="a new path", do="pass --force to replace it")
+
+
+@contextmanager
+def storage_errors(path: str | Path) -> Iterator[None]:
+    """Turn the operating system's refusal to write into one line.
+
+    Args:
+        path: What is being written, for the message.
+
+    Raises:
+        StorageError: the body met a full disk, a missing permission or the like. Other errors pass.
+    """
+    try:
+        yield
+    except SlimvecError:
+        raise
+    except Exception as error:
+        reason = _storage_reason(error, Path(path))
+        if reason is None:
+            raise
+        full = reason in {_REASONS[number] for number in _FULL}
+        remedy = "free some space or choose another place" if full else "choose another place"
+        raise StorageError(f"cannot write {path}: {reason}", do=remedy) from error
+
+
+def remove_partial(path: str | Path) -> None:
+    """Remove what killed writers of `path` left beside it; only for callers that know no one is writing it now."""
+    path = Path(path)
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{12}}\.partial.*")
+    leftovers = [file for file in path.parent.glob(".*.partial*") if pattern.fullmatch(file.name)]
+    for leftover in leftovers:
+        _remove(leftover)
+
+
+def _storage_reason(error: Exception, path: Path) -> str | None:
+    """Why `path` could not be written, in words; None when the error is about something else."""
+    if _FULL_MESSAGES.search(str(error)):
+        return _REASONS[errno.ENOSPC]
+    if not isinstance(error, OSError) or error.errno not in _REASONS:
+        return None
+    if error.filename is not None and error.errno not in _FULL:
+        # A body may also read: an input that cannot be opened is not a failure to write the output.
+        place, target = Path(os.fsdecode(error.filename)).resolve(), path.resolve()
+        if not (place.is_relative_to(target.parent) or target.is_relative_to(place)):
+            return None
+    return _REASONS[error.errno]
+
+
+@contextmanager
+def _temporary_neighbour(path: Path) -> Iterator[Path]:
+    """Give a free name beside `path`; whatever stands there when an error ends the body is removed."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.partial{path.suffix}")
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+        except BaseException:
+            _remove(temporary)
+            raise
+        _flush(path.parent)
+
+
+def _swap(new: Path, path: Path) -> None:
+    """Put a folder in the place of another."""
+    if not path.exists():
+        new.rename(path)
+        return
+    old = new.with_name(f"{new.name}.old")
+    path.rename(old)
+    try:
+        new.rename(path)
+    except BaseException:
+        old.rename(path)
+        raise
+    _remove(old)
+
+
+def _flush(path: Path) -> None:
+    """Have the operating system write a file or a folder's entries to disk, so that a rename never overtakes them."""
+    if os.name == "nt" and path.is_dir():  # Windows cannot open folders
+        return
+    descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder that may be gone already."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
