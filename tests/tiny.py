@@ -6,7 +6,7 @@ from typing import Any
 import tokenizers
 import torch
 import transformers
-from tokenizers import models, pre_tokenizers, processors
+from tokenizers import decoders, models, pre_tokenizers, processors
 
 from slimvec.model.backbone import DECODERS, TransformersBackbone
 from slimvec.model.embedding_model import EmbeddingModel
@@ -15,7 +15,7 @@ from slimvec.text.batch import PackedBatch
 from slimvec.text.prompts import INSTRUCTED
 from slimvec.text.tokenizer import Tokenizer
 
-VOCABULARY = 128
+VOCABULARY = 264
 WINDOW = 5
 MODES: tuple[AttentionMode, ...] = ("causal", "bidirectional")
 
@@ -79,10 +79,12 @@ def backbone(architecture: str, mode: AttentionMode = "causal", *, seed: int = 0
 
 @cache
 def tokenizer_backend() -> tokenizers.Tokenizer:
-    """A byte-level tokenizer over ASCII that closes every text with nothing: one token a character."""
-    vocabulary = {"<pad>": 0, "<unk>": 1, **{chr(code): code for code in range(2, VOCABULARY)}}
-    backend = tokenizers.Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    backend.pre_tokenizer = pre_tokenizers.Split(tokenizers.Regex(r"[\s\S]"), behavior="isolated")
+    """A byte-level tokenizer without merges: one token a byte, nothing before or after a text."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: number for number, token in enumerate(["<pad>", "<unk>", *letters])}
+    backend = tokenizers.Tokenizer(models.BPE(vocabulary, merges=[], unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
     backend.add_special_tokens(["<pad>", "<unk>"])
     return backend
 

@@ -1,5 +1,8 @@
 """LoRA on every linear layer of a backbone, through PEFT (arXiv 2106.09685)."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -54,7 +57,7 @@ def add_lora(backbone: TransformersBackbone, settings: LoraSettings, *, seed: in
         target_modules="all-linear",
         layers_to_transform=list(range(settings.first_layer, num_layers)) if settings.first_layer else None,
     )
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _quiet_peft():
         torch.manual_seed(seed)
         backbone.hf_model = get_peft_model(backbone.hf_model, config)
 
@@ -66,7 +69,8 @@ def load_lora(backbone: TransformersBackbone, folder: Path) -> None:
         ModelError: the adapter does not fit.
     """
     try:
-        backbone.hf_model = PeftModel.from_pretrained(backbone.hf_model, str(folder))
+        with _quiet_peft():
+            backbone.hf_model = PeftModel.from_pretrained(backbone.hf_model, str(folder))
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise ModelError(f"adapter of {folder} cannot be loaded: {error}") from error
 
@@ -82,3 +86,11 @@ def merge_lora(backbone: TransformersBackbone) -> None:
         merged = backbone.hf_model.merge_and_unload()
         assert isinstance(merged, PreTrainedModel)
         backbone.hf_model = merged
+
+
+@contextmanager
+def _quiet_peft() -> Iterator[None]:
+    """Silence one warning that is not ours: PEFT 0.21 asks transformers 5.23 by a name that it has deprecated."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+        yield

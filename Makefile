@@ -1,0 +1,49 @@
+# The two commands a newcomer needs are `make quickstart` and `make test`; each does all of its own set-up.
+PYTHON ?= python3
+# Installed first, so that nothing else pulls another build. Any torch >= 2.10 works: make test TORCH=torch==2.12.0
+TORCH ?= torch==2.13.0
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.PHONY: quickstart test lint bench docs clean
+
+quickstart: $(VENV)/.base  ## a raw language model becomes an embedding model, in ten minutes
+	$(BIN)/slimvec quickstart
+
+test: lint  ## lint, types, layers, then every test
+	$(BIN)/pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.bench  ## slimvec and its peers in turn, on the same texts
+	$(BIN)/python benchmarks/run.py
+
+docs: $(VENV)/.dev  ## write docs/commands.md anew from the commands' own help
+	$(BIN)/python -m slimvec.cli.reference docs/commands.md
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: $$($(PYTHON) --version) found; expected Python 3.11 or newer; run make PYTHON=python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.base: pyproject.toml | $(BIN)/python
+	@echo "setting up $(VENV) (torch first; a minute or a few, once)"
+	$(PIP) '$(TORCH)'
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.base
+	$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.bench: pyproject.toml $(VENV)/.dev
+	$(PIP) --editable '.[bench]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
