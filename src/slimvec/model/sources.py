@@ -1,0 +1,163 @@
+"""From what a user calls a model to a folder that holds it."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from slimvec.errors import FetchError, InputError
+from slimvec.files import storage_errors
+from slimvec.model.builtin import BUILTINS, resolve_builtin
+from slimvec.model.cache import Progress, SourceRecord, cached_entry, cached_sha256, entry_folder, read_record
+from slimvec.model.gguf import convert_gguf
+
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "LICENSE*", "LICENCE*", "NOTICE*")
+_HUB_OTHER_FORMS = ("onnx/*", "openvino/*", "original/*", "consolidated*", "coreml/*", "*/checkpoint-*")
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a fetch gave.
+
+    Attributes:
+        folder: Where the model is.
+        record: Where it came from.
+        num_bytes: Its size on disk.
+    """
+
+    folder: Path
+    record: SourceRecord
+    num_bytes: int
+
+
+def fetch(name: str, *, revision: str | None = None, progress: Progress | None = None) -> Fetched:
+    """Bring a model to this machine, or find it here.
+
+    Args:
+        name: A built-in name, a hub name, or a `.gguf` file to convert.
+        revision: Of a hub name.
+        progress: Told each step.
+
+    Raises:
+        InputError: no such source, or a folder.
+        FetchError: it cannot be fetched.
+        ModelError: it cannot be converted.
+        StorageError: the cache cannot be written.
+    """
+    if name not in BUILTINS and Path(name).is_dir():
+        raise InputError(f"{name} is a folder", expected="a name to fetch", do="use the folder as it is")
+    folder = resolve_source(name, revision=revision, progress=progress)
+    num_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    return Fetched(folder, describe_source(folder), num_bytes)
+
+
+def resolve_source(source: str | Path, *, revision: str | None = None, progress: Progress | None = None) -> Path:
+    """Give the folder that holds a model, fetched or converted into the cache where needed.
+
+    Tried in this order: a built-in name (write `./NAME` for a folder called so), a folder, a `.gguf` file, a hub name.
+    A second call for the same source touches no network.
+
+    Args:
+        source: Any of them. A `Path` is never taken for a name.
+        revision: Branch, tag or commit of a hub name.
+        progress: Told each step: what, and how far (0 to 1, None when not known).
+
+    Raises:
+        InputError: none of these, or a revision of something that has none.
+        FetchError: something has to be fetched and cannot be.
+        ModelError: a GGUF file cannot be converted.
+        StorageError: the cache cannot be written.
+    """
+    report = progress or _silent
+    path = Path(source).expanduser()
+    is_name = isinstance(source, str)
+    if is_name and source in BUILTINS:
+        _refuse_revision(source, revision, "a built-in name, pinned by slimvec")
+        return resolve_builtin(str(source), progress=report)
+    if path.is_dir():
+        _refuse_revision(source, revision, "a folder")
+        return path
+    if path.suffix.lower() == ".gguf" and path.is_file():
+        _refuse_revision(source, revision, "a file")
+        return _resolve_gguf(path, report)
+    if is_name and path.suffix.lower() != ".gguf" and _HUB_NAME.fullmatch(str(source)):
+        return _resolve_hub(str(source), revision, report)
+    raise InputError(
+        f"no model {str(source)!r}: no such folder or file",
+        expected=f"a folder, a .gguf file, a hub name (org/name), or one of {', '.join(BUILTINS)}",
+    )
+
+
+def describe_source(folder: Path) -> SourceRecord:
+    """Say where the weights in a folder came from, as far as the folder tells.
+
+    A cache entry has a record; a hub snapshot's path (`models--ORG--NAME/snapshots/COMMIT`) names it.
+    """
+    record = read_record(folder)
+    if record is not None:
+        return record
+    repository = folder.parent.parent.name
+    if folder.parent.name == "snapshots" and repository.startswith("models--"):
+        name = repository.removeprefix("models--").replace("--", "/", 1)
+        return SourceRecord(kind="hub", name=name, revision=folder.name)
+    return SourceRecord(kind="folder", name=folder.resolve().name)
+
+
+def _resolve_gguf(path: Path, progress: Progress) -> Path:
+    """Convert a GGUF file once for its contents, wherever it lies."""
+    digest = cached_sha256(path, progress=progress)
+    record = SourceRecord(kind="gguf", name=path.name, sha256=digest)
+    entry = f"gguf-{digest[:16]}"
+    known = read_record(entry_folder(entry))
+    if known is not None and known.sha256 == digest:
+        record = known.model_copy(update={"versions": {}})  # the same file under another name
+    return cached_entry(entry, record, lambda folder: convert_gguf(path, folder, progress=progress), progress=progress)
+
+
+def _resolve_hub(name: str, revision: str | None, progress: Progress) -> Path:
+    """Download a snapshot through the hub's own cache; without a network, take what that holds.
+
+    Raises:
+        FetchError: there is no such model or revision, or no network.
+    """
+    import huggingface_hub  # seconds that a built-in name or a folder need not wait
+
+    progress(f"downloading {name}", None)
+    try:
+        with storage_errors(huggingface_hub.constants.HF_HUB_CACHE):
+            return Path(
+                huggingface_hub.snapshot_download(
+                    name,
+                    revision=revision,
+                    allow_patterns=list(_HUB_FILES),
+                    ignore_patterns=list(_HUB_OTHER_FORMS),
+                )
+            )
+    except (OSError, ValueError, RuntimeError, huggingface_hub.errors.EntryNotFoundError) as error:
+        raise _hub_error(name, revision, error) from error
+
+
+def _hub_error(name: str, revision: str | None, error: Exception) -> FetchError:
+    """Put the hub's answer into one line."""
+    at = f"{name} at revision {revision}" if revision else name
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if "GatedRepoError" in kinds:
+        found, do = f"{at} is gated", "accept its terms on the hub and log in: hf auth login"
+    elif "RevisionNotFoundError" in kinds:
+        found, do = f"{at} is not on the hub", "check the revision"
+    elif "RepositoryNotFoundError" in kinds:
+        found, do = f"{at} is neither a folder nor on the hub", "check the name, or log in if it is private"
+    else:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        found = f"{at} is no folder, not in the hub's cache, and could not be downloaded ({reason})"
+        do = f"check the network and HF_HUB_OFFLINE, or use one of {', '.join(BUILTINS)}"
+    return FetchError(found, do=do)
+
+
+def _refuse_revision(source: str | Path, revision: str | None, what: str) -> None:
+    if revision is not None:
+        raise InputError(f"revision {revision} of {source}, {what}", expected="a revision of a hub name only")
+
+
+def _silent(_step: str, _fraction: float | None) -> None:
+    """Report to nobody."""
