@@ -1,0 +1,5 @@
+"""`python -m slimvec` is `slimvec`."""
+
+from slimvec.cli import main
+
+main()

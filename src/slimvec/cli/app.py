@@ -1,0 +1,84 @@
+"""The application: which commands there are, and the way in and out of the process."""
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import typer
+
+import slimvec
+from slimvec.cli import embed, fetch, search, train
+from slimvec.cli.failures import PIPE_CLOSED, report
+from slimvec.cli.frame import framed, keys_epilog
+from slimvec.cli.terminal import Result
+
+# Plain help: it takes half the time of the boxed kind, and pipes and copies well.
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+COMMANDS: dict[str, tuple[Callable[..., Result], dict[str, str]]] = {
+    "fetch": (fetch.fetch, fetch.KEYS),
+    "train": (train.train, train.KEYS),
+    "embed": (embed.embed, embed.KEYS),
+    "search": (search.search, search.KEYS),
+}
+"""The commands, and what the keys of their JSON mean."""
+
+
+def _version(asked: bool) -> None:
+    """Print the version and end."""
+    if asked:
+        print(f"slimvec {slimvec.__version__}")  # noqa: T201
+        raise typer.Exit
+
+
+@app.callback()
+def _about(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Turn a small language model into a text-embedding model, prove what it did, and put it to work."""
+
+
+for _name, (_command, _keys) in COMMANDS.items():
+    app.command(_name, epilog=keys_epilog(_keys))(framed(_command))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line within this process.
+
+    Args:
+        arguments: Without the program's name.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        code = app(list(arguments) or ["--help"], prog_name="slimvec", standalone_mode=False)
+    except (typer.TyperException, KeyboardInterrupt) as error:
+        return report(error, debug="--debug" in arguments)
+    return code if isinstance(code, int) else 0
+
+
+def main() -> None:
+    """Run the command line of this process, and end the process."""
+    _hush_libraries()
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = PIPE_CLOSED
+    if code == PIPE_CLOSED:
+        # What is left in the buffer cannot be written; Python would try again at exit and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _hush_libraries() -> None:
+    """Keep warnings and bars of libraries off the terminal, unless the user asked for them by their own switches."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")

@@ -1,0 +1,129 @@
+"""`slimvec embed`: the texts of a file to vectors in a file."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from slimvec.cli.blocks import embed_items, truncation_remark
+from slimvec.cli.inputs import Item, check_input, read_items
+from slimvec.cli.models import describe_model, load_embedder
+from slimvec.cli.options import (
+    DimsOption,
+    DtypeOption,
+    FieldOption,
+    ForceOption,
+    ModelOption,
+    RevisionOption,
+    Role,
+    TaskOption,
+)
+from slimvec.cli.progress import clock
+from slimvec.cli.terminal import Result, Terminal
+from slimvec.errors import InputError
+from slimvec.files import atomic_file, check_free
+
+if TYPE_CHECKING:
+    from slimvec.engine.embedder import Embeddings
+
+KEYS = {
+    "output": "path of the file with the vectors",
+    "num_texts": "texts read, and vectors written",
+    "dims": "width of the vectors",
+    "num_tokens": "tokens run through the model, prompts included",
+    "num_truncated": "texts that were longer than the model's limit and lost their end",
+    "prompt": "what was written in front of each text",
+    "role": "query or document",
+    "model": "source, revision, sha256, dims, dtype, engine and spec of the model",
+    "seconds": "of embedding and writing, without loading the model",
+}
+_SUFFIXES = (".npy", ".parquet")
+
+
+def embed(
+    terminal: Terminal,
+    *,
+    model: ModelOption,
+    role: Annotated[Role, typer.Option(help="What the texts are; it decides the prompt.")],
+    input_path: Annotated[
+        Path, typer.Option("--input", "-i", help="A .txt (a text a line), .jsonl, .jsonl.gz or .parquet file.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the vectors: .npy or .parquet.")],
+    task: TaskOption = None,
+    field: FieldOption = "text",
+    dims: DimsOption = None,
+    dtype: DtypeOption = "auto",
+    revision: RevisionOption = None,
+    force: ForceOption = False,
+) -> Result:
+    """Turn the texts of a file into vectors.
+
+    A .npy file holds the vectors in the order of the texts. A .parquet file holds id, text and vector, and says in its
+    metadata which model wrote it, with which prompt, and how many texts were cut off.
+    """
+    _check_output(output, force=force)
+    num_texts = _count(terminal, input_path, field)
+    embedder = load_embedder(terminal, model, revision=revision, dtype=dtype, dims=dims)
+    report: Result = {"output": str(output), "num_texts": num_texts, "dims": embedder.dims, "role": role}
+    report["prompt"] = embedder.spec.prompts.render(role, task)
+    report["model"] = describe_model(embedder, model, revision=revision)
+    with terminal.task("embedding", total=num_texts, unit="texts") as progress:
+        items = embed_items(embedder, read_items(input_path, field=field), role=role, task=task, progress=progress)
+        report |= _write(items, output, report, force=force)
+        report["seconds"] = round(progress.seconds, 3)
+    _tell(terminal, report, embedder.spec.max_tokens)
+    return report
+
+
+def _check_output(output: Path, *, force: bool) -> None:
+    """Refuse an output that could not be written, before any work is done for it."""
+    if output.suffix not in _SUFFIXES:
+        raise InputError(
+            f"output {output} is of an unknown kind", expected=f"a name ending in {' or '.join(_SUFFIXES)}"
+        )
+    check_free(output, force=force)
+
+
+def _count(terminal: Terminal, path: Path, field: str) -> int:
+    """Count the texts, which finds what is wrong with the file before the model is loaded."""
+    check_input(path)
+    with terminal.task(f"reading {path}"):
+        return sum(1 for _ in read_items(path, field=field))
+
+
+def _write(
+    blocks: Iterator[tuple[list[Item], "Embeddings"]], output: Path, report: Result, *, force: bool
+) -> dict[str, int]:
+    """Write the vectors and give the counts that are known afterwards."""
+    from slimvec.cli.vector_files import vector_writer
+
+    counts = {"num_tokens": 0, "num_truncated": 0}
+    num_texts = 0
+    with (
+        atomic_file(output, force=force) as temporary,
+        vector_writer(temporary, num_texts=report["num_texts"], dims=report["dims"]) as writer,
+    ):
+        for items, embeddings in blocks:
+            writer.write(items, embeddings.vectors)
+            num_texts += len(items)
+            counts["num_tokens"] += embeddings.num_tokens
+            counts["num_truncated"] += embeddings.num_truncated
+        if num_texts != report["num_texts"]:
+            raise InputError(
+                f"the input changed while it was read: now {num_texts} texts", expected=f"{report['num_texts']} texts"
+            )
+        writer.describe({key: value for key, value in (report | counts).items() if key != "output"})
+    return counts
+
+
+def _tell(terminal: Terminal, report: Result, max_tokens: int) -> None:
+    """Say what was done."""
+    rate = report["num_tokens"] / max(report["seconds"], 1e-3)
+    terminal.print(
+        f"{report['num_texts']:,} texts, {report['num_tokens']:,} tokens in {clock(report['seconds'])} "
+        f"({rate:,.0f} tokens/s)",
+        f"{report['output']}: {report['num_texts']:,} vectors of {report['dims']} float32",
+    )
+    if report["num_truncated"]:
+        terminal.remark(truncation_remark(report["num_truncated"], max_tokens, "texts"))

@@ -1,0 +1,53 @@
+"""What every command gets without asking: `--json`, `--quiet`, `--debug`, and the handling of errors."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from slimvec.cli.failures import report
+from slimvec.cli.terminal import Result, Terminal
+
+_SHARED = {
+    "json": Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")],
+    "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks on stderr.")],
+    "debug": Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")],
+}
+
+
+def framed(command: Callable[..., Result]) -> Callable[..., None]:
+    """Turn `command(terminal, ...) -> result` into a function typer can take.
+
+    The shared options join the command's own; the result is printed when `--json` asks for it; an error becomes one
+    line and an exit code.
+    """
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation)
+        for name, annotation in _SHARED.items()
+    ]
+
+    @functools.wraps(command)
+    def run(**values: Any) -> None:
+        json, quiet, debug = (values.pop(name) for name in _SHARED)
+        terminal = Terminal(json=json, quiet=quiet)
+        try:
+            with terminal.clean_stdout():
+                result = command(terminal, **values)
+            terminal.finish(result)
+        except (Exception, KeyboardInterrupt) as error:
+            raise typer.Exit(report(error, debug=debug)) from None
+
+    keyword_only = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+    run.__signature__ = inspect.Signature([*keyword_only, *options])  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *options]}
+    return run
+
+
+def keys_epilog(keys: dict[str, str]) -> str:
+    """Describe the keys of a command's JSON for its help."""
+    width = max(map(len, keys))
+    # A line with \b alone keeps the lines of its paragraph from being run together.
+    return "\n".join(["\b", "Keys of --json:", *(f"  {name:{width}}  {meaning}" for name, meaning in keys.items())])

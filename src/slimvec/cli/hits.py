@@ -1,0 +1,83 @@
+"""The best documents for a query, and how they look in a terminal."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from slimvec.cli.inputs import Item
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from rich.console import RenderableType
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A document found.
+
+    Attributes:
+        rank: From 1.
+        cosine: With the query.
+        id: Of the document.
+        title: Of the document; may be empty.
+        text: Of the document, whole.
+    """
+
+    rank: int
+    cosine: float
+    id: str
+    title: str
+    text: str
+
+    @property
+    def headline(self) -> str:
+        """The title, else the first line of the text."""
+        return self.title or self.text.strip().splitlines()[0]
+
+    @property
+    def opening(self) -> str:
+        """First sentence of the text below a title; empty where the headline is the text itself."""
+        return _first_sentence(self.text) if self.title else ""
+
+
+def best_hits(cosines: "NDArray[np.float32]", items: Sequence[Item], *, top: int) -> list[list[Hit]]:
+    """Choose the best documents of every query; equal ones in the order of the file.
+
+    Args:
+        cosines: [Q, N].
+        items: N documents.
+        top: How many of each query.
+    """
+    best = (-cosines).argsort(axis=1, kind="stable")[:, :top]
+    return [
+        [
+            Hit(rank, round(float(row[index]), 4), items[index].id, items[index].title, items[index].text)
+            for rank, index in enumerate(indices, start=1)
+        ]
+        for row, indices in zip(cosines, best.tolist(), strict=True)
+    ]
+
+
+def hits_table(query: str, hits: Sequence[Hit]) -> "RenderableType":
+    """Lay out a query and its hits: rank, cosine, headline and opening, a line each."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(justify="right", style="dim")
+    table.add_column(justify="right", style="cyan")
+    table.add_column(no_wrap=True, overflow="ellipsis")
+    for hit in hits:
+        document = Text(hit.headline)
+        if hit.opening:
+            document.append(f"  {hit.opening}", style="dim")
+        table.add_row(Text(f"  {hit.rank}"), Text(f"{hit.cosine:.3f}"), document)
+    return Group(Text(query, style="bold"), table, Text())
+
+
+def _first_sentence(text: str) -> str:
+    """The text up to the first full stop before a space, on one line."""
+    return re.split(r"(?<=[.!?])\s", " ".join(text.split()), maxsplit=1)[0]

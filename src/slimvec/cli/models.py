@@ -1,0 +1,49 @@
+"""Loading a model for a command, with progress, and naming it in results."""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slimvec.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from slimvec.engine.embedder import Embedder
+
+
+def load_embedder(
+    terminal: Terminal, source: str, *, revision: str | None = None, dtype: str = "auto", dims: int | None = None
+) -> "Embedder":
+    """Load a model, telling what is fetched and converted. Arguments and errors as for `Embedder.load`."""
+    with terminal.task(f"loading {source}") as task:
+        from slimvec.engine.embedder import Embedder
+
+        return Embedder.load(source, revision=revision, dtype=dtype, dims=dims, progress=task.share)
+
+
+def describe_model(embedder: "Embedder", source: str, *, revision: str | None = None) -> dict[str, Any]:
+    """Say which model makes a result: its name, a hash over its weights, and how it reads texts.
+
+    Returns:
+        `source`, `revision`, `sha256` (of weights and tokenizer), `dims`, `dtype`, `engine` and `spec`.
+    """
+    from slimvec.model.sources import resolve_source
+
+    return {
+        "source": source,
+        "revision": revision,
+        "sha256": _weights_hash(resolve_source(source, revision=revision)),
+        "dims": embedder.dims,
+        "dtype": embedder.dtype,
+        "engine": embedder.engine,
+        "spec": embedder.spec.model_dump(mode="json"),
+    }
+
+
+def _weights_hash(folder: Path) -> str:
+    """SHA-256 over a model's weight files and tokenizer, in the order of their names."""
+    from slimvec.model.cache import cached_sha256
+
+    digest = hashlib.sha256()
+    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("tokenizer.json")]):
+        digest.update(f"{path.name} {cached_sha256(path, progress=lambda *_: None)}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,153 @@
+"""Progress on stderr: a bar where a person looks at it, a line now and then where a file does.
+
+A `Task` is what work reports to; it knows nothing of how it is shown. rich is imported when a bar is first drawn.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+LINE_SECONDS = 10.0
+
+
+class Task:
+    """Work under way.
+
+    Args:
+        description: What is being done.
+        total: How much there is to do; None when nobody knows.
+        unit: What is counted, in the plural; empty when a share is all there is.
+    """
+
+    def __init__(self, description: str, *, total: float | None = None, unit: str = "") -> None:
+        self.description = description
+        self.total = total
+        self.unit = unit
+        self.completed = 0.0
+        self.detail = ""
+        self.seconds_left: float | None = None
+        self.on_change: Callable[[], None] | None = None
+        self._started = time.monotonic()
+
+    def advance(self, amount: float = 1) -> None:
+        """Count more work as done."""
+        self.update(completed=self.completed + amount)
+
+    def share(self, message: str, fraction: float | None) -> None:
+        """Take over a message and the share of the work done, as `resolve_source` reports it."""
+        self.update(description=message, completed=fraction or 0.0, total=None if fraction is None else 1.0)
+
+    def update(self, **changes: object) -> None:
+        """Set attributes, then have the new state drawn."""
+        for name, value in changes.items():
+            setattr(self, name, value)
+        if self.on_change is not None:
+            self.on_change()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._started
+
+    def tail(self) -> str:
+        """Say how far the work is: counts, detail and time."""
+        left = self._left()
+        times = clock(self.seconds) if left is None else f"{clock(left)} left"
+        return ", ".join(part for part in (self._count(), self.detail, times) if part)
+
+    def _count(self) -> str:
+        if not self.total:
+            return ""
+        if not self.unit:
+            return f"{self.completed / self.total:.0%}"
+        return f"{self.completed:,.0f} of {self.total:,.0f} {self.unit}"
+
+    def _left(self) -> float | None:
+        """Seconds still to go: as the work itself says, else in proportion to what is done."""
+        if self.seconds_left is not None or not self.total or not self.completed:
+            return self.seconds_left
+        return self.seconds * (self.total - self.completed) / self.completed
+
+
+@contextmanager
+def shown(task: Task, *, quiet: bool) -> Iterator[Task]:
+    """Show a task on stderr while the body works.
+
+    Args:
+        task: What the body reports to.
+        quiet: Show nothing.
+    """
+    if quiet:
+        yield task
+    elif sys.stderr.isatty():
+        with _bar(task):
+            yield task
+    else:
+        with _lines(task):
+            yield task
+
+
+@contextmanager
+def _bar(task: Task) -> Iterator[None]:
+    """Draw a bar that goes away at the end."""
+    progress = _rich_progress(task)
+    bar = progress.add_task(task.description, total=task.total)
+    task.on_change = lambda: progress.update(
+        bar, description=task.description, completed=task.completed, total=task.total
+    )
+    try:
+        with progress:
+            yield
+    finally:
+        task.on_change = None
+
+
+def _rich_progress(task: Task) -> "Progress":
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
+    from rich.progress import Task as RichTask
+    from rich.text import Text
+
+    class Tail(ProgressColumn):
+        """What the task says of itself, so that bar and lines say the same."""
+
+        def render(self, _: RichTask) -> Text:
+            return Text(task.tail(), style="dim")
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=24), Tail())
+    return Progress(*columns, console=console, transient=True, redirect_stdout=False)
+
+
+@contextmanager
+def _lines(task: Task) -> Iterator[None]:
+    """Write a line every `LINE_SECONDS`, from a thread, so that work which reports nothing is seen to go on too."""
+    done = threading.Event()
+
+    def write() -> None:
+        while not done.wait(LINE_SECONDS):
+            print(f"{task.description}: {task.tail()}", file=sys.stderr, flush=True)  # noqa: T201
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def clock(seconds: float) -> str:
+    """Write a length of time as `7 s`, `3:07` or `1:03:07`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    hours, rest = divmod(whole, 3600)
+    minutes = f"{rest // 60:02d}" if hours else str(rest // 60)
+    return ":".join([*([str(hours)] if hours else []), minutes, f"{rest % 60:02d}"])

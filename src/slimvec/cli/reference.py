@@ -1,0 +1,48 @@
+"""`docs/commands.md`, written from the commands' own help, so that it cannot say anything else.
+
+Run as `python -m slimvec.cli.reference docs/commands.md`, which is what `make docs` does.
+"""
+
+import io
+import os
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from slimvec.cli.app import COMMANDS, run
+from slimvec.files import atomic_file
+
+_HEAD = """# Commands
+
+Written by `make docs` from the commands' own help. Every command has `--json` (one JSON object as the last line of
+stdout, and nothing else there), `--quiet` and `--debug`. Progress goes to stderr: a bar in a terminal, a line every
+ten seconds otherwise.
+
+| exit code | meaning |
+| --- | --- |
+| 0 | done |
+| 1 | failed: training broke down, or a bug; `--debug` shows the traceback |
+| 2 | wrong use or bad input: one line says what was found, what was expected and what to do |
+| 130 | stopped with Ctrl-C |
+| 141 | the reader of the output went away |
+"""
+
+
+def reference() -> str:
+    """Write the page as Markdown."""
+    sections = [f"## slimvec {name}\n\n```\n{_help(name)}\n```\n" for name in COMMANDS]
+    return "\n".join([_HEAD, *sections])
+
+
+def _help(command: str) -> str:
+    """Help of a command."""
+    page = io.StringIO()
+    with redirect_stdout(page):
+        run([command, "--help"])
+    return page.getvalue().strip()
+
+
+if __name__ == "__main__":
+    os.environ["COLUMNS"] = "80"  # whatever the terminal has
+    with atomic_file(sys.argv[1], force=True) as path:
+        Path(path).write_text(reference(), encoding="utf-8")

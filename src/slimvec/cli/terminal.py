@@ -1,0 +1,66 @@
+"""`Terminal`: where a command's words go. Results on stdout, all else on stderr; with `--json` only JSON on stdout."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from typing import TYPE_CHECKING, Any
+
+from slimvec.cli.progress import Task, shown
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+Result = dict[str, Any]
+"""What a command gives back: the object that `--json` prints."""
+
+_PIPE_WIDTH = 200  # files and pipes have no width of their own
+
+
+class Terminal:
+    """The way out for a command.
+
+    Args:
+        json: Print nothing but one JSON object on stdout.
+        quiet: No progress and no remarks.
+    """
+
+    def __init__(self, *, json: bool = False, quiet: bool = False) -> None:
+        self.json = json
+        self.quiet = quiet
+
+    def print(self, *parts: "RenderableType") -> None:
+        """Show a result to a person: text or rich tables, on stdout. With `--json`, nothing."""
+        if self.json:
+            return
+        from rich.console import Console
+
+        width = None if sys.stdout.isatty() else _PIPE_WIDTH
+        console = Console(highlight=False, width=width)
+        for part in parts:
+            console.print(part, markup=False)
+
+    def remark(self, text: str) -> None:
+        """Tell something on the side that a person should know, on stderr."""
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+    @contextmanager
+    def task(self, description: str, *, total: float | None = None, unit: str = "") -> Iterator[Task]:
+        """Show progress while the body works. Arguments as for `Task`."""
+        with shown(Task(description, total=total, unit=unit), quiet=self.quiet) as task:
+            yield task
+
+    @contextmanager
+    def clean_stdout(self) -> Iterator[None]:
+        """Keep what libraries print off stdout when it belongs to JSON."""
+        if not self.json:
+            yield
+            return
+        with redirect_stdout(sys.stderr):
+            yield
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Print the result as one line of JSON, if asked for."""
+        if self.json:
+            print(json.dumps(result, ensure_ascii=False, allow_nan=False), flush=True)  # noqa: T201

@@ -1,0 +1,95 @@
+"""A training run as the terminal shows it; `train` and `quickstart` share it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slimvec.cli.failures import Interrupted
+from slimvec.cli.progress import Task
+from slimvec.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from slimvec.training.events import StepEvent
+    from slimvec.training.recipe import Recipe
+    from slimvec.training.run import TrainingResult
+
+
+@dataclass(slots=True)
+class _Follower:
+    """Carries steps over to the progress display, and keeps what is told at the end.
+
+    Attributes:
+        task: The display.
+        first_loss: Loss of the first step seen.
+        last: The newest step.
+    """
+
+    task: Task
+    first_loss: float | None = None
+    last: "StepEvent | None" = None
+
+    def step(self, event: "StepEvent") -> None:
+        """Take over a step."""
+        self.first_loss = event.loss if self.first_loss is None else self.first_loss
+        self.last = event
+        self.task.update(
+            description="training",
+            total=1.0,
+            completed=event.share,
+            detail=f"step {event.step}, loss {event.loss:.3f}, {event.tokens_per_s:,.0f} tokens/s",
+            seconds_left=event.seconds_left,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """A run that reached its end.
+
+    Attributes:
+        result: As the training gives it.
+        first_loss: Loss of its first step here; None when there was none.
+        last_loss: Loss of its last step.
+    """
+
+    result: "TrainingResult"
+    first_loss: float | None
+    last_loss: float | None
+
+    def summary(self) -> dict[str, Any]:
+        """Give the numbers that a command's JSON holds."""
+        progress = self.result.progress
+        return {
+            "steps": progress.step,
+            "tokens": progress.tokens,
+            "num_truncated": progress.truncated,
+            "num_trained": self.result.num_trained,
+            "first_loss": self.first_loss,
+            "last_loss": self.last_loss,
+        }
+
+
+def run_training(
+    terminal: Terminal, recipe: "Recipe", output: Path, *, resume: bool, force: bool, how_to_go_on: str
+) -> FinishedRun:
+    """Train with a progress bar.
+
+    Args:
+        terminal: Shows the bar.
+        recipe: The settings.
+        output: The model's folder.
+        resume: Go on from a stopped run.
+        force: Replace what is there.
+        how_to_go_on: The command that resumes the run, told when it is stopped.
+
+    Raises:
+        Interrupted: the run was stopped, and saved.
+        SlimvecError: as `slimvec.training.run.train`.
+    """
+    with terminal.task("preparing") as task:
+        from slimvec.training.run import train
+
+        follower = _Follower(task)
+        result = train(recipe, output, resume=resume, force=force, on_step=[follower.step], notice=task.share)
+    if not result.finished:
+        raise Interrupted(f"stopped after step {result.progress.step} and saved; go on with: {how_to_go_on}")
+    return FinishedRun(result, follower.first_loss, follower.last.loss if follower.last else None)
