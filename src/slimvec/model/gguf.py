@@ -33,6 +33,11 @@ def convert_gguf(source: Path, target: Path, *, progress: Progress) -> dict[str,
         ModelError: the file is no GGUF file, of an architecture or tokenizer that is not served, or damaged.
         StorageError: the disk is full.
     """
+    with source.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise ModelError(
+                f"{source} does not begin as a GGUF file does", expected="a .gguf file of a language model"
+            )
     command = [sys.executable, "-P", "-m", _WORKER, str(source.resolve()), str(target)]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     with tempfile.TemporaryFile() as stderr:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from slimvec.errors import FetchError, InputError
+from slimvec.errors import FetchError, InputError, SlimvecError
 from slimvec.files import storage_errors
 from slimvec.model.builtin import BUILTINS, resolve_builtin
 from slimvec.model.cache import Progress, SourceRecord, cached_entry, cached_sha256, entry_folder, read_record
@@ -74,7 +74,7 @@ def resolve_source(source: str | Path, *, revision: str | None = None, progress:
     if is_name and source in BUILTINS:
         _refuse_revision(source, revision, "a built-in name, pinned by slimvec")
         return resolve_builtin(str(source), progress=report)
-    if path.is_dir():
+    if str(source) and path.is_dir():
         _refuse_revision(source, revision, "a folder")
         return path
     if path.suffix.lower() == ".gguf" and path.is_file():
@@ -133,7 +133,9 @@ def _resolve_hub(name: str, revision: str | None, progress: Progress) -> Path:
                     ignore_patterns=list(_HUB_OTHER_FORMS),
                 )
             )
-    except (OSError, ValueError, RuntimeError, huggingface_hub.errors.EntryNotFoundError) as error:
+    except SlimvecError:
+        raise
+    except Exception as error:  # the hub's own errors, and those of the two network libraries under it
         raise _hub_error(name, revision, error) from error
 
 
