@@ -1,4 +1,4 @@
-"""Settings of every test: two threads at most, hypothesis without a clock, no hub."""
+"""Settings of every test: one thread each, hypothesis without a clock, no hub."""
 
 import os
 
@@ -10,14 +10,14 @@ import torch
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
-    "slimvec", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], max_examples=25
+    "slimvec", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], max_examples=12
 )
 settings.load_profile("slimvec")
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _few_threads():
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,78 @@
+"""What several training tests need: records, tiny models, and a recipe for them."""
+
+from slimvec.data.records import Record
+from slimvec.model.adapters import LoraSettings, add_lora
+from slimvec.training.collation import Collator
+from slimvec.training.loop import Trainer
+from slimvec.training.objective import make_objective
+from slimvec.training.recipe_reading import parse_recipe
+from tests import tiny
+
+WORDS = ("red", "blue", "green", "cat", "dog", "bird", "runs", "sleeps", "sings", "north", "south", "slow")
+
+RECIPE = """\
+base: {source: in-memory}
+data: [{path: none.jsonl}]
+tuning: {rank: 4, alpha: 8}
+loss: {temperature: 0.1}
+optim: {lr: 0.01}
+batch: {pairs: 6, max_query_tokens: 120, max_document_tokens: 120, micro_batch_tokens: 256, graph_tokens: 4096}
+run: {steps: 6, seed: 3, dtype: fp32}
+"""
+
+
+def records(num=24):
+    return [
+        Record(
+            query=f"{WORDS[i % 12]} {WORDS[i * 5 % 12]} {i}",
+            positives=(f"{i} is {WORDS[i * 5 % 12]} and {WORDS[i % 12]}" + " so" * (i % 7),),
+            negatives=(f"not {WORDS[(i + 1) % 12]} {i}",) * (i % 3 > 0),
+            source="made",
+        )
+        for i in range(num)
+    ]
+
+
+def recipe(*overrides):
+    return parse_recipe(RECIPE, overrides=overrides)
+
+
+def model(settings, architecture="llama", mode="causal"):
+    """A tiny model made trainable as the recipe says."""
+    made = tiny.embedding_model(architecture, mode)
+    if settings.tuning.method == "full":
+        made.requires_grad_(True)
+    else:
+        tuning = settings.tuning
+        lora = LoraSettings(rank=tuning.rank, alpha=tuning.alpha, dropout=tuning.dropout)
+        add_lora(made.backbone, lora, seed=settings.run.seed)
+    return made
+
+
+def collator(made, settings):
+    return Collator(
+        made.tokenizer,
+        made.spec.prompts,
+        max_query_tokens=settings.batch.max_query_tokens,
+        max_document_tokens=settings.batch.max_document_tokens,
+        max_negatives=settings.batch.negatives,
+    )
+
+
+def trainer(folder, settings, *, data=None, made=None, **more):
+    made = made or model(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    return Trainer(
+        made,
+        data or records(),
+        settings,
+        objective=make_objective(settings.loss),
+        collator=collator(made, settings),
+        folder=folder,
+        run_id=more.pop("run_id", "test"),
+        **more,
+    )
+
+
+def trained(made):
+    return {name: p.detach().clone() for name, p in made.named_parameters() if p.requires_grad}

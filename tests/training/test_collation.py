@@ -1,0 +1,86 @@
+"""Records to tokens and vectors back to a batch."""
+
+import pytest
+import torch
+
+from slimvec.data.records import Record
+from slimvec.errors import InputError
+from slimvec.text.prompts import Prompts, Task
+from slimvec.training.collation import Collator
+from slimvec.training.text_ids import text_id
+from tests import tiny
+
+TASKS = {"retrieval": Task(instruction="find"), "sts": Task(instruction="same", symmetric=True)}
+PROMPTS = Prompts(query="{task}: ", document="d: ", tasks=TASKS)
+
+
+def collator(**settings):
+    made = tiny.embedding_model()
+    limits = {"max_query_tokens": 100, "max_document_tokens": 100, "max_negatives": 7} | settings
+    return made.tokenizer.backend, Collator(made.tokenizer, PROMPTS, **limits)
+
+
+def read(backend, row):
+    return "".join(backend.id_to_token(i) for i in row).replace("\u0120", " ")
+
+
+RECORDS = [
+    Record("one", ("first", "1st"), ("x", "y")),
+    Record("two", ("second",), task="sts"),
+    Record("three", ("third",), ("z",), task="as i say"),
+]
+
+
+def test_texts_are_in_order_with_their_prompts():
+    backend, collate = collator()
+    texts = collate(RECORDS, epoch=0)
+    decoded = [read(backend, row) for row in texts.tokenized.sequences]
+    queries = ["find: one", "two", "as i say: three"]
+    documents = ["d: first", "second", "d: third", "d: x", "d: y", "d: z"]
+    assert decoded == queries + documents
+    assert texts.tokenized.prefix_lengths == [6, 0, 10, 3, 0, 3, 3, 3, 3]
+    assert texts.ids.tolist() == [text_id(t) for t in ("one", "two", "three", "first", "second", "third", *"xyz")]
+    assert texts.negative_counts == (2, 0, 1)
+    assert texts.num_tokens == sum(map(len, decoded))
+
+
+def test_each_epoch_takes_the_next_positive():
+    backend, collate = collator()
+    for epoch, wanted in enumerate(["d: first", "d: 1st", "d: first"]):
+        row = collate(RECORDS, epoch=epoch).tokenized.sequences[3]
+        assert read(backend, row) == wanted
+
+
+def test_limits_are_by_role_and_counted():
+    _, collate = collator(max_query_tokens=8, max_document_tokens=7, max_negatives=1)
+    texts = collate(RECORDS[:1], epoch=0)
+    assert texts.tokenized.lengths == [8, 7, 4]
+    assert texts.tokenized.num_truncated == 2
+    assert texts.negative_counts == (1,)
+
+
+def test_vectors_are_sorted_into_a_batch():
+    _, collate = collator()
+    texts = collate(RECORDS, epoch=0)
+    vectors = torch.eye(9) * 3
+    vectors.requires_grad_()
+    batch = texts.assemble(vectors)
+    assert batch.query.argmax(1).tolist() == [0, 1, 2]
+    assert batch.positive.argmax(1).tolist() == [3, 4, 5]
+    assert batch.negative_mask.tolist() == [[True, True], [False, False], [True, False]]
+    assert batch.negatives.argmax(2)[batch.negative_mask].tolist() == [6, 7, 8]
+    assert batch.negative_ids[batch.negative_mask].tolist() == [text_id(t) for t in "xyz"]
+    assert float(batch.query.norm(dim=1).max()) == 1.0
+    batch.negatives[batch.negative_mask].sum().backward()
+    assert bool((vectors.grad[:6] == 0).all())
+    without = collate([RECORDS[1]], epoch=0).assemble(torch.eye(2))
+    assert without.negatives is None
+
+
+def test_a_text_without_tokens_and_an_unknown_task():
+    _, collate = collator(max_query_tokens=6)
+    with pytest.raises(InputError, match="has no tokens of its own"):
+        collate(RECORDS, epoch=0)
+    _, collate = collator()
+    with pytest.raises(InputError, match="task 'none'; expected one of retrieval, sts"):
+        collate([Record("q", ("d",), task="none")], epoch=0)

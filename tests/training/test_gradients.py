@@ -1,0 +1,109 @@
+"""The gradient of a batch is the same in one piece, in several, and with the second run of the gradient cache."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from slimvec.training.gradients import RandomState, backward
+from slimvec.training.objective import make_objective
+from tests import tiny
+from tests.training import support
+
+
+def gradients(made, recipe, *, micro_batch_tokens, graph_tokens):
+    objective = make_objective(recipe.loss)
+    texts = support.collator(made, recipe)(support.records(10), epoch=0)
+    torch.manual_seed(5)
+    made.train()
+    made.zero_grad()
+    loss, vectors = backward(
+        made,
+        texts.tokenized,
+        lambda vectors: objective(texts.assemble(vectors)),
+        micro_batch_tokens=micro_batch_tokens,
+        graph_tokens=graph_tokens,
+    )
+    return loss, vectors, {name: p.grad for name, p in made.named_parameters() if p.requires_grad}
+
+
+def plain_gradients(made, recipe):
+    """One text at a time, one graph, autograd alone."""
+    objective = make_objective(recipe.loss)
+    texts = support.collator(made, recipe)(support.records(10), epoch=0)
+    made.zero_grad()
+    vectors = torch.cat([made(texts.tokenized.pack([i])) for i in range(len(texts.tokenized.sequences))])
+    loss = objective(texts.assemble(vectors))
+    loss.backward()
+    return loss.detach(), {name: p.grad for name, p in made.named_parameters() if p.requires_grad}
+
+
+LOSSES = [
+    [],
+    ["loss.terms=[q-d, q-q, d-d, d-q]", "loss.margin=0.1"],
+    ["loss.mrl_dims=[32, 8]", "loss.mrl_weights=[1, 0.3]", "loss.focal=0.5"],
+]
+
+
+@pytest.mark.parametrize("overrides", LOSSES)
+@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize(("architecture", "mode"), [("llama", "causal"), ("qwen2", "bidirectional")])
+def test_equal_to_autograd_one_text_at_a_time(overrides, method, architecture, mode):
+    tuning = ["tuning={method: full}"] if method == "full" else []
+    recipe = support.recipe(*overrides, *tuning)
+    made = support.model(recipe, architecture, mode)
+    wanted_loss, wanted = plain_gradients(made, recipe)
+    for graph_tokens in (0, 100_000):
+        for micro_batch_tokens in (1, 150, 100_000):
+            loss, _, found = gradients(made, recipe, micro_batch_tokens=micro_batch_tokens, graph_tokens=graph_tokens)
+            torch.testing.assert_close(loss, wanted_loss)
+            for name, gradient in wanted.items():
+                torch.testing.assert_close(found[name], gradient, rtol=1e-3, atol=1e-5, msg=name)
+
+
+@settings(max_examples=8)
+@given(micro_batch_tokens=st.integers(1, 600))
+def test_the_second_run_has_the_dropout_of_the_first(micro_batch_tokens):
+    recipe = support.recipe("tuning={method: lora, rank: 4, dropout: 0.5}")
+    made = support.model(recipe)
+    kept = gradients(made, recipe, micro_batch_tokens=micro_batch_tokens, graph_tokens=100_000)
+    cached = gradients(made, recipe, micro_batch_tokens=micro_batch_tokens, graph_tokens=0)
+    torch.testing.assert_close(cached[1], kept[1], rtol=0, atol=0)
+    for name in kept[2]:
+        torch.testing.assert_close(cached[2][name], kept[2][name], rtol=0, atol=0)
+
+
+def test_dropout_differs_from_piece_to_piece():
+    recipe = support.recipe("tuning={method: lora, rank: 4, dropout: 0.5}")
+    made = support.model(recipe)
+    with torch.no_grad():
+        for name, parameter in made.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_()
+    first = gradients(made, recipe, micro_batch_tokens=1, graph_tokens=0)[1]
+    made.eval()
+    texts = support.collator(made, recipe)(support.records(10), epoch=0)
+    with torch.no_grad():
+        plain = made(texts.tokenized.pack())
+    assert float((first - plain).abs().max()) > 0.01
+
+
+def test_random_state_comes_back():
+    state = RandomState.now()
+    wanted = torch.rand(3)
+    state.restore()
+    assert torch.rand(3).tolist() == wanted.tolist()
+
+
+def test_frozen_lower_layers_keep_no_graph():
+    recipe = support.recipe()
+    made = tiny.embedding_model()
+    from slimvec.model.adapters import LoraSettings, add_lora
+
+    add_lora(made.backbone, LoraSettings(rank=2, first_layer=2))
+    seen = []
+    layers = [m for m in made.modules() if type(m).__name__ == "LlamaDecoderLayer"]
+    for layer in layers:
+        layer.register_forward_hook(lambda _module, _args, out: seen.append(out.requires_grad))
+    gradients(made, recipe, micro_batch_tokens=100_000, graph_tokens=100_000)
+    assert seen == [False, False, True]

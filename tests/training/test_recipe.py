@@ -1,0 +1,118 @@
+"""Recipes: what is refused, how it is said, and that what is written reads back."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from slimvec.errors import InputError
+from slimvec.training.recipe_reading import parse_recipe, read_recipe, recipe_yaml
+
+GOOD = """\
+base:
+  source: smollm2-135m
+data:
+  - path: a.jsonl
+  - path: b.parquet
+    limit: 10
+model:
+  pooling: {mode: beta, beta: 2}
+run:
+  steps: 10
+"""
+TINY = Path(__file__).parents[2] / "recipes" / "tiny.yaml"
+
+
+def refused(text, *overrides):
+    with pytest.raises(InputError) as caught:
+        parse_recipe(text, name="r.yaml", overrides=overrides)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_reads_and_reads_back():
+    recipe = parse_recipe(GOOD)
+    assert recipe.data[1].limit == 10
+    assert recipe.model.pooling.beta == 2
+    again = parse_recipe(recipe_yaml(recipe))
+    assert again == recipe
+    assert again.model.model_fields_set == recipe.model.model_fields_set == {"pooling"}
+    full = parse_recipe(GOOD, overrides=["tuning.method=full"])
+    assert parse_recipe(recipe_yaml(full)) == full
+
+
+def test_the_tiny_recipe_is_valid():
+    assert read_recipe(TINY).run.steps == 4
+
+
+def test_overrides():
+    recipe = parse_recipe(GOOD, overrides=["optim.lr=1e-4", "data.0.limit=3", "loss.mrl_dims=[64, 32]", "run.seed=7"])
+    assert (recipe.optim.lr, recipe.data[0].limit, recipe.loss.mrl_dims, recipe.run.seed) == (1e-4, 3, (64, 32), 7)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("optim.lr", "override 'optim.lr'; expected section.key=value, as in optim.lr=0.001"),
+        ("data.5.limit=3", "override 'data.5.limit=3': the recipe has no '5' at that place"),
+        ("base.source.x=3", "override 'base.source.x=3': the recipe has no 'x' at that place"),
+        ("optim.lrr=3", "override 'optim.lrr=3': unknown key 'optim.lrr'; expected one of lr, warmup, decay, "),
+        ("optim.lr=0", "override 'optim.lr=0': optim.lr is 0; expected greater than 0"),
+        ("run.epochs=2", "override 'run.epochs=2': steps and epochs are all given; give one of steps, epochs"),
+        ("optim.lr=[", "override 'optim.lr=[' has no valid value"),
+    ],
+)
+def test_bad_overrides(override, message):
+    assert message in refused(GOOD, override)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (GOOD + "  stepz: 3\n", "r.yaml, line 11: unknown key 'run.stepz'; expected one of steps, epochs, "),
+        (GOOD + "  stepz: 3\n", "did you mean 'steps'?"),
+        (GOOD + "los:\n  temperature: 1\n", "r.yaml, line 11: unknown key 'los'"),
+        (GOOD + "  epochs: 3\n", "r.yaml, line 11: steps and epochs are all given; give one of"),
+        (GOOD.replace("  steps: 10", "  seed: 1"), "r.yaml, line 9: no length is given; give one of"),
+        (GOOD + "loss:\n  temperature: -1\n", "r.yaml, line 12: loss.temperature is -1; expected greater than 0"),
+        (GOOD + "loss:\n  temperature: warm\n", "r.yaml, line 12: loss.temperature is 'warm'; expected a valid number"),
+        (GOOD + "loss:\n  terms: [q-d, q-d]\n", "r.yaml, line 12: terms ['q-d', 'q-d'] name one twice"),
+        (GOOD + "loss:\n  mrl_dims: [8, 8]\n", "r.yaml, line 12: mrl_dims [8, 8] must be different"),
+        (
+            GOOD + "loss:\n  mrl_dims: [8]\n  mrl_weights: [1, 2]\n",
+            "r.yaml, line 13: 2 mrl_weights for 1 mrl_dims; give one for each",
+        ),
+        (
+            GOOD.replace("model:\n", "model:\n  dims: 4\n") + "loss:\n  mrl_dims: [8]\n",
+            "r.yaml, line 13: mrl_dims go up to 8, and the model has 4 dims",
+        ),
+        (GOOD.replace("mode: beta", "mode: mean"), "r.yaml, line 8: pooling mode 'mean' with beta 2.0"),
+        (GOOD + "tuning:\n  method: full\n  rank: 8\n", "r.yaml, line 13: rank belongs to method lora"),
+        (GOOD + "tuning:\n  dropout: 0.1\n  fold: true\n", "r.yaml, line 13: fold with dropout"),
+        (GOOD + "optim:\n  betas: [0.9, 1]\n", "r.yaml, line 12: betas [0.9, 1.0] must be"),
+        (GOOD + "batch:\n  max_query_tokens: 600\n", "r.yaml, line 12: max_query_tokens 600 is above the model's"),
+        (GOOD + "model: {}\n", "r.yaml, line 11: 'model' is in line 7 already"),
+        (GOOD.replace("    limit: 10", "    limitt: 10"), "line 6: unknown key 'data.1.limitt'"),
+        (GOOD.replace("base:\n  source: smollm2-135m\n", ""), "base is missing; add base"),
+        ("run: [", "r.yaml is not valid YAML"),
+        ("", "r.yaml holds no settings; expected sections base, model, tuning, data, "),
+        ("- 1\n", "r.yaml holds no settings"),
+    ],
+)
+def test_bad_recipes(text, message):
+    assert message in refused(text)
+
+
+def test_counts_what_else_is_wrong():
+    assert "(and 1 more)" in refused(GOOD + "optim:\n  lr: -1\n  clip: -1\n")
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(InputError, match=r"recipe .* cannot be read"):
+        read_recipe(tmp_path / "none.yaml")
+
+
+def test_reading_a_recipe_does_not_import_torch():
+    code = "import sys, slimvec.training.recipe_reading; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
