@@ -1,1 +1,1 @@
-"""Records and where they come from: schema, readers, corpora."""
+"""Training records, retrieval sets, and the readers and corpora they come from."""

@@ -1,0 +1,166 @@
+"""`Record`: the one form every training example has, whatever file it came from."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from slimvec.errors import InputError
+
+RECORD_FIELDS = (
+    "query",
+    "positive",
+    "positives",
+    "negative",
+    "negatives",
+    "scores",
+    "task",
+    "lang",
+    "language",
+    "source",
+)
+"""The fields of a row that are read; all others are left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A query, the texts that answer it and the texts that do not.
+
+    Attributes:
+        query: The text that asks, describes or names.
+        positives: At least one text that answers it.
+        negatives: Texts that do not; may be empty, the rest of the batch serves then.
+        scores: A teacher's score for each positive, then for each negative; or empty.
+        task: Name of the task the prompts know, or a whole instruction; None takes the model's default.
+        language: Language code of the query as the source writes it; None when it does not say.
+        source: Where the record is from; batches are mixed and counts are kept by it.
+
+    Raises:
+        InputError: an empty text, no positive, a positive that is the query or also a negative, or scores that do
+            not fit.
+    """
+
+    query: str
+    positives: tuple[str, ...]
+    negatives: tuple[str, ...] = ()
+    scores: tuple[float, ...] = ()
+    task: str | None = None
+    language: str | None = None
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        check_text(self.query, "query")
+        if not self.positives:
+            raise InputError("no positive", expected="at least one")
+        for name, texts in (("positive", self.positives), ("negative", self.negatives)):
+            for text in texts:
+                check_text(text, name)
+        both = set(self.positives) & set(self.negatives)
+        if both:
+            raise InputError(f"{_short(min(both))} is a positive and a negative", expected="one of the two")
+        num_texts = len(self.positives) + len(self.negatives)
+        if self.scores and len(self.scores) != num_texts:
+            raise InputError(f"{len(self.scores)} scores", expected=f"one for each of the {num_texts} texts, or none")
+        if not all(math.isfinite(score) for score in self.scores):
+            raise InputError(f"scores {list(self.scores)}", expected="finite numbers")
+
+
+def check_text(text: object, name: str) -> str:
+    """Give a text back if it is one.
+
+    Args:
+        text: Anything.
+        name: What the text is, for the message.
+
+    Raises:
+        InputError: not a string, an empty one, or one that UTF-8 cannot write (half of a surrogate pair).
+    """
+    if not isinstance(text, str):
+        raise InputError(f"{name} is {_kind(text)}", expected="a string")
+    if not text.strip():
+        raise InputError(f"{name} is empty", expected="some text", do="leave it out")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        bad = f"\\u{ord(text[error.start]):04x}"
+        raise InputError(f"{name} has half a surrogate pair, {bad}", expected="text that UTF-8 can write") from error
+    return text
+
+
+def parse_record(row: Mapping[str, object], *, source: str = "") -> Record:
+    """Read a record from the fields of a row.
+
+    `query` is asked for, and `positive` (a text) or `positives` (a list). `negative` or `negatives`, `scores`, `task`,
+    `lang` or `language` and `source` are optional; null is the same as absent; other fields are left alone. A text that
+    a list repeats is kept once. A negative that is also a positive is a known false negative: it is left out, unless
+    that leaves none or the row has scores, which would no longer fit.
+
+    Args:
+        row: Values by field.
+        source: The record's source when the row names none.
+
+    Raises:
+        InputError: a field is missing or is not what it should be. The message does not say where; the reader adds it.
+    """
+    if row.get("query") is None:
+        raise InputError("no field query", expected="query and positive", do=f"the row has {_names(row)}")
+    if row.get("positive") is None and row.get("positives") is None:
+        raise InputError("no field positive or positives", expected="one of them", do=f"the row has {_names(row)}")
+    positives = _texts(row, "positive", "positives")
+    negatives = _texts(row, "negative", "negatives")
+    scores = _scores(row.get("scores"))
+    true_negatives = tuple(text for text in negatives if text not in positives)
+    return Record(
+        query=check_text(row["query"], "query"),
+        positives=positives,
+        negatives=negatives if scores or not true_negatives else true_negatives,
+        scores=scores,
+        task=_optional(row, "task"),
+        language=_optional(row, "language", "lang"),
+        source=_optional(row, "source") or source,
+    )
+
+
+def _texts(row: Mapping[str, object], one: str, many: str) -> tuple[str, ...]:
+    """The texts of a field that may be written as one text or as a list; without repetitions, order kept."""
+    found = [row[key] for key in (one, many) if row.get(key) is not None]
+    if len(found) > 1:
+        raise InputError(f"both {one} and {many}", expected="one of them")
+    if not found:
+        return ()
+    values = [found[0]] if isinstance(found[0], str) else found[0]
+    if not isinstance(values, Sequence):
+        raise InputError(f"{many} is {_kind(values)}", expected="a text or a list of texts")
+    return tuple(dict.fromkeys(check_text(value, one) for value in values))
+
+
+def _scores(values: object) -> tuple[float, ...]:
+    if values is None:
+        return ()
+    if not isinstance(values, Sequence) or not all(_is_number(value) for value in values):
+        raise InputError(f"scores is {_short(values)}", expected="a list of numbers")
+    return tuple(float(value) for value in values)
+
+
+def _optional(row: Mapping[str, object], *names: str) -> str | None:
+    """The first of some optional text fields that is there."""
+    for name in names:
+        if row.get(name) is not None:
+            return check_text(row[name], name)
+    return None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _names(row: Mapping[str, object]) -> str:
+    return ", ".join(row) or "no fields"
+
+
+def _kind(value: object) -> str:
+    return f"a {type(value).__name__} ({_short(value)})"
+
+
+def _short(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."

@@ -1,0 +1,185 @@
+"""Retrieval sets read from folders, in one of two layouts.
+
+Ours: `corpus`, `queries` and `qrels`, each `.jsonl` or `.jsonl.gz`, with the fields `id, title, text, lang, align`,
+`id, text, lang, align` and `query_id, doc_id, score`. BEIR's (arXiv 2104.08663): the same with `_id` for `id`, and
+`qrels/test.tsv` with the columns query, document, grade under a line of headings.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from slimvec.data.records import check_text
+from slimvec.data.retrieval import Document, Query, RetrievalSet
+from slimvec.data.tables import Row, iter_lines, iter_rows, located
+from slimvec.errors import InputError
+
+_ROW_SUFFIXES = (".jsonl", ".jsonl.gz")
+_STEMS = ("corpus", "queries", "qrels")
+Item = TypeVar("Item", Document, Query)
+
+
+def find_retrieval_sets(folder: str | Path) -> list[Path]:
+    """List the retrieval sets in a folder: the folder itself, or those of its subfolders that hold one, by name.
+
+    Raises:
+        InputError: there is no such folder, or no set in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder", expected="a folder with corpus, queries and qrels")
+    candidates = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
+    found = [path for path in candidates if _is_retrieval_set(path)]
+    if not found:
+        raise InputError(
+            f"{folder} holds no retrieval set",
+            expected="corpus, queries and qrels as .jsonl or .jsonl.gz, there or in its subfolders",
+        )
+    return found[:1] if found[0] == folder else found
+
+
+def read_retrieval_set(folder: str | Path, *, name: str | None = None, split: str = "test") -> RetrievalSet:
+    """Read a retrieval set from a folder.
+
+    Queries without a relevant document are left out and counted, as BEIR keeps the queries of all splits in one file.
+    Where a document is graded twice for a query (judges disagreed) the last line counts, as in the loaders of
+    BEIR and mteb.
+
+    Args:
+        folder: In one of the two layouts.
+        name: Of the set; default the folder's.
+        split: Which of BEIR's qrels to read.
+
+    Raises:
+        InputError: a file is missing or malformed, an id is unknown or occurs twice, or no query can be scored. The
+            message names file and line.
+    """
+    folder = Path(folder)
+    documents = _read_items(_find(folder, "corpus"), _document)
+    queries = _read_items(_find(folder, "queries"), _query)
+    qrels, num_regraded = _read_qrels(_find_qrels(folder, split), documents, queries)
+    scored = {q: grades for q, grades in qrels.items() if any(grade > 0 for grade in grades.values())}
+    return RetrievalSet(
+        name=name or folder.absolute().name,
+        documents=tuple(documents.values()),
+        queries=tuple(query for query in queries.values() if query.id in scored),
+        qrels=scored,
+        num_unjudged=len(queries) - len(scored),
+        num_regraded=num_regraded,
+    )
+
+
+def _is_retrieval_set(folder: Path) -> bool:
+    has_rows = {stem: any((folder / (stem + suffix)).is_file() for suffix in _ROW_SUFFIXES) for stem in _STEMS}
+    return has_rows["corpus"] and has_rows["queries"] and (has_rows["qrels"] or (folder / "qrels").is_dir())
+
+
+def _find(folder: Path, stem: str) -> Path:
+    for suffix in _ROW_SUFFIXES:
+        if (folder / (stem + suffix)).is_file():
+            return folder / (stem + suffix)
+    raise InputError(f"{folder} has no {stem}.jsonl or {stem}.jsonl.gz", expected="corpus, queries and qrels")
+
+
+def _find_qrels(folder: Path, split: str) -> Path:
+    if not (folder / "qrels").is_dir():
+        return _find(folder, "qrels")
+    path = folder / "qrels" / f"{split}.tsv"
+    if not path.is_file():
+        there = ", ".join(sorted(file.stem for file in (folder / "qrels").glob("*.tsv"))) or "none"
+        raise InputError(f"{path} does not exist", expected=f"a split that is there: {there}")
+    return path
+
+
+def _read_items(path: Path, parse: Callable[[Row], Item]) -> dict[str, Item]:
+    items: dict[str, Item] = {}
+    for row in iter_rows(path):
+        try:
+            item = parse(row)
+        except InputError as error:
+            raise located(error, row.place) from error
+        if item.id in items:
+            raise InputError(f"{row.place}: id {item.id} occurs a second time", expected="ids that occur once")
+        items[item.id] = item
+    return items
+
+
+def _document(row: Row) -> Document:
+    title, text = row.values.get("title") or "", row.values.get("text") or ""
+    document = Document(_id(row, "id", "_id"), _text(text, "text"), _text(title, "title"), *_labels(row))
+    check_text(document.content, "title and text together")
+    return document
+
+
+def _query(row: Row) -> Query:
+    return Query(_id(row, "id", "_id"), check_text(row.values.get("text"), "text"), *_labels(row))
+
+
+def _text(value: object, name: str) -> str:
+    return check_text(value, name) if value else ""
+
+
+def _labels(row: Row) -> tuple[str | None, str | None]:
+    """Language and alignment."""
+    language, align = row.values.get("lang"), row.values.get("align")
+    return None if language is None else str(language), None if align is None else str(align)
+
+
+def _id(row: Row, *names: str) -> str:
+    for name in names:
+        value = row.values.get(name)
+        if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
+            return str(value)
+    raise InputError(f"no {' or '.join(names)}", expected="an id, a text or a whole number")
+
+
+def _read_qrels(
+    path: Path, documents: Mapping[str, Document], queries: Mapping[str, Query]
+) -> tuple[dict[str, dict[str, int]], int]:
+    """Grades by document by query, and how often a later line changed a grade."""
+    qrels: dict[str, dict[str, int]] = {}
+    num_regraded = 0
+    judgements = _tsv_judgements(path) if path.suffix == ".tsv" else _json_judgements(path)
+    for place, query_id, document_id, grade in judgements:
+        if query_id not in queries:
+            raise InputError(f"{place}: unknown query {query_id}", expected="an id from the queries")
+        if document_id not in documents:
+            raise InputError(f"{place}: unknown document {document_id}", expected="an id from the corpus")
+        grades = qrels.setdefault(query_id, {})
+        num_regraded += grades.get(document_id, grade) != grade
+        grades[document_id] = grade
+    return qrels, num_regraded
+
+
+def _json_judgements(path: Path) -> Iterator[tuple[str, str, str, int]]:
+    for row in iter_rows(path):
+        try:
+            ids = _id(row, "query_id", "query-id"), _id(row, "doc_id", "corpus-id")
+            yield row.place, *ids, _grade(row.values.get("score"))
+        except InputError as error:
+            raise located(error, row.place) from error
+
+
+def _tsv_judgements(path: Path) -> Iterator[tuple[str, str, str, int]]:
+    for number, (place, line) in enumerate(iter_lines(path)):
+        cells = line.split("\t")
+        if len(cells) != 3:
+            raise InputError(f"{place}: {len(cells)} columns", expected="query, document and grade, with tabs between")
+        if number == 0 and not _is_whole(cells[2]):
+            continue  # the headings
+        try:
+            yield place, cells[0], cells[1], _grade(cells[2])
+        except InputError as error:
+            raise located(error, place) from error
+
+
+def _is_whole(text: str) -> bool:
+    return text.strip().lstrip("-").isdecimal()
+
+
+def _grade(value: object) -> int:
+    if isinstance(value, str) and _is_whole(value):
+        return int(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer():
+        return int(value)
+    raise InputError(f"score {value!r}", expected="a whole number")
