@@ -1,0 +1,122 @@
+"""Checkpoints: everything a run needs to go on as if it had never stopped, written whole or not at all.
+
+A checkpoint is a folder `step-00000012` with the tensors (safetensors: no code runs on loading), the counters, and a
+manifest with the SHA-256 of both, written last. One whose contents do not match its manifest is torn, and the one
+before it is used.
+"""
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from slimvec.files import atomic_folder, remove_partial
+
+_TENSORS, _PROGRESS, _MANIFEST = "tensors.safetensors", "progress.json", "manifest.json"
+
+
+class Progress(BaseModel):
+    """How far a run is.
+
+    Attributes:
+        run_id: Fingerprint of recipe and data; a checkpoint of another run is never resumed.
+        step: Steps done, which is the position in the data too.
+        seconds: Time they took.
+        tokens: Tokens they took in.
+        truncated: Texts that lost their end.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run_id: str
+    step: int = 0
+    seconds: float = 0.0
+    tokens: int = 0
+    truncated: int = 0
+
+
+class _Manifest(BaseModel):
+    """SHA-256 by file name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sha256: dict[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A checkpoint in memory.
+
+    Attributes:
+        progress: How far the run was.
+        tensors: Trained weights, optimiser and random states by name, on the CPU.
+    """
+
+    progress: Progress
+    tensors: dict[str, Tensor]
+
+
+class CheckpointStore:
+    """The checkpoints of one run.
+
+    Args:
+        folder: Where they are, or will be.
+        keep: How many of the newest are kept.
+    """
+
+    def __init__(self, folder: Path, *, keep: int) -> None:
+        self.folder = folder
+        self.keep = keep
+
+    def save(self, checkpoint: Checkpoint) -> Path:
+        """Write a checkpoint and remove those that are too many.
+
+        Raises:
+            StorageError: it cannot be written; those before it are still there.
+        """
+        path = self.folder / f"step-{checkpoint.progress.step:08d}"
+        with atomic_folder(path, force=True) as building:
+            tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
+            save_file(tensors, building / _TENSORS)
+            (building / _PROGRESS).write_text(checkpoint.progress.model_dump_json(indent=2), encoding="utf-8")
+            digests = {name: _sha256(building / name) for name in (_TENSORS, _PROGRESS)}
+            (building / _MANIFEST).write_text(_Manifest(sha256=digests).model_dump_json(indent=2), encoding="utf-8")
+        for old in self.paths()[: -self.keep]:
+            shutil.rmtree(old)
+        return path
+
+    def paths(self) -> list[Path]:
+        """List the checkpoints, oldest first, torn ones among them."""
+        return sorted(path for path in self.folder.glob("step-*") if path.is_dir())
+
+    def latest(self) -> Checkpoint | None:
+        """Read the newest checkpoint that is whole; None without any. Torn ones, and leftovers, are removed."""
+        for path in reversed(self.paths()):
+            remove_partial(path)
+            checkpoint = _read(path)
+            if checkpoint is not None:
+                return checkpoint
+            shutil.rmtree(path)
+        return None
+
+
+def _read(path: Path) -> Checkpoint | None:
+    """Read a checkpoint, or give None when it is torn."""
+    try:
+        manifest = _Manifest.model_validate_json((path / _MANIFEST).read_bytes())
+        if manifest.sha256 != {name: _sha256(path / name) for name in (_TENSORS, _PROGRESS)}:
+            return None
+        progress = Progress.model_validate_json((path / _PROGRESS).read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+    return Checkpoint(progress, load_file(path / _TENSORS))
+
+
+def _sha256(path: Path) -> str:
+    """Digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

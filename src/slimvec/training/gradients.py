@@ -1,0 +1,113 @@
+"""Gradients of a loss over a whole batch, with the model run on pieces of it: exact at any batch size.
+
+A contrastive loss couples all texts of a batch, but only through their vectors. So the vectors are computed piece by
+piece, the loss and its gradient in the vectors once, and each piece is then sent backward with its rows of that
+gradient (GradCache, arXiv 2101.06983). Small batches keep what the backward pass needs from the first run; larger
+ones run each piece a second time, from the same random state, so that memory is bounded by one piece.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from slimvec.text.batch import PackedBatch
+from slimvec.text.schedule import plan_batches
+from slimvec.text.tokenizer import TokenizedTexts
+
+Embed = Callable[[PackedBatch], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """A part of the batch after its first run.
+
+    Attributes:
+        indices: Numbers of its texts.
+        vectors: [n, D]; with their graph when it was kept.
+        random_state: Before the run, when it has to be repeated.
+    """
+
+    indices: list[int]
+    vectors: Tensor
+    random_state: "RandomState | None"
+
+
+def backward(
+    embed: Embed,
+    texts: TokenizedTexts,
+    loss_of: Callable[[Tensor], Tensor],
+    *,
+    micro_batch_tokens: int,
+    graph_tokens: int,
+) -> tuple[Tensor, Tensor]:
+    """Add the gradient of the loss to the `grad` of everything `embed` was trained with.
+
+    Args:
+        embed: Packed batch of n texts to vectors [n, D], differentiable.
+        texts: N texts.
+        loss_of: Vectors [N, D] in the texts' order to the scalar loss.
+        micro_batch_tokens: Tokens of a piece.
+        graph_tokens: Batches of up to this many tokens keep their graphs; 0 never.
+
+    Returns:
+        The loss and the vectors [N, D], both without graph.
+    """
+    keep = sum(texts.lengths) <= graph_tokens
+    pieces = [
+        _run(embed, texts, indices, keep=keep)
+        for indices in plan_batches(texts.lengths, token_budget=micro_batch_tokens)
+    ]
+    order = torch.tensor([index for piece in pieces for index in piece.indices], device=pieces[0].vectors.device)
+    vectors = torch.cat([piece.vectors.detach() for piece in pieces])[torch.argsort(order)].requires_grad_()
+    loss = loss_of(vectors)
+    (slope,) = torch.autograd.grad(loss, vectors)
+    while pieces:  # released one by one: the graph of a piece is not needed after its turn
+        piece = pieces.pop(0)
+        again = piece.vectors if piece.random_state is None else _repeat(embed, texts, piece)
+        again.backward(slope[piece.indices])  # type: ignore[no-untyped-call]
+    return loss.detach(), vectors.detach()
+
+
+def _run(embed: Embed, texts: TokenizedTexts, indices: list[int], *, keep: bool) -> _Piece:
+    """Embed a piece for the first time."""
+    if keep:
+        return _Piece(indices, embed(texts.pack(indices)), None)
+    state = RandomState.now()
+    with torch.no_grad():
+        return _Piece(indices, embed(texts.pack(indices)), state)
+
+
+def _repeat(embed: Embed, texts: TokenizedTexts, piece: _Piece) -> Tensor:
+    """Embed a piece again with the dropout of its first run, and leave the random state as it was found."""
+    assert piece.random_state is not None
+    before = RandomState.now()
+    piece.random_state.restore()
+    vectors = embed(texts.pack(piece.indices))
+    before.restore()
+    return vectors
+
+
+@dataclass(frozen=True, eq=False)
+class RandomState:
+    """The states of torch's random generators.
+
+    Attributes:
+        cpu: Of the CPU's, uint8.
+        cuda: Of each CUDA device's, uint8.
+    """
+
+    cpu: Tensor
+    cuda: tuple[Tensor, ...]
+
+    @classmethod
+    def now(cls) -> "RandomState":
+        """Take them down."""
+        return cls(torch.get_rng_state(), tuple(torch.cuda.get_rng_state_all()) if torch.cuda.is_available() else ())
+
+    def restore(self) -> None:
+        """Go back to them."""
+        torch.set_rng_state(self.cpu)
+        for index, state in enumerate(self.cuda):
+            torch.cuda.set_rng_state(state, index)

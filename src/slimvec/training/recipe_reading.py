@@ -1,0 +1,192 @@
+"""Reading and writing recipes: YAML with line numbers in its errors, and `section.key=value` overrides."""
+
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from slimvec.errors import InputError
+from slimvec.training.recipe import ContradictionError, Recipe
+
+Place = tuple[str | int, ...]
+Branch = dict[str, Any] | list[Any]
+
+
+def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe file.
+
+    Relative paths of data files are meant from the working directory, as everywhere on the command line.
+
+    Args:
+        path: YAML.
+        overrides: `section.key=value` each, values as YAML writes them; `data.0.limit=100` reaches into lists.
+
+    Raises:
+        InputError: the file is missing, is no YAML, has unknown or repeated keys, or settings that are wrong
+            or contradict each other; the message names file and line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"recipe {path} cannot be read: {error}", expected="a YAML file") from error
+    return parse_recipe(text, name=str(path), overrides=overrides)
+
+
+def parse_recipe(text: str, *, name: str = "recipe", overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe from YAML text. Arguments and errors as for `read_recipe`; `name` stands for the file."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise InputError(f"{name} is not valid YAML: {error}", do="correct it and try again") from error
+    if not isinstance(root, yaml.MappingNode):
+        raise InputError(f"{name} holds no settings", expected=f"sections {', '.join(Recipe.model_fields)}")
+    lines = dict(_lines(root, (), name))
+    tree = yaml.safe_load(text)
+    for override in overrides:
+        lines[_override(tree, override)] = override
+    try:
+        return Recipe.model_validate(tree)
+    except ValidationError as error:
+        raise _input_error(error, name, lines) from None
+
+
+def recipe_yaml(recipe: Recipe) -> str:
+    """Write a recipe as YAML that reads back as the same recipe.
+
+    Defaults are written too, but for the model's: what is not given there comes from the base, and shall again.
+    """
+    given = recipe.model_dump(mode="json", exclude_none=True)
+    given["model"] = recipe.model.model_dump(mode="json", exclude_unset=True)
+    if recipe.tuning.method == "full":
+        given["tuning"] = {"method": "full"}
+    return yaml.safe_dump(given, sort_keys=False, allow_unicode=True)
+
+
+def _lines(node: yaml.Node, place: Place, name: str) -> Iterator[tuple[Place, int | str]]:
+    """Yield the line of every key and list item.
+
+    Raises:
+        InputError: a key is there twice.
+    """
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if key.value in seen:
+                raise InputError(f"{name}, line {line}: {key.value!r} is there already, in line {seen[key.value]}")
+            seen[key.value] = line
+            yield (*place, key.value), line
+            yield from _lines(value, (*place, key.value), name)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield (*place, index), value.start_mark.line + 1
+            yield from _lines(value, (*place, index), name)
+
+
+def _override(tree: Branch, override: str) -> Place:
+    """Write one override into the tree, and give the place it went to.
+
+    Raises:
+        InputError: not of the form `section.key=value`, or nothing is where it points.
+    """
+    path, equals, value = override.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise InputError(f"override {override!r}", expected="section.key=value, as in optim.lr=0.001")
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise InputError(f"override {override!r} has no valid value: {error}") from error
+    place: list[str | int] = []
+    for key in keys[:-1]:
+        place.append(_index(tree, key, override))
+        below = tree[place[-1]]  # type: ignore[index]  # _index has matched it to the kind of branch
+        if below is None and isinstance(tree, dict):
+            below = tree[key] = {}
+        tree = below
+    place.append(_index(tree, keys[-1], override))
+    tree[place[-1]] = parsed  # type: ignore[index]
+    return tuple(place)
+
+
+def _index(tree: object, key: str, override: str) -> str | int:
+    """Give the index that a key of an override stands for; keys of a mapping may be new.
+
+    Raises:
+        InputError: the branch has no such place.
+    """
+    if isinstance(tree, dict):
+        tree.setdefault(key, None)
+        return key
+    if isinstance(tree, list) and key.isdigit() and int(key) < len(tree):
+        return int(key)
+    raise InputError(f"override {override!r}: the recipe has no {key!r} at that place")
+
+
+def _input_error(error: ValidationError, name: str, lines: dict[Place, int | str]) -> InputError:
+    """Turn pydantic's findings into one line: the first of them, and how many more there are."""
+    details = error.errors()
+    first = details[0]
+    place = _place(first)
+    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+    where = f"{_where(name, place, lines)}: "
+    key = ".".join(str(part) for part in place)
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(place[:-1])
+        return InputError(
+            f"{where}unknown key {key!r}{more}",
+            expected=f"one of {', '.join(known)}",
+            do=_suggestion(str(place[-1]), known),
+        )
+    if first["type"] == "missing":
+        return InputError(f"{where}{key} is missing{more}", do=f"add {key}")
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, ValueError):
+        return InputError(f"{where}{cause}{more}")
+    return InputError(f"{where}{key} is {first['input']!r}{more}", expected=_lowered(first["msg"]))
+
+
+def _place(detail: ErrorDetails) -> Place:
+    """Find the keys that a finding is about; a contradiction names its own within the section."""
+    cause = detail.get("ctx", {}).get("error")
+    inner = cause.key.split(".") if isinstance(cause, ContradictionError) and cause.key else []
+    return (*detail["loc"], *inner)
+
+
+def _where(name: str, place: Place, lines: dict[Place, int | str]) -> str:
+    """Give the line of the place or of the nearest section around it, or the override that set it."""
+    for length in range(len(place), 0, -1):
+        line = lines.get(place[:length])
+        if line is not None:
+            return f"override {line!r}" if isinstance(line, str) else f"{name}, line {line}"
+    return name
+
+
+def _known_keys(place: Place) -> list[str]:
+    """List the keys of the section at a place."""
+    model: Any = Recipe
+    for part in place:
+        if isinstance(part, str) and part in model.model_fields:
+            model = _section_type(model.model_fields[part].annotation)
+    return list(model.model_fields)
+
+
+def _section_type(annotation: object) -> type[BaseModel]:
+    """Find the model class within an annotation such as `tuple[Source, ...]` or `Mapping[str, Task]`."""
+    candidates = [annotation, *get_args(annotation)]
+    return next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+
+
+def _suggestion(key: str, known: list[str]) -> str:
+    """Name the known key nearest to an unknown one, if any is near."""
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else ""
+
+
+def _lowered(message: str) -> str:
+    """Fit pydantic's sentence into ours."""
+    return message.removeprefix("Input should be ").removeprefix("Value error, ")

@@ -1,0 +1,136 @@
+"""The weights that are trained: float32 copies where the model computes in less, and AdamW over them.
+
+bf16 has 8 bits of precision: an update smaller than 1/256 of a weight would round to nothing. So each bf16 parameter
+has a float32 master that the optimiser moves and the parameter follows; its gradients are summed up in float32 too.
+Parameters that are float32 already are their own masters.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from slimvec.errors import TrainingError
+from slimvec.training.recipe import Optim
+
+_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+
+
+@dataclass(frozen=True, eq=False)
+class _Weight:
+    """A parameter of the model and the float32 tensor the optimiser moves; one and the same where it can be."""
+
+    name: str
+    parameter: nn.Parameter
+    master: Tensor
+
+
+class TrainedWeights:
+    """Masters and optimiser of a model's trainable parameters.
+
+    Args:
+        parameters: Names and parameters; frozen ones are left out.
+        settings: Of AdamW.
+        lower_to: Lower float32 parameters to this dtype first, for products with inputs of that dtype; default not.
+
+    Raises:
+        TrainingError: nothing is trainable.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[tuple[str, nn.Parameter]],
+        settings: Optim,
+        *,
+        lower_to: torch.dtype | None = None,
+    ) -> None:
+        self._weights = [_with_master(name, p, lower_to) for name, p in parameters if p.requires_grad]
+        if not self._weights:
+            raise TrainingError("no weight of the model is trainable", do="add an adapter or choose tuning.method=full")
+        masters = [weight.master for weight in self._weights]
+        groups = [
+            # Decay would pull norms and biases to zero, which nothing in their use asks for.
+            {"params": [m for m in masters if m.dim() >= 2], "weight_decay": settings.weight_decay},
+            {"params": [m for m in masters if m.dim() < 2], "weight_decay": 0.0},
+        ]
+        self._optimizer = torch.optim.AdamW(
+            [group for group in groups if group["params"]], lr=settings.lr, betas=settings.betas, fused=True
+        )
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers are trained."""
+        return sum(weight.master.numel() for weight in self._weights)
+
+    def clip(self, largest: float) -> float:
+        """Scale the gradients down to a norm of at most `largest` (0: leave them) and give the norm they had."""
+        masters = [weight.master for weight in self._weights]
+        norm = torch.nn.utils.get_total_norm([m.grad for m in masters if m.grad is not None])
+        if largest:
+            torch.nn.utils.clip_grads_with_norm_(masters, largest, norm)
+        return float(norm)
+
+    def step(self, lr: float) -> None:
+        """Move the masters by AdamW, have the parameters follow, and forget the gradients."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        self._follow()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Give everything a checkpoint needs: masters, both moments and step counts, by kind and name."""
+        found: dict[str, Tensor] = {}
+        for weight in self._weights:
+            found[f"weight.{weight.name}"] = weight.master.detach()
+            state = self._optimizer.state.get(weight.master, {})
+            found.update({f"{kind}.{weight.name}": state[kind] for kind in _MOMENTS if kind in state})
+        return found
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go back to what `tensors` gave.
+
+        Raises:
+            TrainingError: the tensors are of another model or another tuning.
+        """
+        for weight in self._weights:
+            saved = tensors.get(f"weight.{weight.name}")
+            if saved is None or saved.shape != weight.master.shape:
+                found = "no weight" if saved is None else f"a weight of {tuple(saved.shape)}"
+                raise TrainingError(
+                    f"the checkpoint has {found} for {weight.name}", expected=f"{tuple(weight.master.shape)}"
+                )
+            with torch.no_grad():
+                weight.master.copy_(saved)
+            moments = {kind: tensors[key] for kind in _MOMENTS if (key := f"{kind}.{weight.name}") in tensors}
+            if moments:
+                device = weight.master.device
+                self._optimizer.state[weight.master] = {kind: t.to(device).clone() for kind, t in moments.items()}
+        self._follow()
+
+    def _follow(self) -> None:
+        """Write the masters into the parameters that are not their own."""
+        with torch.no_grad():
+            for weight in self._weights:
+                if weight.parameter is not weight.master:
+                    weight.parameter.copy_(weight.master)
+
+
+def _with_master(name: str, parameter: nn.Parameter, lower_to: torch.dtype | None) -> _Weight:
+    """Give a parameter its master, and have its gradients go there."""
+    exact = (torch.float32, torch.float64)
+    if parameter.dtype in exact and lower_to in (None, *exact):
+        return _Weight(name, parameter, parameter)
+    master = parameter.detach().float().clone()
+    if lower_to is not None:
+        parameter.data = parameter.data.to(lower_to)
+
+    def collect(source: Tensor) -> None:
+        assert source.grad is not None
+        gradient = source.grad.float()
+        master.grad = gradient if master.grad is None else master.grad.add_(gradient)
+        source.grad = None
+
+    parameter.register_post_accumulate_grad_hook(collect)  # type: ignore[no-untyped-call]
+    return _Weight(name, parameter, master)
