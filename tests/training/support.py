@@ -22,10 +22,11 @@ run: {steps: 6, seed: 3, dtype: fp32}
 
 
 def records(num=24):
+    """Pairs that share a letter, over and over, and little else."""
     return [
         Record(
-            query=f"{WORDS[i % 12]} {WORDS[i * 5 % 12]} {i}",
-            positives=(f"{i} is {WORDS[i * 5 % 12]} and {WORDS[i % 12]}" + " so" * (i % 7),),
+            query=f"{WORDS[i % 12]} {chr(65 + i) * 6}",
+            positives=(f"{chr(65 + i) * 8} {WORDS[i * 5 % 12]}" + " so" * (i % 3),),
             negatives=(f"not {WORDS[(i + 1) % 12]} {i}",) * (i % 3 > 0),
             source="made",
         )
@@ -37,9 +38,9 @@ def recipe(*overrides):
     return parse_recipe(RECIPE, overrides=overrides)
 
 
-def model(settings, architecture="llama", mode="causal"):
+def model(settings, architecture="llama", mode="causal", **spec):
     """A tiny model made trainable as the recipe says."""
-    made = tiny.embedding_model(architecture, mode)
+    made = tiny.embedding_model(architecture, mode, **spec)
     if settings.tuning.method == "full":
         made.requires_grad_(True)
     else:

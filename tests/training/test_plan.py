@@ -61,7 +61,7 @@ def test_texts_equal_up_to_case_and_space_are_kept_apart():
 
 
 def test_text_id_is_the_same_in_every_process():
-    assert text_id("Straße  X") == text_id(" STRASSE x") == 5196049013962246017
+    assert text_id("Straße  X") == text_id(" STRASSE x") == 7343192062411414991
     assert text_id("a") != text_id("b")
 
 

@@ -38,6 +38,10 @@ def test_reads_and_reads_back():
     again = parse_recipe(recipe_yaml(recipe))
     assert again == recipe
     assert again.model.model_fields_set == recipe.model.model_fields_set == {"pooling"}
+    dropout = parse_recipe(GOOD, overrides=["tuning.dropout=0.1"])
+    assert parse_recipe(recipe_yaml(dropout)) == dropout
+    assert recipe.tuning.folded
+    assert not dropout.tuning.folded
     full = parse_recipe(GOOD, overrides=["tuning.method=full"])
     assert parse_recipe(recipe_yaml(full)) == full
 
@@ -92,7 +96,7 @@ def test_bad_overrides(override, message):
         (GOOD + "tuning:\n  dropout: 0.1\n  fold: true\n", "r.yaml, line 13: fold with dropout"),
         (GOOD + "optim:\n  betas: [0.9, 1]\n", "r.yaml, line 12: betas [0.9, 1.0] must be"),
         (GOOD + "batch:\n  max_query_tokens: 600\n", "r.yaml, line 12: max_query_tokens 600 is above the model's"),
-        (GOOD + "model: {}\n", "r.yaml, line 11: 'model' is in line 7 already"),
+        (GOOD + "model: {}\n", "r.yaml, line 11: 'model' is there already, in line 7"),
         (GOOD.replace("    limit: 10", "    limitt: 10"), "line 6: unknown key 'data.1.limitt'"),
         (GOOD.replace("base:\n  source: smollm2-135m\n", ""), "base is missing; add base"),
         ("run: [", "r.yaml is not valid YAML"),

@@ -106,6 +106,7 @@ def test_goes_on_from_saved_tensors_bit_by_bit(dtype, steps_before):
     again = TrainedWeights(other, settings)
     push(other, 99)
     again.step(0.3)
+    again.close()
     again = TrainedWeights(other, settings)
     again.load(saved)
     for step in range(2, 5):

@@ -162,6 +162,7 @@ class Trainer:
             torch.manual_seed(self._recipe.run.seed)
         self._model.train()
         with ExitStack() as stack:
+            stack.callback(self._weights.close)
             stop = stack.enter_context(stop_requests())
             metrics = stack.enter_context(MetricsFile(self._folder / "metrics.jsonl", resume_after=self._progress.step))
             folding = stack.enter_context(folded_lora(self._model.modules()) if self._folds() else nullcontext())

@@ -66,6 +66,7 @@ class Tuning(Section):
         first_layer: Lowest layer with an adapter. The layers below run without gradient, which saves time.
         fold: Multiply by the sum of base and adapter in one product (see training/folding.py). Faster, and
             equal up to the rounding of a merged weight. Not with dropout, which is on the adapter alone.
+            Default: whenever there is no dropout.
         merge: Save whole weights, which every reader takes; else the adapter and the name of its base.
     """
 
@@ -74,7 +75,7 @@ class Tuning(Section):
     alpha: float = Field(default=32.0, gt=0)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     first_layer: int = Field(default=0, ge=0)
-    fold: bool = True
+    fold: bool | None = None
     merge: bool = True
 
     @model_validator(mode="after")
@@ -82,14 +83,14 @@ class Tuning(Section):
         if self.method == "full":
             for key in sorted(self.model_fields_set - {"method"}):
                 raise ContradictionError(key, f"{key} belongs to method lora, and the method is full")
-        if self.dropout and self.fold and "fold" in self.model_fields_set:
+        if self.dropout and self.fold:
             raise ContradictionError("fold", "fold with dropout: the folded product cannot drop the adapter's input")
         return self
 
     @property
     def folded(self) -> bool:
-        """Whether the adapter is folded in: asked for, and without dropout."""
-        return self.fold and not self.dropout
+        """Whether the adapter is folded in."""
+        return not self.dropout if self.fold is None else self.fold
 
 
 class Source(Section):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from slimvec.errors import TrainingError
 from slimvec.training.recipe import Optim
@@ -19,11 +20,15 @@ _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 @dataclass(frozen=True, eq=False)
 class _Weight:
-    """A parameter of the model and the float32 tensor the optimiser moves; one and the same where it can be."""
+    """A parameter of the model and the float32 tensor the optimiser moves; one and the same where it can be.
+
+    `collecting` is the hook that brings gradients from one to the other, or None.
+    """
 
     name: str
     parameter: nn.Parameter
     master: Tensor
+    collecting: RemovableHandle | None = None
 
 
 class TrainedWeights:
@@ -79,6 +84,12 @@ class TrainedWeights:
         self._optimizer.zero_grad(set_to_none=True)
         self._follow()
 
+    def close(self) -> None:
+        """Let go of the parameters: others can train them now."""
+        for weight in self._weights:
+            if weight.collecting is not None:
+                weight.collecting.remove()
+
     def tensors(self) -> dict[str, Tensor]:
         """Give everything a checkpoint needs: masters, both moments and step counts, by kind and name."""
         found: dict[str, Tensor] = {}
@@ -132,5 +143,5 @@ def _with_master(name: str, parameter: nn.Parameter, lower_to: torch.dtype | Non
         master.grad = gradient if master.grad is None else master.grad.add_(gradient)
         source.grad = None
 
-    parameter.register_post_accumulate_grad_hook(collect)  # type: ignore[no-untyped-call]
-    return _Weight(name, parameter, master)
+    hook = parameter.register_post_accumulate_grad_hook(collect)  # type: ignore[no-untyped-call]
+    return _Weight(name, parameter, master, hook)

@@ -1,0 +1,164 @@
+"""Whole runs from a recipe to a folder, the interrupted and the killed among them."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from slimvec.errors import InputError
+from slimvec.model.folder import load_model, save_model
+from slimvec.training.recipe_reading import parse_recipe, read_recipe, recipe_yaml
+from slimvec.training.run import train
+from tests import tiny
+from tests.training import support
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("base") / "model"
+    save_model(tiny.embedding_model(), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pairs") / "pairs.jsonl"
+    rows = ({"query": r.query, "positives": r.positives, "negatives": r.negatives} for r in support.records())
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def recipe(base, pairs):
+    def make(*overrides):
+        return parse_recipe(support.RECIPE, overrides=[f"base.source={base}", f"data.0.path={pairs}", *overrides])
+
+    return make
+
+
+def vectors(folder):
+    made = load_model(folder)
+    with torch.inference_mode():
+        return made(made.tokenizer.tokenize([r.query for r in support.records()]).pack())
+
+
+@pytest.mark.parametrize("tuning", ["{rank: 4, merge: true}", "{rank: 4, merge: false}", "{method: full}"])
+def test_the_folder_holds_model_recipe_data_and_metrics(tmp_path, base, pairs, recipe, tuning):
+    settings = recipe(f"tuning={tuning}", "loss.mrl_dims=[32, 16]")
+    losses = []
+    result = train(settings, tmp_path / "out", on_step=[lambda event: losses.append(event.loss)])
+    assert result.finished
+    assert result.progress.step == 6
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+    assert read_recipe(tmp_path / "out" / "recipe.yaml") == settings
+    lines = (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["loss"] for line in lines] == losses
+    made = load_model(tmp_path / "out")
+    assert made.spec.trained_dims == (32, 16)
+    assert made.training_record["data"] == [
+        {
+            "path": str(pairs),
+            "sha256": hashlib.sha256(pairs.read_bytes()).hexdigest(),
+            "num_records": 24,
+            "num_used": 24,
+        }
+    ]
+    assert float((vectors(tmp_path / "out") - vectors(base)).abs().max()) > 0.01
+
+
+def test_a_base_without_prompts_gets_instructed_queries_and_others_keep_theirs(tmp_path, recipe):
+    for name, prompts, wanted in (("a", {}, "Instruct"), ("b", {"query": "ask: "}, "ask: ")):
+        save_model(tiny.embedding_model(prompts=prompts), tmp_path / name)
+        train(recipe(f"base.source={tmp_path / name}", "run.steps=1"), tmp_path / f"{name}-out")
+        assert load_model(tmp_path / f"{name}-out").spec.prompts.query.startswith(wanted)
+
+
+def test_training_goes_on_from_a_trained_adapter(tmp_path, recipe):
+    train(recipe("tuning.merge=false"), tmp_path / "first")
+    train(recipe(f"base.source={tmp_path / 'first'}", "run.steps=1", "optim.lr=1e-9"), tmp_path / "second")
+    torch.testing.assert_close(vectors(tmp_path / "second"), vectors(tmp_path / "first"), rtol=1e-4, atol=1e-5)
+    with pytest.raises(InputError, match=r"tuning\.merge=false on the adapter .*; expected a whole model"):
+        train(recipe(f"base.source={tmp_path / 'first'}", "tuning.merge=false"), tmp_path / "third")
+
+
+def test_output_that_exists(tmp_path, recipe):
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InputError, match=r"output .*out exists; expected a new path; pass --force"):
+        train(recipe(), tmp_path / "out")
+    assert train(recipe("run.steps=1"), tmp_path / "out", force=True).finished
+
+
+def test_a_limit_takes_some_records_the_same_ones_each_time(tmp_path, recipe):
+    settings = recipe("data.0.limit=8", "run.steps=1")
+    for name in ("a", "b"):
+        train(settings, tmp_path / name)
+    records = [load_model(tmp_path / name).training_record for name in ("a", "b")]
+    assert records[0]["data"][0]["num_used"] == 8
+    assert torch.equal(vectors(tmp_path / "a"), vectors(tmp_path / "b"))
+
+
+def test_widths_above_the_base(tmp_path, recipe):
+    with pytest.raises(InputError, match=r"mrl_dims go up to 64, and the model has 32 dims; lower loss\.mrl_dims"):
+        train(recipe("loss.mrl_dims=[64]"), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stopped_run_waits_for_resume_or_force(tmp_path, recipe):
+    def interrupt(event):
+        if event.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    stopped = train(recipe(), tmp_path / "out", on_step=[interrupt])
+    assert not stopped.finished
+    assert stopped.checkpoint.is_dir()
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(InputError, match=r"out\.training holds a run that was stopped; .*--resume, .*--force"):
+        train(recipe(), tmp_path / "out")
+    events = []
+    assert train(recipe(), tmp_path / "out", resume=True, on_step=[events.append]).progress.step == 6
+    assert [event.step for event in events] == [3, 4, 5, 6]
+    train(recipe(), tmp_path / "whole")
+    assert torch.equal(vectors(tmp_path / "out"), vectors(tmp_path / "whole"))
+
+
+CHILD = """
+import sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from slimvec.training.recipe_reading import read_recipe
+from slimvec.training.run import train
+train(read_recipe(Path(sys.argv[1])), Path(sys.argv[2]), resume=True, on_step=[lambda e: print(e.step, flush=True)])
+"""
+
+
+@pytest.mark.parametrize("tuning", ["{rank: 4, dropout: 0.1}", "{method: full}"])
+def test_killed_at_any_moment_and_resumed_ends_bit_by_bit_as_if_not(tmp_path, recipe, tuning):
+    overrides = (f"tuning={tuning}", "run.steps=12", "run.checkpoint_steps=1", "batch.graph_tokens=0")
+    settings = recipe(*overrides)
+    (tmp_path / "r.yaml").write_text(recipe_yaml(settings))
+    command = [sys.executable, "-W", "ignore", "-c", CHILD, str(tmp_path / "r.yaml"), str(tmp_path / "out")]
+    dice = random.Random(tuning)
+    last_step = dice.randint(2, 6)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        for line in child.stdout:
+            if int(line) >= last_step:
+                break
+        time.sleep(dice.uniform(0, 0.05))
+        child.kill()
+    assert child.returncode == -signal.SIGKILL
+    assert not (tmp_path / "out").exists()
+    subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    train(settings, tmp_path / "whole")
+    torch.set_num_threads(threads)
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("out", "whole")]
+    assert weights[0] == weights[1]
