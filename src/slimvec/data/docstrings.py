@@ -38,7 +38,7 @@ _TYPE_FIELD = re.compile(r"^:(?:rtype|type|vartype)\b.*$")
 _UNDERLINE = re.compile(r"^[-=~^*+#\"'`]{3,}$")
 _FIELD_MARK = r":(?:param|parameter|arg|argument|keyword|key|raises?|var|ivar|cvar|returns?|yields?)\b[^:]*:"
 _BULLET = re.compile(rf"^(?:[-*+•] |\d+[.)] |{_FIELD_MARK}|[\w*]+(?: ?\([^:]*\))? ?:(?: |$))")
-_QUOTE_MARK = re.compile(r"^(?:> ?)+(?:\[!\w+\])?")
+_QUOTE_MARK = re.compile(r"^(?:> )+(?:\[!\w+\])?|^>$")
 
 _INLINE = (
     (re.compile(r":(?:\w+:)?\w+:`~?[!]?([^`<]+?)(?:\s*<[^`>]*>)?`"), r"\1"),  # :class:`~a.B`, :ref:`text <target>`

@@ -1,1 +1,1 @@
-"""Scores with their intervals, beside a lexical baseline."""
+"""Scores of embedding models and of BM25, with intervals."""

@@ -1,0 +1,152 @@
+"""Results: typed, frozen, with everything needed to know what was measured; written as JSON, shown as Markdown."""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from platform import python_version
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from slimvec.errors import InputError
+from slimvec.evaluation.metrics import MAIN_METRIC
+from slimvec.files import atomic_file
+
+_PACKAGES = ("slimvec", "torch", "transformers", "tokenizers", "numpy", "bm25s")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Score(_Frozen):
+    """A mean over queries with its 95% bootstrap interval; between 0 and 1."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+class System(_Frozen):
+    """What was scored.
+
+    Attributes:
+        name: As it is shown in tables.
+        identity: What tells this model from every other: a hash of its files, or its settings.
+        dtype: Of the computation.
+        prompts: What is written in front of a text, by role.
+    """
+
+    name: str
+    identity: str
+    dtype: str
+    prompts: Mapping[str, str] = {}
+
+
+class TaskResult(_Frozen):
+    """How a system did on one retrieval set.
+
+    Attributes:
+        task: Name of the set.
+        system: What was scored.
+        metrics: Score by metric: ndcg_at_10 (the main one), mrr_at_10, recall_at_1, recall_at_10, recall_at_100.
+        query_ids: The queries, in the order of the values below.
+        per_query: Values by metric.
+        num_queries: Queries scored.
+        num_documents: Documents searched.
+        num_unjudged: Queries left out because nothing is relevant to them.
+        truncated_share: Share of all texts, queries and documents, that lost their end.
+        instruction: Task name or instruction the queries were embedded with; None is the model's default.
+        seconds: Wall time of embedding, searching and scoring.
+        seed: Of the bootstrap.
+        dataset_hash: SHA-256 over the set.
+        versions: Package versions.
+    """
+
+    task: str
+    system: System
+    metrics: Mapping[str, Score]
+    query_ids: tuple[str, ...]
+    per_query: Mapping[str, tuple[float, ...]]
+    num_queries: int
+    num_documents: int
+    num_unjudged: int
+    truncated_share: float
+    instruction: str | None
+    seconds: float
+    seed: int
+    dataset_hash: str
+    versions: Mapping[str, str]
+
+    @property
+    def main(self) -> Score:
+        """The main metric, nDCG@10."""
+        return self.metrics[MAIN_METRIC]
+
+
+class EvaluationResult(_Frozen):
+    """Results of one system on one or more tasks."""
+
+    tasks: tuple[TaskResult, ...]
+
+    @property
+    def scores(self) -> dict[str, Score]:
+        """The main metric by task."""
+        return {task.task: task.main for task in self.tasks}
+
+    def write(self, path: str | Path, *, force: bool = False) -> None:
+        """Write as JSON.
+
+        Raises:
+            InputError: the file exists, and not `force`.
+            StorageError: it cannot be written.
+        """
+        with atomic_file(path, force=force) as temporary:
+            temporary.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read what `write` wrote.
+
+        Raises:
+            InputError: the file is missing or holds something else.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise InputError(f"{path} does not exist", expected="a file of results")
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"])) or "the file"
+            raise InputError(f"{path}: {place}: {first['msg']}", expected="a file of results") from error
+
+
+def markdown_table(results: Sequence[TaskResult]) -> str:
+    """A table with a row for each task and system, in the order given: metrics with intervals, sizes, truncation."""
+    metrics = list(dict.fromkeys(name for result in results for name in result.metrics))
+    header = ["task", "system", *metrics, "queries", "documents", "truncated"]
+    rows = [header, ["---"] * len(header)]
+    for result in results:
+        scores = [str(result.metrics[name]) if name in result.metrics else "" for name in metrics]
+        sizes = [f"{result.num_queries:,}", f"{result.num_documents:,}", f"{result.truncated_share:.1%}"]
+        rows.append([_cell(result.task), _cell(result.system.name), *scores, *sizes])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of the packages a score depends on; those that are not installed are left out."""
+    versions = {"python": python_version()}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

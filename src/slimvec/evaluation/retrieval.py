@@ -1,0 +1,160 @@
+"""Score an embedding model, or BM25, on a retrieval set: the same ranking, metrics and intervals for both."""
+
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slimvec.data.retrieval import RetrievalSet
+from slimvec.errors import InputError
+from slimvec.evaluation.intervals import NUM_RESAMPLES, bootstrap_intervals
+from slimvec.evaluation.lexical import K1, B, rank_lexically
+from slimvec.evaluation.metrics import NUM_KEPT, measure
+from slimvec.evaluation.ranking import Ranking, rank_vectors
+from slimvec.evaluation.results import Score, System, TaskResult, package_versions
+from slimvec.text.prompts import Role
+
+Progress = Callable[[int], None]
+
+
+class HasVectors(Protocol):
+    """What embedding gives."""
+
+    @property
+    def vectors(self) -> NDArray[np.float32]:
+        """[N, D] float32 of unit length."""
+        ...
+
+    @property
+    def num_truncated(self) -> int:
+        """Texts that lost their end."""
+        ...
+
+
+class TextEmbedder(Protocol):
+    """What turns texts into vectors; `slimvec.engine.embedder.Embedder` is one."""
+
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        role: Role,
+        task: str | None = None,
+        on_progress: Progress | None = None,
+    ) -> HasVectors:
+        """Embed texts in a role, and tell how many more are done."""
+        ...
+
+
+def score_retrieval(
+    embedder: TextEmbedder,
+    dataset: RetrievalSet,
+    *,
+    system: System,
+    task: str | None = None,
+    seed: int = 0,
+    num_resamples: int = NUM_RESAMPLES,
+    on_progress: Progress | None = None,
+) -> TaskResult:
+    """Score a model by exact search over all documents.
+
+    Args:
+        embedder: The model.
+        dataset: Documents, queries and judgements.
+        system: What the model is called and known by, for the result.
+        task: Task or instruction the texts are embedded for; default the model's.
+        seed: Of the bootstrap.
+        num_resamples: Of the bootstrap.
+        on_progress: Told how many more texts are embedded, of `num_texts(dataset)`.
+
+    Raises:
+        InputError: a text that cannot be embedded; which is said by the set's name, the role and the text's number.
+    """
+    start = perf_counter()
+    documents = _embed(embedder, dataset, "document", task, on_progress)
+    queries = _embed(embedder, dataset, "query", task, on_progress)
+    ranking = rank_vectors(queries.vectors, documents.vectors, _document_ids(dataset), num_kept=NUM_KEPT)
+    truncated_share = (queries.num_truncated + documents.num_truncated) / num_texts(dataset)
+    return _result(dataset, ranking, system, task, truncated_share, start, seed, num_resamples)
+
+
+def score_bm25(
+    dataset: RetrievalSet, *, split_identifiers: bool = False, seed: int = 0, num_resamples: int = NUM_RESAMPLES
+) -> TaskResult:
+    """Score BM25 on a retrieval set.
+
+    Args:
+        dataset: Documents, queries and judgements.
+        split_identifiers: Count the parts of `snake_case` names as words too; the stronger baseline on code.
+        seed: Of the bootstrap.
+        num_resamples: Of the bootstrap.
+    """
+    start = perf_counter()
+    ranking = rank_lexically(
+        [query.text for query in dataset.queries],
+        [document.content for document in dataset.documents],
+        _document_ids(dataset),
+        split_identifiers=split_identifiers,
+        num_kept=NUM_KEPT,
+    )
+    name = "BM25, identifiers split" if split_identifiers else "BM25"
+    system = System(name=name, identity=f"bm25s lucene k1={K1} b={B}", dtype="float32")
+    return _result(dataset, ranking, system, None, 0.0, start, seed, num_resamples)
+
+
+def num_texts(dataset: RetrievalSet) -> int:
+    """How many texts scoring embeds: queries and documents."""
+    return len(dataset.queries) + len(dataset.documents)
+
+
+def _embed(
+    embedder: TextEmbedder, dataset: RetrievalSet, role: Role, task: str | None, on_progress: Progress | None
+) -> HasVectors:
+    if role == "query":
+        texts = [query.text for query in dataset.queries]
+    else:
+        texts = [document.content for document in dataset.documents]
+    try:
+        return embedder.embed(texts, role=role, task=task, on_progress=on_progress)
+    except InputError as error:
+        raise InputError(f"{dataset.name}, {role}: {error.found}", expected=error.expected, do=error.do) from error
+
+
+def _document_ids(dataset: RetrievalSet) -> list[str]:
+    return [document.id for document in dataset.documents]
+
+
+def _result(
+    dataset: RetrievalSet,
+    ranking: Ranking,
+    system: System,
+    task: str | None,
+    truncated_share: float,
+    start: float,
+    seed: int,
+    num_resamples: int,
+) -> TaskResult:
+    query_ids = [query.id for query in dataset.queries]
+    values = measure(ranking, query_ids, dataset.qrels)
+    intervals = bootstrap_intervals(np.stack(list(values.values()), axis=1), seed=seed, num_resamples=num_resamples)
+    return TaskResult(
+        task=dataset.name,
+        system=system,
+        metrics={
+            name: Score(value=interval.value, low=interval.low, high=interval.high)
+            for name, interval in zip(values, intervals, strict=True)
+        },
+        query_ids=tuple(query_ids),
+        per_query={name: tuple(column.tolist()) for name, column in values.items()},
+        num_queries=len(dataset.queries),
+        num_documents=len(dataset.documents),
+        num_unjudged=dataset.num_unjudged,
+        truncated_share=truncated_share,
+        instruction=task,
+        seconds=perf_counter() - start,
+        seed=seed,
+        dataset_hash=dataset.content_hash,
+        versions=package_versions(),
+    )

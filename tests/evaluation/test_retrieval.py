@@ -1,0 +1,118 @@
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from slimvec.data.retrieval import Document, Query, RetrievalSet
+from slimvec.errors import InputError
+from slimvec.evaluation.results import EvaluationResult, Score, System, markdown_table
+from slimvec.evaluation.retrieval import num_texts, score_bm25, score_retrieval
+
+WORDS = ["red", "green", "blue", "black", "white"]
+DATASET = RetrievalSet(
+    "colours",
+    tuple(Document(f"d{word}", f"all about {word}", title="Colours") for word in WORDS),
+    tuple(Query(f"q{word}", word) for word in WORDS),
+    {f"q{word}": {f"d{word}": 1} for word in WORDS},
+    num_unjudged=2,
+)
+SYSTEM = System(name="words|counted", identity="none", dtype="float32", prompts={"query": "", "document": ""})
+
+
+@dataclass
+class Vectors:
+    vectors: np.ndarray
+    num_truncated: int
+
+
+class WordEmbedder:
+    """One axis a word; calls are written down."""
+
+    def __init__(self):
+        self.calls = []
+
+    def embed(self, texts, *, role, task=None, on_progress=None):
+        self.calls.append((role, task, list(texts)))
+        rows = np.array([[float(word in text.split()) for word in WORDS] for text in texts], dtype=np.float32)
+        if on_progress is not None:
+            on_progress(len(texts))
+        return Vectors(rows / np.linalg.norm(rows, axis=1, keepdims=True), 1 if role == "document" else 0)
+
+
+class Refusing:
+    def embed(self, *_, **__):
+        raise InputError("text 3 has no tokens", expected="text", do="leave it out")
+
+
+def test_a_model_is_scored_with_roles_titles_and_progress():
+    embedder, told = WordEmbedder(), []
+    result = score_retrieval(embedder, DATASET, system=SYSTEM, task="colour", on_progress=told.append)
+    assert [(role, task) for role, task, _ in embedder.calls] == [("document", "colour"), ("query", "colour")]
+    assert embedder.calls[0][2][0] == "Colours all about red"
+    assert sum(told) == num_texts(DATASET) == 10
+    assert {name: score.value for name, score in result.metrics.items()} == dict.fromkeys(
+        ["ndcg_at_10", "mrr_at_10", "recall_at_1", "recall_at_10", "recall_at_100"], 1.0
+    )
+    assert (result.num_queries, result.num_documents, result.num_unjudged) == (5, 5, 2)
+    assert result.truncated_share == 0.1
+    assert result.per_query["ndcg_at_10"] == (1.0,) * 5
+    assert result.dataset_hash == DATASET.content_hash
+    assert {"python", "slimvec", "torch"} <= result.versions.keys()
+
+
+def test_a_model_that_finds_nothing_scores_low():
+    class Reversed(WordEmbedder):
+        def embed(self, texts, **settings):
+            found = super().embed(texts, **settings)
+            return Vectors(-found.vectors, 0) if settings["role"] == "query" else found
+
+    result = score_retrieval(Reversed(), DATASET, system=SYSTEM)
+    assert result.metrics["recall_at_1"].value == 0
+    assert result.main.value == pytest.approx(1 / np.log2(6))  # the right one comes last, of five
+
+
+def test_bm25_gives_the_same_kind_of_result():
+    result = score_bm25(DATASET)
+    assert result.main == Score(value=1.0, low=1.0, high=1.0)
+    assert result.system.name == "BM25"
+    assert result.system.identity == "bm25s lucene k1=1.5 b=0.75"
+    assert score_bm25(DATASET, split_identifiers=True).system.name == "BM25, identifiers split"
+
+
+def test_the_same_seed_gives_the_same_interval():
+    first, again = (score_bm25(DATASET, seed=4).model_copy(update={"seconds": 0.0}) for _ in range(2))
+    assert first == again
+
+
+def test_an_error_names_the_set_and_the_role():
+    with pytest.raises(InputError, match="colours, document: text 3 has no tokens; expected text; leave it out"):
+        score_retrieval(Refusing(), DATASET, system=SYSTEM)
+
+
+def test_results_survive_their_file(tmp_path):
+    result = EvaluationResult(tasks=(score_bm25(DATASET),))
+    result.write(tmp_path / "scores.json")
+    assert EvaluationResult.read(tmp_path / "scores.json") == result
+    assert result.scores == {"colours": Score(value=1.0, low=1.0, high=1.0)}
+    with pytest.raises(InputError, match=r"scores.json exists; expected a new path; pass --force to replace it"):
+        result.write(tmp_path / "scores.json")
+    result.write(tmp_path / "scores.json", force=True)
+
+
+def test_files_that_hold_no_results_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"none.json does not exist; expected a file of results"):
+        EvaluationResult.read(tmp_path / "none.json")
+    (tmp_path / "other.json").write_text('{"tasks": [], "more": 1}')
+    with pytest.raises(InputError, match=r"other.json: more: Extra inputs are not permitted"):
+        EvaluationResult.read(tmp_path / "other.json")
+    (tmp_path / "torn.json").write_text('{"tasks": [')
+    with pytest.raises(InputError, match=r"torn.json: the file: Invalid JSON"):
+        EvaluationResult.read(tmp_path / "torn.json")
+
+
+def test_the_table_has_a_row_for_each_result():
+    lines = markdown_table([score_bm25(DATASET), score_retrieval(WordEmbedder(), DATASET, system=SYSTEM)]).splitlines()
+    assert lines[0].startswith("| task | system | ndcg_at_10 | mrr_at_10 |")
+    assert lines[2].startswith("| colours | BM25 | 1.000 [1.000, 1.000] |")
+    assert lines[3].startswith("| colours | words\\|counted | 1.000 [1.000, 1.000] |")
+    assert lines[3].endswith("| 5 | 5 | 10.0% |")
