@@ -1,0 +1,172 @@
+"""`FusedDecoder`: the fastest way to run a small decoder, on compiled kernels or, recorded, in plain torch."""
+
+from pathlib import Path
+from typing import Literal, Self, overload
+
+import torch
+from torch import Tensor
+
+from slimvec.engine.fused.errors import UnsupportedError
+from slimvec.engine.fused.keys_values import KeyValues
+from slimvec.engine.fused.native import NativeLayers
+from slimvec.engine.fused.reference import TorchLayers
+from slimvec.engine.fused.spec import DecoderSpec, read_spec
+from slimvec.engine.fused.weights import (
+    WeightSource,
+    open_folder,
+    read_config_file,
+    read_final_norm,
+    read_layers,
+)
+from slimvec.engine.kernels.build import load_kernels
+from slimvec.text.batch import PackedBatch
+
+Kernel = Literal["native", "torch"]
+_DTYPES = (torch.float32, torch.bfloat16)
+
+
+class FusedDecoder:
+    """A decoder of the Llama, Mistral, Qwen2, Qwen3 or Gemma3 family on the CPU, for packed batches, without gradients.
+
+    Build it with `from_folder` or `from_backbone`. Calling it from two threads at once is safe but not faster: one
+    call uses all of torch's threads.
+
+    Attributes:
+        spec: Shapes and constants.
+        causal: Attention mode.
+        dtype: Of weights and products.
+        kernel: `native`, the compiled kernels, or `torch`, the same mathematics in plain torch.
+        kernel_reason: Why the kernel is `torch`; empty when it is `native`.
+    """
+
+    def __init__(
+        self,
+        spec: DecoderSpec,
+        source: WeightSource,
+        embedding: Tensor,
+        *,
+        causal: bool,
+        dtype: torch.dtype,
+        kernel: str,
+    ) -> None:
+        self.spec, self.causal, self.dtype = spec, causal, dtype
+        self.kernel, self.kernel_reason = _choose_kernel(kernel, dtype)
+        self._embedding = embedding
+        self._final_norm = read_final_norm(source, spec)
+        # Gemma rounds the factor to the weights' dtype, and its states are trained with that.
+        scale = torch.tensor(spec.width**0.5, dtype=dtype).item() if spec.scale_embedding else 1.0
+        self._layers: NativeLayers | TorchLayers
+        if self.kernel == "native":
+            self._layers = NativeLayers(spec, causal=causal, scale=scale)
+        else:
+            self._layers = TorchLayers(spec, causal=causal, scale=scale, dtype=dtype)
+        for layer in read_layers(source, spec, dtype):
+            self._layers.add(layer)
+
+    @classmethod
+    def from_folder(
+        cls,
+        folder: str | Path,
+        *,
+        causal: bool,
+        dtype: torch.dtype = torch.bfloat16,
+        kernel: Literal["auto", "native", "torch"] = "auto",
+    ) -> Self:
+        """Build from `config.json` and safetensors, without transformers and without holding weights twice.
+
+        Args:
+            folder: A model folder.
+            causal: Attention mode; the caller has read it from the config and guards it.
+            dtype: bfloat16 or float32.
+            kernel: `auto` takes the compiled kernels where they serve the dtype on this machine.
+
+        Raises:
+            UnsupportedError: the model has something the fused decoder does not do, or `native` is not to be had.
+            ModelError: the files cannot be read.
+        """
+        folder = Path(folder)
+        spec = read_spec(read_config_file(folder))
+        # Two maps of the same file: the layers' is dropped once they are packed, the embedding's stays, untouched.
+        embedding = open_folder(folder).embedding(spec.width, dtype)
+        return cls(spec, open_folder(folder), embedding, causal=causal, dtype=dtype, kernel=kernel)
+
+    @classmethod
+    def from_backbone(
+        cls,
+        hf_model: torch.nn.Module,
+        *,
+        causal: bool,
+        dtype: torch.dtype = torch.bfloat16,
+        kernel: Literal["auto", "native", "torch"] = "auto",
+    ) -> Self:
+        """Build from a transformers model in memory, which can be freed afterwards; only its embedding is shared.
+
+        Args:
+            hf_model: A bare model (`AutoModel`) or one with a language-model head.
+            causal: See `from_folder`.
+            dtype: See `from_folder`.
+            kernel: See `from_folder`.
+
+        Raises:
+            UnsupportedError: see `from_folder`.
+        """
+        spec = read_spec(hf_model.config.to_dict())  # type: ignore[operator, union-attr]
+        tensors = hf_model.state_dict()
+        source = WeightSource(tensors, tensors.__getitem__)
+        return cls(spec, source, source.embedding(spec.width, dtype), causal=causal, dtype=dtype, kernel=kernel)
+
+    @property
+    def width(self) -> int:
+        """H, width of a state."""
+        return self.spec.width
+
+    @overload
+    def forward(
+        self, batch: PackedBatch, past: KeyValues | None = None, *, return_kv: Literal[False] = False
+    ) -> Tensor: ...
+
+    @overload
+    def forward(
+        self, batch: PackedBatch, past: KeyValues | None = None, *, return_kv: Literal[True]
+    ) -> tuple[Tensor, KeyValues]: ...
+
+    def forward(
+        self, batch: PackedBatch, past: KeyValues | None = None, *, return_kv: bool = False
+    ) -> Tensor | tuple[Tensor, KeyValues]:
+        """Run the decoder.
+
+        Args:
+            batch: T tokens on the CPU.
+            past: Keys and values of P tokens that stand before every text of the batch: a shared instruction, or
+                what an open text has so far. Positions go on behind it. Causal models only.
+            return_kv: Give the keys and values of the batch's own tokens too.
+
+        Returns:
+            States [T, H] float32 after the final norm; with `return_kv` also keys and values of T tokens.
+
+        Raises:
+            ValueError: `past` with a bidirectional model, whose earlier tokens would have to see the later ones.
+        """
+        if past is not None and not self.causal:
+            raise ValueError("a bidirectional decoder has no past: its tokens see what comes after them")
+        past = past if past is not None and past.length else None
+        with torch.inference_mode():
+            states, kept = self._layers.run(batch, self._embedding, self._final_norm, past, return_kv=return_kv)
+        return states if kept is None else (states, kept)
+
+    def __call__(self, batch: PackedBatch) -> Tensor:
+        """Give the states [T, H] float32 of a batch, as any backbone does."""
+        return self.forward(batch)
+
+
+def _choose_kernel(wanted: str, dtype: torch.dtype) -> tuple[Kernel, str]:
+    if dtype not in _DTYPES:
+        raise UnsupportedError(f"dtype {dtype}")
+    if wanted == "torch":
+        return "torch", "asked for"
+    kernels = load_kernels()
+    if dtype in kernels.dtypes:
+        return "native", ""
+    if wanted == "native":
+        raise UnsupportedError(f"no native kernel in {dtype}: {kernels.reason}")
+    return "torch", kernels.reason

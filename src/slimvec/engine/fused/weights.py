@@ -1,0 +1,231 @@
+"""Weights of a decoder, layer by layer, from a folder of safetensors or from a model in memory.
+
+A folder is read through memory maps, one layer at a time, and never held twice. The embedding keeps the dtype and the
+memory it has in the file: only the rows of tokens that occur are ever read.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from slimvec.engine.fused.errors import UnsupportedError
+from slimvec.engine.fused.spec import DecoderSpec
+from slimvec.errors import ModelError
+
+_EMBEDDING = "embed_tokens.weight"
+_FINAL_NORM = "norm.weight"
+_DTYPES = (torch.float32, torch.bfloat16)
+
+
+@dataclass(frozen=True, eq=False)
+class LayerWeights:
+    """Weights of one layer. Matrices [out, in] and biases in the decoder's dtype; norms float32, offset applied.
+
+    Attributes:
+        input_norm: [H].
+        qkv: [(A + 2K) D, H].
+        qkv_bias: [(A + 2K) D] or None.
+        query_norm: [D] or None.
+        key_norm: [D] or None.
+        output: [H, A D].
+        output_bias: [H] or None.
+        attention_norm: [H] or None; norm of the attention branch's output.
+        feed_forward_norm: [H].
+        gate: [F, H].
+        gate_bias: [F] or None.
+        up: [F, H].
+        up_bias: [F] or None.
+        down: [H, F].
+        down_bias: [H] or None.
+        down_norm: [H] or None; norm of the feed-forward branch's output.
+    """
+
+    input_norm: Tensor
+    qkv: Tensor
+    qkv_bias: Tensor | None
+    query_norm: Tensor | None
+    key_norm: Tensor | None
+    output: Tensor
+    output_bias: Tensor | None
+    attention_norm: Tensor | None
+    feed_forward_norm: Tensor
+    gate: Tensor
+    gate_bias: Tensor | None
+    up: Tensor
+    up_bias: Tensor | None
+    down: Tensor
+    down_bias: Tensor | None
+    down_norm: Tensor | None
+
+    def gate_up_biases(self) -> tuple[Tensor, Tensor] | None:
+        """Both biases [F], zero where one is missing; None where both are."""
+        if self.gate_bias is None and self.up_bias is None:
+            return None
+        zeros = self.gate.new_zeros(self.gate.shape[0])
+        return (
+            zeros if self.gate_bias is None else self.gate_bias,
+            zeros if self.up_bias is None else self.up_bias,
+        )
+
+
+class WeightSource:
+    """Tensors by name, whatever prefix the names have.
+
+    Args:
+        names: Names as stored.
+        read: Gives the tensor of a stored name.
+    """
+
+    def __init__(self, names: Mapping[str, Any], read: Callable[[str], Tensor]) -> None:
+        stems = [name.removesuffix(_EMBEDDING) for name in names if name.endswith(_EMBEDDING)]
+        if len(stems) != 1:
+            raise UnsupportedError(f"{len(stems)} embeddings among the weights")
+        self._prefix = stems[0]
+        self._left = {name for name in names if name.startswith(self._prefix + "layers.")}
+        self._names, self._read = names, read
+
+    def get(self, name: str, shape: tuple[int, ...], dtype: torch.dtype | None = None) -> Tensor:
+        """Read a tensor and check its shape; cast where a dtype is asked for.
+
+        Raises:
+            UnsupportedError: there is none, or it has another shape.
+        """
+        stored = self._prefix + name
+        if stored not in self._names:
+            raise UnsupportedError(f"the weights have no {stored}")
+        self._left.discard(stored)
+        tensor = self._read(stored).detach()
+        if tuple(tensor.shape) != shape:
+            raise UnsupportedError(f"{stored} is {tuple(tensor.shape)}, expected {shape}")
+        return tensor if dtype is None else tensor.to(dtype)
+
+    def find(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor | None:
+        """Read a tensor that may not be there."""
+        return self.get(name, shape, dtype) if self._prefix + name in self._names else None
+
+    def embedding(self, width: int, dtype: torch.dtype) -> Tensor:
+        """Read the embedding [V, H], as it is stored where that is float32 or bfloat16, else cast."""
+        table = self._read(self._prefix + _EMBEDDING).detach()
+        if table.dim() != 2 or table.shape[1] != width:
+            raise UnsupportedError(f"the embedding is {tuple(table.shape)}, expected width {width}")
+        return table if table.dtype in _DTYPES else table.to(dtype)
+
+    def check_all_read(self) -> None:
+        """Refuse weights of layers that nobody asked for: they belong to a model that does more.
+
+        Raises:
+            UnsupportedError: there are some.
+        """
+        if self._left:
+            raise UnsupportedError(f"the layers have weights that are not known, such as {min(self._left)}")
+
+
+def read_layers(source: WeightSource, spec: DecoderSpec, dtype: torch.dtype) -> Iterator[LayerWeights]:
+    """Read the layers, one at a time.
+
+    Raises:
+        UnsupportedError: weights are missing, too many, or of another shape.
+    """
+    for number in range(len(spec.layers)):
+        yield _read_layer(source, spec, f"layers.{number}.", dtype)
+    source.check_all_read()
+
+
+def read_final_norm(source: WeightSource, spec: DecoderSpec) -> Tensor:
+    """Read the norm after the last layer: [H] float32."""
+    return source.get(_FINAL_NORM, (spec.width,), torch.float32) + spec.norm_offset
+
+
+def _read_layer(source: WeightSource, spec: DecoderSpec, prefix: str, dtype: torch.dtype) -> LayerWeights:
+    h, f, d = spec.width, spec.hidden, spec.head_dim
+    heads = {"q": spec.heads * d, "k": spec.kv_heads * d, "v": spec.kv_heads * d}
+
+    def norm(name: str, size: int = h) -> Tensor:
+        return source.get(f"{prefix}{name}.weight", (size,), torch.float32) + spec.norm_offset
+
+    def linear(name: str, rows: int, columns: int) -> tuple[Tensor, Tensor | None]:
+        stem = prefix + name
+        weight = source.get(f"{stem}.weight", (rows, columns), dtype)
+        return weight, source.find(f"{stem}.bias", (rows,), dtype)
+
+    projections = [linear(f"self_attn.{name}_proj", rows, h) for name, rows in heads.items()]
+    biases = [bias for _, bias in projections if bias is not None]
+    if len(biases) not in (0, 3):
+        raise UnsupportedError("a bias on some of queries, keys and values only")
+    output, output_bias = linear("self_attn.o_proj", h, heads["q"])
+    gate, gate_bias = linear("mlp.gate_proj", f, h)
+    up, up_bias = linear("mlp.up_proj", f, h)
+    down, down_bias = linear("mlp.down_proj", h, f)
+    branches = spec.branch_norms
+    return LayerWeights(
+        input_norm=norm("input_layernorm"),
+        qkv=torch.cat([weight for weight, _ in projections]),
+        qkv_bias=torch.cat(biases) if biases else None,
+        query_norm=norm("self_attn.q_norm", d) if spec.head_norms else None,
+        key_norm=norm("self_attn.k_norm", d) if spec.head_norms else None,
+        output=output,
+        output_bias=output_bias,
+        attention_norm=norm("post_attention_layernorm") if branches else None,
+        feed_forward_norm=norm("pre_feedforward_layernorm" if branches else "post_attention_layernorm"),
+        gate=gate,
+        gate_bias=gate_bias,
+        up=up,
+        up_bias=up_bias,
+        down=down,
+        down_bias=down_bias,
+        down_norm=norm("post_feedforward_layernorm") if branches else None,
+    )
+
+
+def open_folder(folder: Path) -> WeightSource:
+    """Map a folder's safetensors; nothing is read yet. Memory is given back when the source is dropped.
+
+    Raises:
+        ModelError: no weights, or files that cannot be read.
+    """
+    index = folder / "model.safetensors.index.json"
+    try:
+        if index.is_file():
+            files = {*json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()}
+        else:
+            files = {"model.safetensors"}
+        handles = [safe_open(folder / file, framework="pt") for file in sorted(files)]
+        names = {name: handle for handle in handles for name in _stored_names(handle)}
+    except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise ModelError(f"weights of {folder} cannot be read: {error}", expected="safetensors") from error
+    return WeightSource(names, partial(_read_stored, names))
+
+
+def _read_stored(handles: Mapping[str, Any], name: str) -> Tensor:
+    tensor: Tensor = handles[name].get_tensor(name)
+    return tensor
+
+
+def _stored_names(handle: Any) -> list[str]:
+    names: list[str] = handle.keys()
+    return names
+
+
+def read_config_file(folder: Path) -> dict[str, Any]:
+    """Read a folder's `config.json`.
+
+    Raises:
+        ModelError: missing or no JSON object.
+    """
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{path} cannot be read: {error}", expected="a model folder as transformers writes it"
+        ) from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{path} is no JSON object", expected="a model folder as transformers writes it")
+    return config

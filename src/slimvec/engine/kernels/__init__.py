@@ -1,0 +1,1 @@
+"""C++ kernels of the fused decoder, their compilation, and the choice to use them."""

@@ -1,0 +1,389 @@
+// The layers, over a chunk of tokens. The residual stream is fp32; what enters a product is rounded to the element
+// type once. A block of rows goes through a whole half-layer while its activations are in the L2 cache.
+#include <atomic>
+
+#include "attention.h"
+#include "buffer.h"
+#include "schedule.h"
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+namespace slimvec {
+namespace {
+
+// Bytes of activations (normed input and feed-forward hidden) of a block of rows; beside them a panel of weights must
+// fit a 1 MB L2 cache.
+constexpr long BLOCK_BYTES = 512 * 1024;
+
+template <class E>
+long block_rows(const Shape& shape) {
+  const long rows = BLOCK_BYTES / ((shape.width + shape.hidden) * long(sizeof(E)));
+  return clamp_to(rows / TILE_ROWS * TILE_ROWS, 48, 384);
+}
+
+// Panels that together hold whole heads: lcm(64, D) columns.
+inline long group_panels(long head_dim) {
+  long panels = 1;
+  while (panels * PANEL % head_dim) ++panels;
+  return panels;
+}
+
+// Keys and values of the shared prefix, packed once a batch.
+template <class E>
+struct PackedPrefix {
+  Buffer<E> keys, values;
+  long head_keys = 0, head_values = 0;  // elements of one head of one layer
+};
+
+template <class E>
+PackedPrefix<E> pack_prefix(const Model<E>& model, const Batch<E>& batch, int num_threads) {
+  const Shape& shape = model.shape;
+  const long length = batch.prefix_length, dim = shape.head_dim, padded = round_up(length, LANES);
+  const long heads = long(model.layers.size()) * shape.kv_heads;
+  PackedPrefix<E> packed;
+  if (!length) return packed;
+  packed.head_keys = padded * dim;
+  packed.head_values = padded * shape.padded_head();
+  packed.keys = Buffer<E>(heads * packed.head_keys);
+  packed.values = Buffer<E>(heads * packed.head_values);
+#pragma omp parallel for num_threads(num_threads)
+  for (long head = 0; head < heads; ++head) {
+    const long layer = head / shape.kv_heads, kv_head = head % shape.kv_heads;
+    for (long token = 0; token < length; ++token) {
+      const long from = ((layer * length + token) * shape.kv_heads + kv_head) * dim;
+      pack_key(batch.prefix_keys + from, token, dim, packed.keys.at(head * packed.head_keys));
+      pack_value(batch.prefix_values + from, token, dim, shape.padded_head(), packed.values.at(head * packed.head_values));
+    }
+  }
+  return packed;
+}
+
+// Buffers that all threads at work on a chunk share.
+template <class E>
+struct ChunkBuffers {
+  Buffer<float> residual;    // [tokens, H]
+  Buffer<E> queries;         // [K, tokens, A / K, D]
+  Buffer<E> keys, values;    // [K, blocks, ...], see rows.h; padding stays zero
+  Buffer<E> attended;        // [tokens, A D]
+  Buffer<E> hidden;          // [rows, F]: only when columns are split
+  Buffer<float> branch;      // [rows, H]: the same, and only for models that norm a branch before adding it
+
+  ChunkBuffers(const Model<E>& model, long tokens, long blocks, bool shared) {
+    const Shape& s = model.shape;
+    residual = Buffer<float>(tokens * s.width);
+    queries = Buffer<E>(tokens * s.heads * s.head_dim);
+    keys = Buffer<E>(blocks * LANES * s.kv_heads * s.head_dim);
+    values = Buffer<E>(blocks * LANES * s.kv_heads * s.padded_head());
+    attended = Buffer<E>(tokens * s.heads * s.head_dim);
+    if (shared) hidden = Buffer<E>(tokens * s.hidden);
+    if (shared) branch = Buffer<float>(tokens * s.width);
+  }
+};
+
+// Buffers of one thread.
+template <class E>
+struct ThreadBuffers {
+  Buffer<E> normed;           // [rows, H]
+  Buffer<E> hidden;           // [rows, F]
+  Buffer<float> branch;       // [rows, H]
+  Buffer<float> heads;        // [rows, columns of a group of panels]
+  Buffer<E> head;             // [D]
+  Buffer<float> scores;       // [6, keys]
+  Buffer<E> probabilities;    // [6, keys]
+  long capacity;
+
+  ThreadBuffers(const Shape& s, long rows, long most_keys)
+      : normed(rows * s.width), hidden(rows * s.hidden), branch(rows * s.width),
+        heads(rows * group_panels(s.head_dim) * PANEL), head(s.head_dim), scores(TILE_ROWS * most_keys),
+        probabilities(TILE_ROWS * most_keys), capacity(most_keys) {}
+};
+
+template <class E>
+class ChunkRunner {
+ public:
+  ChunkRunner(
+      const Model<E>& model, const Batch<E>& batch, const PackedPrefix<E>& prefix, const Chunk& chunk, Team team,
+      ChunkBuffers<E>& chunk_buffers, ThreadBuffers<E>& own, long rows)
+      : model_(model), shape_(model.shape), batch_(batch), prefix_(prefix), chunk_(chunk), team_(team),
+        shared_(chunk_buffers), own_(own), rows_(rows),
+        hidden_(team.split == Split::columns ? shared_.hidden.at(0) : own.hidden.at(0)),
+        branch_(team.split == Split::columns ? shared_.branch.at(0) : own.branch.at(0)) {}
+
+  void run() {
+    clear_padding();
+    embed();
+    team_.meet();
+    for (size_t layer = 0; layer < model_.layers.size(); ++layer) {
+      each_block([&](long first, long count) { project_heads(layer, first, count); });
+      team_.meet();
+      attend(layer);
+      team_.meet();
+      each_block([&](long first, long count) { finish_layer(model_.layers[layer], first, count); });
+    }
+    write_states();
+    team_.meet();
+  }
+
+ private:
+  // Blocks of this thread's rows. Split by columns, the chunk is one block and every thread has all its rows.
+  template <class Body>
+  void each_block(const Body& body) {
+    const Span mine = team_.rows(chunk_.num_tokens);
+    for (long first = mine.begin; first < mine.end; first += rows_)
+      body(first, mine.end - first < rows_ ? mine.end - first : rows_);
+  }
+
+  float* residual(long row) { return shared_.residual.at(row * shape_.width); }
+
+  void clear_padding() {
+    const long heads = shape_.kv_heads, blocks = chunk_.num_key_blocks * LANES;
+    const Span mine = team_.split == Split::chunks ? Span{0, heads} : team_.slice(heads);
+    const auto clear = [&](Buffer<E>& buffer, long per_head) {
+      std::memset(buffer.at(mine.begin * per_head), 0, (mine.end - mine.begin) * per_head * sizeof(E));
+    };
+    clear(shared_.keys, blocks * shape_.head_dim);
+    clear(shared_.values, blocks * shape_.padded_head());
+  }
+
+  void embed() {
+    const __m512 scale = _mm512_set1_ps(shape_.embedding_scale);
+    const Span mine = team_.split == Split::chunks ? Span{0, chunk_.num_tokens} : team_.slice(chunk_.num_tokens);
+    for (long row = mine.begin; row < mine.end; ++row) {
+      const long from = batch_.tokens[chunk_.first_token + row] * shape_.width;
+      for (long column = 0; column < shape_.width; column += LANES) {
+        const __mmask16 mask = lanes_mask(shape_.width - column);
+        const __m512 value = model_.embedding ? Element<float>::load(model_.embedding + from + column, mask)
+                                              : load_half(model_.embedding_half + from + column, mask);
+        Element<float>::store(residual(row) + column, mask, _mm512_mul_ps(value, scale));
+      }
+    }
+  }
+
+  void norm_rows(const float* weight, long first, long count) {
+    for (long row = 0; row < count; ++row)
+      rms_norm(residual(first + row), weight, shape_.width, shape_.epsilon, own_.normed.at(row * shape_.width));
+  }
+
+  // Norm, the QKV product by groups of panels that hold whole heads, and each head finished while it is in cache.
+  void project_heads(size_t index, long first, long count) {
+    const Layer<E>& layer = model_.layers[index];
+    norm_rows(layer.input_norm, first, count);
+    const long group = group_panels(shape_.head_dim), panels = layer.qkv.num_panels(), stride = group * PANEL;
+    const Span mine = team_.columns((panels + group - 1) / group);
+    find_rows(first, count);
+    for (long part = mine.begin; part < mine.end; ++part) {
+      for (long i = 0; i < group && part * group + i < panels; ++i) {
+        multiply_panel<E>(
+            own_.normed.at(0), shape_.width, count, layer.qkv, part * group + i, 0, shape_.width,
+            [&](long row, const auto& sums) {
+              for (int r = 0; r < sums.ROWS; ++r)
+                for (int v = 0; v < sums.VECTORS; ++v)
+                  _mm512_storeu_ps(own_.heads.at((row + r) * stride + i * PANEL + v * LANES), sums.at[r][v]);
+            });
+      }
+      const long heads_per_part = stride / shape_.head_dim, all = shape_.heads + 2 * shape_.kv_heads;
+      for (long i = 0; i < heads_per_part && part * heads_per_part + i < all; ++i)
+        for (long row = 0; row < count; ++row)
+          finish_one(index, part * heads_per_part + i, first + row, own_.heads.at(row * stride + i * shape_.head_dim));
+    }
+  }
+
+  // Place of each row of the block in its text, so that heads can be rotated and keys packed.
+  void find_rows(long first, long count) {
+    text_of_row_.resize(count);
+    size_t text = 0;
+    for (long row = 0; row < count; ++row) {
+      while (chunk_.texts[text].first + chunk_.texts[text].length <= first + row) ++text;
+      text_of_row_[row] = &chunk_.texts[text];
+    }
+    block_first_ = first;
+  }
+
+  void finish_one(size_t index, long head, long row, float* raw) {
+    const Layer<E>& layer = model_.layers[index];
+    const Text& text = *text_of_row_[row - block_first_];
+    const long place = row - text.first, dim = shape_.head_dim, group = shape_.group();
+    const long turn = (batch_.prefix_length + place) * (dim / 2);
+    const float *cosine = layer.cosine + turn, *sine = layer.sine + turn;
+    if (head < shape_.heads) {
+      E* to = shared_.queries.at((((head / group) * chunk_.num_tokens + row) * group + head % group) * dim);
+      finish_head(raw, layer.query_norm, cosine, sine, dim, shape_.epsilon, to);
+      return;
+    }
+    const bool is_key = head < shape_.heads + shape_.kv_heads;
+    const long kv_head = (head - shape_.heads) % shape_.kv_heads;
+    E* finished = own_.head.at(0);
+    if (is_key) {
+      finish_head(raw, layer.key_norm, cosine, sine, dim, shape_.epsilon, finished);
+      pack_key(finished, place, dim, keys_of(text, kv_head));
+    } else {
+      convert_row(raw, dim, finished);
+      pack_value(finished, place, dim, shape_.padded_head(), values_of(text, kv_head));
+    }
+    E* kept = is_key ? batch_.keys : batch_.values;
+    if (!kept) return;
+    const long token = long(index) * batch_.num_tokens + chunk_.first_token + row;
+    std::memcpy(kept + (token * shape_.kv_heads + kv_head) * dim, finished, dim * sizeof(E));
+  }
+
+  E* keys_of(const Text& text, long kv_head) {
+    return shared_.keys.at((kv_head * chunk_.num_key_blocks + text.key_block) * LANES * shape_.head_dim);
+  }
+  E* values_of(const Text& text, long kv_head) {
+    return shared_.values.at((kv_head * chunk_.num_key_blocks + text.key_block) * LANES * shape_.padded_head());
+  }
+
+  // Tiles are dealt to the threads of a team in turn: in causal mode the later ones of a text cost more.
+  void attend(size_t index) {
+    long number = 0;
+    for (const Text& text : chunk_.texts)
+      for (long kv_head = 0; kv_head < shape_.kv_heads; ++kv_head) number = attend_text(index, text, kv_head, number);
+  }
+
+  long attend_text(size_t index, const Text& text, long kv_head, long number) {
+    const long group = shape_.group(), dim = shape_.head_dim, stride = shape_.heads * dim;
+    const long prefix = batch_.prefix_length, slot = long(index) * shape_.kv_heads + kv_head;
+    const KeyRun<E> runs[2] = {
+        {keys_of(text, kv_head), values_of(text, kv_head), text.length, prefix},
+        {prefix_.keys.at(slot * prefix_.head_keys), prefix_.values.at(slot * prefix_.head_values), prefix, 0},
+    };
+    AttentionTile<E> tile(
+        shape_, model_.layers[index].window,
+        shared_.queries.at((kv_head * chunk_.num_tokens + text.first) * group * dim), prefix, runs, prefix ? 2 : 1,
+        own_.scores.at(0), own_.probabilities.at(0), own_.capacity,
+        shared_.attended.at(text.first * stride + kv_head * group * dim), stride);
+    const bool alone = team_.split == Split::chunks;
+    each_tile(text.length * group, [&](long row, long count) {
+      if (alone || number++ % team_.size == team_.rank) tile.attend(row, count);
+    });
+    return number;
+  }
+
+  void finish_layer(const Layer<E>& layer, long first, long count) {
+    const long attended = shape_.heads * shape_.head_dim;
+    add_product(shared_.attended.at(first * attended), layer.output, layer.attention_norm, first, count);
+    norm_rows(layer.feed_forward_norm, first, count);
+    gate_up(layer, count);
+    team_.meet_columns();
+    add_product(hidden_, layer.down, layer.down_norm, first, count);
+  }
+
+  // hidden = activation(gate) * up, on the sums in registers: vectors 0 and 1 of a panel are gates, 2 and 3 their ups.
+  void gate_up(const Layer<E>& layer, long count) {
+    const Span mine = team_.columns(layer.gate_up.num_panels());
+    for (long panel = mine.begin; panel < mine.end; ++panel) {
+      multiply_panel<E>(
+          own_.normed.at(0), shape_.width, count, layer.gate_up, panel, 0, shape_.width,
+          [&](long row, const auto& sums) {
+            for (int r = 0; r < sums.ROWS; ++r) {
+              for (int v = 0; v < 2; ++v) {
+                const long column = panel * (PANEL / 2) + v * LANES;
+                const __m512 gate = shape_.gelu ? gelu_tanh(sums.at[r][v]) : silu(sums.at[r][v]);
+                Element<E>::store(
+                    hidden_ + (row + r) * shape_.hidden + column,
+                    lanes_mask(clamp_to(shape_.hidden - column, 0, LANES)), _mm512_mul_ps(gate, sums.at[r][v + 2]));
+              }
+            }
+          });
+    }
+  }
+
+  // residual += a x matrix, normed in between where the model does so.
+  void add_product(const E* a, const Matrix<E>& matrix, const float* norm, long first, long count) {
+    const Span mine = team_.columns(matrix.num_panels());
+    float* target = norm ? branch_ : residual(first);
+    for (long panel = mine.begin; panel < mine.end; ++panel) {
+      for (long from = 0; from < matrix.depth; from += DEPTH_BLOCK) {
+        const long depth = matrix.depth - from < DEPTH_BLOCK ? matrix.depth - from : DEPTH_BLOCK;
+        const bool add = !norm || from;
+        multiply_panel<E>(a, matrix.depth, count, matrix, panel, from, depth, [&](long row, const auto& sums) {
+          for (int r = 0; r < sums.ROWS; ++r) {
+            for (int v = 0; v < sums.VECTORS; ++v) {
+              const long column = panel * PANEL + v * LANES;
+              const __mmask16 mask = lanes_mask(clamp_to(shape_.width - column, 0, LANES));
+              float* to = target + (row + r) * shape_.width + column;
+              const __m512 before = add ? Element<float>::load(to, mask) : _mm512_setzero_ps();
+              Element<float>::store(to, mask, _mm512_add_ps(before, sums.at[r][v]));
+            }
+          }
+        });
+      }
+    }
+    team_.meet_columns();
+    if (!norm) return;
+    const Span rows = team_.split == Split::columns ? team_.slice(count) : Span{0, count};
+    for (long row = rows.begin; row < rows.end; ++row)
+      add_normed(branch_ + row * shape_.width, norm, shape_.width, shape_.epsilon, residual(first + row));
+    team_.meet_columns();
+  }
+
+  void write_states() {
+    const Span mine = team_.split == Split::chunks ? Span{0, chunk_.num_tokens} : team_.slice(chunk_.num_tokens);
+    for (long row = mine.begin; row < mine.end; ++row)
+      rms_norm(
+          residual(row), model_.final_norm, shape_.width, shape_.epsilon,
+          batch_.states + (chunk_.first_token + row) * shape_.width);
+  }
+
+  const Model<E>& model_;
+  const Shape& shape_;
+  const Batch<E>& batch_;
+  const PackedPrefix<E>& prefix_;
+  const Chunk& chunk_;
+  const Team team_;
+  ChunkBuffers<E>& shared_;
+  ThreadBuffers<E>& own_;
+  const long rows_;
+  E* const hidden_;
+  float* const branch_;
+  std::vector<const Text*> text_of_row_;
+  long block_first_ = 0;
+};
+
+}  // namespace
+
+template <class E>
+void run_decoder(const Model<E>& model, const Batch<E>& batch, int num_threads) {
+  const Shape& shape = model.shape;
+  const Schedule schedule = make_schedule(batch.lengths, shape, num_threads);
+  const PackedPrefix<E> prefix = pack_prefix(model, batch, num_threads);
+  const bool alone = schedule.split == Split::chunks, by_columns = schedule.split == Split::columns;
+  long most_tokens = 0, most_blocks = 0, longest = 0;
+  for (const Chunk& chunk : schedule.chunks) {
+    most_tokens = chunk.num_tokens > most_tokens ? chunk.num_tokens : most_tokens;
+    most_blocks = chunk.num_key_blocks > most_blocks ? chunk.num_key_blocks : most_blocks;
+  }
+  for (const long length : batch.lengths) longest = length > longest ? length : longest;
+  const long most_keys = round_up(longest, LANES) + round_up(batch.prefix_length, LANES);
+  const long rows = by_columns ? most_tokens : block_rows<E>(shape) < most_tokens ? block_rows<E>(shape) : most_tokens;
+  // All memory is taken here, where running out of it can still be reported.
+  std::vector<ChunkBuffers<E>> shared;
+  std::vector<ThreadBuffers<E>> own;
+  for (int thread = 0; thread < num_threads; ++thread) {
+    if (alone || thread == 0) shared.emplace_back(model, most_tokens, most_blocks, by_columns);
+    own.emplace_back(shape, rows, most_keys);
+  }
+  std::atomic<size_t> next{0};
+#pragma omp parallel num_threads(num_threads)
+  {
+#ifdef _OPENMP
+    const int rank = omp_get_thread_num(), size = omp_get_num_threads();
+#else
+    const int rank = 0, size = 1;
+#endif
+    const Team team{alone ? 0 : rank, alone ? 1 : size, schedule.split};
+    const size_t count = schedule.chunks.size();
+    for (size_t i = alone ? next++ : 0; i < count; i = alone ? next++ : count)
+      ChunkRunner<E>(
+          model, batch, prefix, schedule.chunks[i], team, shared[alone ? rank : 0], own[rank], rows).run();
+  }
+}
+
+template void run_decoder<float>(const Model<float>&, const Batch<float>&, int);
+#ifdef __AVX512BF16__
+template void run_decoder<bf16>(const Model<bf16>&, const Batch<bf16>&, int);
+#endif
+
+}  // namespace slimvec
