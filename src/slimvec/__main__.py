@@ -2,4 +2,5 @@
 
 from slimvec.cli import main
 
-main()
+if __name__ == "__main__":  # processes that the data layer starts import this file too
+    main()

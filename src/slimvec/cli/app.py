@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import slimvec
-from slimvec.cli import embed, fetch, search, train
+from slimvec.cli import embed, evaluate, fetch, quickstart, search, train
 from slimvec.cli.failures import PIPE_CLOSED, report
 from slimvec.cli.frame import framed, keys_epilog
 from slimvec.cli.terminal import Result
@@ -18,9 +18,11 @@ from slimvec.cli.terminal import Result
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 COMMANDS: dict[str, tuple[Callable[..., Result], dict[str, str]]] = {
+    "quickstart": (quickstart.quickstart, quickstart.KEYS),
     "fetch": (fetch.fetch, fetch.KEYS),
     "train": (train.train, train.KEYS),
     "embed": (embed.embed, embed.KEYS),
+    "evaluate": (evaluate.evaluate, evaluate.KEYS),
     "search": (search.search, search.KEYS),
 }
 """The commands, and what the keys of their JSON mean."""

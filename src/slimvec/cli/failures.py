@@ -12,7 +12,7 @@ import typer
 from slimvec.errors import SlimvecError
 
 FAILED, WRONG_USE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Interrupted(KeyboardInterrupt):  # no error: the user asked for it
@@ -50,7 +50,7 @@ def _verdict(error: BaseException) -> tuple[str, int]:
         return f"error: {error}", error.exit_code
     if isinstance(error, typer.TyperException):
         return f"error: {_usage(error)}", WRONG_USE
-    if isinstance(error, OSError) and error.errno in _DISK_FULL:
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
         place = f" {error.filename}" if error.filename else ""
         return f"error: cannot write{place}: {error.strerror}; free some space or choose another place", WRONG_USE
     if isinstance(error, MemoryError):

@@ -38,8 +38,9 @@ class Hit:
 
     @property
     def opening(self) -> str:
-        """First sentence of the text below a title; empty where the headline is the text itself."""
-        return _first_sentence(self.text) if self.title else ""
+        """First sentence of what follows the headline; empty where nothing does."""
+        rest = self.text if self.title else self.text.strip().partition("\n")[2]
+        return _first_sentence(rest)
 
 
 def best_hits(cosines: "NDArray[np.float32]", items: Sequence[Item], *, top: int) -> list[list[Hit]]:
@@ -67,14 +68,14 @@ def hits_table(query: str, hits: Sequence[Hit]) -> "RenderableType":
     from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
-    table.add_column(justify="right", style="dim")
-    table.add_column(justify="right", style="cyan")
+    table.add_column(justify="right", style="dim", min_width=4)
+    table.add_column(justify="right", style="cyan", min_width=6)
     table.add_column(no_wrap=True, overflow="ellipsis")
     for hit in hits:
         document = Text(hit.headline)
         if hit.opening:
             document.append(f"  {hit.opening}", style="dim")
-        table.add_row(Text(f"  {hit.rank}"), Text(f"{hit.cosine:.3f}"), document)
+        table.add_row(Text(str(hit.rank)), Text(f"{hit.cosine:.3f}"), document)
     return Group(Text(query, style="bold"), table, Text())
 
 

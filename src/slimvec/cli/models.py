@@ -1,13 +1,18 @@
 """Loading a model for a command, with progress, and naming it in results."""
 
 import hashlib
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
+from slimvec.cli.options import Role
 from slimvec.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from slimvec.engine.embedder import Embedder
+    from slimvec.evaluation.results import System
+
+ROLES: tuple[Role, ...] = get_args(Role)
 
 
 def load_embedder(
@@ -37,6 +42,24 @@ def describe_model(embedder: "Embedder", source: str, *, revision: str | None = 
         "engine": embedder.engine,
         "spec": embedder.spec.model_dump(mode="json"),
     }
+
+
+def system_of(embedder: "Embedder", described: dict[str, Any]) -> "System":
+    """Give a model the name and the identity that results carry.
+
+    Args:
+        embedder: The model.
+        described: What `describe_model` says of it.
+    """
+    from slimvec.evaluation.results import System
+
+    settings = json.dumps([described["sha256"], described["dims"], described["spec"]], sort_keys=True)
+    return System(
+        name=described["source"],
+        identity=hashlib.sha256(settings.encode()).hexdigest(),
+        dtype=embedder.dtype,
+        prompts={role: embedder.spec.prompts.render(role) for role in ROLES},
+    )
 
 
 def _weights_hash(folder: Path) -> str:

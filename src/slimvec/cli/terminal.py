@@ -35,8 +35,14 @@ class Terminal:
             return
         from rich.console import Console
 
+        class PipeAwareConsole(Console):
+            """A console that leaves a closed pipe to the frame; rich would end the process."""
+
+            def on_broken_pipe(self) -> None:
+                raise BrokenPipeError
+
         width = None if sys.stdout.isatty() else _PIPE_WIDTH
-        console = Console(highlight=False, width=width)
+        console = PipeAwareConsole(highlight=False, width=width)
         for part in parts:
             console.print(part, markup=False)
 

@@ -55,7 +55,7 @@ def train(
         output,
         resume=resume,
         force=force,
-        how_to_go_on=resume_command(recipe, overrides or (), output),
+        when_stopped=f"it is saved; go on with: {_resume_command(recipe, overrides or (), output)}",
     )
     report: Result = {
         "output": str(output),
@@ -69,7 +69,7 @@ def train(
     return report
 
 
-def resume_command(recipe: Path, overrides: Sequence[str], output: Path) -> str:
+def _resume_command(recipe: Path, overrides: Sequence[str], output: Path) -> str:
     """Write the command that goes on with a stopped run."""
     return shlex.join(["slimvec", "train", str(recipe), *overrides, "--output", str(output), "--resume"])
 

@@ -69,7 +69,7 @@ class FinishedRun:
 
 
 def run_training(
-    terminal: Terminal, recipe: "Recipe", output: Path, *, resume: bool, force: bool, how_to_go_on: str
+    terminal: Terminal, recipe: "Recipe", output: Path, *, resume: bool, force: bool, when_stopped: str
 ) -> FinishedRun:
     """Train with a progress bar.
 
@@ -79,7 +79,7 @@ def run_training(
         output: The model's folder.
         resume: Go on from a stopped run.
         force: Replace what is there.
-        how_to_go_on: The command that resumes the run, told when it is stopped.
+        when_stopped: What a user who stopped the run is told about going on.
 
     Raises:
         Interrupted: the run was stopped, and saved.
@@ -91,5 +91,5 @@ def run_training(
         follower = _Follower(task)
         result = train(recipe, output, resume=resume, force=force, on_step=[follower.step], notice=task.share)
     if not result.finished:
-        raise Interrupted(f"stopped after step {result.progress.step} and saved; go on with: {how_to_go_on}")
+        raise Interrupted(f"stopped after step {result.progress.step}; {when_stopped}")
     return FinishedRun(result, follower.first_loss, follower.last.loss if follower.last else None)

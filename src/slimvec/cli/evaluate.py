@@ -1,0 +1,149 @@
+"""`slimvec evaluate`: how well a model finds what it should, beside BM25."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from slimvec.cli.models import describe_model, load_embedder, system_of
+from slimvec.cli.options import DimsOption, DtypeOption, ForceOption, ModelOption, RevisionOption, TaskOption
+from slimvec.cli.scores import interval, scores_table
+from slimvec.cli.terminal import Result, Terminal
+from slimvec.errors import InputError
+from slimvec.files import check_free
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from slimvec.data.retrieval import RetrievalSet
+    from slimvec.engine.embedder import Embedder
+    from slimvec.evaluation.results import TaskResult
+
+KEYS = {
+    "scores": "by task: value, low and high of nDCG@10 (95% interval)",
+    "bm25": "the same for BM25; null with --no-bm25",
+    "tasks": "by task: metrics, sizes, truncated_share and seconds",
+    "model": "source, revision, sha256, dims, dtype, engine and spec",
+    "output": "path of the results in full; null without --output",
+}
+_SIZES = ("num_queries", "num_documents", "num_unjudged", "truncated_share", "seconds")
+
+
+def evaluate(
+    terminal: Terminal,
+    *,
+    model: ModelOption,
+    data: Annotated[
+        Path,
+        typer.Option("--data", "-d", help="A folder with corpus, queries and qrels, or one with several such folders."),
+    ],
+    task_name: Annotated[
+        list[str] | None, typer.Option(help="Only the sets of these names. Can be given several times.", metavar="NAME")
+    ] = None,
+    by_language: Annotated[bool, typer.Option("--by-language", help="Score each language of a set by itself.")] = False,
+    bm25: Annotated[bool, typer.Option("--bm25/--no-bm25", help="Score BM25 beside the model.")] = True,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write the results in full, as JSON.", metavar="F.json"),
+    ] = None,
+    task: TaskOption = None,
+    dims: DimsOption = None,
+    dtype: DtypeOption = "auto",
+    revision: RevisionOption = None,
+    force: ForceOption = False,
+) -> Result:
+    """Score a model on retrieval sets, beside BM25, with 95% intervals.
+
+    A set is a folder with corpus, queries and qrels as .jsonl or .jsonl.gz, or in the layout of BEIR. nDCG@10 is the
+    main measure; the intervals are a bootstrap over the queries.
+    """
+    if output is not None:
+        check_free(output, force=force)
+    datasets = _read(terminal, data, task_name or (), by_language=by_language)
+    embedder = load_embedder(terminal, model, revision=revision, dtype=dtype, dims=dims)
+    described = describe_model(embedder, model, revision=revision)
+    results = _score(terminal, embedder, datasets, described, task)
+    baseline = _score_bm25(terminal, datasets) if bm25 else None
+    if output is not None:
+        from slimvec.evaluation.results import EvaluationResult
+
+        EvaluationResult(tasks=tuple(results)).write(output, force=force)
+    terminal.print(*_tables(results, baseline))
+    return {
+        "scores": {result.task: interval(result.main) for result in results},
+        "bm25": None if baseline is None else {result.task: interval(result.main) for result in baseline},
+        "tasks": {result.task: _details(result) for result in results},
+        "model": described,
+        "output": None if output is None else str(output),
+    }
+
+
+def _read(terminal: Terminal, folder: Path, names: Sequence[str], *, by_language: bool) -> "list[RetrievalSet]":
+    """Read the sets asked for.
+
+    Raises:
+        InputError: there is none, one is malformed, or a name is not among them.
+    """
+    from slimvec.data.retrieval_reading import find_retrieval_sets, read_retrieval_set
+
+    found = {path.absolute().name: path for path in find_retrieval_sets(folder)}
+    unknown = [name for name in names if name not in found]
+    if unknown:
+        raise InputError(f"no set {unknown[0]!r} in {folder}", expected=f"one of {', '.join(found)}")
+    with terminal.task("reading", total=len(names or found), unit="sets") as task:
+        datasets: list[RetrievalSet] = []
+        for name in names or found:
+            task.update(description=f"reading {name}")
+            dataset = read_retrieval_set(found[name])
+            datasets += dataset.by_language().values() if by_language else [dataset]
+            task.advance()
+    return datasets
+
+
+def _score(
+    terminal: Terminal,
+    embedder: "Embedder",
+    datasets: "Sequence[RetrievalSet]",
+    described: dict[str, Any],
+    task: str | None,
+) -> "list[TaskResult]":
+    """Score the model on all sets."""
+    from slimvec.evaluation.retrieval import num_texts, score_retrieval
+
+    system = system_of(embedder, described)
+    results = []
+    with terminal.task("embedding", total=sum(map(num_texts, datasets)), unit="texts") as progress:
+        for dataset in datasets:
+            progress.update(description=f"embedding {dataset.name}")
+            results.append(score_retrieval(embedder, dataset, system=system, task=task, on_progress=progress.advance))
+    return results
+
+
+def _score_bm25(terminal: Terminal, datasets: "Sequence[RetrievalSet]") -> "list[TaskResult]":
+    """Score BM25 on all sets."""
+    from slimvec.evaluation.retrieval import score_bm25
+
+    with terminal.task("scoring BM25"):
+        return [score_bm25(dataset) for dataset in datasets]
+
+
+def _tables(results: "Sequence[TaskResult]", baseline: "Sequence[TaskResult] | None") -> "list[RenderableType]":
+    """Lay out a table for each set, under a line with its sizes."""
+    parts: list[RenderableType] = []
+    for number, result in enumerate(results):
+        rows = [(result.system.name, result), *([("BM25", baseline[number])] if baseline else [])]
+        parts.append(f"{result.task}: {result.num_queries:,} queries, {result.num_documents:,} documents{_cut(result)}")
+        parts.append(scores_table(rows, first_column=""))
+    return parts
+
+
+def _cut(result: "TaskResult") -> str:
+    """Say what share of the texts lost their end, if any."""
+    return f", {result.truncated_share:.1%} of the texts cut off" if result.truncated_share else ""
+
+
+def _details(result: "TaskResult") -> dict[str, Any]:
+    """Give everything about a task but the main score and the single queries."""
+    metrics = {name: interval(score) for name, score in result.metrics.items()}
+    return {"metrics": metrics, **{name: getattr(result, name) for name in _SIZES}}

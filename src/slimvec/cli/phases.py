@@ -1,0 +1,299 @@
+"""The phases of the quickstart, and what comes of them."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slimvec.cli.doc_corpus import StoredCorpus, stored_corpus, write_retrieval_set
+from slimvec.cli.hits import Hit, best_hits
+from slimvec.cli.inputs import Item
+from slimvec.cli.models import describe_model, load_embedder, system_of
+from slimvec.cli.options import Role
+from slimvec.cli.progress import clock
+from slimvec.cli.questions import choose_questions
+from slimvec.cli.terminal import Terminal
+from slimvec.cli.training import FinishedRun, run_training
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from slimvec.data.retrieval import RetrievalSet
+    from slimvec.engine.embedder import Embedder, Embeddings
+    from slimvec.evaluation.results import TaskResult
+    from slimvec.training.recipe import Recipe
+
+_SHOWN = ("mrr_at_10", "recall_at_10")
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a quickstart depends on.
+
+    Attributes:
+        base: The language model to start from.
+        roots: Folders of packages to read; default those Python imports from.
+        num_documents: Held out for scoring.
+        num_processes: That read packages at once.
+        minutes: Of training.
+        seed: Of the data's order and the adapter.
+        settings: `section.key=value` over the recipe.
+    """
+
+    base: str
+    roots: Sequence[Path] | None
+    num_documents: int
+    num_processes: int
+    minutes: float
+    seed: int
+    settings: Sequence[str] = ()
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Seconds by phase.
+
+    Attributes:
+        seconds: Of the phases that are over.
+    """
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time the body."""
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - started, 3)
+
+    @property
+    def total(self) -> float:
+        """Of all phases."""
+        return round(sum(self.seconds.values()), 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a quickstart.
+
+    Attributes:
+        corpus: The pairs and documents.
+        raw: Scores of the base as it is.
+        trained: Scores after training.
+        bm25: Scores of BM25.
+        run: The training.
+        answers: Questions and their hits.
+    """
+
+    corpus: StoredCorpus
+    raw: "TaskResult"
+    trained: "TaskResult"
+    bm25: "TaskResult"
+    run: FinishedRun
+    answers: list[tuple[str, list[Hit]]]
+
+    @property
+    def num_documents(self) -> int:
+        """Documents searched."""
+        return self.raw.num_documents
+
+    def rows(self) -> "list[tuple[str, TaskResult]]":
+        """Give the rows of the table of scores."""
+        return [("raw", self.raw), ("trained", self.trained), ("BM25", self.bm25)]
+
+    def summary(self) -> dict[str, Any]:
+        """Give what the command's JSON holds of it."""
+        return {
+            "raw": _numbers(self.raw),
+            "trained": _numbers(self.trained),
+            "bm25": _numbers(self.bm25),
+            "answers": [{"query": query, "hits": [asdict(hit) for hit in hits]} for query, hits in self.answers],
+            "corpus": {
+                "num_train": self.corpus.num_train,
+                "num_train_packages": self.corpus.num_train_packages,
+                "num_documents": self.num_documents,
+                "num_heldout_packages": self.corpus.num_heldout_packages,
+            },
+            "training": self.run.summary(),
+        }
+
+
+class _Remembering:
+    """An embedder that keeps the vectors of the documents it embedded last, to answer questions without doing so again.
+
+    Args:
+        embedder: Does the work.
+    """
+
+    def __init__(self, embedder: "Embedder") -> None:
+        self.embedder = embedder
+        self.documents: NDArray[np.float32] | None = None
+
+    def embed(self, texts: Sequence[str], *, role: Role, **options: Any) -> "Embeddings":
+        """Embed texts. As `Embedder.embed`."""
+        embeddings = self.embedder.embed(texts, role=role, **options)
+        if role == "document":
+            self.documents = embeddings.vectors
+        return embeddings
+
+
+class Quickstart:
+    """A quickstart under way.
+
+    Args:
+        terminal: Shows where it is.
+        setup: What to do.
+        watch: Times the phases.
+    """
+
+    def __init__(self, terminal: Terminal, setup: Setup, watch: Stopwatch) -> None:
+        self._terminal = terminal
+        self._setup = setup
+        self._watch = watch
+
+    def run(self, folder: Path) -> Outcome:
+        """Go through all phases.
+
+        Args:
+            folder: Exists and is empty; `model`, `heldout` and `results` are written into it.
+
+        Raises:
+            SlimvecError: a phase could not be done.
+        """
+        base = self._fetch()
+        corpus, dataset = self._corpus(folder)
+        raw = self._score("raw", self._setup.base, _Remembering(base), dataset)
+        del base
+        run = self._train(corpus, folder / "model")
+        trained_model = _Remembering(load_embedder(self._terminal, str(folder / "model")))
+        trained = self._score("trained", str(folder / "model"), trained_model, dataset)
+        bm25 = self._score_bm25(dataset)
+        answers = self._answer(trained_model, dataset)
+        outcome = Outcome(corpus, raw, trained, bm25, run, answers)
+        _write_results(outcome, folder / "results")
+        return outcome
+
+    def _fetch(self) -> "Embedder":
+        with self._watch.phase("fetch"):
+            embedder = load_embedder(self._terminal, self._setup.base)
+        self._say("fetch", f"{self._setup.base}: {_num_parameters(embedder) / 1e6:,.3g} million parameters")
+        return embedder
+
+    def _corpus(self, folder: Path) -> "tuple[StoredCorpus, RetrievalSet]":
+        from slimvec.data.retrieval_reading import read_retrieval_set
+
+        setup = self._setup
+        with self._watch.phase("corpus"):
+            corpus = stored_corpus(
+                self._terminal, setup.roots, num_heldout=setup.num_documents, num_processes=setup.num_processes
+            )
+            dataset = read_retrieval_set(corpus.heldout, name="python-docs")
+            (folder / "heldout").mkdir()
+            write_retrieval_set(dataset, folder / "heldout")
+        self._say(
+            "corpus",
+            f"documentation of {corpus.num_train_packages} packages: {corpus.num_train:,} pairs to train on, "
+            f"{len(dataset.documents):,} documents of {corpus.num_heldout_packages} others to be found",
+        )
+        return corpus, dataset
+
+    def _score(self, name: str, source: str, embedder: _Remembering, dataset: "RetrievalSet") -> "TaskResult":
+        from slimvec.evaluation.retrieval import num_texts, score_retrieval
+
+        system = system_of(embedder.embedder, describe_model(embedder.embedder, source))
+        with (
+            self._watch.phase(name),
+            self._terminal.task(f"scoring the {name} model", total=num_texts(dataset), unit="texts") as task,
+        ):
+            result = score_retrieval(
+                embedder,
+                dataset,
+                system=system.model_copy(update={"name": name}),
+                seed=self._setup.seed,
+                on_progress=task.advance,
+            )
+        self._say(name, f"the {name} model finds them with nDCG@10 {result.main}")
+        return result
+
+    def _train(self, corpus: StoredCorpus, output: Path) -> FinishedRun:
+        with self._watch.phase("training"):
+            run = run_training(
+                self._terminal,
+                quickstart_recipe(self._setup, corpus.train),
+                output,
+                resume=False,
+                force=False,
+                when_stopped="only what was fetched and read is kept; start again with: slimvec quickstart",
+            )
+        progress = run.result.progress
+        self._say(
+            "training",
+            f"{run.result.num_trained / 1e6:.2g} million numbers trained in {progress.step:,} steps "
+            f"over {progress.tokens:,} tokens",
+        )
+        return run
+
+    def _score_bm25(self, dataset: "RetrievalSet") -> "TaskResult":
+        from slimvec.evaluation.retrieval import score_bm25
+
+        with self._watch.phase("bm25"), self._terminal.task("scoring BM25"):
+            return score_bm25(dataset, seed=self._setup.seed)
+
+    def _answer(self, model: _Remembering, dataset: "RetrievalSet") -> list[tuple[str, list[Hit]]]:
+        """Search the documents for three questions."""
+        items = [Item(document.id, document.id, document.text, document.title) for document in dataset.documents]
+        questions = choose_questions({item.id for item in items})
+        with self._watch.phase("answers"):
+            assert model.documents is not None  # scoring has embedded them
+            vectors = model.embedder.embed_queries(questions)
+            hits = best_hits(model.embedder.similarity(vectors, model.documents), items, top=3)
+        return list(zip(questions, hits, strict=True))
+
+    def _say(self, phase: str, text: str) -> None:
+        """Tell that a phase is over, and how long it took."""
+        self._terminal.print(f"{clock(self._watch.seconds[phase]):>6}  {text}")
+
+
+def quickstart_recipe(setup: Setup, data: Path) -> "Recipe":
+    """Give the recipe a quickstart trains with.
+
+    Args:
+        setup: Of the quickstart.
+        data: The pairs.
+
+    Raises:
+        InputError: a setting that does not fit.
+    """
+    from slimvec.training.recipe_reading import parse_recipe
+
+    text = files("slimvec.cli").joinpath("quickstart.yaml").read_text(encoding="utf-8")
+    given = [
+        f"base.source={json.dumps(setup.base)}",
+        f"data.0.path={json.dumps(str(data))}",
+        f"run.max_minutes={setup.minutes}",
+        f"run.seed={setup.seed}",
+    ]
+    return parse_recipe(text, name="quickstart.yaml", overrides=[*given, *setup.settings])
+
+
+def _write_results(outcome: Outcome, folder: Path) -> None:
+    """Write all three results in full, each query's values included."""
+    from slimvec.evaluation.results import EvaluationResult
+
+    for name, result in (("raw", outcome.raw), ("trained", outcome.trained), ("bm25", outcome.bm25)):
+        EvaluationResult(tasks=(result,)).write(folder / f"{name}.json")
+
+
+def _num_parameters(embedder: "Embedder") -> int:
+    return sum(parameter.numel() for parameter in embedder.model.parameters())
+
+
+def _numbers(result: "TaskResult") -> dict[str, float]:
+    """Give the numbers of a result under the names the command promises."""
+    main = {"ndcg_at_10": result.main.value, "low": result.main.low, "high": result.main.high}
+    return main | {name: result.metrics[name].value for name in _SHOWN}

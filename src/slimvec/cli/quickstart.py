@@ -1,0 +1,112 @@
+"""`slimvec quickstart`: from a raw language model to an embedding model, with numbers before and after."""
+
+import os
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from slimvec.cli.hits import hits_table
+from slimvec.cli.options import ForceOption
+from slimvec.cli.phases import Quickstart, Setup, Stopwatch
+from slimvec.cli.progress import clock
+from slimvec.cli.scores import scores_table
+from slimvec.cli.terminal import Result, Terminal
+from slimvec.files import atomic_folder, check_free
+
+KEYS = {
+    "raw": "ndcg_at_10, low and high (95% interval), mrr_at_10 and recall_at_10 of the base as it is",
+    "trained": "the same after training",
+    "bm25": "the same of BM25, which matches words",
+    "answers": "for each question: query, and hits with rank, cosine, id, title and text",
+    "seconds": "by phase: fetch, corpus, raw, training, trained, bm25, answers, and total",
+    "corpus": "num_train, num_train_packages, num_documents, num_heldout_packages",
+    "training": "steps, tokens, num_truncated, num_trained, first_loss, last_loss",
+    "output": "the folder with all that is left",
+    "model": "the trained model's folder",
+    "next": "commands to type next",
+}
+DEFAULT_OUTPUT = Path("slimvec-quickstart")
+
+
+def quickstart(
+    terminal: Terminal,
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder to make.  [default: slimvec-quickstart, or the next free name]"),
+    ] = None,
+    minutes: Annotated[float, typer.Option(min=0.1, help="Time for training.", metavar="N")] = 4.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the order of the data, and of the adapter.", metavar="N")] = 0,
+    force: ForceOption = False,
+    base: Annotated[str, typer.Option(hidden=True, help="The language model to start from.")] = "smollm2-135m",
+    root: Annotated[
+        list[Path] | None, typer.Option(hidden=True, exists=True, help="A folder of packages to read.")
+    ] = None,
+    num_documents: Annotated[int, typer.Option(min=1, hidden=True, help="Documents held out.")] = 1000,
+    setting: Annotated[list[str] | None, typer.Option(hidden=True, help="section.key=value of the recipe.")] = None,
+) -> Result:
+    """Turn a raw language model into an embedding model, in ten minutes on two cores.
+
+    Fetches SmolLM2-135M, reads the documentation of the Python packages on this machine, scores the raw model, trains
+    it for a few minutes, scores it again beside BM25, and answers three questions. The packages it is scored on are not
+    those it is trained on. A second run takes what the first has fetched and read.
+    """
+    folder = choose_output(output, force=force)
+    setup = Setup(
+        base=base,
+        roots=root or None,
+        num_documents=num_documents,
+        num_processes=1 if root else os.cpu_count() or 1,
+        minutes=minutes,
+        seed=seed,
+        settings=setting or (),
+    )
+    watch = Stopwatch()
+    with atomic_folder(folder, force=force) as building:
+        outcome = Quickstart(terminal, setup, watch).run(building)
+    commands = next_commands(folder)
+    terminal.print(
+        scores_table(outcome.rows(), first_column=f"{outcome.num_documents:,} documents"),
+        *(hits_table(question, hits) for question, hits in outcome.answers),
+        f"Done in {clock(watch.total)}. Next:",
+        *(f"  {command}" for command in commands),
+    )
+    return {
+        **outcome.summary(),
+        "seconds": watch.seconds | {"total": watch.total},
+        "output": str(folder),
+        "model": str(folder / "model"),
+        "next": commands,
+    }
+
+
+def choose_output(asked: Path | None, *, force: bool) -> Path:
+    """Choose the folder to make: the one asked for, else the default, with a number if that is taken.
+
+    Raises:
+        InputError: the one asked for exists.
+    """
+    if asked is not None or force:
+        chosen = asked or DEFAULT_OUTPUT
+        check_free(chosen, force=force)
+        return chosen
+    names = [DEFAULT_OUTPUT.name, *(f"{DEFAULT_OUTPUT.name}-{number}" for number in range(2, 1000))]
+    return next(path for path in map(Path, names) if not os.path.lexists(path))
+
+
+def next_commands(folder: Path) -> list[str]:
+    """Write the commands to go on with; they work as they stand."""
+    model, documents = folder / "model", folder / "heldout" / "corpus.jsonl"
+    return [
+        _command("search", "how do I copy a file?", "--model", model, "--documents", documents),
+        _command(
+            "embed", "--model", model, "--role", "document", "--input", documents, "--output", folder / "vectors.npy"
+        ),
+        _command("evaluate", "--model", model, "--data", folder / "heldout"),
+    ]
+
+
+def _command(*words: str | Path) -> str:
+    return shlex.join(["slimvec", *map(str, words)])

@@ -1,0 +1,219 @@
+import ast
+import errno
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from slimvec.cli import app as application
+from slimvec.cli import options, reference
+from slimvec.cli.failures import Interrupted, report
+from slimvec.cli.frame import framed
+from slimvec.cli.progress import Task, clock, shown
+from slimvec.errors import InputError, TrainingError
+from slimvec.text import prompts
+
+HEAVY = ("torch", "transformers", "numpy", "pyarrow")
+
+
+def loaded_after(*arguments):
+    """The heavy modules that are loaded when a command line has been dealt with."""
+    code = (
+        "import sys\nfrom slimvec.cli.app import run\n"
+        f"code = run({list(arguments)!r})\n"
+        f"print(code, [name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    code, _, names = done.stderr.strip().splitlines()[-1].partition(" ")
+    return int(code), ast.literal_eval(names)
+
+
+def test_import_is_light():
+    code = f"import slimvec, sys; print([name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in application.COMMANDS)], ids=lambda c: " ".join(c) or "-")
+def test_help_is_light(command):
+    assert loaded_after(*command, "--help") == (0, [])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["embed", "--model", "m", "--role", "query", "--input", "missing.txt", "--output", "x.npy"],
+        ["embed", "--model", "m", "--role", "nobody", "--input", "missing.txt", "--output", "x.npy"],
+        ["search", "q", "--model", "m", "--documents", "missing.jsonl"],
+        ["train", "missing.yaml", "--output", "x"],
+        ["fetch"],
+        ["nonsense"],
+    ],
+    ids=lambda arguments: " ".join(arguments[:3]),
+)
+def test_wrong_use_is_told_before_anything_heavy_is_loaded(arguments):
+    assert loaded_after(*arguments) == (2, [])
+
+
+def test_version(slimvec):
+    assert slimvec("--version").out.startswith("slimvec 0.")
+
+
+def test_without_arguments_help_is_shown(slimvec):
+    assert slimvec().out.startswith("Usage: slimvec [OPTIONS] COMMAND")
+
+
+def test_usage_errors_are_one_line(slimvec):
+    outcome = slimvec("embed", "--model", "m", "--role", "nobody")
+    assert outcome.code == 2
+    assert outcome.error == (
+        "error: Invalid value for '--role': 'nobody' is not one of 'query', 'document'; see `slimvec embed --help`"
+    )
+
+
+def test_roles_are_the_library_s():
+    assert options.Role == prompts.Role
+
+
+def test_help_and_reference_name_every_option_and_key(slimvec):
+    page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^## slimvec (\w+)\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+    assert set(sections) == set(application.COMMANDS)
+    for name, (_, keys) in application.COMMANDS.items():
+        shown_options = set(re.findall(r"--[a-z][a-z0-9-]*", slimvec(name, "--help").out))
+        assert shown_options == set(re.findall(r"--[a-z][a-z0-9-]*", sections[name])), "run `make docs`"
+        assert all(f"  {key} " in sections[name] for key in keys), "run `make docs`"
+
+
+def test_reference_holds_all_commands():
+    assert all(f"## slimvec {name}" in reference.reference() for name in application.COMMANDS)
+
+
+def raising(error):
+    def command(_, *, name: str = "x"):
+        raise error if name else AssertionError
+
+    return command
+
+
+def call(command, *arguments):
+    small = typer.Typer(rich_markup_mode=None)
+    small.command()(framed(command))
+    return small(list(arguments), standalone_mode=False)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (InputError("a", expected="b", do="c"), 2, "error: a; expected b; c"),
+        (TrainingError("the loss is nan"), 1, "error: the loss is nan"),
+        (ValueError("two\nlines"), 1, "error: ValueError: two lines; run with --debug for the traceback"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (Interrupted("stopped after step 3"), 130, "stopped after step 3"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "x.npy"),
+            2,
+            "error: cannot write x.npy: No space left on device; free some space or choose another place",
+        ),
+        (MemoryError(), 1, "error: out of memory; try shorter texts, a smaller batch or a smaller model"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_errors_become_one_line_and_an_exit_code(error, code, line, capsys):
+    assert call(raising(error), "--json") == code
+    assert capsys.readouterr() == ("", f"{line}\n")
+
+
+def test_debug_shows_the_traceback(capsys):
+    assert call(raising(ValueError("odd")), "--debug") == 1
+    err = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in err
+    assert err.endswith("error: ValueError: odd; run with --debug for the traceback\n")
+
+
+def test_a_closed_pipe_is_no_error(capsys):
+    assert report(BrokenPipeError(), debug=True) == 141
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_reader_that_goes_away_leaves_no_complaint(model, tmp_path):
+    documents = tmp_path / "d.txt"
+    documents.write_text("a file\n" * 3, encoding="utf-8")
+    command = f"{sys.executable} -m slimvec search x --quiet --model {model} --documents {documents}"
+    done = subprocess.run(
+        ["bash", "-c", f"{command} | true; echo ${{PIPESTATUS[0]}}"], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
+    assert done.stdout.strip() in ("0", "141")
+
+
+def test_json_is_all_of_stdout_whatever_libraries_print(capsys):
+    def chatty(terminal):
+        print("a library talks")
+        terminal.print("for people")
+        terminal.remark("a remark")
+        return {"a": 1}
+
+    call(chatty, "--json")
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"a": 1}
+    assert err == "a library talks\na remark\n"
+    call(chatty, "--quiet")
+    assert capsys.readouterr() == ("a library talks\nfor people\n", "")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (59.4, "59 s"), (61, "1:01"), (3600, "1:00:00"), (3725, "1:02:05")]
+)
+def test_clock(seconds, text):
+    assert clock(seconds) == text
+
+
+def test_tasks_say_how_far_they_are():
+    task = Task("embedding", total=2000, unit="texts")
+    assert task.tail() == "0 of 2,000 texts, 0 s"
+    task.advance(1000)
+    assert re.fullmatch(r"1,000 of 2,000 texts, 0 s left", task.tail())
+    task.update(total=1.0, unit="", completed=0.25, detail="loss 0.5", seconds_left=90.0)
+    assert task.tail() == "25%, loss 0.5, 1:30 left"
+    assert Task("loading").tail() == "0 s"
+
+
+def test_fetching_is_shown_by_its_share():
+    task = Task("loading x")
+    task.share("fetching x", 0.5)
+    assert (task.description, task.total, task.completed) == ("fetching x", 1.0, 0.5)
+    task.share("converting x", None)
+    assert (task.description, task.total) == ("converting x", None)
+
+
+def test_without_a_terminal_there_is_a_line_now_and_then(monkeypatch, capfd):
+    monkeypatch.setattr("slimvec.cli.progress.LINE_SECONDS", 0.01)
+    task = Task("embedding", total=4, unit="texts")
+    with shown(task, quiet=False):
+        while "2 of 4 texts" not in (err := capfd.readouterr().err):
+            task.completed = 2
+    assert err.splitlines()[-1].startswith("embedding: 2 of 4 texts")
+
+
+def test_quiet_shows_nothing(monkeypatch, capfd):
+    monkeypatch.setattr("slimvec.cli.progress.LINE_SECONDS", 0.0)
+    with shown(Task("embedding"), quiet=True) as task:
+        task.advance()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_terminal_gets_a_bar_that_goes_away(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with shown(Task("embedding", total=4, unit="texts"), quiet=False) as task:
+        task.advance(4)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "embedding" in err
+    assert "4 of 4 texts" in err

@@ -1,0 +1,78 @@
+import json
+
+import numpy as np
+import pytest
+
+from slimvec.cli.hits import best_hits
+from slimvec.cli.inputs import Item
+from slimvec.cli.search import KEYS
+from slimvec.engine.embedder import Embedder
+from tests.cli.conftest import LINES
+
+
+def test_hits_are_the_nearest_documents(slimvec, model, texts):
+    result = slimvec("search", "files", "the sun", "-m", model, "-d", texts, "--top", 3, "--json").json
+    assert set(result) == set(KEYS)
+    embedder = Embedder.load(model)
+    cosines = embedder.similarity(embedder.embed_queries(["files", "the sun"]), embedder.embed_documents(LINES))
+    for row, entry in zip(cosines, result["results"], strict=True):
+        order = np.argsort(-row, kind="stable")[:3]
+        assert [hit["text"] for hit in entry["hits"]] == [LINES[index] for index in order]
+        assert [hit["rank"] for hit in entry["hits"]] == [1, 2, 3]
+        np.testing.assert_allclose([hit["cosine"] for hit in entry["hits"]], row[order], atol=1e-4)
+    assert [entry["query"] for entry in result["results"]] == ["files", "the sun"]
+    assert result["num_documents"] == 4
+
+
+def test_people_see_rank_cosine_and_first_line(slimvec, model, texts):
+    outcome = slimvec("search", "files", "-m", model, "-d", texts, "--top", 2)
+    lines = outcome.out.splitlines()
+    assert (outcome.code, lines[0].strip()) == (0, "files")
+    assert [line.split()[0] for line in lines[1:3]] == ["1", "2"]
+    assert all(any(text in line for text in LINES) for line in lines[1:3])
+    assert outcome.err == ""
+
+
+def test_titles_are_embedded_and_shown(slimvec, model, tmp_path):
+    rows = [
+        {"id": "x", "title": "Open", "text": "Opens a file. More of it."},
+        {"id": "y", "text": "one line\nThe next. And another."},
+    ]
+    source = tmp_path / "d.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    outcome = slimvec("search", "q", "-m", model, "-d", source)
+    assert "Open  Opens a file." in outcome.out
+    assert "one line  The next." in outcome.out
+    assert "More of it" not in outcome.out
+    result = slimvec("search", "q", "-m", model, "-d", source, "--json").json
+    embedder = Embedder.load(model)
+    expected = embedder.similarity(
+        embedder.embed_queries(["q"]),
+        embedder.embed_documents(["Open Opens a file. More of it.", "one line\nThe next. And another."]),
+    )
+    by_id = {hit["id"]: hit["cosine"] for hit in result["results"][0]["hits"]}
+    np.testing.assert_allclose([by_id["x"], by_id["y"]], expected[0], atol=1e-4)
+
+
+def test_equal_documents_keep_their_order():
+    items = [Item("", str(number), "same") for number in range(5)]
+    hits = best_hits(np.ones((1, 5), dtype=np.float32), items, top=3)
+    assert [hit.id for hit in hits[0]] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([" "], "error: query 1 is empty; expected some text; leave it out"),
+        (["good", ""], "error: query 2 is empty; expected some text; leave it out"),
+        ([], "error: Missing argument 'QUERY...'; see `slimvec search --help`"),
+    ],
+)
+def test_bad_queries(arguments, message, slimvec, model, texts):
+    outcome = slimvec("search", *arguments, "-m", model, "-d", texts, "--json")
+    assert (outcome.code, outcome.error) == (2, message)
+
+
+def test_missing_documents(slimvec, model):
+    outcome = slimvec("search", "x", "-m", model, "-d", "nowhere.txt")
+    assert (outcome.code, outcome.error) == (2, "error: nowhere.txt does not exist; expected a file; check the path")
