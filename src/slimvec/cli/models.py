@@ -64,9 +64,9 @@ def system_of(embedder: "Embedder", described: dict[str, Any]) -> "System":
 
 def _weights_hash(folder: Path) -> str:
     """SHA-256 over a model's weight files and tokenizer, in the order of their names."""
-    from slimvec.model.cache import cached_sha256
+    from slimvec.model.cache import sha256_of
 
     digest = hashlib.sha256()
     for path in sorted([*folder.glob("*.safetensors"), *folder.glob("tokenizer.json")]):
-        digest.update(f"{path.name} {cached_sha256(path, progress=lambda *_: None)}\n".encode())
+        digest.update(f"{path.name} {sha256_of(path)}\n".encode())
     return digest.hexdigest()

@@ -1,0 +1,96 @@
+import json
+
+import pytest
+
+from slimvec.cli.evaluate import KEYS
+from slimvec.data.retrieval_reading import read_retrieval_set
+from slimvec.engine.embedder import Embedder
+from slimvec.evaluation.results import EvaluationResult, System
+from slimvec.evaluation.retrieval import score_bm25, score_retrieval
+
+TOPICS = ("reading a file", "sorting a list", "the time of day", "a random number", "a folder of folders", "an error")
+
+
+def write_set(folder, *, languages=("en",)):
+    folder.mkdir(parents=True)
+    corpus, queries, qrels = [], [], []
+    for language in languages:
+        for number, topic in enumerate(TOPICS):
+            name = f"{language}{number}"
+            corpus.append({"id": name, "title": topic, "text": f"{topic} in {language}", "lang": language})
+            queries.append({"id": name, "text": f"how to do {topic}", "lang": language})
+            qrels.append({"query_id": name, "doc_id": name, "score": 1})
+    for stem, rows in (("corpus", corpus), ("queries", queries), ("qrels", qrels)):
+        (folder / f"{stem}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return folder
+
+
+def test_scores_are_the_library_s(slimvec, model, tmp_path):
+    folder = write_set(tmp_path / "one")
+    result = slimvec("evaluate", "-m", model, "-d", folder, "-o", "r.json", "--json").json
+    assert set(result) == set(KEYS)
+    dataset = read_retrieval_set(folder)
+    expected = score_retrieval(Embedder.load(model), dataset, system=System(name="x", identity="x", dtype="x"))
+    assert result["scores"] == {"one": expected.main.model_dump()}
+    assert result["bm25"] == {"one": score_bm25(dataset).main.model_dump()}
+    task = result["tasks"]["one"]
+    assert task["metrics"] == {name: score.model_dump() for name, score in expected.metrics.items()}
+    assert (task["num_queries"], task["num_documents"], task["truncated_share"]) == (6, 6, 0.0)
+    written = EvaluationResult.read("r.json").tasks[0]
+    assert written.per_query == expected.per_query
+    assert written.system.name == str(model)
+    assert written.system.prompts["query"].startswith("Instruct: ")
+
+
+def test_a_folder_of_sets_and_a_choice_among_them(slimvec, model, tmp_path):
+    for name in ("a", "b"):
+        write_set(tmp_path / "sets" / name)
+    result = slimvec("evaluate", "-m", model, "-d", "sets", "--no-bm25", "--json").json
+    assert list(result["scores"]) == ["a", "b"]
+    assert result["bm25"] is None
+    assert result["output"] is None
+    result = slimvec("evaluate", "-m", model, "-d", "sets", "--task-name", "b", "--json").json
+    assert list(result["scores"]) == list(result["bm25"]) == ["b"]
+    outcome = slimvec("evaluate", "-m", model, "-d", "sets", "--task-name", "c")
+    assert (outcome.code, outcome.error) == (2, "error: no set 'c' in sets; expected one of a, b")
+
+
+def test_languages_are_scored_by_themselves_when_asked(slimvec, model, tmp_path):
+    folder = write_set(tmp_path / "two", languages=("en", "de"))
+    result = slimvec("evaluate", "-m", model, "-d", folder, "--by-language", "--json").json
+    assert list(result["scores"]) == ["two/de", "two/en"]
+    assert result["tasks"]["two/de"]["num_documents"] == 6
+
+
+def test_people_see_a_table(slimvec, model, tmp_path):
+    folder = write_set(tmp_path / "one")
+    outcome = slimvec("evaluate", "-m", model, "-d", folder)
+    assert "one: 6 queries, 6 documents\n" in outcome.out
+    assert "nDCG@10" in outcome.out
+    assert [line.split()[0] for line in outcome.out.splitlines() if " to " in line] == [str(model), "BM25"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "qrels.jsonl").write_text('{"query_id": "en0"}\n'), "one/qrels.jsonl:1: no doc_id"),
+        (lambda folder: (folder / "corpus.jsonl").write_text("[]\n"), "one/corpus.jsonl:1: a JSON list"),
+        (lambda folder: (folder / "queries.jsonl").unlink(), "one holds no retrieval set"),
+    ],
+)
+def test_bad_sets_are_told_before_the_model_is_loaded(damage, message, slimvec, tmp_path):
+    damage(write_set(tmp_path / "one"))
+    outcome = slimvec("evaluate", "-m", "no such model", "-d", "one", "-o", "r.json", "--json")
+    assert outcome.code == 2
+    assert outcome.error.startswith(f"error: {message}")
+    assert not (tmp_path / "r.json").exists()
+
+
+def test_an_existing_output_needs_force(slimvec, model, tmp_path):
+    write_set(tmp_path / "one")
+    (tmp_path / "r.json").write_text("mine")
+    outcome = slimvec("evaluate", "-m", model, "-d", "one", "-o", "r.json")
+    assert outcome.code == 2
+    assert outcome.error == "error: output r.json exists; expected a new path; pass --force to replace it"
+    assert slimvec("evaluate", "-m", model, "-d", "one", "-o", "r.json", "--force").code == 0
+    assert EvaluationResult.read("r.json").scores.keys() == {"one"}
