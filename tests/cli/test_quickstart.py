@@ -25,7 +25,7 @@ def write_package(path, generator):
     functions = []
     for number in range(3):
         summary = " ".join(generator.sample(WORDS, 7))
-        body = " ".join(generator.sample(WORDS, 25))
+        body = " ".join(generator.sample(WORDS, 18))
         functions.append(f'def work{number}(target, limit={number}):\n    """Find {summary}.\n\n    {body}.\n    """\n')
     path.write_text("\n\n".join(functions), encoding="utf-8")
 

@@ -1,5 +1,6 @@
 """The application: which commands there are, and the way in and out of the process."""
 
+import io
 import os
 import sys
 import warnings
@@ -67,6 +68,9 @@ def run(arguments: Sequence[str]) -> int:
 def main() -> None:
     """Run the command line of this process, and end the process."""
     _hush_libraries()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows what it can
     code = run(sys.argv[1:])
     try:
         sys.stdout.flush()

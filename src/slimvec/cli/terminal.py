@@ -69,4 +69,4 @@ class Terminal:
     def finish(self, result: Mapping[str, Any]) -> None:
         """Print the result as one line of JSON, if asked for."""
         if self.json:
-            print(json.dumps(result, ensure_ascii=False, allow_nan=False), flush=True)  # noqa: T201
+            print(json.dumps(result, allow_nan=False), flush=True)  # noqa: T201
