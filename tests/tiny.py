@@ -8,7 +8,8 @@ import torch
 import transformers
 from tokenizers import decoders, models, pre_tokenizers, processors
 
-from slimvec.model.backbone import DECODERS, TransformersBackbone
+from slimvec.model.architectures import DECODERS
+from slimvec.model.backbone import TransformersBackbone
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.spec import AttentionMode, ModelSpec, Pooling
 from slimvec.text.batch import PackedBatch

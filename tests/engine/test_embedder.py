@@ -5,13 +5,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.tiny import ARCHITECTURES, MODES, embedding_model
 
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError, ModelError
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.guard import check_attention_mode
 from slimvec.text.batch import PackedBatch
+from tests.tiny import ARCHITECTURES, MODES, embedding_model
 
 texts = st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=20).filter(
     lambda text: text.strip()), min_size=1, max_size=8)  # fmt: skip
@@ -24,16 +24,16 @@ def test_company_order_and_batch_size_do_not_change_a_vector(architecture, mode)
 
     @given(texts=texts, budget=st.integers(1, 60), data=st.data())
     def holds(texts, budget, data):
-        alone = np.concatenate([Embedder(model).embed_queries([text]) for text in texts])
+        alone = np.concatenate([Embedder.from_model(model).embed_queries([text]) for text in texts])
         order = data.draw(st.permutations(range(len(texts))))
-        together = Embedder(model, token_budget=budget).embed_queries([texts[i] for i in order])
+        together = Embedder.from_model(model, token_budget=budget).embed_queries([texts[i] for i in order])
         np.testing.assert_allclose(together, alone[list(order)], atol=2e-5)
 
     holds()
 
 
 def test_roles_have_their_prompts_and_vectors_are_unit():
-    embedder = Embedder(embedding_model())
+    embedder = Embedder.from_model(embedding_model())
     prompt = embedder.spec.prompts.render("query")
     query, document = embedder.embed_queries(["hello"]), embedder.embed_documents(["hello"])
     np.testing.assert_allclose(query, embedder.embed_documents([prompt + "hello"]), atol=1e-6)
@@ -43,7 +43,7 @@ def test_roles_have_their_prompts_and_vectors_are_unit():
 
 
 def test_truncation_and_tokens_are_counted():
-    embedder = Embedder(embedding_model(max_tokens=10))
+    embedder = Embedder.from_model(embedding_model(max_tokens=10))
     result = embedder.embed(["short", "a text of more than ten bytes"])
     assert result.num_truncated == 1
     assert result.num_tokens == 5 + 10
@@ -53,13 +53,13 @@ def test_truncation_and_tokens_are_counted():
 
 
 def test_fewer_dims_are_the_first_ones_rescaled():
-    embedder = Embedder(embedding_model())
+    embedder = Embedder.from_model(embedding_model())
     full, few = embedder.embed_documents(["some text"]), embedder.embed_documents(["some text"], dims=8)
     np.testing.assert_allclose(few, full[:, :8] / np.linalg.norm(full[:, :8]), atol=1e-6)
 
 
 def test_wrong_input_is_refused_in_one_line():
-    embedder = Embedder(embedding_model())
+    embedder = Embedder.from_model(embedding_model())
     with pytest.raises(InputError, match=r"one string; expected a list of texts; write \[text\]"):
         embedder.embed_documents("text")
     with pytest.raises(InputError, match="text 1 is empty"):
@@ -69,7 +69,7 @@ def test_wrong_input_is_refused_in_one_line():
 
 
 def test_nothing_to_embed_gives_no_vectors():
-    assert Embedder(embedding_model()).embed_documents([]).shape == (0, 32)
+    assert Embedder.from_model(embedding_model()).embed_documents([]).shape == (0, 32)
 
 
 @pytest.mark.parametrize("mode", MODES)

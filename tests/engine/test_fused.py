@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from slimvec.engine.fused import FusedDecoder, KeyValues
 from slimvec.engine.kernels.build import load_kernels
-from slimvec.model.backbone import DECODERS
+from slimvec.model.architectures import DECODERS
 from slimvec.text.batch import PackedBatch
 from tests.engine.fused_models import KERNELS, assert_close, build, reference, shapes, windows
 from tests.tiny import VOCABULARY, random_batch

@@ -6,7 +6,6 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from tests.tiny import ARCHITECTURES, MODES, embedding_model
 
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError, ModelError
@@ -14,6 +13,7 @@ from slimvec.model.adapters import LoraSettings, add_lora
 from slimvec.model.folder import load_model
 from slimvec.model.manifest import Origin
 from slimvec.model.spec import Pooling
+from tests.tiny import ARCHITECTURES, MODES, embedding_model
 
 TEXTS = ["one text", "another, longer text with more in it", "x", "mid-sized one"]
 POOLINGS = [
@@ -29,7 +29,7 @@ POOLINGS = [
 
 
 def embedder(architecture="llama", mode="causal", **settings):
-    return Embedder(embedding_model(architecture, mode, **settings))
+    return Embedder.from_model(embedding_model(architecture, mode, **settings))
 
 
 def disturb_adapter(model):
@@ -87,10 +87,11 @@ def test_every_pooling_reads_the_same_in_sentence_transformers(pooling, mode, tm
 @pytest.mark.parametrize("mode", MODES)
 def test_an_adapter_is_saved_alone_or_merged(merged, mode, tmp_path):
     embedder("qwen2", mode).save(tmp_path / "base")
-    adapted = Embedder.load(tmp_path / "base")
+    model = load_model(tmp_path / "base")
+    adapted = Embedder.from_model(model)
     before = adapted.embed_documents(TEXTS)
-    add_lora(adapted.model.backbone, LoraSettings(rank=4))
-    disturb_adapter(adapted.model)
+    add_lora(model.backbone, LoraSettings(rank=4))
+    disturb_adapter(model)
     ours = vectors_by_role(adapted)
     assert np.abs(ours[1] - before).max() > 0.01
     adapted.save(tmp_path / "adapted", merged=merged)
@@ -165,18 +166,18 @@ def test_a_folder_without_tokenizer_is_refused(tmp_path):
 def test_an_adapter_alone_needs_a_base_with_a_name(tmp_path):
     adapted = embedding_model()
     with pytest.raises(ModelError, match="no adapter on a base with a name"):
-        Embedder(adapted).save(tmp_path / "model", merged=False)
+        Embedder.from_model(adapted).save(tmp_path / "model", merged=False)
     add_lora(adapted.backbone, LoraSettings(rank=2))
     assert adapted.origin is None
     with pytest.raises(ModelError, match="save the model merged"):
-        Embedder(adapted).save(tmp_path / "model", merged=False)
+        Embedder.from_model(adapted).save(tmp_path / "model", merged=False)
     assert not list(tmp_path.iterdir())
 
 
 def test_the_origin_is_written_down(tmp_path):
     model = embedding_model()
     model.origin = Origin(source="some-base", revision="abc")
-    Embedder(model).save(tmp_path / "model", training={"recipe": {"seed": 1}})
+    Embedder.from_model(model).save(tmp_path / "model", training={"recipe": {"seed": 1}})
     manifest = json.loads((tmp_path / "model/slimvec.json").read_text())
     assert manifest["base"] == {"source": "some-base", "revision": "abc"}
     assert manifest["training"] == {"recipe": {"seed": 1}}

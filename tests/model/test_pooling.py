@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from slimvec.model.pooling import pool, token_weights, truncate
+from slimvec.model.pooling import pool, token_weights
 from slimvec.model.spec import Pooling
 from slimvec.text.batch import PackedBatch
 from tests.tiny import random_batch
@@ -109,11 +109,3 @@ def test_contradictions_are_refused(wrong):
 def test_infinite_beta_survives_json():
     pooling = Pooling(mode="beta", beta=math.inf)
     assert Pooling.model_validate_json(pooling.model_dump_json()) == pooling
-
-
-def test_truncate():
-    vectors = torch.arange(6.0).view(2, 3)
-    assert truncate(vectors, 2).tolist() == [[0, 1], [3, 4]]
-    assert truncate(vectors, None) is vectors
-    with pytest.raises(ValueError, match="dims 4 is more than the vectors' 3"):
-        truncate(vectors, 4)

@@ -76,7 +76,7 @@ def _placed(
     """Find the text an error is about, by tokenising one at a time, and name its place."""
     for item, text in zip(items, texts, strict=True):
         try:
-            embedder.model.tokenizer.tokenize([text], prompt=prompt)
+            embedder.tokenizer.tokenize([text], prompt=prompt)
         except InputError as narrower:
             found = InputError(
                 narrower.found.removeprefix("text 0 ").strip(), expected=narrower.expected, do=narrower.do

@@ -181,7 +181,7 @@ class Quickstart:
     def _fetch(self) -> "Embedder":
         with self._watch.phase("fetch"):
             embedder = load_embedder(self._terminal, self._setup.base)
-        self._say("fetch", f"{self._setup.base}: {_num_parameters(embedder) / 1e6:,.3g} million parameters")
+        self._say("fetch", f"{self._setup.base}: {embedder.dims} dims, {embedder.dtype}, {embedder.engine}")
         return embedder
 
     def _corpus(self, folder: Path) -> "tuple[StoredCorpus, RetrievalSet]":
@@ -287,10 +287,6 @@ def _write_results(outcome: Outcome, folder: Path) -> None:
 
     for name, result in (("raw", outcome.raw), ("trained", outcome.trained), ("bm25", outcome.bm25)):
         EvaluationResult(tasks=(result,)).write(folder / f"{name}.json")
-
-
-def _num_parameters(embedder: "Embedder") -> int:
-    return sum(parameter.numel() for parameter in embedder.model.parameters())
 
 
 def _numbers(result: "TaskResult") -> dict[str, float]:

@@ -1,84 +1,88 @@
 """`Embedder`: what users hold. Texts in, vectors out; load, save and compare."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from slimvec.engine.loading import EngineName, LoadedEngine, load_engine
+from slimvec.engine.runner import Embeddings, Runner, Vectors
 from slimvec.errors import InputError
-from slimvec.model.embedding_model import EmbeddingModel, check_dims
-from slimvec.model.folder import load_model, save_model
 from slimvec.model.golden import worst_cosine
-from slimvec.model.spec import AttentionMode, ModelSpec, Pooling
-from slimvec.text.prompts import Prompts, Role
-from slimvec.text.schedule import plan_batches
+from slimvec.model.guard import Backbone
+from slimvec.model.head import check_dims
+from slimvec.model.opening import OpenedModel, OpenSettings, open_model
+from slimvec.model.spec import ModelSpec
+from slimvec.text.prompts import Role
+from slimvec.text.tokenizer import Tokenizer
 
-Vectors = NDArray[np.float32]
+if TYPE_CHECKING:
+    from slimvec.model.embedding_model import EmbeddingModel
+
+__all__ = ["Embedder", "Embeddings", "Vectors"]
+
 _DTYPES = {"auto": None, "float32": torch.float32, "bfloat16": torch.bfloat16}
-_TEXTS_PER_BLOCK = 4096
-
-
-@dataclass(frozen=True, eq=False)
-class Embeddings:
-    """Vectors of texts, with what happened to the texts on the way.
-
-    Attributes:
-        vectors: [N, D] float32, in the order of the texts.
-        num_tokens: Tokens run through the model, prompts included.
-        num_truncated: Texts that were longer than the model's limit and lost their end.
-    """
-
-    vectors: Vectors
-    num_tokens: int
-    num_truncated: int
 
 
 class Embedder:
-    """A text-embedding model ready for work.
+    """A text-embedding model ready for work. Made by `load`, or by `from_model` around a model in training.
 
     Args:
-        model: Backbone, tokenizer and settings.
-        token_budget: Most tokens in a batch. 4,096 fills two CPU cores; more only costs memory.
+        engine: Runs the backbone.
+        tokenizer: The model's.
+        spec: The model's settings.
+        width: Width of the backbone's states.
+        token_budget: Most tokens in a batch; default measured once a machine for large inputs, 4,096 for small ones.
+
+    Attributes:
+        backbone: Packed batch to states.
+        tokenizer: The model's.
+        spec: The model's settings.
     """
 
-    def __init__(self, model: EmbeddingModel, *, token_budget: int = 4096) -> None:
-        self.model = model.eval()
-        self.token_budget = token_budget
+    def __init__(
+        self,
+        engine: LoadedEngine,
+        tokenizer: Tokenizer,
+        spec: ModelSpec,
+        *,
+        width: int,
+        token_budget: int | None = None,
+    ) -> None:
+        self.backbone: Backbone = engine.backbone
+        self.tokenizer = tokenizer
+        self.spec = spec
+        self._engine, self._width = engine, width
+        self._runner = Runner(engine, tokenizer, spec, width=width, token_budget=token_budget)
+        self._opened: OpenedModel | None = None
+        self._model: EmbeddingModel | None = None
 
     @classmethod
     def load(
         cls,
         source: str | Path,
         *,
-        revision: str | None = None,
         dtype: str = "auto",
         device: str | None = None,
-        attention: AttentionMode | None = None,
-        pooling: Pooling | None = None,
-        prompts: Prompts | None = None,
-        dims: int | None = None,
-        max_tokens: int | None = None,
-        progress: Callable[[str, float | None], None] | None = None,
+        engine: EngineName = "auto",
+        token_budget: int | None = None,
+        **settings: Unpack[OpenSettings],
     ) -> Self:
         """Load a model.
 
         Args:
-            source: A folder (slimvec's, sentence-transformers' or a plain language model's), a `.gguf` file, a built-in
-                name (`smollm2-135m`, `gemma3-270m`, `minilm-l6`) or a hub name.
-            revision: Of a hub name.
+            source: A folder (slimvec's, sentence-transformers' or a plain language model's), a `.gguf` file, a
+                built-in name (`smollm2-135m`, `gemma3-270m`, `minilm-l6`) or a hub name.
             dtype: `auto`, `float32` or `bfloat16`. Auto keeps 16-bit weights in bfloat16 where the machine computes in
                 it, and float32 otherwise.
             device: Default CUDA where there is one, else the CPU.
-            attention: Attention mode, for a plain language model.
-            pooling: Pooling, when another than the model's.
-            prompts: Prompts, when others than the model's.
-            dims: Width of the vectors, when fewer than the model's.
-            max_tokens: Longest text in tokens, when another than the model's.
-            progress: Told what is being fetched or converted, and the share done.
+            engine: `auto` takes the fused decoder where it serves the model, `fused` insists on it, `transformers`
+                avoids it. What was taken, and why, is in `engine` and `engine_reason`.
+            token_budget: Most tokens in a batch; default measured.
+            settings: What shall differ from the model's own: revision, attention, pooling, prompts, dims, max_tokens;
+                and `progress`, told what is fetched or converted.
 
         Raises:
             InputError: an unknown source or dtype, dims larger than the model's.
@@ -87,38 +91,44 @@ class Embedder:
         """
         if dtype not in _DTYPES:
             raise InputError(f"dtype {dtype!r}", expected=f"one of {', '.join(_DTYPES)}")
-        model = load_model(
-            source,
-            revision=revision,
-            dtype=_DTYPES[dtype],
-            attention=attention,
-            pooling=pooling,
-            prompts=prompts,
-            dims=dims,
-            max_tokens=max_tokens,
-            progress=progress,
-        )
-        return cls(model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")))
+        opened = open_model(source, **settings)
+        tokenizer = opened.tokenizer()
+        target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        loaded = load_engine(opened, dtype=_DTYPES[dtype], device=target, engine=engine)
+        width = int(opened.config["hidden_size"])
+        embedder = cls(loaded, tokenizer, opened.spec, width=width, token_budget=token_budget)
+        embedder._opened = opened
+        return embedder
 
-    @property
-    def spec(self) -> ModelSpec:
-        """The model's settings."""
-        return self.model.spec
+    @classmethod
+    def from_model(cls, model: "EmbeddingModel", *, token_budget: int | None = None) -> Self:
+        """Embed with a model in memory as it is now and as it changes: it is not copied."""
+        backbone = model.backbone
+        dtype = next(backbone.parameters()).dtype
+        engine = LoadedEngine(backbone, f"transformers/{backbone.kernel}", "a model in memory", backbone.device, dtype)
+        embedder = cls(engine, model.tokenizer, model.spec, width=backbone.dims, token_budget=token_budget)
+        embedder._model = model
+        return embedder
 
     @property
     def dims(self) -> int:
         """Width of the vectors."""
-        return self.model.dims
+        return self.spec.dims or self._width
 
     @property
     def dtype(self) -> str:
         """Dtype of the weights in memory."""
-        return str(next(self.model.parameters()).dtype).removeprefix("torch.")
+        return str(self._engine.dtype).removeprefix("torch.")
 
     @property
     def engine(self) -> str:
-        """What runs the model: the path and its attention kernel."""
-        return f"transformers/{self.model.backbone.kernel}"
+        """What runs the model: `fused/native`, `fused/torch`, or `transformers/` and its attention kernel."""
+        return self._engine.name
+
+    @property
+    def engine_reason(self) -> str:
+        """Why nothing faster runs it; empty when this is the fastest there is."""
+        return self._engine.reason
 
     def embed(
         self,
@@ -143,22 +153,36 @@ class Embedder:
         """
         if isinstance(texts, str):
             raise InputError("one string", expected="a list of texts", do="write [text]")
-        check_dims(dims, self.model.backbone.dims)
+        blocks = list(self.embed_stream(texts, role=role, task=task, dims=dims, on_progress=on_progress))
+        return Embeddings.joined(blocks, dims or self.dims)
+
+    def embed_stream(
+        self,
+        texts: Iterable[str],
+        *,
+        role: Role = "document",
+        task: str | None = None,
+        dims: int | None = None,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> Iterator[Embeddings]:
+        """Embed texts as they come, in memory that does not grow: a generator of ten million texts streams through.
+
+        Args:
+            texts: Any number of texts.
+            role: As for `embed`.
+            task: As for `embed`.
+            dims: As for `embed`.
+            on_progress: As for `embed`.
+
+        Yields:
+            Vectors of the next block of texts, in order; together they are those of all texts.
+
+        Raises:
+            InputError: as for `embed`.
+        """
+        check_dims(dims, self._width)
         prompt = self.spec.prompts.render(role, task)
-        vectors = np.empty((len(texts), dims or self.dims), dtype=np.float32)
-        num_tokens = num_truncated = 0
-        for start in range(0, len(texts), _TEXTS_PER_BLOCK):
-            block = texts[start : start + _TEXTS_PER_BLOCK]
-            tokenized = self.model.tokenizer.tokenize(block, prompt=prompt, first=start)
-            num_tokens += sum(tokenized.lengths)
-            num_truncated += tokenized.num_truncated
-            for chosen in plan_batches(tokenized.lengths, token_budget=self.token_budget):
-                with torch.inference_mode():
-                    output = self.model(tokenized.pack(chosen), dims=dims)
-                vectors[np.asarray(chosen) + start] = output.cpu().numpy()
-                if on_progress is not None:
-                    on_progress(len(chosen))
-        return Embeddings(vectors, num_tokens, num_truncated)
+        return self._runner.stream(texts, prompt=prompt, dims=dims, on_progress=on_progress or _ignore)
 
     def embed_queries(self, texts: Sequence[str], *, task: str | None = None, dims: int | None = None) -> Vectors:
         """Embed queries: [N, D]. As `embed` with role `query`."""
@@ -190,7 +214,13 @@ class Embedder:
             ModelError: an adapter alone is asked for and there is none.
             StorageError: it cannot be written.
         """
-        save_model(self.model, Path(folder), merged=merged, training=training, force=force)
+        from slimvec.model.folder import load_opened, save_model
+
+        model = self._model
+        if model is None:
+            assert self._opened is not None
+            model = load_opened(self._opened, dtype=self._engine.dtype)
+        save_model(model, Path(folder), merged=merged, training=training, force=force)
 
     def verify(self, folder: str | Path) -> float:
         """Embed a folder's golden texts and give the lowest cosine with the vectors stored there.
@@ -199,3 +229,7 @@ class Embedder:
             ModelError: the folder has no golden vectors.
         """
         return worst_cosine(Path(folder), lambda texts, role: self.embed(texts, role=role).vectors)
+
+
+def _ignore(_: int) -> None:
+    """Tell nobody."""

@@ -1,45 +1,19 @@
 """`EmbeddingModel`: backbone, pooling and head in one module. Training and inference both call it."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from slimvec.errors import InputError, ModelError
+from slimvec.errors import ModelError
 from slimvec.model.backbone import TransformersBackbone
+from slimvec.model.head import check_dims, finish
 from slimvec.model.manifest import Origin
-from slimvec.model.pooling import pool, truncate
+from slimvec.model.pooling import pool
 from slimvec.model.spec import ModelSpec
 from slimvec.text.batch import PackedBatch
 from slimvec.text.tokenizer import Tokenizer
-
-
-def check_dims(dims: int | None, width: int) -> None:
-    """Refuse vectors wider than the model's.
-
-    Raises:
-        InputError: always then.
-    """
-    if dims is not None and not 1 <= dims <= width:
-        raise InputError(f"dims {dims}", expected=f"1 to {width}, the model's width")
-
-
-def finish(pooled: Tensor, spec: ModelSpec, dims: int | None = None) -> Tensor:
-    """Turn pooled states into vectors: cut to `dims` (default the spec's), then scale to unit length.
-
-    Args:
-        pooled: [B, H] float32.
-        spec: The model's settings.
-        dims: Width asked for.
-
-    Returns:
-        [B, dims] float32.
-    """
-    vectors = truncate(pooled, dims or spec.dims)
-    return F.normalize(vectors, dim=-1) if spec.normalize else vectors
 
 
 class EmbeddingModel(nn.Module):
@@ -93,11 +67,4 @@ class EmbeddingModel(nn.Module):
         Raises:
             InputError: `dims` is more than the backbone's width.
         """
-        check_dims(dims, self.backbone.dims)
         return finish(pool(self.backbone(batch), batch, self.spec.pooling), self.spec, dims)
-
-    def embed_packed(self, sequences: Sequence[Sequence[int]]) -> Tensor:
-        """Embed token sequences as they are, without gradients: [B, D]. For checks; the engine is for work."""
-        with torch.inference_mode():
-            vectors: Tensor = self(PackedBatch.from_sequences(sequences))
-        return vectors

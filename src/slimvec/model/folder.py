@@ -8,125 +8,60 @@ import copy
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from slimvec.errors import ModelError
 from slimvec.files import atomic_folder
 from slimvec.model.adapters import has_lora, load_lora, merge_lora
-from slimvec.model.backbone import TransformersBackbone, load_transformers, read_attention_mode, read_config
+from slimvec.model.backbone import load_transformers
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.golden import TEXTS, write_golden
 from slimvec.model.guard import check_attention_mode
-from slimvec.model.manifest import MANIFEST_NAME, Manifest, Origin, package_versions, read_manifest
-from slimvec.model.sentence_transformers_files import read_spec, write_modules
-from slimvec.model.sources import resolve_source
-from slimvec.model.spec import AttentionMode, Pooling
-from slimvec.text.prompts import Prompts, Role
-from slimvec.text.tokenizer import Tokenizer
+from slimvec.model.manifest import MANIFEST_NAME, Manifest, package_versions
+from slimvec.model.opening import OpenedModel, OpenSettings, open_model
+from slimvec.model.sentence_transformers_files import write_modules
+from slimvec.text.prompts import Role
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 
 
 def load_model(
-    source: str | Path,
-    *,
-    revision: str | None = None,
-    dtype: torch.dtype | None = None,
-    attention: AttentionMode | None = None,
-    pooling: Pooling | None = None,
-    prompts: Prompts | None = None,
-    dims: int | None = None,
-    max_tokens: int | None = None,
-    progress: Callable[[str, float | None], None] | None = None,
+    source: str | Path, *, dtype: torch.dtype | None = None, **settings: Unpack[OpenSettings]
 ) -> EmbeddingModel:
-    """Load an embedding model, or a plain language model as one.
+    """Load a model as a module that can be trained: `open_model`, then `load_opened`, with their errors.
 
     Args:
         source: A folder, a `.gguf` file, a built-in name or a hub name.
-        revision: Of a hub name.
-        dtype: Of the weights in memory; default `default_dtype`.
-        attention: Attention mode. Only a plain language model may be given another than its own.
-        pooling: Pooling, when another than the model's.
-        prompts: Prompts, when others than the model's.
-        dims: Width of the vectors, when fewer than the model's.
-        max_tokens: Longest text in tokens, when another than the model's.
-        progress: Told what is fetched or converted.
+        dtype: Of the weights in memory; default the model's own choice.
+        settings: As for `open_model`.
+    """
+    return load_opened(open_model(source, **settings), dtype=dtype)
+
+
+def load_opened(opened: OpenedModel, *, dtype: torch.dtype | None = None) -> EmbeddingModel:
+    """Load the weights of an opened model through transformers, and guard its attention mode.
+
+    Args:
+        opened: The model.
+        dtype: Of the weights in memory; default its own choice.
 
     Raises:
-        InputError: an unknown source, or dims larger than the model's.
-        FetchError: something has to be fetched and cannot be.
-        ModelError: the folder cannot be used, or does not attend as it says.
+        ModelError: the weights cannot be loaded, or do not attend as the files say.
     """
-    folder = resolve_source(source, revision=revision, progress=progress)
-    manifest = read_manifest(folder)
-    origin = Origin(source=str(source), revision=revision)
-    if manifest is None:
-        manifest = _foreign_manifest(folder, origin)
-        if attention is not None and not (folder / "modules.json").is_file():
-            manifest = manifest.model_copy(update={"spec": manifest.spec.replace(attention=attention)})
-    if attention is not None and attention != manifest.spec.attention:
-        raise ModelError(
-            f"{source} was trained with {manifest.spec.attention} attention",
-            expected=f"no other, {attention} was asked for",
-            do="train it in that mode first",
-        )
-    changes = {"pooling": pooling, "prompts": prompts, "dims": dims, "max_tokens": max_tokens}
-    spec = manifest.spec.replace(**{name: value for name, value in changes.items() if value is not None})
-    backbone = _load_backbone(folder, manifest, spec.attention, dtype)
-    tokenizer = Tokenizer.from_folder(folder, max_tokens=spec.max_tokens)
-    check_attention_mode(backbone, spec.attention, vocabulary=int(backbone.config.vocab_size))
-    model = EmbeddingModel(backbone, tokenizer, spec)
-    model.origin = manifest.base if manifest.adapter else origin
-    model.training_record = manifest.training
-    model.tokenizer_folder = folder
+    mode = opened.spec.attention
+    backbone = load_transformers(opened.weights, mode=mode, dtype=dtype or opened.default_dtype())
+    if opened.is_adapter:
+        load_lora(backbone, opened.folder)
+    check_attention_mode(backbone, mode, vocabulary=opened.vocabulary)
+    model = EmbeddingModel(backbone, opened.tokenizer(), opened.spec)
+    model.origin, model.training_record = opened.origin, opened.training
+    model.tokenizer_folder = opened.folder
     return model.eval()
-
-
-def _foreign_manifest(folder: Path, origin: Origin) -> Manifest:
-    """Describe a folder without `slimvec.json`; an adapter without one names its base in its own config."""
-    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
-        raise ModelError(
-            f"{folder} is an adapter without {MANIFEST_NAME}", expected="a merged model", do="merge it with PEFT first"
-        )
-    return Manifest(spec=read_spec(folder, read_config(folder)), base=origin)
-
-
-def _load_backbone(
-    folder: Path, manifest: Manifest, mode: AttentionMode, dtype: torch.dtype | None
-) -> TransformersBackbone:
-    weights = folder
-    if manifest.adapter:
-        if manifest.base is None:
-            raise ModelError(f"{folder / MANIFEST_NAME} has an adapter and no base", expected="a base model's name")
-        weights = resolve_source(manifest.base.source, revision=manifest.base.revision)
-    elif (folder / MANIFEST_NAME).is_file() and read_attention_mode(read_config(folder)) != mode:
-        raise ModelError(
-            f"{folder}: its config declares {read_attention_mode(read_config(folder))} attention",
-            expected=f"{mode}, as {MANIFEST_NAME} says",
-            do="restore the file that was changed",
-        )
-    backbone = load_transformers(weights, mode=mode, dtype=dtype or default_dtype(weights))
-    if manifest.adapter:
-        load_lora(backbone, folder)
-    return backbone
-
-
-def default_dtype(folder: Path) -> torch.dtype:
-    """Choose the dtype of the weights in memory.
-
-    16-bit weights stay bfloat16 where the machine computes in it (CUDA, or a CPU with AVX512-BF16 or AMX) and become
-    float32 where it would have to emulate it; float32 weights stay float32, so that nothing is rounded unasked.
-    """
-    stored = getattr(AutoConfig.from_pretrained(folder, local_files_only=True), "dtype", None)
-    native = torch.cuda.is_available() or any(
-        bool(torch.cpu.get_capabilities().get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16")
-    )
-    return torch.bfloat16 if native and stored in (torch.bfloat16, torch.float16) else torch.float32
 
 
 def save_model(
@@ -169,7 +104,7 @@ def save_model(
         (building / "README.md").unlink(missing_ok=True)  # PEFT's empty card
         _write_tokenizer(model, building)
         _check_tokenizer(model, building)
-        write_modules(building, model.spec, model.backbone.config)
+        write_modules(building, model.spec, model.backbone.config.to_dict())
         (building / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=2), encoding="utf-8")
         write_golden(building, _embedder(model))
 

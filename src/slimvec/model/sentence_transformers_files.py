@@ -10,10 +10,9 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from transformers import PretrainedConfig
 
 from slimvec.errors import ModelError
-from slimvec.model.backbone import is_decoder_family, read_attention_mode
+from slimvec.model.architectures import Config, attention_settings, longest_text, read_attention_mode
 from slimvec.model.manifest import package_versions
 from slimvec.model.spec import ModelSpec, Pooling, PoolingMode
 from slimvec.text.prompts import Prompts
@@ -35,13 +34,13 @@ def write_json(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def write_modules(folder: Path, spec: ModelSpec, config: PretrainedConfig) -> None:
+def write_modules(folder: Path, spec: ModelSpec, config: Config) -> None:
     """Write the module files of a model whose transformers files are in the folder already.
 
     A beta pooling that is none of the standard ones names a module of slimvec's own: readers without slimvec stop with
     an import error instead of giving wrong vectors. Fewer dims become a Dense module that keeps the first ones.
     """
-    width = int(config.hidden_size)
+    width = int(config["hidden_size"])
     mode = spec.pooling.standard_mode()
     modules = [("", "sentence_transformers.models.Transformer")]
     if mode == "beta":
@@ -84,13 +83,15 @@ def _write_truncation(folder: Path, width: int, dims: int) -> None:
     save_file({"linear.weight": torch.eye(dims, width)}, folder / "model.safetensors")
 
 
-def _write_settings(folder: Path, spec: ModelSpec, config: PretrainedConfig) -> None:
+def _write_settings(folder: Path, spec: ModelSpec, config: Config) -> None:
     # An adapter folder has no config.json of its own, so its readers must be told the attention mode here.
-    causal = spec.attention == "causal"
-    mode_key = {"is_causal": causal} if is_decoder_family(config) else {"is_decoder": causal}
     write_json(
         folder / "sentence_bert_config.json",
-        {"max_seq_length": spec.max_tokens, "do_lower_case": False, "config_args": mode_key},
+        {
+            "max_seq_length": spec.max_tokens,
+            "do_lower_case": False,
+            "config_args": attention_settings(config, spec.attention),
+        },
     )
     write_json(
         folder / "config_sentence_transformers.json",
@@ -103,7 +104,7 @@ def _write_settings(folder: Path, spec: ModelSpec, config: PretrainedConfig) -> 
     )
 
 
-def read_spec(folder: Path, config: PretrainedConfig) -> ModelSpec:
+def read_spec(folder: Path, config: Config) -> ModelSpec:
     """Work out the settings of a folder that slimvec did not write.
 
     Without `modules.json` it is a plain language model: mean pooling, unit vectors, no prompts, 512 tokens at most.
@@ -141,12 +142,9 @@ def _read_pooling(path: Path) -> Pooling:
     return Pooling(mode=modes[0], include_prompt=content.get("include_prompt", True))
 
 
-def _max_tokens(folder: Path, config: PretrainedConfig) -> int:
+def _max_tokens(folder: Path, config: Config) -> int:
     settings = _read_json(folder / "sentence_bert_config.json", missing={})
-    longest = int(getattr(config, "max_position_embeddings", 512))
-    if not is_decoder_family(config) and config.model_type != "bert":
-        longest -= int(config.pad_token_id) + 1  # RoBERTa's positions start after the padding id
-    return min(int(settings.get("max_seq_length") or 512), longest)
+    return min(int(settings.get("max_seq_length") or 512), longest_text(config))
 
 
 def _read_json(path: Path, *, missing: Any = None) -> Any:

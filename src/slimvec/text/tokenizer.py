@@ -93,15 +93,11 @@ class Tokenizer:
         Raises:
             InputError: a text is empty, or has no tokens, or nothing of it is left after the prompt.
         """
-        for number, text in enumerate(texts, first):
-            if not isinstance(text, str):
-                raise InputError(f"text {number} is a {type(text).__name__}", expected="a string")
-            if not text.strip():
-                raise InputError(f"text {number} is empty", expected="some text", do="leave it out")
+        self.check(texts, first=first)
         encodings = self.backend.encode_batch_fast([prompt + text for text in texts])
         sequences = [encoding.ids for encoding in encodings]
         prompt_ids = self.prompt_ids(prompt)
-        prefix_lengths = [_num_common(prompt_ids, sequence) for sequence in sequences]
+        prefix_lengths = [num_common(prompt_ids, sequence) for sequence in sequences]
         for number, (sequence, prefix) in enumerate(zip(sequences, prefix_lengths, strict=True), first):
             if len(sequence) <= (prefix + self._num_closing if prompt else self._num_special):
                 raise InputError(
@@ -109,6 +105,19 @@ class Tokenizer:
                     expected=f"text the tokenizer knows, and a prompt of under {self.max_tokens} tokens",
                 )
         return TokenizedTexts(sequences, prefix_lengths, [bool(e.overflowing) for e in encodings])
+
+    @staticmethod
+    def check(texts: Sequence[str], *, first: int = 0) -> None:
+        """Refuse texts that are none, before any is tokenised.
+
+        Raises:
+            InputError: a text is no string, or empty.
+        """
+        for number, text in enumerate(texts, first):
+            if not isinstance(text, str):
+                raise InputError(f"text {number} is a {type(text).__name__}", expected="a string")
+            if not text.strip():
+                raise InputError(f"text {number} is empty", expected="some text", do="leave it out")
 
     def prompt_ids(self, prompt: str) -> list[int]:
         """Tokens of a prompt alone, with the special tokens that open a text and without those that close it."""
@@ -124,7 +133,7 @@ def _num_trailing(special_tokens_mask: Sequence[int]) -> int:
     return len(list(takewhile(bool, reversed(special_tokens_mask))))
 
 
-def _num_common(first: Sequence[int], second: Sequence[int]) -> int:
+def num_common(first: Sequence[int], second: Sequence[int]) -> int:
     """Length of the longest common beginning."""
     for index, (a, b) in enumerate(zip(first, second, strict=False)):
         if a != b:

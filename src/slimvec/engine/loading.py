@@ -1,0 +1,84 @@
+"""Which engine runs a model: the fused decoder where it can, transformers where it cannot, and why."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from slimvec.engine.fused import FusedDecoder, UnsupportedError
+from slimvec.errors import ModelError
+from slimvec.model.architectures import is_decoder
+from slimvec.model.guard import Backbone, check_attention_mode
+from slimvec.model.opening import OpenedModel
+
+EngineName = Literal["auto", "fused", "transformers"]
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedEngine:
+    """A backbone ready to run.
+
+    Attributes:
+        backbone: Packed batch to states.
+        name: `fused/native`, `fused/torch` or `transformers/` and its attention kernel.
+        reason: Why nothing faster was taken; empty when this is the fastest there is.
+        device: Where it runs.
+        dtype: Of its weights.
+    """
+
+    backbone: Backbone
+    name: str
+    reason: str
+    device: torch.device
+    dtype: torch.dtype
+
+
+def load_engine(
+    opened: OpenedModel, *, dtype: torch.dtype | None, device: torch.device, engine: EngineName
+) -> LoadedEngine:
+    """Load the weights of a model into an engine, and guard its attention mode.
+
+    Args:
+        opened: The model.
+        dtype: Of the weights in memory; default the model's own choice.
+        device: Where to run.
+        engine: `auto` takes the fused decoder where it serves model and device.
+
+    Raises:
+        ModelError: `fused` was asked for and cannot be had, or the weights do not attend as the files say.
+    """
+    dtype = dtype or opened.default_dtype()
+    reason = "asked for" if engine == "transformers" else _why_not_fused(opened, device)
+    if not reason:
+        try:
+            decoder = _fused(opened, dtype)
+        except UnsupportedError as error:
+            reason = error.reason
+        else:
+            check_attention_mode(decoder, opened.spec.attention, vocabulary=opened.vocabulary)
+            return LoadedEngine(decoder, f"fused/{decoder.kernel}", decoder.kernel_reason, device, dtype)
+    if engine == "fused":
+        raise ModelError(f"the fused decoder does not run {opened.folder}: {reason}", do="leave engine at auto")
+    from slimvec.model.folder import load_opened  # transformers takes seconds to import
+
+    backbone = load_opened(opened, dtype=dtype).to(device).backbone
+    return LoadedEngine(backbone, f"transformers/{backbone.kernel}", reason, device, dtype)
+
+
+def _why_not_fused(opened: OpenedModel, device: torch.device) -> str:
+    if not is_decoder(opened.config):
+        return f"architecture {opened.config['model_type']} is an encoder"
+    return "" if device.type == "cpu" else f"the fused decoder runs on the CPU, not on {device.type}"
+
+
+def _fused(opened: OpenedModel, dtype: torch.dtype) -> FusedDecoder:
+    """Build the fused decoder; an adapter is folded into its base first."""
+    causal = opened.spec.attention == "causal"
+    if not opened.is_adapter:
+        return FusedDecoder.from_folder(opened.weights, causal=causal, dtype=dtype)
+    from slimvec.model.adapters import merge_lora
+    from slimvec.model.folder import load_opened
+
+    backbone = load_opened(opened, dtype=dtype).backbone
+    merge_lora(backbone)
+    return FusedDecoder.from_backbone(backbone.hf_model, causal=causal, dtype=dtype)

@@ -1,0 +1,185 @@
+"""How an embedder gets through its texts: blocks, duplicates once, shared instructions once, tokenising ahead."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from slimvec.engine.calibration import token_budget as calibrated_budget
+from slimvec.engine.fused import FusedDecoder
+from slimvec.engine.loading import LoadedEngine
+from slimvec.engine.prefix_reuse import MIN_TOKENS, SharedPrefix
+from slimvec.errors import InputError
+from slimvec.model.head import finish
+from slimvec.model.pooling import pool
+from slimvec.model.spec import ModelSpec
+from slimvec.text.schedule import plan_batches
+from slimvec.text.tokenizer import TokenizedTexts, Tokenizer
+
+Vectors = NDArray[np.float32]
+OnProgress = Callable[[int], None]
+
+BLOCK_TEXTS = 8192
+"""Texts of a block: enough to sort by length well."""
+BLOCK_CHARACTERS = 4_000_000
+"""Characters of a block, so that long texts do not pile up in memory."""
+_MAX_PREFIXES = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """Vectors of texts, with what happened to the texts on the way.
+
+    Attributes:
+        vectors: [N, D] float32, in the order of the texts.
+        num_tokens: Tokens of all texts, prompts included.
+        num_computed: Tokens that were run through the model: without those of repeated texts, and with those of a
+            shared prompt once.
+        num_truncated: Texts that were longer than the model's limit and lost their end.
+    """
+
+    vectors: Vectors
+    num_tokens: int
+    num_computed: int
+    num_truncated: int
+
+    @classmethod
+    def joined(cls, blocks: Sequence[Self], dims: int) -> Self:
+        """Join the blocks of a stream; `dims` is the width when there is none."""
+        vectors = [block.vectors for block in blocks] or [np.empty((0, dims), dtype=np.float32)]
+        return cls(
+            np.concatenate(vectors) if len(vectors) > 1 else vectors[0],
+            sum(block.num_tokens for block in blocks),
+            sum(block.num_computed for block in blocks),
+            sum(block.num_truncated for block in blocks),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """Texts that are ready to run: the different ones, and where each text finds its own among them."""
+
+    tokenized: TokenizedTexts
+    places: NDArray[np.int64]
+
+
+class Runner:
+    """Runs texts through an engine.
+
+    Args:
+        engine: Runs batches.
+        tokenizer: The model's.
+        spec: The model's settings.
+        width: Of the states.
+        token_budget: Most tokens in a batch; None measures it once for large inputs.
+    """
+
+    def __init__(
+        self, engine: LoadedEngine, tokenizer: Tokenizer, spec: ModelSpec, *, width: int, token_budget: int | None
+    ) -> None:
+        self._engine, self._tokenizer, self._spec, self._width = engine, tokenizer, spec, width
+        self._budget = token_budget
+        self._prefixes: dict[str, SharedPrefix] = {}
+
+    def stream(
+        self, texts: Iterable[str], *, prompt: str, dims: int | None, on_progress: OnProgress
+    ) -> Iterator[Embeddings]:
+        """Embed blocks of texts; the next block is tokenised while this one is computed."""
+        blocks = _blocks(texts)
+        with ThreadPoolExecutor(max_workers=1) as pool_of_one:
+
+            def prepare() -> "Future[_Block] | None":
+                ready = next(blocks, None)
+                return None if ready is None else pool_of_one.submit(self._tokenize, ready[1], prompt, ready[0])
+
+            upcoming = prepare()
+            while upcoming is not None:
+                block = upcoming.result()
+                upcoming = prepare()
+                yield self._run(block, prompt, dims, on_progress)
+
+    def _tokenize(self, texts: list[str], prompt: str, first: int) -> _Block:
+        numbers: dict[str, int] = {}
+        places = [numbers.setdefault(text, len(numbers)) if isinstance(text, str) else 0 for text in texts]
+        if len(numbers) == len(texts):
+            return _Block(self._tokenizer.tokenize(texts, prompt=prompt, first=first), np.arange(len(texts)))
+        self._tokenizer.check(texts, first=first)
+        try:
+            return _Block(self._tokenizer.tokenize(list(numbers), prompt=prompt), np.asarray(places))
+        except InputError:
+            self._tokenizer.tokenize(texts, prompt=prompt, first=first)  # raises with the number the caller knows
+            raise
+
+    def _run(self, block: _Block, prompt: str, dims: int | None, on_progress: OnProgress) -> Embeddings:
+        tokenized = block.tokenized
+        repeats = np.bincount(block.places, minlength=len(tokenized.sequences))
+        prefix, num_computed = self._shared_prefix(prompt, tokenized)
+        behind = [prefix is not None and shared == prefix.length for shared in tokenized.prefix_lengths]
+        lengths = [n - prefix.length if prefix and own else n for n, own in zip(tokenized.lengths, behind, strict=True)]
+        vectors = np.empty((len(lengths), dims or self._spec.dims or self._width), dtype=np.float32)
+        for shared in (True, False):
+            members = [number for number, own in enumerate(behind) if own == shared]
+            budget = self._token_budget(sum(lengths)) if members else 0
+            for batch in plan_batches([lengths[number] for number in members], token_budget=budget):
+                chosen = [members[index] for index in batch]
+                pooled = self._pool(tokenized, chosen, prefix if shared else None)
+                vectors[chosen] = finish(pooled, self._spec, dims).cpu().numpy()
+                on_progress(int(repeats[chosen].sum()))
+        return Embeddings(
+            vectors=vectors[block.places],
+            num_tokens=int(np.asarray(tokenized.lengths) @ repeats),
+            num_computed=num_computed + sum(lengths),
+            num_truncated=int(np.asarray(tokenized.truncated, dtype=np.int64) @ repeats),
+        )
+
+    def _pool(self, tokenized: TokenizedTexts, chosen: Sequence[int], prefix: SharedPrefix | None) -> Tensor:
+        """Run a batch and pool it: [B, H] float32."""
+        with torch.inference_mode():
+            if prefix is not None:
+                assert isinstance(self._engine.backbone, FusedDecoder)
+                own = [tokenized.sequences[number][prefix.length :] for number in chosen]
+                return prefix.pool_behind(self._engine.backbone, own, self._spec.pooling)
+            batch = tokenized.pack(chosen).to(self._engine.device)
+            return pool(self._engine.backbone(batch), batch, self._spec.pooling)
+
+    def _shared_prefix(self, prompt: str, tokenized: TokenizedTexts) -> tuple[SharedPrefix | None, int]:
+        """Give the prompt as a prefix that has been run, where that helps, and the tokens just spent on it."""
+        tokens = self._tokenizer.prompt_ids(prompt)
+        decoder = self._engine.backbone
+        if not isinstance(decoder, FusedDecoder) or not decoder.causal or len(tokens) < MIN_TOKENS:
+            return None, 0
+        if prompt in self._prefixes:
+            return self._prefixes[prompt], 0
+        if len(tokens) not in tokenized.prefix_lengths:
+            return None, 0
+        while len(self._prefixes) >= _MAX_PREFIXES:
+            self._prefixes.pop(next(iter(self._prefixes)))
+        self._prefixes[prompt] = SharedPrefix.run(decoder, tokens, self._spec.pooling)
+        return self._prefixes[prompt], len(tokens)
+
+    def _token_budget(self, num_tokens: int) -> int:
+        if self._budget is not None:
+            return self._budget
+        engine = self._engine
+        identity = f"{engine.name} {engine.dtype} {self._width} {self._tokenizer.backend.get_vocab_size()}"
+        if engine.device.type != "cpu":
+            return 1 << 16  # a GPU takes whole blocks; memory, not speed, is the limit
+        return calibrated_budget(engine.backbone, identity, num_tokens=num_tokens)
+
+
+def _blocks(texts: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    """Cut a stream of texts into blocks, each with the number of its first text."""
+    first, block, characters = 0, [], 0
+    for text in texts:
+        block.append(text)
+        characters += len(text) if isinstance(text, str) else 0
+        if len(block) == BLOCK_TEXTS or characters >= BLOCK_CHARACTERS:
+            yield first, block
+            first, block, characters = first + len(block), [], 0
+    if block:
+        yield first, block

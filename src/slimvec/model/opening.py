@@ -1,0 +1,167 @@
+"""Opening a model: from a source to its folder, settings and tokenizer, before any weights are read.
+
+Training and inference open models alike; then each loads the weights its own way.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+import torch
+
+from slimvec.errors import ModelError
+from slimvec.model.architectures import Config, read_attention_mode, read_config
+from slimvec.model.head import check_dims
+from slimvec.model.manifest import MANIFEST_NAME, Manifest, Origin, read_manifest
+from slimvec.model.sentence_transformers_files import read_spec
+from slimvec.model.sources import resolve_source
+from slimvec.model.spec import AttentionMode, ModelSpec, Pooling
+from slimvec.text.prompts import Prompts
+from slimvec.text.tokenizer import Tokenizer
+
+ADAPTER_NAME = "adapter_config.json"
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedModel:
+    """A model whose weights have not been read.
+
+    Attributes:
+        folder: Its own folder.
+        weights: The folder with the weights: its own, or for an adapter its base's.
+        config: `config.json` of the weights.
+        spec: Its settings.
+        origin: Where the weights started.
+        is_adapter: Whether `folder` holds an adapter on `weights`.
+        training: What its manifest says about its training.
+    """
+
+    folder: Path
+    weights: Path
+    config: Config
+    spec: ModelSpec
+    origin: Origin
+    is_adapter: bool
+    training: dict[str, Any] | None
+
+    def tokenizer(self) -> Tokenizer:
+        """Read its tokenizer.
+
+        Raises:
+            ModelError: it has none.
+        """
+        return Tokenizer.from_folder(self.folder, max_tokens=self.spec.max_tokens)
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of token ids."""
+        return int(self.config["vocab_size"])
+
+    def default_dtype(self) -> torch.dtype:
+        """Choose the dtype of the weights in memory.
+
+        16-bit weights stay bfloat16 where the machine computes in it (CUDA, or a CPU with AVX512-BF16, AMX or Arm's
+        bf16) and become float32 where it would have to emulate it; float32 weights stay float32, so that nothing is
+        rounded unasked.
+        """
+        stored = self.config.get("dtype", self.config.get("torch_dtype"))
+        capabilities = torch.cpu.get_capabilities()
+        native = torch.cuda.is_available() or any(capabilities.get(n) for n in ("avx512_bf16", "amx_bf16", "bf16"))
+        return torch.bfloat16 if native and stored in ("bfloat16", "float16") else torch.float32
+
+
+class OpenSettings(TypedDict, total=False):
+    """What may be asked of a model when it is opened. Absent or None: as the model has it.
+
+    Attributes:
+        revision: Of a hub name.
+        attention: Attention mode. Only a plain language model may be given another than its own.
+        pooling: Pooling.
+        prompts: Prompts by role and task.
+        dims: Width of the vectors.
+        max_tokens: Longest text in tokens.
+        progress: Told what is fetched or converted, and the share done.
+    """
+
+    revision: str | None
+    attention: AttentionMode | None
+    pooling: Pooling | None
+    prompts: Prompts | None
+    dims: int | None
+    max_tokens: int | None
+    progress: Callable[[str, float | None], None] | None
+
+
+def open_model(source: str | Path, **settings: Unpack[OpenSettings]) -> OpenedModel:
+    """Open an embedding model, or a plain language model as one.
+
+    Args:
+        source: A folder, a `.gguf` file, a built-in name or a hub name.
+        settings: What shall differ from the model's own.
+
+    Raises:
+        InputError: an unknown source, or dims larger than the model's.
+        FetchError: something has to be fetched and cannot be.
+        ModelError: the folder cannot be used, or its files contradict each other.
+    """
+    revision, attention = settings.get("revision"), settings.get("attention")
+    folder = resolve_source(source, revision=revision, progress=settings.get("progress"))
+    origin = Origin(source=str(source), revision=revision)
+    manifest = read_manifest(folder)
+    if manifest is None:
+        weights, spec = folder, _foreign_spec(folder, attention)
+    else:
+        weights, spec = _weights_folder(folder, manifest), manifest.spec
+        origin = manifest.base if manifest.adapter and manifest.base is not None else origin
+    if attention is not None and attention != spec.attention:
+        raise ModelError(
+            f"{source} was trained with {spec.attention} attention",
+            expected=f"no other, {attention} was asked for",
+            do="train it in that mode first",
+        )
+    changes = {name: settings.get(name) for name in ("pooling", "prompts", "dims", "max_tokens")}
+    spec = spec.replace(**{name: value for name, value in changes.items() if value is not None})
+    config = read_config(weights)
+    for width in (spec.dims, *spec.trained_dims):
+        check_dims(width, int(config["hidden_size"]))
+    return OpenedModel(
+        folder=folder,
+        weights=weights,
+        config=config,
+        spec=spec,
+        origin=origin,
+        is_adapter=manifest is not None and manifest.adapter,
+        training=None if manifest is None else manifest.training,
+    )
+
+
+def _foreign_spec(folder: Path, attention: AttentionMode | None) -> ModelSpec:
+    """Settings of a folder that slimvec did not write; a plain language model takes the attention mode asked for."""
+    if (folder / ADAPTER_NAME).is_file():
+        raise ModelError(
+            f"{folder} is an adapter without {MANIFEST_NAME}", expected="a merged model", do="merge it with PEFT first"
+        )
+    spec = read_spec(folder, read_config(folder))
+    plain = not (folder / "modules.json").is_file()
+    return spec.replace(attention=attention) if plain and attention is not None else spec
+
+
+def _weights_folder(folder: Path, manifest: Manifest) -> Path:
+    """Where the weights of a folder with a manifest are.
+
+    Raises:
+        ModelError: an adapter without a base, or a config that contradicts the manifest.
+    """
+    if manifest.adapter:
+        if manifest.base is None:
+            raise ModelError(f"{folder / MANIFEST_NAME} has an adapter and no base", expected="a base model's name")
+        return resolve_source(manifest.base.source, revision=manifest.base.revision)
+    declared = read_attention_mode(read_config(folder))
+    if declared != manifest.spec.attention:
+        raise ModelError(
+            f"{folder}: its config declares {declared} attention",
+            expected=f"{manifest.spec.attention}, as {MANIFEST_NAME} says",
+            do="restore the file that was changed",
+        )
+    return folder
