@@ -71,7 +71,7 @@ def build_doc_corpus(
 ) -> DocCorpus:
     """Collect the documentation of the installed packages.
 
-    Two cores take about 15 seconds for the standard library, torch and transformers.
+    The standard library, torch and transformers take about 30 seconds of processor time, most of it in the parser.
 
     Args:
         roots: Folders of packages; default those the running Python imports from.

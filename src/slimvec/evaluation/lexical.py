@@ -17,7 +17,8 @@ from bm25s.stopwords import STOPWORDS_EN
 from slimvec.evaluation.ranking import Ranking, Scores, rank_scores
 
 K1 = 1.5
-"""Saturation of repeated words; bm25s's default, and on eight English sets no worse than 0.9 or 1.2."""
+"""Saturation of repeated words; bm25s's default. On eight English sets nDCG@10 is .638 with it and with 1.2, and .624
+with 0.9 and B 0.4; without stop words .630."""
 B = 0.75
 """Strength of length normalisation; bm25s's default."""
 
@@ -49,8 +50,8 @@ def rank_lexically(
         queries: Q texts.
         documents: N texts.
         document_ids: N ids, each once.
-        split_identifiers: Count the parts of `snake_case` names as words too. Much stronger on code, of no effect
-            elsewhere; off by default because it is not in what is commonly called BM25.
+        split_identifiers: Count the parts of `snake_case` names as words too. Much stronger on code (nDCG@10 .36
+            to .46), no change on 13 other sets; off by default because it is not in what is commonly called BM25.
         num_kept: Documents kept for each query.
     """
     analyse = partial(lexical_words, split_identifiers=split_identifiers)
