@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from slimvec.data.duplicates import text_words
 
 MAX_BODY_CHARS = 600
-"""About 150 tokens: what the documentation says first, and short enough to embed 1,000 documents twice in a quick run."""
+"""About 150 tokens: what the documentation says first, and short enough to embed 1,000 documents in a quick run."""
 MIN_BODY_CHARS = 60
 MIN_BODY_WORDS = 10
 SUMMARY_WORDS = range(4, 36)
