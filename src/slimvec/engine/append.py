@@ -1,0 +1,173 @@
+"""A text that grows: what was run stays, and more text costs only its own tokens. Causal models only.
+
+Keys, values and states of what is there are kept. Appending can change the last tokens of the old text ("embed" and
+"ding" become "embedding"), so the whole text is tokenised anew, which is cheap; the longest common beginning of the
+old and the new tokens is kept, and only the rest is run. The vector is that of the whole text, exactly.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from slimvec.engine.fused import FusedDecoder, KeyValues
+from slimvec.engine.parts import HasParts, Vectors, causal_decoder, check_fits, finish_vectors
+from slimvec.errors import InputError
+from slimvec.model.pooling import pool
+from slimvec.text.batch import PackedBatch
+from slimvec.text.located import locate
+from slimvec.text.prompts import Role
+from slimvec.text.tokenizer import num_common
+
+
+@dataclass(frozen=True, eq=False)
+class ComputedText:
+    """A text with all that the model made of it.
+
+    Attributes:
+        text: The text, without its prompt.
+        prompt: What stands in front of it.
+        ids: T token ids, prompt and special tokens included.
+        prefix_length: How many of them pooling counts as the prompt's.
+        states: [T, H] float32.
+        kv: Keys and values of the T tokens.
+        num_computed: Tokens run through the model so far.
+    """
+
+    text: str
+    prompt: str
+    ids: list[int]
+    prefix_length: int
+    states: Tensor
+    kv: KeyValues
+    num_computed: int
+
+
+class TextState:
+    """An open text. Made by `open_text` or `load_state`.
+
+    Args:
+        parts: The embedder; its backbone is the fused decoder, causal.
+        computed: The text so far.
+    """
+
+    def __init__(self, parts: HasParts, computed: ComputedText) -> None:
+        self._parts = parts
+        self._decoder = causal_decoder(parts)
+        self._computed = computed
+
+    @property
+    def text(self) -> str:
+        """The whole text, without its prompt."""
+        return self._computed.text
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of the whole text, prompt included."""
+        return len(self._computed.ids)
+
+    @property
+    def num_computed(self) -> int:
+        """Tokens that were run through the model since the text was opened."""
+        return self._computed.num_computed
+
+    @property
+    def vector(self) -> Vectors:
+        """Vector [D] of the whole text."""
+        return self.embed()
+
+    def embed(self, *, dims: int | None = None) -> Vectors:
+        """Give the vector [D] of the whole text.
+
+        Args:
+            dims: Width, when fewer than the model's.
+
+        Raises:
+            InputError: dims larger than the model's.
+        """
+        held = self._computed
+        batch = PackedBatch.from_sequences([held.ids], [held.prefix_length])
+        vector: Vectors = finish_vectors(pool(held.states, batch, self._parts.spec.pooling), self._parts, dims)[0]
+        return vector
+
+    def append(self, more: str) -> None:
+        """Add text at the end.
+
+        Args:
+            more: Added as it is; put a space in front where one belongs.
+
+        Raises:
+            InputError: nothing to add, or the whole would be longer than the model's limit; the state is unchanged.
+        """
+        if not isinstance(more, str) or not more:
+            raise InputError(f"{more!r} to append", expected="some text")
+        self._computed = _compute(self._parts, self._decoder, self._computed, self.text + more)
+
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Write the state to a file, to go on later; see `state_files.save_state`.
+
+        Args:
+            path: Where; safetensors whatever the name.
+            force: Replace what is there.
+
+        Raises:
+            InputError: the path exists.
+            StorageError: it cannot be written.
+        """
+        from slimvec.engine.state_files import save_state
+
+        save_state(self._parts, self._computed, Path(path), force=force)
+
+
+def open_text(parts: HasParts, text: str, *, role: Role = "document", task: str | None = None) -> TextState:
+    """Run a text and keep what is needed to append to it.
+
+    Args:
+        parts: The embedder.
+        text: The beginning.
+        role: `query` or `document`; it decides the prompt.
+        task: As for `Embedder.embed`.
+
+    Raises:
+        InputError: a text that is empty or too long, an unknown role or task.
+        ModelError: a bidirectional model, or an engine that keeps no keys and values.
+    """
+    decoder = causal_decoder(parts)
+    nothing = ComputedText(
+        text="",
+        prompt=parts.spec.prompts.render(role, task),
+        ids=[],
+        prefix_length=0,
+        states=torch.empty(0, decoder.width),
+        kv=_no_kv(decoder),
+        num_computed=0,
+    )
+    return TextState(parts, _compute(parts, decoder, nothing, text))
+
+
+def _compute(parts: HasParts, decoder: FusedDecoder, held: ComputedText, text: str) -> ComputedText:
+    """Run what a text has more than what is held, or other."""
+    tokens = locate(parts.tokenizer, text, prompt=held.prompt)
+    check_fits(tokens, do="open a new text, or load the model with a larger max_tokens")
+    ids = tokens.sequence
+    kept = num_common(held.ids, ids)
+    states, kv = held.states[:kept], _cut(held.kv, kept)
+    if kept < len(ids):
+        found, own = decoder.forward(PackedBatch.from_sequences([ids[kept:]]), kv, return_kv=True)
+        states, kv = torch.cat([states, found]), kv.extend(own)
+    return ComputedText(text, held.prompt, ids, tokens.prefix_length, states, kv, held.num_computed + len(ids) - kept)
+
+
+def _cut(kv: KeyValues, length: int) -> KeyValues:
+    """Keep the first tokens."""
+    if length == kv.length:
+        return kv
+    return KeyValues(kv.keys[:, :length].contiguous(), kv.values[:, :length].contiguous())
+
+
+def _no_kv(decoder: FusedDecoder) -> KeyValues:
+    """Keys and values of no tokens."""
+    spec = decoder.spec
+    empty = torch.empty(len(spec.layers), 0, spec.kv_heads, spec.head_dim, dtype=decoder.dtype)
+    return KeyValues(empty, empty)
