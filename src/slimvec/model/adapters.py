@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
 from transformers import PreTrainedModel
 
 from slimvec.errors import ModelError
@@ -54,12 +55,21 @@ def add_lora(backbone: TransformersBackbone, settings: LoraSettings, *, seed: in
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
-        target_modules="all-linear",
-        layers_to_transform=list(range(settings.first_layer, num_layers)) if settings.first_layer else None,
+        target_modules=_targets(backbone, settings.first_layer),
     )
     with torch.random.fork_rng(devices=[]), _quiet_peft():
         torch.manual_seed(seed)
         backbone.hf_model = get_peft_model(backbone.hf_model, config)
+
+
+def _targets(backbone: TransformersBackbone, first_layer: int) -> str:
+    """Say in PEFT's words which layers get an adapter; its own choice of layers does not go with "all-linear"."""
+    if first_layer == 0:
+        return "all-linear"
+    modules = backbone.hf_model.named_modules()
+    names = sorted({name.rpartition(".")[2] for name, module in modules if isinstance(module, nn.Linear)})
+    numbers = range(first_layer, backbone.config.num_hidden_layers)
+    return rf"(.*\.)?layers?\.({'|'.join(map(str, numbers))})\..*\.({'|'.join(names)})"
 
 
 def load_lora(backbone: TransformersBackbone, folder: Path) -> None:

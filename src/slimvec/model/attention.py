@@ -9,7 +9,7 @@ Legend: T tokens, B texts, A query heads, K key-value heads, D width of a head.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate
 from typing import Any
 
@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from slimvec.model.explicit_attention import explicit_attention, is_worth_it
 from slimvec.model.spec import AttentionMode
 from slimvec.text.batch import PackedBatch
 
@@ -68,7 +69,14 @@ def _equal_runs(lengths: list[int]) -> Iterator[tuple[int, int, int]]:
 
 
 def grouped_sdpa(
-    query: Tensor, key: Tensor, value: Tensor, packing: Packing, *, scale: float | None, window: int | None
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    packing: Packing,
+    *,
+    scale: float | None,
+    window: int | None,
+    training: bool = False,
 ) -> Tensor:
     """Attend within each text by SDPA over stacks of texts of equal length.
 
@@ -79,26 +87,56 @@ def grouped_sdpa(
         packing: The texts.
         scale: Factor of the scores; default 1 / sqrt(D).
         window: Sliding window in tokens, or None.
+        training: A gradient will be asked for: short texts take the form that is quick to differentiate.
 
     Returns:
         [T, A, D].
     """
     if packing.order is not None:
         query, key, value = (x.index_select(1, packing.order) for x in (query, key, value))
+    sizes = [num_texts * length for _, num_texts, length in packing.groups]
+    # Split, not sliced: the gradient of a slice is a whole tensor of zeros but for the slice.
+    parts = zip(*(torch.split(x, sizes, dim=1) for x in (query, key, value)), packing.groups, strict=True)
     outputs = []
-    for start, num_texts, length in packing.groups:
-        q, k, v = (
-            x[:, start : start + num_texts * length].view(-1, num_texts, length, x.shape[-1]).transpose(0, 1)
-            for x in (query, key, value)
-        )
-        mask = _window_mask(length, window, packing.mode, query.device)
-        causal = packing.mode == "causal" and mask is None and length > 1
-        out = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, is_causal=causal, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
-        )
-        outputs.append(out.transpose(1, 2).flatten(0, 1))
+    for q, k, v, (_, num_texts, length) in parts:
+        q, k, v = (x.unflatten(1, (num_texts, length)).transpose(0, 1) for x in (q, k, v))
+        attend = _explicit if training and is_worth_it(q) else _sdpa
+        outputs.append(attend(q, k, v, packing.mode, scale, window).transpose(1, 2).flatten(0, 1))
     packed = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
     return packed if packing.inverse is None else packed.index_select(0, packing.inverse)
+
+
+def _sdpa(
+    query: Tensor, key: Tensor, value: Tensor, mode: AttentionMode, scale: float | None, window: int | None
+) -> Tensor:
+    """Attend within B texts of one length, [B, A, L, D] to the same, by SDPA."""
+    mask = _window_mask(query.shape[2], window, mode, query.device)
+    return F.scaled_dot_product_attention(
+        query,
+        key,
+        value,
+        attn_mask=mask,
+        is_causal=mode == "causal" and mask is None and query.shape[2] > 1,
+        scale=scale,
+        enable_gqa=query.shape[1] != key.shape[1],
+    )
+
+
+def _explicit(
+    query: Tensor, key: Tensor, value: Tensor, mode: AttentionMode, scale: float | None, window: int | None
+) -> Tensor:
+    """Attend within B texts of one length, [B, A, L, D] to the same, with the scores written out."""
+    mask = _added_mask(query.shape[2], window, mode, query.device)
+    return explicit_attention(query, key, value, mask, scale=scale or query.shape[3] ** -0.5)
+
+
+@lru_cache(maxsize=256)
+def _added_mask(length: int, window: int | None, mode: AttentionMode, device: torch.device) -> Tensor | None:
+    """Give who may not see whom as -inf among zeros, [length, length] float32; None where everyone sees everyone."""
+    seen = _window_mask(length, window, mode, device)
+    if seen is None and mode == "causal":
+        seen = torch.ones(length, length, dtype=torch.bool, device=device).tril()
+    return None if seen is None else torch.zeros(length, length, device=device).masked_fill(~seen, -torch.inf)
 
 
 @cache
@@ -170,8 +208,11 @@ def packed_attention(
     if dropout:
         raise ValueError("packed attention has no attention dropout; set attention_dropout to 0")
     varlen = kernel_name(query.device, query.dtype) == "varlen_attn"
-    attend = varlen_cuda if varlen else grouped_sdpa
-    out = attend(query[0], key[0], value[0], packing, scale=scaling, window=sliding_window)
+    heads = (query[0], key[0], value[0])
+    if varlen:
+        out = varlen_cuda(*heads, packing, scale=scaling, window=sliding_window)
+    else:
+        out = grouped_sdpa(*heads, packing, scale=scaling, window=sliding_window, training=module.training)
     return out[None], None
 
 
