@@ -49,8 +49,9 @@ def _hushed():
 
 @pytest.fixture
 def slimvec(capsys, tmp_path, monkeypatch):
-    """Run a command in an empty working directory."""
+    """Run a command in an empty working directory, without the progress lines of a slow machine."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("slimvec.cli.progress.LINE_SECONDS", 1e6)
 
     def call(*arguments):
         capsys.readouterr()

@@ -202,7 +202,7 @@ def test_an_output_that_cannot_be_written(output, process, model, tmp_path):
 
     outcome = process(
         "embed", "--model", model, "--role", "document", "--input", "many.txt", "--output", output, "--json", "--quiet",
-        preexec_fn=limit, env={"SLIMVEC_CACHE": str(tmp_path / "cache"), "PYTHONDONTWRITEBYTECODE": "1"},
+        preexec_fn=limit,
     )  # fmt: skip
     assert outcome.code == 2
     assert outcome.error.startswith("error: cannot write")
@@ -211,6 +211,8 @@ def test_an_output_that_cannot_be_written(output, process, model, tmp_path):
 
 
 def test_a_real_process_prints_one_json_object_and_nothing_else(process, model, texts):
-    outcome = process("embed", "--model", model, "--role", "query", "--input", texts, "--output", "v.npy", "--json")
+    outcome = process(
+        "embed", "--model", model, "--role", "query", "--input", texts, "--output", "v.npy", "--json", "--quiet"
+    )
     assert outcome.json["num_texts"] == 4
     assert outcome.err == ""

@@ -14,6 +14,7 @@ from slimvec.cli import options, reference
 from slimvec.cli.failures import Interrupted, report
 from slimvec.cli.frame import framed
 from slimvec.cli.progress import Task, clock, shown
+from slimvec.cli.terminal import Terminal
 from slimvec.errors import InputError, TrainingError
 from slimvec.text import prompts
 
@@ -217,3 +218,11 @@ def test_a_terminal_gets_a_bar_that_goes_away(monkeypatch, capsys):
     assert out == ""
     assert "embedding" in err
     assert "4 of 4 texts" in err
+
+
+def test_commands_to_copy_are_never_folded(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "40")
+    line = "slimvec search " + "x" * 100 + " --model m"
+    Terminal().print(line)
+    assert capsys.readouterr().out == f"{line}\n"

@@ -76,3 +76,11 @@ def test_bad_queries(arguments, message, slimvec, model, texts):
 def test_missing_documents(slimvec, model):
     outcome = slimvec("search", "x", "-m", model, "-d", "nowhere.txt")
     assert (outcome.code, outcome.error) == (2, "error: nowhere.txt does not exist; expected a file; check the path")
+
+
+def test_long_documents_do_not_push_rank_and_cosine_out(slimvec, model, tmp_path):
+    (tmp_path / "d.txt").write_text("word " * 100 + "\n", encoding="utf-8")
+    line = slimvec("search", "q", "-m", model, "-d", "d.txt").out.splitlines()[1]
+    assert line.split()[0] == "1"
+    assert -1 <= float(line.split()[1]) <= 1
+    assert line.rstrip().endswith("…")

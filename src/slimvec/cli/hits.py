@@ -67,10 +67,10 @@ def hits_table(query: str, hits: Sequence[Hit]) -> "RenderableType":
     from rich.table import Table
     from rich.text import Text
 
-    table = Table.grid(padding=(0, 2))
-    table.add_column(justify="right", style="dim", min_width=4)
-    table.add_column(justify="right", style="cyan", min_width=6)
-    table.add_column(no_wrap=True, overflow="ellipsis")
+    table = Table.grid(padding=(0, 2), expand=True)
+    table.add_column(justify="right", style="dim", width=4)
+    table.add_column(justify="right", style="cyan", width=6)
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     for hit in hits:
         document = Text(hit.headline)
         if hit.opening:

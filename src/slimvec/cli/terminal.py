@@ -30,7 +30,10 @@ class Terminal:
         self.quiet = quiet
 
     def print(self, *parts: "RenderableType") -> None:
-        """Show a result to a person: text or rich tables, on stdout. With `--json`, nothing."""
+        """Show a result to a person: text or rich tables, on stdout. With `--json`, nothing.
+
+        Text is never folded, so that commands in it can be copied.
+        """
         if self.json:
             return
         from rich.console import Console
@@ -44,7 +47,7 @@ class Terminal:
         width = None if sys.stdout.isatty() else _PIPE_WIDTH
         console = PipeAwareConsole(highlight=False, width=width)
         for part in parts:
-            console.print(part, markup=False)
+            console.print(part, markup=False, soft_wrap=isinstance(part, str))
 
     def remark(self, text: str) -> None:
         """Tell something on the side that a person should know, on stderr."""

@@ -85,7 +85,7 @@ def run_training(
         Interrupted: the run was stopped, and saved.
         SlimvecError: as `slimvec.training.run.train`.
     """
-    with terminal.task("preparing") as task:
+    with terminal.task("starting to train") as task:
         from slimvec.training.run import train
 
         follower = _Follower(task)

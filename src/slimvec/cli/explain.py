@@ -1,0 +1,90 @@
+"""`slimvec explain`: which words make a query and a document near."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from slimvec.cli.blocks import truncation_remark
+from slimvec.cli.models import load_embedder
+from slimvec.cli.options import DimsOption, DtypeOption, ForceOption, ModelOption, RevisionOption, TaskOption
+from slimvec.cli.terminal import Result, Terminal
+from slimvec.data.records import check_text
+from slimvec.files import atomic_file, check_free
+
+if TYPE_CHECKING:
+    from slimvec.engine.explanation import ExplainedText, Explanation, Shares
+
+KEYS = {
+    "cosine": "of the two vectors",
+    "query": "its words: text, start and end in characters, is_prompt, is_special, and share over the whole document",
+    "document": "the same, with shares over the whole query; each side's shares sum to the cosine",
+    "pairs": "strongest pairs without the prompt: query and document word, and share",
+    "num_truncated": "tokens of the two texts cut off for the model's limit",
+    "prompt": "what was written in front of the query",
+    "html": "path of the page; null without --html",
+}
+
+
+def explain(
+    terminal: Terminal,
+    *,
+    query: Annotated[str, typer.Argument(help="A question, in quotes.", metavar="QUERY")],
+    document: Annotated[str, typer.Argument(help="A text, in quotes.", metavar="DOCUMENT")],
+    model: ModelOption,
+    task: TaskOption = None,
+    top: Annotated[int, typer.Option(min=1, help="Strongest pairs shown.")] = 8,
+    tokens: Annotated[bool, typer.Option("--tokens", help="Go by the model's tokens, not by words.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a page to look at in a browser.", metavar="F")] = None,
+    dims: DimsOption = None,
+    dtype: DtypeOption = "auto",
+    revision: RevisionOption = None,
+    force: ForceOption = False,
+) -> Result:
+    """Show which words make a query and a document near.
+
+    The cosine of the two vectors is a sum over pairs of words, one of the query and one of the document. Both texts
+    are shown with each word on the colour of its share: blue adds to the cosine, orange takes away. The shares are
+    exact; what a word's share holds includes the context that the model read into it.
+    """
+    check_text(query, "the query")
+    check_text(document, "the document")
+    if html is not None:
+        check_free(html, force=force)
+    embedder = load_embedder(terminal, model, revision=revision, dtype=dtype, dims=dims)
+    from slimvec.engine.explanation import explain as take_apart
+    from slimvec.engine.explanation_view import terminal_view
+
+    explanation = take_apart(embedder, query, document, task=task)
+    shown = explanation if tokens else explanation.by_word()
+    terminal.print(terminal_view(shown, num_pairs=top))
+    if html is not None:
+        _write_page(html, shown, model, top, force=force)
+        terminal.print(f"{html}: the same, to look at in a browser")
+    num_truncated = shown.query.num_truncated + shown.document.num_truncated
+    for side, kind in ((shown.query, "query"), (shown.document, "document")):
+        if side.num_truncated:
+            terminal.remark(truncation_remark(1, embedder.spec.max_tokens, kind))
+    return {
+        "cosine": shown.cosine,
+        "query": _words(shown.query, shown.query_share()),
+        "document": _words(shown.document, shown.document_share()),
+        "pairs": [asdict(pair) for pair in shown.top_pairs(top, own_only=True)],
+        "num_truncated": num_truncated,
+        "prompt": shown.query.prompt,
+        "html": None if html is None else str(html),
+    }
+
+
+def _words(side: "ExplainedText", shares: "Shares") -> list[dict[str, Any]]:
+    """Describe the words of a side."""
+    return [asdict(word) | {"share": float(share)} for word, share in zip(side.tokens, shares, strict=True)]
+
+
+def _write_page(path: Path, explanation: "Explanation", model: str, num_pairs: int, *, force: bool) -> None:
+    """Write the HTML page."""
+    from slimvec.engine.explanation_page import html_page
+
+    with atomic_file(path, force=force) as temporary:
+        temporary.write_text(html_page(explanation, model=model, num_pairs=num_pairs), encoding="utf-8")
