@@ -1,8 +1,9 @@
 """Compile the C++ kernels once through torch's own extension loader, and load them from the cache ever after.
 
-The library lies in `$SLIMVEC_CACHE/kernels/KEY/`, where KEY is a hash of the sources, the flags, torch and the
-compiler, so a changed source or another processor never meets an old library. It is built in a temporary folder that
-is renamed when it is done, under a lock: two processes at once build it once, a killed one leaves nothing that is read.
+The library lies in `$SLIMVEC_KERNELS/KEY/` (default `$SLIMVEC_CACHE/kernels`), where KEY is a hash of the sources, the
+flags, torch and the compiler, so a changed source or another processor never meets an old library. It is built in a
+temporary folder that is renamed when it is done, under a lock: two processes at once build it once, a killed one leaves
+nothing that is read.
 """
 
 import hashlib
@@ -25,7 +26,7 @@ _SOURCES = Path(__file__).parent
 _NEEDED = ("avx512_f", "avx512_bw", "avx512_vl", "avx512_dq", "fma3")
 # gcc before 12.3 warns of registers its own intrinsics leave undefined on purpose (its bug 105593).
 _WARNINGS = ("-Wall", "-Wextra", "-Wno-uninitialized", "-Wno-maybe-uninitialized")
-_FLAGS = ("-O3", "-fopenmp", "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mfma", "-mf16c")
+_FLAGS = ("-O2", "-fopenmp", "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mfma", "-mf16c")
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,17 @@ class Kernels:
 
 @cache
 def load_kernels() -> Kernels:
-    """Load the kernels, compiled first where they are not in the cache (about ten seconds, once a machine).
+    """Load the kernels, compiled first where they are not in the cache (about 15 seconds, once a machine).
 
-    Never fails for what a machine lacks: that is the `reason` of the answer. `torch.ops.slimvec.decode` exists
-    afterwards if any dtype is served.
+    The environment variable `SLIMVEC_KERNELS` names another folder to keep them in, or says `off`. Never fails for
+    what a machine lacks: that is the `reason` of the answer. `torch.ops.slimvec.decode` exists afterwards if any dtype
+    is served.
 
     Raises:
         StorageError: the cache cannot be written.
     """
+    if os.environ.get("SLIMVEC_KERNELS") == "off":
+        return Kernels((), "SLIMVEC_KERNELS=off")
     processor = _processor()
     missing = [name for name in _NEEDED if name not in processor]
     if missing:
@@ -76,7 +80,7 @@ def _library(flags: tuple[str, ...]) -> Path | str:
     """Give the compiled library, or the reason why there is none."""
     compiler = shutil.which(os.environ.get("CXX", "c++"))
     version = _version(compiler) if compiler else ""
-    folder = cache_root() / "kernels" / _key(flags, version)
+    folder = _home() / _key(flags, version)
     library = folder / f"{_NAME}.so"
     if library.is_file():
         return library
@@ -86,7 +90,7 @@ def _library(flags: tuple[str, ...]) -> Path | str:
         return "no C++ compiler (c++, or $CXX)"
     if shutil.which("ninja") is None and not _add_ninja_to_path():
         return "no ninja to build with"
-    lock = cache_root() / "locks" / f"kernels-{folder.name}.lock"
+    lock = folder.with_suffix(".lock")
     with storage_errors(lock):
         lock.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(lock):
@@ -95,6 +99,12 @@ def _library(flags: tuple[str, ...]) -> Path | str:
         remove_partial(folder)
         failure = _compile(folder, flags)
     return failure or library
+
+
+def _home() -> Path:
+    """Folder of compiled kernels."""
+    named = os.environ.get("SLIMVEC_KERNELS")
+    return Path(named).expanduser() if named else cache_root() / "kernels"
 
 
 def _add_ninja_to_path() -> bool:
