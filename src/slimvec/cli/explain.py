@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from slimvec.cli.blocks import truncation_remark
 from slimvec.cli.models import load_embedder
 from slimvec.cli.options import DimsOption, DtypeOption, ForceOption, ModelOption, RevisionOption, TaskOption
 from slimvec.cli.terminal import Result, Terminal
@@ -65,7 +64,7 @@ def explain(
     num_truncated = shown.query.num_truncated + shown.document.num_truncated
     for side, kind in ((shown.query, "query"), (shown.document, "document")):
         if side.num_truncated:
-            terminal.remark(truncation_remark(1, embedder.spec.max_tokens, kind))
+            terminal.remark(f"the {kind} was longer than {embedder.spec.max_tokens} tokens and lost its end")
     return {
         "cosine": shown.cosine,
         "query": _words(shown.query, shown.query_share()),
