@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from slimvec.engine.fused import FusedDecoder, KeyValues
-from slimvec.engine.parts import HasParts, Vectors, causal_decoder, check_fits, finish_vectors
+from slimvec.engine.parts import HasParts, causal_decoder, check_fits, finish_vectors
+from slimvec.engine.runner import Vectors
 from slimvec.errors import InputError
 from slimvec.model.pooling import pool
 from slimvec.text.batch import PackedBatch

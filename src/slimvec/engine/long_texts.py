@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from slimvec.engine.parts import HasParts, Vectors, finish_vectors
+from slimvec.engine.parts import HasParts, finish_vectors
+from slimvec.engine.runner import Vectors
 from slimvec.engine.windows import LongTextPolicy, check_policy, plan_windows
 from slimvec.errors import InputError
 from slimvec.model.pooling import pool

@@ -2,12 +2,11 @@
 
 from typing import Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from slimvec.engine.fused import FusedDecoder
+from slimvec.engine.runner import Vectors
 from slimvec.errors import InputError, ModelError
 from slimvec.model.guard import Backbone
 from slimvec.model.head import finish
@@ -16,8 +15,6 @@ from slimvec.text.batch import PackedBatch
 from slimvec.text.located import LocatedTokens, locate
 from slimvec.text.prompts import Role
 from slimvec.text.tokenizer import Tokenizer
-
-Vectors = NDArray[np.float32]
 
 
 class HasParts(Protocol):

@@ -7,7 +7,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from slimvec.engine.parts import HasParts, Vectors, check_causal, check_fits, finish_vectors, read_text, run_states
+from slimvec.engine.parts import HasParts, check_causal, check_fits, finish_vectors, read_text, run_states
+from slimvec.engine.runner import Vectors
 from slimvec.engine.running import running_pool
 from slimvec.errors import InputError, ModelError
 from slimvec.text.batch import PackedBatch
