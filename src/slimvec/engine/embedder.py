@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 import numpy as np
 import torch
 
+from slimvec.engine.append import open_text
+from slimvec.engine.chunks import embed_chunks
+from slimvec.engine.explanation import explain
 from slimvec.engine.loading import EngineName, LoadedEngine, load_engine
+from slimvec.engine.long_texts import embed_long
+from slimvec.engine.prefixes import prefixes
 from slimvec.engine.runner import Embeddings, Runner, Vectors
+from slimvec.engine.state_files import load_state
 from slimvec.errors import InputError
 from slimvec.model.golden import worst_cosine
 from slimvec.model.guard import Backbone
@@ -191,6 +197,14 @@ class Embedder:
     def embed_documents(self, texts: Sequence[str], *, task: str | None = None, dims: int | None = None) -> Vectors:
         """Embed documents: [N, D]. As `embed` with role `document`."""
         return self.embed(texts, role="document", task=task, dims=dims).vectors
+
+    # What one pass over a text can give besides its vector; each function stands in a file of its own.
+    prefixes = prefixes
+    embed_chunks = embed_chunks
+    embed_long = embed_long
+    open = open_text
+    load_state = load_state
+    explain = explain
 
     def similarity(self, queries: Vectors, documents: Vectors) -> Vectors:
         """Cosine of every query [Q, D] with every document [N, D]: [Q, N]."""
