@@ -21,6 +21,14 @@ def kernel(request):
     return request.param
 
 
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
 def needs(kernel: str, dtype: torch.dtype) -> None:
     if kernel == "native" and dtype not in load_kernels().dtypes:
         pytest.skip(f"no native kernel in {dtype}: {load_kernels().reason}")
@@ -110,6 +118,7 @@ def test_appending_piece_by_piece_equals_the_whole_text(architecture, dtype, ker
     holds()
 
 
+@pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("causal", [True, False], ids=["causal", "bidirectional"])
 def test_company_does_not_change_a_text(causal, dtype, kernel):

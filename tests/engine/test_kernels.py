@@ -24,7 +24,7 @@ SETTINGS = {
 
 
 @pytest.fixture(autouse=True)
-def _kernels():
+def _needs_kernels():
     if not load_kernels().dtypes:
         pytest.skip(f"no kernels: {load_kernels().reason}")
 

@@ -51,6 +51,8 @@ PackedPrefix<E> pack_prefix(const Model<E>& model, const Batch<E>& batch, int nu
 #pragma omp parallel for num_threads(num_threads)
   for (long head = 0; head < heads; ++head) {
     const long layer = head / shape.kv_heads, kv_head = head % shape.kv_heads;
+    // Padding must be zero: the partner of the last value is multiplied with a probability of zero, and may be no NaN.
+    std::memset(packed.values.at(head * packed.head_values), 0, packed.head_values * sizeof(E));
     for (long token = 0; token < length; ++token) {
       const long from = ((layer * length + token) * shape.kv_heads + kv_head) * dim;
       pack_key(batch.prefix_keys + from, token, dim, packed.keys.at(head * packed.head_keys));
