@@ -2,6 +2,8 @@
 PYTHON ?= python3
 # Installed first, so that nothing else pulls another build. Any torch >= 2.10 works: make test TORCH=torch==2.12.0
 TORCH ?= torch==2.13.0
+# Options of the benchmark: make bench BENCH="--rounds 3 --engines slimvec st-bf16"
+BENCH ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
@@ -21,7 +23,7 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.bench  ## slimvec and its peers in turn, on the same texts
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python -m benchmarks.run --peer-venv $(BENCH)
 
 docs: $(VENV)/.dev  ## write docs/commands.md anew from the commands' own help
 	$(BIN)/python -m slimvec.cli.reference docs/commands.md

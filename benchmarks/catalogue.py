@@ -1,0 +1,48 @@
+"""The engines by name: what they are called in tables, where their code is, and the environment they need."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+BASELINE = "slimvec"
+"""The engine every other is compared with."""
+REFERENCE = "slimvec-reference"
+"""The engine vectors are compared with; never timed."""
+
+
+@dataclass(frozen=True)
+class EngineEntry:
+    """An engine.
+
+    Attributes:
+        label: Its name in tables.
+        factory: `MODULE:CLASS`.
+        environment: A key of `environments.PEER_ENVIRONMENTS`, or empty for the environment of the benchmark itself.
+        workloads: Names of the only workloads it makes sense in; empty means all.
+    """
+
+    label: str
+    factory: str
+    environment: str = ""
+    workloads: tuple[str, ...] = ()
+
+
+_OURS = "benchmarks.engines.slimvec_engines"
+_SENTENCE_TRANSFORMERS = "benchmarks.engines.sentence_transformers_engines"
+
+ENGINES: Mapping[str, EngineEntry] = {
+    BASELINE: EngineEntry("slimvec", f"{_OURS}:Slimvec"),
+    "slimvec-no-reuse": EngineEntry(
+        "slimvec, instruction run with every query", f"{_OURS}:WithoutReuse", workloads=("queries",)
+    ),
+    "slimvec-transformers": EngineEntry("slimvec through transformers", f"{_OURS}:Transformers"),
+    "st": EngineEntry("sentence-transformers, default", f"{_SENTENCE_TRANSFORMERS}:SentenceTransformers"),
+    "st-bf16": EngineEntry("sentence-transformers, bfloat16", f"{_SENTENCE_TRANSFORMERS}:Bfloat16"),
+    "st-onnx": EngineEntry("sentence-transformers, ONNX", f"{_SENTENCE_TRANSFORMERS}:Onnx", environment="st-onnx"),
+    "st-openvino": EngineEntry(
+        "sentence-transformers, OpenVINO", f"{_SENTENCE_TRANSFORMERS}:OpenVino", environment="st-openvino"
+    ),
+    "openvino": EngineEntry("OpenVINO directly, sorted", "benchmarks.engines.openvino_engine:OpenVinoDirect"),
+    "llama-cpp": EngineEntry("llama.cpp, GGUF", "benchmarks.engines.llama_cpp_engine:LlamaCpp"),
+    "hf-pipeline": EngineEntry("transformers pipeline", "benchmarks.engines.pipeline:Pipeline"),
+}
+REFERENCE_ENTRY = EngineEntry("slimvec through transformers, float32", f"{_OURS}:Reference")

@@ -1,0 +1,90 @@
+"""Do the engines compute the same thing? Vectors against the float32 reference, and what the difference costs."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from benchmarks.engines.base import Vectors, unit
+from benchmarks.results import Parity, RetrievalResult
+from benchmarks.workloads import Workload
+from slimvec.data.retrieval import RetrievalSet
+from slimvec.evaluation.metrics import MAIN_METRIC, NUM_KEPT, measure
+from slimvec.evaluation.ranking import rank_vectors
+
+_NUM_PLAIN, _NUM_INSTRUCTED = 48, 16
+
+
+class HasVectors(Protocol):
+    """What parity needs of a worker."""
+
+    def ask(self, do: str, **arguments: object) -> dict[str, object]:
+        """Send a request and wait for its answer."""
+        ...
+
+    def vectors(self, name: str) -> Vectors:
+        """Vectors of kept texts: [N, D]."""
+        ...
+
+
+def parity_samples(workloads: Sequence[Workload]) -> list[tuple[list[str], bool]]:
+    """Texts to compare vectors of: some of each workload, with the instruction where it has one."""
+    samples = []
+    for workload in workloads:
+        count = _NUM_INSTRUCTED if workload.instructed or workload.one_by_one else _NUM_PLAIN
+        if max(workload.lengths) * count > 16 * 512:  # whole documents are slow to compare and no harder
+            count = 4
+        samples.append((list(workload.texts[:count]), workload.instructed))
+    return samples
+
+
+def sample_vectors(worker: HasVectors, samples: Sequence[tuple[list[str], bool]]) -> Vectors:
+    """Vectors of all samples, one below the other, of unit length.
+
+    Raises:
+        WorkerError: the worker failed.
+    """
+    parts = [embed(worker, texts, instructed=instructed) for texts, instructed in samples]
+    return np.concatenate(parts)
+
+
+def embed(worker: HasVectors, texts: Sequence[str], *, instructed: bool) -> Vectors:
+    """Embed texts in a worker: [N, D] of unit length.
+
+    Raises:
+        WorkerError: the worker failed.
+    """
+    worker.ask("keep", name="sample", texts=list(texts), instructed=instructed)
+    return unit(worker.vectors("sample"))
+
+
+def compare(vectors: Vectors, reference: Vectors) -> Parity:
+    """Cosines row by row."""
+    cosines = np.einsum("nd,nd->n", vectors.astype(np.float64), reference.astype(np.float64))
+    return Parity(min_cosine=float(cosines.min()), mean_cosine=float(cosines.mean()), num_texts=len(cosines))
+
+
+def compare_retrieval(ours: HasVectors, reference: HasVectors, dataset: RetrievalSet) -> RetrievalResult:
+    """Score both on the same set.
+
+    Raises:
+        WorkerError: a worker failed.
+    """
+    score, expected = _ndcg(ours, dataset), _ndcg(reference, dataset)
+    return RetrievalResult(
+        name=dataset.name,
+        num_documents=len(dataset.documents),
+        num_queries=len(dataset.queries),
+        ndcg_at_10=score,
+        reference_ndcg_at_10=expected,
+        difference=score - expected,
+    )
+
+
+def _ndcg(worker: HasVectors, dataset: RetrievalSet) -> float:
+    documents = embed(worker, [document.content for document in dataset.documents], instructed=False)
+    queries = embed(worker, [query.text for query in dataset.queries], instructed=True)
+    ids = [document.id for document in dataset.documents]
+    ranking = rank_vectors(queries, documents, ids, num_kept=NUM_KEPT)
+    values = measure(ranking, [query.id for query in dataset.queries], dataset.qrels)
+    return float(values[MAIN_METRIC].mean())
