@@ -14,11 +14,11 @@ from slimvec.engine.fused.spec import DecoderSpec, read_spec
 from slimvec.engine.fused.weights import (
     WeightSource,
     open_folder,
-    read_config_file,
     read_final_norm,
     read_layers,
 )
 from slimvec.engine.kernels.build import load_kernels
+from slimvec.model.architectures import read_config
 from slimvec.text.batch import PackedBatch
 
 Kernel = Literal["native", "torch"]
@@ -85,7 +85,7 @@ class FusedDecoder:
             ModelError: the files cannot be read.
         """
         folder = Path(folder)
-        spec = read_spec(read_config_file(folder))
+        spec = read_spec(read_config(folder))
         # Two maps of the same file: the layers' is dropped once they are packed, the embedding's stays, untouched.
         embedding = open_folder(folder).embedding(spec.width, dtype)
         return cls(spec, open_folder(folder), embedding, causal=causal, dtype=dtype, kernel=kernel)

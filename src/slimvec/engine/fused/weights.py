@@ -211,21 +211,3 @@ def _read_stored(handles: Mapping[str, Any], name: str) -> Tensor:
 def _stored_names(handle: Any) -> list[str]:
     names: list[str] = handle.keys()
     return names
-
-
-def read_config_file(folder: Path) -> dict[str, Any]:
-    """Read a folder's `config.json`.
-
-    Raises:
-        ModelError: missing or no JSON object.
-    """
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{path} cannot be read: {error}", expected="a model folder as transformers writes it"
-        ) from error
-    if not isinstance(config, dict):
-        raise ModelError(f"{path} is no JSON object", expected="a model folder as transformers writes it")
-    return config

@@ -33,8 +33,6 @@ inline Reach reach_of(long position, long window, bool causal) {
   return {0, std::numeric_limits<long>::max()};
 }
 
-inline long clamp_to(long value, long low, long high) { return value < low ? low : value > high ? high : value; }
-
 template <class E>
 class AttentionTile {
  public:

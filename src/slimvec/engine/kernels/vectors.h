@@ -24,6 +24,8 @@ inline __mmask16 lanes_mask(long count) {
 
 inline long round_up(long value, long step) { return (value + step - 1) / step * step; }
 
+inline long clamp_to(long value, long low, long high) { return value < low ? low : value > high ? high : value; }
+
 inline __m512 load_half(const bf16* from, __mmask16 mask) {
   const __m256i bits = _mm256_maskz_loadu_epi16(mask, from);
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
