@@ -1,4 +1,4 @@
-"""The engine that `Embedder.load` chooses gives the vectors of the plain path: fused, prefix reuse, duplicates, streams."""
+"""The engine that `load` chooses gives the vectors of the plain path: fused, prefix reuse, repeats, streams."""
 
 import numpy as np
 import pytest
