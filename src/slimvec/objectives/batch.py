@@ -46,9 +46,7 @@ class EmbeddedBatch:
         if self.negatives is not None:
             rows, _, dims = self.negatives.shape
             if (rows, dims) != tuple(self.query.shape):
-                raise ValueError(
-                    f"negatives {tuple(self.negatives.shape)} do not fit query {tuple(self.query.shape)}"
-                )
+                raise ValueError(f"negatives {tuple(self.negatives.shape)} do not fit query {tuple(self.query.shape)}")
         elif self.negative_mask is not None or self.negative_ids is not None:
             raise ValueError("a mask or ids of negatives, but no negatives")
         ids = (
