@@ -85,6 +85,22 @@ def test_sources_that_do_not_compile_leave_nothing(fresh, kernel_folder, monkeyp
     assert [path.suffix for path in kernel_folder.iterdir()] == [".lock"]
 
 
+def test_a_cache_that_cannot_be_written_is_a_reason(fresh, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SLIMVEC_KERNELS", str(tmp_path / "file" / "kernels"))
+    found = fresh()
+    assert found.dtypes == ()
+    assert "a parent is a file, not a folder" in found.reason
+
+
+def test_the_compiler_is_announced(kernel_folder, monkeypatch, tmp_path):
+    (tmp_path / "broken.cpp").write_text("#error these sources are broken\n")
+    monkeypatch.setattr(building, "_SOURCES", tmp_path)
+    told = []
+    building.compile_kernels(lambda step, share: told.append((step, share)))
+    assert told == [("compiling kernels for this processor, once", None)]
+
+
 def test_two_processes_build_once(tmp_path, kernel_folder):
     """Both start on an empty cache; a small source stands in for the kernels, to be quick."""
     sources = tmp_path / "sources"

@@ -100,7 +100,8 @@ class Embedder:
         opened = open_model(source, **settings)
         tokenizer = opened.tokenizer()
         target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        loaded = load_engine(opened, dtype=_DTYPES[dtype], device=target, engine=engine)
+        progress = settings.get("progress")
+        loaded = load_engine(opened, dtype=_DTYPES[dtype], device=target, engine=engine, progress=progress)
         width = int(opened.config["hidden_size"])
         embedder = cls(loaded, tokenizer, opened.spec, width=width, token_budget=token_budget)
         embedder._opened = opened

@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 
 from slimvec.engine.fused import FusedDecoder, UnsupportedError
+from slimvec.engine.kernels.build import Tell, compile_kernels
 from slimvec.errors import ModelError
 from slimvec.model.architectures import is_decoder
 from slimvec.model.guard import Backbone, check_attention_mode
@@ -34,7 +35,12 @@ class LoadedEngine:
 
 
 def load_engine(
-    opened: OpenedModel, *, dtype: torch.dtype | None, device: torch.device, engine: EngineName
+    opened: OpenedModel,
+    *,
+    dtype: torch.dtype | None,
+    device: torch.device,
+    engine: EngineName,
+    progress: Tell | None = None,
 ) -> LoadedEngine:
     """Load the weights of a model into an engine, and guard its attention mode.
 
@@ -43,6 +49,7 @@ def load_engine(
         dtype: Of the weights in memory; default the model's own choice.
         device: Where to run.
         engine: `auto` takes the fused decoder where it serves model and device.
+        progress: Told when kernels have to be compiled first.
 
     Raises:
         ModelError: `fused` was asked for and cannot be had, or the weights do not attend as the files say.
@@ -50,6 +57,7 @@ def load_engine(
     dtype = dtype or opened.default_dtype()
     reason = "asked for" if engine == "transformers" else _why_not_fused(opened, device)
     if not reason:
+        compile_kernels(progress)
         try:
             decoder = _fused(opened, dtype)
         except UnsupportedError as error:

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 
+from slimvec.errors import StorageError
 from slimvec.files import atomic_folder, remove_partial, storage_errors
 from slimvec.model.cache import cache_root
 
@@ -27,6 +29,9 @@ _NEEDED = ("avx512_f", "avx512_bw", "avx512_vl", "avx512_dq", "fma3")
 # gcc before 12.3 warns of registers its own intrinsics leave undefined on purpose (its bug 105593).
 _WARNINGS = ("-Wall", "-Wextra", "-Wno-uninitialized", "-Wno-maybe-uninitialized")
 _FLAGS = ("-O2", "-fopenmp", "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mfma", "-mf16c")
+
+
+Tell = Callable[[str, float | None], None]
 
 
 @dataclass(frozen=True)
@@ -47,27 +52,35 @@ def load_kernels() -> Kernels:
     """Load the kernels, compiled first where they are not in the cache (about 15 seconds, once a machine).
 
     The environment variable `SLIMVEC_KERNELS` names another folder to keep them in, or says `off`. Never fails for
-    what a machine lacks: that is the `reason` of the answer. `torch.ops.slimvec.decode` exists afterwards if any dtype
-    is served.
-
-    Raises:
-        StorageError: the cache cannot be written.
+    what a machine lacks, a cache that can be written among it: that is the `reason` of the answer.
+    `torch.ops.slimvec.decode` exists afterwards if any dtype is served.
     """
-    if os.environ.get("SLIMVEC_KERNELS") == "off":
-        return Kernels((), "SLIMVEC_KERNELS=off")
-    processor = _processor()
-    missing = [name for name in _NEEDED if name not in processor]
-    if missing:
-        return Kernels((), f"the processor has no {', '.join(missing)}")
-    half = "avx512_bf16" in processor
-    flags = (*_FLAGS, *_WARNINGS, *(["-mavx512bf16"] if half else []))
-    library = _library(flags)
+    library = compile_kernels()
     if isinstance(library, str):
         return Kernels((), library)
     torch.ops.load_library(str(library))  # type: ignore[no-untyped-call]
-    if half:
+    if "avx512_bf16" in _processor():
         return Kernels((torch.float32, torch.bfloat16), "")
     return Kernels((torch.float32,), "the processor has no avx512_bf16")
+
+
+def compile_kernels(tell: Tell | None = None) -> Path | str:
+    """Give the library, compiled where it is not in the cache, or the reason why there can be none.
+
+    Args:
+        tell: Told before the compiler runs, so that nobody wonders what takes so long.
+    """
+    if os.environ.get("SLIMVEC_KERNELS") == "off":
+        return "SLIMVEC_KERNELS=off"
+    processor = _processor()
+    missing = [name for name in _NEEDED if name not in processor]
+    if missing:
+        return f"the processor has no {', '.join(missing)}"
+    half = ["-mavx512bf16"] if "avx512_bf16" in processor else []
+    try:
+        return _library((*_FLAGS, *_WARNINGS, *half), tell)
+    except StorageError as error:
+        return str(error)
 
 
 def _processor() -> frozenset[str]:
@@ -76,7 +89,7 @@ def _processor() -> frozenset[str]:
     return frozenset(name for name, present in capabilities.items() if present is True)
 
 
-def _library(flags: tuple[str, ...]) -> Path | str:
+def _library(flags: tuple[str, ...], tell: Tell | None) -> Path | str:
     """Give the compiled library, or the reason why there is none."""
     compiler = shutil.which(os.environ.get("CXX", "c++"))
     version = _version(compiler) if compiler else ""
@@ -97,6 +110,8 @@ def _library(flags: tuple[str, ...]) -> Path | str:
         if library.is_file():
             return library
         remove_partial(folder)
+        if tell is not None:
+            tell("compiling kernels for this processor, once", None)
         failure = _compile(folder, flags)
     return failure or library
 
