@@ -93,7 +93,8 @@ def test_a_cache_that_cannot_be_written_is_a_reason(fresh, monkeypatch, tmp_path
     assert "a parent is a file, not a folder" in found.reason
 
 
-def test_the_compiler_is_announced(kernel_folder, monkeypatch, tmp_path):
+@pytest.mark.usefixtures("kernel_folder")
+def test_the_compiler_is_announced(monkeypatch, tmp_path):
     (tmp_path / "broken.cpp").write_text("#error these sources are broken\n")
     monkeypatch.setattr(building, "_SOURCES", tmp_path)
     told = []

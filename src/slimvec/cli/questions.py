@@ -1,22 +1,23 @@
 """Questions in plain words about functions of the standard library that are held out from training.
 
 The standard library is everywhere, but which of its functions are among the documents depends a little on the version
-of Python and on the other packages; so there are more questions than are asked.
+of Python and on the other packages; so there are more questions than are asked. They show what a search looks like; the
+measure is the table, over a thousand queries.
 """
 
 from collections.abc import Container
 
 _CANDIDATES = (
-    ("difflib.get_close_matches", "Which words are spelled almost like the one somebody typed?"),
-    ("subprocess.check_output", "How do I run another program and read what it prints?"),
-    ("shutil.get_terminal_size", "How wide is the window that my text is shown in?"),
-    ("random.Random.choices", "How can I draw lots when some should win more often than others?"),
-    ("filecmp.dircmp", "What is different between two folders?"),
-    ("shutil.move", "How do I put a folder somewhere else, even on another disk?"),
-    ("platform.platform", "Which operating system is this program running on?"),
-    ("contextlib.suppress", "How can I go on as if an error had not happened?"),
-    ("lzma.open", "How do I read a file that was made smaller to save space?"),
-    ("calendar.Calendar.itermonthdates", "Which days belong to a month?"),
+    ("random.Random.choices", "How can I pick random elements with different weights?"),
+    ("shutil.get_terminal_size", "How can I get the size of the terminal?"),
+    ("difflib.get_close_matches", "How do I find the words most similar to a given word?"),
+    ("calendar.Calendar.itermonthdates", "How can I iterate over the dates in a month?"),
+    ("xml.etree.ElementTree.XML", "How do I parse an XML document from a string?"),
+    ("shutil.copy", "How do I copy a file?"),
+    ("inspect.findsource", "How do I get the source code of a function?"),
+    ("shutil.move", "How do I move a file or directory to another location?"),
+    ("subprocess.check_output", "How can I run a command and get its output?"),
+    ("filecmp.dircmp", "How do I compare the contents of two directories?"),
 )
 
 
