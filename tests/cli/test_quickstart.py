@@ -175,7 +175,7 @@ def test_free_names(tmp_path, monkeypatch):
 
 
 def test_questions_with_an_answer_come_first():
-    assert choose_questions({"shutil.move"})[0].startswith("How do I put a folder somewhere else")
+    assert choose_questions({"shutil.move"})[0].startswith("How do I move a file or directory")
     assert len(set(choose_questions(set()))) == 3
 
 
