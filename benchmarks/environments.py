@@ -7,6 +7,7 @@ import subprocess
 import sys
 import venv
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from slimvec.files import atomic_file
@@ -14,9 +15,25 @@ from slimvec.model.cache import cache_root
 
 TORCH = "torch==2.13.0"
 """Installed first and alone, so that nothing else pulls another build."""
-PEER_ENVIRONMENTS: Mapping[str, tuple[str, ...]] = {
-    "st-onnx": ("sentence-transformers[onnx]==5.3.0",),
-    "st-openvino": ("sentence-transformers[openvino]==6.2.0",),
+
+
+@dataclass(frozen=True)
+class PeerEnvironment:
+    """What is installed.
+
+    Attributes:
+        requirements: Installed after torch, which is pinned again lest they replace it.
+        removed: Uninstalled in the end.
+    """
+
+    requirements: tuple[str, ...]
+    removed: tuple[str, ...] = ()
+
+
+PEER_ENVIRONMENTS: Mapping[str, PeerEnvironment] = {
+    "st-onnx": PeerEnvironment(("sentence-transformers[onnx]==5.3.0",)),
+    # torchvision comes built for CUDA, fails beside torch for CPUs, and nothing here needs it.
+    "st-openvino": PeerEnvironment(("sentence-transformers[openvino]==6.2.0",), removed=("torchvision",)),
 }
 _READY = "ready.txt"
 
@@ -55,19 +72,30 @@ def make_environment(environment: str, *, say: Callable[[str], None]) -> None:
         EnvironmentMissing: pip could not install what it needs.
     """
     folder = bench_cache() / environment
-    requirements = PEER_ENVIRONMENTS[environment]
+    peer = PEER_ENVIRONMENTS[environment]
     if (folder / _READY).is_file():
         return
-    say(f"making the environment {environment}: {TORCH}, then {', '.join(requirements)}")
+    say(f"making the environment {environment}: {TORCH}, then {', '.join(peer.requirements)}")
     venv.create(folder, with_pip=True, clear=True)
-    for packages in ((TORCH,), (TORCH, *requirements)):
-        command = [str(_interpreter(folder)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        finished = subprocess.run([*command, *packages], capture_output=True, text=True, check=False)
-        if finished.returncode:
-            lines = [line for line in finished.stderr.splitlines() if line.startswith("ERROR")] or ["no reason given"]
-            raise EnvironmentMissing(f"pip cannot install {' '.join(packages)}: {lines[0].removeprefix('ERROR: ')}")
+    _pip(folder, "install", TORCH)
+    _pip(folder, "install", TORCH, *peer.requirements)
+    if peer.removed:
+        _pip(folder, "uninstall", "--yes", *peer.removed)
     with atomic_file(folder / _READY) as temporary:
-        temporary.write_text("\n".join((TORCH, *requirements)) + "\n", encoding="utf-8")
+        temporary.write_text("\n".join((TORCH, *peer.requirements)) + "\n", encoding="utf-8")
+
+
+def _pip(folder: Path, *arguments: str) -> None:
+    """Run pip in an environment.
+
+    Raises:
+        EnvironmentMissing: it failed.
+    """
+    command = [str(_interpreter(folder)), "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    if finished.returncode:
+        lines = [line for line in finished.stderr.splitlines() if line.startswith("ERROR")] or ["no reason given"]
+        raise EnvironmentMissing(f"pip {' '.join(arguments)} failed: {lines[0].removeprefix('ERROR: ')}")
 
 
 def _interpreter(folder: Path) -> Path:

@@ -133,7 +133,10 @@ def _retrieval(result: BenchResult) -> str:
 
 
 def _absent(result: BenchResult) -> str:
-    lines = [f"- {ENGINES[engine].label}: {reason}" for engine, reason in result.absent.items()]
+    reasons: dict[str, list[str]] = {}
+    for engine, reason in result.absent.items():
+        reasons.setdefault(reason, []).append(ENGINES[engine].label)
+    lines = [f"- {'; '.join(labels)}: {reason}" for reason, labels in reasons.items()]
     return "## Not measured\n\n" + "\n".join(lines) if lines else ""
 
 

@@ -1,6 +1,8 @@
 """What every engine offers, and what it is given. Standard library and numpy only."""
 
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -69,6 +71,24 @@ class Engine(Protocol):
 
 class UnusableError(Exception):
     """An engine does not apply here; the message says why in one line."""
+
+
+@contextmanager
+def built_once(target: Path) -> Iterator[Path]:
+    """Build a folder: the body fills an empty one, which becomes `target` when the body ends well.
+
+    Two runs at once may both build; the first one done stays.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as work:
+        building = Path(work) / target.name
+        building.mkdir()
+        yield building
+        try:
+            building.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
 
 
 def unit(vectors: Vectors) -> Vectors:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.engines.base import Model, Run, unit, versions
+from benchmarks.engines.base import Model, Run, built_once, unit, versions
 
 _BATCH_TOKENS = 2048
 """Tokens of a batch, padding included; 1,024 to 4,096 are alike within the noise on two cores."""
@@ -28,10 +28,8 @@ class OpenVinoDirect:
             return
         import openvino
 
-        unfinished = target.with_name(f"{target.name}.unfinished")
-        unfinished.mkdir(parents=True, exist_ok=True)
-        openvino.save_model(_convert(model.folder), unfinished / "model.xml", compress_to_fp16=False)
-        unfinished.rename(target)
+        with built_once(target) as building:
+            openvino.save_model(_convert(model.folder), building / "model.xml", compress_to_fp16=False)
 
     def load(self, model: Model) -> Mapping[str, str]:
         """Compile for the CPU with the hint to compute in bfloat16."""

@@ -1,12 +1,15 @@
 """sentence-transformers: its default, bfloat16, and the ONNX and OpenVINO backends of its own extras."""
 
+import json
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from benchmarks.engines.base import Model, Run, versions
+from benchmarks.engines.base import Model, Run, built_once, versions
 
 Backend = Literal["torch", "onnx", "openvino"]
 
@@ -77,12 +80,20 @@ class _Exported(SentenceTransformers):
             return
         from sentence_transformers import SentenceTransformer
 
-        exported = SentenceTransformer(
-            model.folder, backend=self.backend, device="cpu", model_kwargs={"export": True, **self.model_options()}
-        )
-        unfinished = target.with_name(f"{target.name}.unfinished")
-        exported.save_pretrained(str(unfinished))
-        unfinished.rename(target)
+        with built_once(target) as building, tempfile.TemporaryDirectory() as name:
+            folder = self.exported_from(Path(model.folder), Path(name))
+            exported = SentenceTransformer(
+                str(folder), backend=self.backend, device="cpu", model_kwargs={"export": True}
+            )
+            exported.save_pretrained(str(building))
+            self.finish(building)
+
+    def exported_from(self, folder: Path, work: Path) -> Path:  # noqa: ARG002
+        """The folder to export: the model's own, or a copy in an empty folder."""
+        return folder
+
+    def finish(self, folder: Path) -> None:
+        """Nothing more to do to what was exported."""
 
 
 class Onnx(_Exported):
@@ -90,6 +101,27 @@ class Onnx(_Exported):
 
     backend: Backend = "onnx"
     packages = ("sentence-transformers", "optimum-onnx", "onnxruntime", "transformers")
+
+    def exported_from(self, folder: Path, work: Path) -> Path:
+        """A copy that transformers 4 reads: the extra needs it, and it knows neither tokenizer class nor rotary keys.
+
+        Unknown keys are ignored there without a word, so the vectors would be others.
+        """
+        copy = work / "transformers-4"
+        shutil.copytree(folder, copy)
+        _change(copy / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast"})
+        config = json.loads((copy / "config.json").read_bytes())
+        rope = config.get("rope_parameters", {})
+        old = {"torch_dtype": "float32"}
+        if "full_attention" in rope:
+            old |= {
+                "rope_theta": rope["full_attention"]["rope_theta"],
+                "rope_local_base_freq": rope["sliding_attention"]["rope_theta"],
+            }
+        elif "rope_theta" in rope:
+            old["rope_theta"] = rope["rope_theta"]
+        _change(copy / "config.json", old)
+        return copy
 
     def _dtype(self) -> str:
         return "float32"
@@ -101,14 +133,39 @@ class OpenVino(_Exported):
     backend: Backend = "openvino"
     packages = ("sentence-transformers", "optimum-intel", "openvino", "transformers")
 
+    def finish(self, folder: Path) -> None:
+        """Have the graph count positions itself.
+
+        optimum-intel 2.2 exports a decoder with `position_ids` as an input and never feeds it: every vector is then
+        NaN. Texts are padded on the right, so positions count from 0.
+        """
+        graph_path = folder / "openvino" / "openvino_model.xml"
+        import openvino
+        from openvino import opset13 as ops
+
+        graph = openvino.Core().read_model(graph_path)
+        unset = [node for node in graph.get_parameters() if "position_ids" in node.output(0).get_names()]
+        if not unset:
+            return
+        shape = ops.shape_of(graph.input("input_ids"))
+        length = ops.gather(shape, ops.constant(1), ops.constant(0))
+        counted = ops.broadcast(ops.range(ops.constant(0), length, ops.constant(1), "i64"), shape)
+        for reader in unset[0].output(0).get_target_inputs():
+            reader.replace_source_output(counted.output(0))
+        graph.remove_parameter(unset[0])
+        with tempfile.TemporaryDirectory() as name:
+            openvino.save_model(graph, Path(name) / graph_path.name, compress_to_fp16=False)
+            del graph  # it reads from the files that are replaced now
+            for file in Path(name).iterdir():
+                shutil.move(file, graph_path.parent / file.name)
+
     def _dtype(self) -> str:
-        return _precision(self._model)
+        request = self._model[0].auto_model.request  # a compiled model, or a request made from one
+        compiled = request if hasattr(request, "get_property") else request.get_compiled_model()
+        precision = str(compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
+        return {"bf16": "bfloat16", "f32": "float32", "f16": "float16"}.get(precision, precision)
 
 
-def _precision(model: Any) -> str:
-    """The precision OpenVINO computes in."""
-    backbone = model[0].auto_model
-    compiled = getattr(backbone, "compiled_model", None) or backbone.request.get_compiled_model()
-    return {"bf16": "bfloat16", "f32": "float32", "f16": "float16"}.get(
-        compiled.get_property("INFERENCE_PRECISION_HINT").to_string(), "unknown"
-    )
+def _change(path: Path, values: dict[str, Any]) -> None:
+    """Set keys of a JSON file."""
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), **values}, indent=2), encoding="utf-8")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.engines.base import Model
+from benchmarks.engines.base import Model, built_once
 from benchmarks.processes import WorkerError, WorkerProcess, worker_environment
 
 MODEL = asdict(Model("m", "folder", "", "ask: ", 512, 1, "cache"))
@@ -55,3 +55,16 @@ def test_every_worker_gets_the_same_environment():
     environment = worker_environment(2)
     assert environment["OMP_NUM_THREADS"] == environment["MKL_NUM_THREADS"] == "2"
     assert environment["HF_HUB_OFFLINE"] == "1"
+
+
+def test_a_folder_is_built_whole_or_not_at_all(tmp_path):
+    with pytest.raises(KeyError), built_once(tmp_path / "a") as building:
+        (building / "file").write_text("half")
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+    with built_once(tmp_path / "a") as building:
+        (building / "file").write_text("mine")
+        with built_once(tmp_path / "a") as other:
+            (other / "file").write_text("theirs")
+    assert (tmp_path / "a" / "file").read_text() == "theirs"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
