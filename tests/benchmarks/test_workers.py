@@ -58,9 +58,13 @@ def test_every_worker_gets_the_same_environment():
 
 
 def test_a_folder_is_built_whole_or_not_at_all(tmp_path):
-    with pytest.raises(KeyError), built_once(tmp_path / "a") as building:
-        (building / "file").write_text("half")
-        raise KeyError
+    def fail():
+        with built_once(tmp_path / "a") as building:
+            (building / "file").write_text("half")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert list(tmp_path.iterdir()) == []
     with built_once(tmp_path / "a") as building:
         (building / "file").write_text("mine")
