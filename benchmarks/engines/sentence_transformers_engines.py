@@ -123,6 +123,31 @@ class Onnx(_Exported):
         _change(copy / "config.json", old)
         return copy
 
+    def finish(self, folder: Path) -> None:
+        """Have the graph count positions itself: the backend asks for `position_ids` of a decoder and has none."""
+        import onnx
+        from onnx import helper
+
+        path = folder / "onnx" / "model.onnx"
+        model = onnx.load(path)
+        unset = [value for value in model.graph.input if value.name == "position_ids"]
+        if not unset:
+            return
+        model.graph.input.remove(unset[0])
+        for name, value in (("zero_", 0), ("one_", 1)):
+            model.graph.initializer.append(helper.make_tensor(name, onnx.TensorProto.INT64, [], [value]))
+        counted = [
+            helper.make_node("Shape", ["input_ids"], ["shape_"]),
+            helper.make_node("Gather", ["shape_", "one_"], ["length_"]),
+            helper.make_node("Range", ["zero_", "length_", "one_"], ["places_"]),
+            helper.make_node("Expand", ["places_", "shape_"], ["position_ids"]),
+        ]
+        for node in reversed(counted):
+            model.graph.node.insert(0, node)
+        for old in path.parent.iterdir():
+            old.unlink()
+        onnx.save(model, path)
+
     def _dtype(self) -> str:
         return "float32"
 
