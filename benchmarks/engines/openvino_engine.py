@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from benchmarks.engines.base import Model, Run, built_once, unit, versions
 
 _BATCH_TOKENS = 2048
-"""Tokens of a batch, padding included; 1,024 to 4,096 are alike within the noise on two cores."""
+"""Tokens of a batch, padding included; not tuned."""
 
 
 class OpenVinoDirect:
