@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -181,4 +182,4 @@ def test_the_origin_is_written_down(tmp_path):
     manifest = json.loads((tmp_path / "model/slimvec.json").read_text())
     assert manifest["base"] == {"source": "some-base", "revision": "abc"}
     assert manifest["training"] == {"recipe": {"seed": 1}}
-    assert manifest["versions"]["torch"] == torch.__version__
+    assert manifest["versions"]["torch"] == version("torch")
