@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 
 from slimvec.engine.embedder import Embedder
-from slimvec.model.adapters import LoraSettings, add_lora
+from slimvec.model.adapters import add_lora
 from slimvec.model.folder import load_model
-from slimvec.model.spec import AttentionMode, Pooling, PoolingMode
+from slimvec.model.spec import AttentionMode, LoraSettings, Pooling, PoolingMode
 from tests import tiny
 
 TEXTS = ["one text", "another, longer text with more in it", "x"]

@@ -9,10 +9,10 @@ from slimvec.engine import calibration, runner
 from slimvec.engine.embedder import Embedder
 from slimvec.engine.fused import FusedDecoder
 from slimvec.errors import InputError, ModelError
-from slimvec.model.adapters import LoraSettings, add_lora
+from slimvec.model.adapters import add_lora
 from slimvec.model.architectures import DECODERS
 from slimvec.model.folder import load_model
-from slimvec.model.spec import Pooling
+from slimvec.model.spec import LoraSettings, Pooling
 from tests.tiny import ARCHITECTURES, MODES, embedding_model
 
 TEXTS = ["one text", "x", "a longer text that says a little more", "one text", "mid-sized one", "x"]

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from slimvec.model import attention
-from slimvec.model.adapters import LoraSettings, add_lora
+from slimvec.model.adapters import add_lora
 from slimvec.model.attention import Packing, grouped_sdpa
 from slimvec.model.explicit_attention import MAX_LENGTH, explicit_attention, is_worth_it
+from slimvec.model.spec import LoraSettings
 from tests import tiny
 
 

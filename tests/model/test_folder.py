@@ -10,10 +10,10 @@ import torch
 
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError, ModelError
-from slimvec.model.adapters import LoraSettings, add_lora
+from slimvec.model.adapters import add_lora
 from slimvec.model.folder import load_model
 from slimvec.model.manifest import Origin
-from slimvec.model.spec import Pooling
+from slimvec.model.spec import LoraSettings, Pooling
 from tests.tiny import ARCHITECTURES, MODES, embedding_model
 
 TEXTS = ["one text", "another, longer text with more in it", "x", "mid-sized one"]

@@ -1,7 +1,8 @@
 """What several training tests need: records, tiny models, and a recipe for them."""
 
 from slimvec.data.records import Record
-from slimvec.model.adapters import LoraSettings, add_lora
+from slimvec.model.adapters import add_lora
+from slimvec.model.spec import LoraSettings
 from slimvec.training.collation import Collator
 from slimvec.training.loop import Trainer
 from slimvec.training.objective import make_objective

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from slimvec.errors import ModelError
-from slimvec.model.adapters import LoraSettings, add_lora
+from slimvec.model.adapters import add_lora
+from slimvec.model.spec import LoraSettings
 from slimvec.training.folding import folded_lora
 from tests import tiny
 

@@ -7,30 +7,12 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 from transformers import PreTrainedModel
 
 from slimvec.errors import ModelError
 from slimvec.model.backbone import TransformersBackbone
-
-
-class LoraSettings(BaseModel):
-    """Size of the adapter.
-
-    Attributes:
-        rank: Rank of the update; 16 is where small models stop gaining (docs/log.md).
-        alpha: Scale of the update is alpha / rank; twice the rank by custom.
-        dropout: On the adapter's input. 0: passes are few and data is never repeated.
-        first_layer: Lowest decoder layer that gets an adapter; the ones below run without gradient, which saves time.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    rank: int = Field(default=16, ge=1)
-    alpha: float = Field(default=32.0, gt=0)
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    first_layer: int = Field(default=0, ge=0)
+from slimvec.model.spec import LoraSettings
 
 
 def add_lora(backbone: TransformersBackbone, settings: LoraSettings, *, seed: int = 0) -> None:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from slimvec.errors import InputError
 from slimvec.files import atomic_file, atomic_folder, check_free
-from slimvec.model.adapters import LoraSettings, add_lora, has_lora, merge_lora
+from slimvec.model.adapters import add_lora, has_lora, merge_lora
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.folder import load_model, save_model
 from slimvec.text.prompts import Prompts
@@ -199,10 +199,7 @@ def _make_trainable(model: EmbeddingModel, recipe: Recipe) -> None:
     if tuning.method == "full":
         model.requires_grad_(True)
         return
-    settings = LoraSettings(
-        rank=tuning.rank, alpha=tuning.alpha, dropout=tuning.dropout, first_layer=tuning.first_layer
-    )
-    add_lora(model.backbone, settings, seed=recipe.run.seed)
+    add_lora(model.backbone, tuning, seed=recipe.run.seed)
 
 
 def _collator(model: EmbeddingModel, recipe: Recipe) -> Collator:

@@ -1,0 +1,26 @@
+"""The recipe: every setting of a training run, as one frozen and validated tree. No torch here.
+
+A recipe is saved with every run. Settings that contradict each other are errors, never silently ranked.
+"""
+
+from slimvec.training.recipe.data import Batch, Source
+from slimvec.training.recipe.loss import Loss, check_mrl_dims
+from slimvec.training.recipe.model import Base, ModelSettings, Tuning
+from slimvec.training.recipe.run import Optim, Run
+from slimvec.training.recipe.section import ContradictionError, Section
+from slimvec.training.recipe.tree import Recipe
+
+__all__ = [
+    "Base",
+    "Batch",
+    "ContradictionError",
+    "Loss",
+    "ModelSettings",
+    "Optim",
+    "Recipe",
+    "Run",
+    "Section",
+    "Source",
+    "Tuning",
+    "check_mrl_dims",
+]

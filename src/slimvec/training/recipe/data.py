@@ -1,0 +1,43 @@
+"""The sections about the data: its sources, and what one step takes in."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from slimvec.training.recipe.section import Section
+
+
+class Source(Section):
+    """A file of training records; `slimvec.data.records` says what its rows hold.
+
+    Attributes:
+        path: `.jsonl`, `.jsonl.gz` or `.parquet`.
+        task: Task name or whole instruction for the prompts of records that name none.
+        limit: Take this many records, chosen by the run's seed; default all.
+    """
+
+    path: Path
+    task: str | None = None
+    limit: int | None = Field(default=None, ge=1)
+
+
+class Batch(Section):
+    """What one step takes in.
+
+    Attributes:
+        pairs: Pairs a step; in-batch negatives grow with it.
+        negatives: Mined negatives used of each pair, at most; KaLM has 7.
+        max_query_tokens: Longest query, prompt included; the rest is cut off and counted.
+        max_document_tokens: Longest document, likewise.
+        micro_batch_tokens: Tokens run at once. Below 2,048 the many small products cost more than they save.
+        graph_tokens: Batches of up to this many tokens keep all intermediate results for the backward pass, with
+            SmolLM2-135M 0.75 GB for 1,000 tokens. Larger ones compute them twice (gradient cache), which takes 1.4
+            times as long and bounds the memory to one micro-batch.
+    """
+
+    pairs: int = Field(default=48, ge=2)
+    negatives: int = Field(default=7, ge=0)
+    max_query_tokens: int = Field(default=64, ge=1)
+    max_document_tokens: int = Field(default=256, ge=1)
+    micro_batch_tokens: int = Field(default=2048, ge=1)
+    graph_tokens: int = Field(default=8192, ge=0)

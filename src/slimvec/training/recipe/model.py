@@ -1,0 +1,61 @@
+"""The sections about the model: where it starts, what it shall be, which of its weights move."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from slimvec.model.spec import LoraSettings, ModelSpec
+from slimvec.text.prompts import INSTRUCTED, Prompts
+from slimvec.training.recipe.section import ContradictionError, Section
+
+
+class Base(Section):
+    """The model to start from.
+
+    Attributes:
+        source: A folder, a hub name, a `.gguf` file or a built-in name.
+        revision: Of a hub name; a commit or tag makes the run repeatable.
+    """
+
+    source: str = Field(min_length=1)
+    revision: str | None = None
+
+
+class ModelSettings(ModelSpec):
+    """The spec of the model to be trained. What is not given is taken from the base.
+
+    Attributes:
+        prompts: Default the base's, and instructed queries for a base that has none.
+    """
+
+    prompts: Prompts = INSTRUCTED
+
+
+class Tuning(LoraSettings):
+    """Which weights move. The size of the adapter is as `LoraSettings` says.
+
+    Attributes:
+        method: `lora` trains an adapter on all linear layers, `full` every weight.
+        fold: Multiply by the sum of base and adapter in one product (see training/folding.py): 1.2 times as fast,
+            and equal up to the rounding of a merged weight. Not with dropout, which is on the adapter alone.
+            Default: whenever there is no dropout.
+        merge: Save whole weights, which every reader takes; else the adapter and the name of its base.
+    """
+
+    method: Literal["lora", "full"] = "lora"
+    fold: bool | None = None
+    merge: bool = True
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.method == "full":
+            for key in sorted(self.model_fields_set - {"method"}):
+                raise ContradictionError(key, f"{key} belongs to method lora, and the method is full")
+        if self.dropout and self.fold:
+            raise ContradictionError("fold", "fold with dropout: the folded product cannot drop the adapter's input")
+        return self
+
+    @property
+    def folded(self) -> bool:
+        """Whether the adapter is folded in."""
+        return not self.dropout if self.fold is None else self.fold
