@@ -4,14 +4,19 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from slimvec.data.bad_rows import BadRowError
 from slimvec.errors import InputError
 
 RECORD_FIELDS = (
     "query",
     "positive",
     "positives",
+    "positive_id",
+    "positive_ids",
     "negative",
     "negatives",
+    "negative_id",
+    "negative_ids",
     "scores",
     "task",
     "lang",
@@ -50,18 +55,21 @@ class Record:
     def __post_init__(self) -> None:
         check_text(self.query, "query")
         if not self.positives:
-            raise InputError("no positive", expected="at least one")
+            raise BadRowError("fields", "no positive", expected="at least one")
         for name, texts in (("positive", self.positives), ("negative", self.negatives)):
             for text in texts:
                 check_text(text, name)
         both = set(self.positives) & set(self.negatives)
         if both:
-            raise InputError(f"{_short(min(both))} is a positive and a negative", expected="one of the two")
+            raise BadRowError(
+                "negatives", f"{_short(min(both))} is a positive and a negative", expected="one of the two"
+            )
         num_texts = len(self.positives) + len(self.negatives)
         if self.scores and len(self.scores) != num_texts:
-            raise InputError(f"{len(self.scores)} scores", expected=f"one for each of the {num_texts} texts, or none")
+            expected = f"one for each of the {num_texts} texts, or none"
+            raise BadRowError("scores", f"{len(self.scores)} scores", expected=expected)
         if not all(math.isfinite(score) for score in self.scores):
-            raise InputError(f"scores {list(self.scores)}", expected="finite numbers")
+            raise BadRowError("scores", f"scores {list(self.scores)}", expected="finite numbers")
 
 
 def check_text(text: object, name: str) -> str:
@@ -75,38 +83,42 @@ def check_text(text: object, name: str) -> str:
         InputError: not a string, an empty one, or one that UTF-8 cannot write (half of a surrogate pair).
     """
     if not isinstance(text, str):
-        raise InputError(f"{name} is {_kind(text)}", expected="a string")
+        raise BadRowError("fields", f"{name} is {_kind(text)}", expected="a string")
     if not text.strip():
-        raise InputError(f"{name} is empty", expected="some text", do="leave it out")
+        raise BadRowError("text", f"{name} is empty", expected="some text", do="leave it out")
     try:
         text.encode()
     except UnicodeEncodeError as error:
         bad = f"\\u{ord(text[error.start]):04x}"
-        raise InputError(f"{name} has half a surrogate pair, {bad}", expected="text that UTF-8 can write") from error
+        found = f"{name} has half a surrogate pair, {bad}"
+        raise BadRowError("encoding", found, expected="text that UTF-8 can write") from error
     return text
 
 
-def parse_record(row: Mapping[str, object], *, source: str = "") -> Record:
+def parse_record(row: Mapping[str, object], *, source: str = "", passages: Mapping[str, str] | None = None) -> Record:
     """Read a record from the fields of a row.
 
     `query` is asked for, and `positive` (a text) or `positives` (a list). `negative` or `negatives`, `scores`, `task`,
-    `lang` or `language` and `source` are optional; null is the same as absent; other fields are left alone. A text that
+    `lang` or `language` and `source` are optional; null is the same as absent; other fields are left alone. Texts may
+    stand as ids of passages instead: `positive_id`, `positive_ids`, `negative_id`, `negative_ids`. A text that
     a list repeats is kept once. A negative that is also a positive is a known false negative: it is left out, unless
     that leaves none or the row has scores, which would no longer fit.
 
     Args:
         row: Values by field.
         source: The record's source when the row names none.
+        passages: Texts by id, for rows that hold ids.
 
     Raises:
         InputError: a field is missing or is not what it should be. The message does not say where; the reader adds it.
     """
     if row.get("query") is None:
-        raise InputError("no field query", expected="query and positive", do=f"the row has {_names(row)}")
-    if row.get("positive") is None and row.get("positives") is None:
-        raise InputError("no field positive or positives", expected="one of them", do=f"the row has {_names(row)}")
-    positives = _texts(row, "positive", "positives")
-    negatives = _texts(row, "negative", "negatives")
+        raise BadRowError("fields", "no field query", expected="query and positive", do=f"the row has {_names(row)}")
+    positives = _texts(row, "positive", passages)
+    if positives is None:
+        found = "no field positive or positives"
+        raise BadRowError("fields", found, expected="one of them", do=f"the row has {_names(row)}")
+    negatives = _texts(row, "negative", passages) or ()
     scores = _scores(row.get("scores"))
     true_negatives = tuple(text for text in negatives if text not in positives)
     return Record(
@@ -120,24 +132,52 @@ def parse_record(row: Mapping[str, object], *, source: str = "") -> Record:
     )
 
 
-def _texts(row: Mapping[str, object], one: str, many: str) -> tuple[str, ...]:
-    """The texts of a field that may be written as one text or as a list; without repetitions, order kept."""
-    found = [row[key] for key in (one, many) if row.get(key) is not None]
+def record_row(record: Record) -> dict[str, object]:
+    """Give a record as a row that `parse_record` reads back; what is empty is left out."""
+    row: dict[str, object] = {"query": record.query, "positives": list(record.positives)}
+    row |= {"negatives": list(record.negatives)} if record.negatives else {}
+    row |= {"scores": list(record.scores)} if record.scores else {}
+    labels = {"task": record.task, "language": record.language, "source": record.source or None}
+    return row | {name: value for name, value in labels.items() if value is not None}
+
+
+def _texts(row: Mapping[str, object], name: str, passages: Mapping[str, str] | None) -> tuple[str, ...] | None:
+    """The texts of a role, written as a text, a list of texts, an id or a list of ids; None when there are none.
+
+    Without repetitions, order kept.
+    """
+    forms = (name, f"{name}s", f"{name}_id", f"{name}_ids")
+    found = [key for key in forms if row.get(key) is not None]
     if len(found) > 1:
-        raise InputError(f"both {one} and {many}", expected="one of them")
+        raise BadRowError("fields", f"both {found[0]} and {found[1]}", expected="one of them")
     if not found:
-        return ()
-    values = [found[0]] if isinstance(found[0], str) else found[0]
+        return None
+    key, value = found[0], row[found[0]]
+    by_id = key in forms[2:]
+    values = [value] if isinstance(value, str) or (by_id and isinstance(value, int)) else value
     if not isinstance(values, Sequence):
-        raise InputError(f"{many} is {_kind(values)}", expected="a text or a list of texts")
-    return tuple(dict.fromkeys(check_text(value, one) for value in values))
+        noun = "an id or a list of ids" if by_id else "a text or a list of texts"
+        raise BadRowError("fields", f"{forms[1]} is {_kind(value)}", expected=noun)
+    texts = (_passage(item, key, passages) if by_id else check_text(item, name) for item in values)
+    return tuple(dict.fromkeys(texts))
+
+
+def _passage(id_: object, key: str, passages: Mapping[str, str] | None) -> str:
+    """The text of an id."""
+    if passages is None:
+        found = f"{key} without passages"
+        raise InputError(found, expected="the file that holds their texts", do="name it as passages")
+    text = passages.get(str(id_))
+    if text is None:
+        raise BadRowError("passages", f"{key} {_short(id_)} is not among the passages", expected="an id that is")
+    return text
 
 
 def _scores(values: object) -> tuple[float, ...]:
     if values is None:
         return ()
     if not isinstance(values, Sequence) or not all(_is_number(value) for value in values):
-        raise InputError(f"scores is {_short(values)}", expected="a list of numbers")
+        raise BadRowError("scores", f"scores is {_short(values)}", expected="a list of numbers")
     return tuple(float(value) for value in values)
 
 
