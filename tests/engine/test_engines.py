@@ -153,3 +153,11 @@ def test_the_budget_with_the_least_time_a_token_wins():
         now[0] += batch.num_tokens * (1 if batch.num_tokens == 2048 else 2)
 
     assert calibration.measure(run, clock=lambda: now[0]) == 2048
+
+
+def test_a_pooling_can_be_named_by_its_mode(folders):
+    folder = folders / "llama-causal"
+    named, whole = Embedder.load(folder, pooling="last"), Embedder.load(folder, pooling=Pooling(mode="last"))
+    np.testing.assert_array_equal(named.embed_queries(["a text"]), whole.embed_queries(["a text"]))
+    with pytest.raises(InputError, match=r"pooling.mode: Input should be 'mean', 'last', 'weighted', 'beta' or 'cls'"):
+        Embedder.load(folder, pooling="lst")

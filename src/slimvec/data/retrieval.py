@@ -1,11 +1,15 @@
 """Retrieval sets: documents, queries and which document answers which query."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
+from random import Random
+from typing import TypeVar
 
 from slimvec.errors import InputError
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,26 @@ class RetrievalSet:
         lines += [f"r\t{q}\t{d}\t{grade}" for q, grades in self.qrels.items() for d, grade in grades.items()]
         return sha256("\0".join(sorted(lines)).encode()).hexdigest()
 
+    def sample(self, *, num_queries: int | None, num_documents: int | None, seed: int) -> "RetrievalSet":
+        """Choose a smaller set, named the same: some queries, what is judged for them, and other documents by chance.
+
+        Scores on it compare with each other, not with those on the whole set: fewer documents are easier.
+
+        Args:
+            num_queries: Queries kept at most; default all.
+            num_documents: Documents kept; more where more are judged for the queries kept. Default all.
+            seed: Of both choices.
+        """
+        generator = Random(f"{seed}/{self.name}")
+        queries = _choose(self.queries, num_queries, generator)
+        qrels = {query.id: self.qrels[query.id] for query in queries}
+        judged = {document_id for grades in qrels.values() for document_id in grades}
+        others = [document for document in self.documents if document.id not in judged]
+        room = None if num_documents is None else max(0, num_documents - len(judged))
+        kept = judged | {document.id for document in _choose(others, room, generator)}
+        documents = tuple(document for document in self.documents if document.id in kept)
+        return replace(self, documents=documents, queries=queries, qrels=qrels)
+
     def by_language(self) -> dict[str, "RetrievalSet"]:
         """Split into one set for each language, named `name/language`, where documents and queries both say theirs.
 
@@ -117,6 +141,13 @@ class RetrievalSet:
             qrels={query.id: qrels[query.id] for query in judged},
             num_unjudged=len(queries) - len(judged),
         )
+
+
+def _choose(items: Sequence[Item], limit: int | None, generator: Random) -> tuple[Item, ...]:
+    """Take at most `limit` items, in their order."""
+    if limit is None or limit >= len(items):
+        return tuple(items)
+    return tuple(items[number] for number in sorted(generator.sample(range(len(items)), limit)))
 
 
 def _unique(name: str, kind: str, ids: list[str]) -> set[str]:

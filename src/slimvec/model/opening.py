@@ -16,7 +16,7 @@ from slimvec.model.head import check_dims
 from slimvec.model.manifest import MANIFEST_NAME, Manifest, Origin, read_manifest
 from slimvec.model.sentence_transformers_files import read_spec
 from slimvec.model.sources import resolve_source
-from slimvec.model.spec import AttentionMode, ModelSpec, Pooling
+from slimvec.model.spec import AttentionMode, ModelSpec, Pooling, PoolingMode
 from slimvec.text.prompts import Prompts
 from slimvec.text.tokenizer import Tokenizer
 
@@ -77,7 +77,7 @@ class OpenSettings(TypedDict, total=False):
     Attributes:
         revision: Of a hub name.
         attention: Attention mode. Only a plain language model may be given another than its own.
-        pooling: Pooling.
+        pooling: Pooling, or the name of its mode.
         prompts: Prompts by role and task.
         dims: Width of the vectors.
         max_tokens: Longest text in tokens.
@@ -86,7 +86,7 @@ class OpenSettings(TypedDict, total=False):
 
     revision: str | None
     attention: AttentionMode | None
-    pooling: Pooling | None
+    pooling: Pooling | PoolingMode | None
     prompts: Prompts | None
     dims: int | None
     max_tokens: int | None

@@ -6,8 +6,9 @@ No torch here: recipes and the command line validate specs before anything heavy
 import math
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from slimvec.errors import InputError, validation_summary
 from slimvec.text.prompts import Prompts
 
 AttentionMode = Literal["causal", "bidirectional"]
@@ -48,7 +49,7 @@ class ModelSpec(BaseModel):
 
     Attributes:
         attention: Whether a token sees the tokens after it.
-        pooling: How states become a vector.
+        pooling: How states become a vector; the name of a mode stands for the pooling of that mode.
         dims: Width of the vectors when fewer than the backbone's; they are cut to the first `dims` (Matryoshka,
             arXiv 2205.13147). Default: the backbone's width.
         trained_dims: Widths the training aimed at; cutting to another works worse than its size suggests.
@@ -68,9 +69,22 @@ class ModelSpec(BaseModel):
     max_tokens: int = Field(default=512, ge=1)
     prompts: Prompts = Prompts()
 
+    @field_validator("pooling", mode="before")
+    @classmethod
+    def _mode_stands_for_its_pooling(cls, pooling: object) -> object:
+        """Take the name of a mode for the pooling of that mode."""
+        return {"mode": pooling} if isinstance(pooling, str) else pooling
+
     def replace(self, **changes: Any) -> "ModelSpec":
-        """Give a copy with these fields changed, validated again."""
-        return ModelSpec.model_validate({**dict(self), **changes})
+        """Give a copy with these fields changed, validated again.
+
+        Raises:
+            InputError: a field that is not known or does not fit.
+        """
+        try:
+            return ModelSpec.model_validate({**dict(self), **changes})
+        except ValidationError as error:
+            raise InputError(f"model settings: {validation_summary(error)}") from error
 
 
 class LoraSettings(BaseModel):
