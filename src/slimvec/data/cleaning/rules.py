@@ -1,0 +1,109 @@
+"""The rules for one text alone: each says what is wrong with it, or nothing."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import regex
+
+from slimvec.data.cleaning.settings import Cleaning
+from slimvec.data.words import is_blank, normal_form, split_tokens
+
+Role = Literal["query", "document"]
+Rule = Literal[
+    "empty",
+    "too_short",
+    "too_long",
+    "few_letters",
+    "markup",
+    "stock_phrases",
+    "repeated_lines",
+    "common_lines",
+    "copy",
+    "language",
+    "exact_duplicate",
+    "near_duplicate",
+    "contaminated",
+]
+"""Why a text or record was left out; `contaminated` is the verdict of `data.contamination`."""
+
+_LETTERS = regex.compile(r"[\p{L}\p{M}\p{N}]+")
+_MARKUP = regex.compile(r"</?[a-z][a-z0-9]*(?:\s[^<>]*)?/?>|<!--.*?-->|&(?:[a-z]+|#\d+|#x[\da-f]+);", regex.I | regex.S)
+_POLICY_LINE = regex.compile(
+    r"\b(?:terms of use|terms of service|privacy policy|cookie policy|uses cookies|use of cookies|"
+    r"use cookies|enable javascript|javascript (?:is|must be))\b",
+    regex.I,
+)
+_LINES_FOR_REPETITION = 4
+
+
+def text_fault(text: str, role: Role, settings: Cleaning) -> Rule | None:
+    """Find the first rule that a text breaks, the cheapest rules first."""
+    if is_blank(text):
+        return "empty"
+    return _length_fault(text, role, settings) or next(
+        (rule for rule, is_broken in _CONTENT_RULES if is_broken(text, settings)), None
+    )
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text that hold something, in their normal form."""
+    return [line for line in map(normal_form, text.splitlines()) if line]
+
+
+def letter_share(text: str) -> float:
+    """Share of letters, marks and digits among the characters that are no white space."""
+    num_visible = len("".join(text.split()))
+    return sum(map(len, _LETTERS.findall(text))) / num_visible if num_visible else 0.0
+
+
+def markup_share(text: str) -> float:
+    """Share of characters that are in HTML tags, comments and entities."""
+    return sum(map(len, _MARKUP.findall(text))) / len(text) if "<" in text or "&" in text else 0.0
+
+
+def repeated_line_share(text: str) -> float:
+    """Share of lines that repeat an earlier one; 0 for texts of fewer than four lines."""
+    lines = lines_of(text)
+    return 1 - len(set(lines)) / len(lines) if len(lines) >= _LINES_FOR_REPETITION else 0.0
+
+
+def has_stock_phrases(text: str) -> bool:
+    """Whether a text is filler, or mostly lines about cookies, JavaScript, terms and privacy."""
+    lines = lines_of(text)
+    policy = sum(len(line) for line in lines if _POLICY_LINE.search(line))
+    return "lorem ipsum" in text.casefold() or policy > sum(map(len, lines)) / 2
+
+
+def _length_fault(text: str, role: Role, settings: Cleaning) -> Rule | None:
+    for unit, measure in _UNITS:
+        low: int | None = getattr(settings, f"min_{role}_{unit}")
+        high: int | None = getattr(settings, f"max_{role}_{unit}")
+        if low is None and high is None:
+            continue
+        length = measure(text)
+        if low is not None and length < low:
+            return "too_short"
+        if high is not None and length > high:
+            return "too_long"
+    return None
+
+
+def _num_chars(text: str) -> int:
+    return len(text.strip())
+
+
+def _num_words(text: str) -> int:
+    return len(split_tokens(text))
+
+
+def _is_above(share: float, limit: float | None) -> bool:
+    return limit is not None and share > limit
+
+
+_UNITS: tuple[tuple[str, Callable[[str], int]], ...] = (("chars", _num_chars), ("words", _num_words))
+_CONTENT_RULES: tuple[tuple[Rule, Callable[[str, Cleaning], bool]], ...] = (
+    ("few_letters", lambda text, limits: limits.min_letters is not None and letter_share(text) < limits.min_letters),
+    ("markup", lambda text, limits: _is_above(markup_share(text), limits.max_markup)),
+    ("stock_phrases", lambda text, limits: limits.stock_phrases and has_stock_phrases(text)),
+    ("repeated_lines", lambda text, limits: _is_above(repeated_line_share(text), limits.max_repeated_lines)),
+)
