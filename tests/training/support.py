@@ -4,6 +4,7 @@ from slimvec.data.records import Record
 from slimvec.model.adapters import add_lora
 from slimvec.model.spec import LoraSettings
 from slimvec.training.collation import Collator
+from slimvec.training.contrastive import ContrastiveSteps
 from slimvec.training.loop import Trainer
 from slimvec.training.objective import make_objective
 from slimvec.training.recipe_reading import parse_recipe
@@ -61,15 +62,18 @@ def collator(made, settings):
     )
 
 
-def trainer(folder, settings, *, data=None, made=None, **more):
+def trainer(folder, settings, *, data=None, made=None, objective=None, **more):
     made = made or model(settings)
     folder.mkdir(parents=True, exist_ok=True)
     return Trainer(
         made,
-        data or records(),
+        ContrastiveSteps(
+            data or records(),
+            settings,
+            objective=objective or make_objective(settings.loss),
+            collator=collator(made, settings),
+        ),
         settings,
-        objective=make_objective(settings.loss),
-        collator=collator(made, settings),
         folder=folder,
         run_id=more.pop("run_id", "test"),
         **more,

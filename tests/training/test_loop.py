@@ -142,8 +142,9 @@ def test_a_second_signal_means_now(tmp_path):
 def test_a_loss_that_is_no_number_stops_the_run_before_it_reaches_the_weights(tmp_path):
     settings = support.recipe()
     made = support.model(settings)
-    trainer = support.trainer(tmp_path, settings, made=made)
-    trainer._objective = lambda batch: info_nce(batch, temperature=1.0) * math.nan
+    trainer = support.trainer(
+        tmp_path, settings, made=made, objective=lambda batch: info_nce(batch, temperature=1.0) * math.nan
+    )
     before = support.trained(made)
     wanted = r"the loss is nan at step 1; expected a finite number; lower optim.lr \(0.01\) or raise loss.temperature"
     with pytest.raises(TrainingError, match=wanted):

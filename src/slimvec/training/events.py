@@ -21,7 +21,7 @@ class StepEvent:
         loss: Of its batch, before the update.
         lr: Learning rate of its update.
         gradient_norm: Before clipping.
-        positive_cosine: Mean cosine of query and positive.
+        positive_cosine: Mean cosine of query and positive; None where there are no pairs.
         random_cosine: Mean cosine of query and the other queries' positives; near the positives' means collapse.
         tokens: It took in, of queries, positives and negatives.
         truncated: Texts that lost their end.
@@ -36,8 +36,8 @@ class StepEvent:
     loss: float
     lr: float
     gradient_norm: float
-    positive_cosine: float
-    random_cosine: float
+    positive_cosine: float | None
+    random_cosine: float | None
     tokens: int
     truncated: int
     tokens_per_s: float

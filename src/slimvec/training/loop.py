@@ -15,18 +15,15 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor, nn
 
-from slimvec.data.records import Record
 from slimvec.errors import TrainingError
-from slimvec.objectives.batch import EmbeddedBatch, Objective
 from slimvec.text.batch import PackedBatch
 from slimvec.training.checkpoints import Checkpoint, CheckpointStore, Progress
-from slimvec.training.collation import Collator, StepTexts
 from slimvec.training.events import MetricsFile, StepCallback, StepEvent
 from slimvec.training.folding import FoldedLora, folded_lora
-from slimvec.training.gradients import RandomState, backward
-from slimvec.training.plan import BatchPlan, PlannedBatch
+from slimvec.training.gradients import RandomState
 from slimvec.training.recipe import Recipe
 from slimvec.training.schedule import Length, StepLength, TimeLength, learning_rate
+from slimvec.training.steps import Step, Steps
 from slimvec.training.stopping import StopRequest, stop_requests
 from slimvec.training.weights import TrainedWeights
 
@@ -68,14 +65,11 @@ class TrainingOutcome:
     checkpoint: Path | None
 
 
-@dataclass(frozen=True, eq=False)
-class _Step:
-    """A step's numbers before they become an event."""
+@dataclass(frozen=True)
+class _TakenStep:
+    """A step and what became of the weights."""
 
-    batch: PlannedBatch
-    texts: StepTexts
-    loss: float
-    vectors: EmbeddedBatch
+    step: Step
     gradient_norm: float
     lr: float
     seconds: float
@@ -86,10 +80,8 @@ class Trainer:
 
     Args:
         model: Its trainable parameters are trained in place.
-        records: The training data.
+        steps: What is done in each step.
         recipe: The settings.
-        objective: The loss on the vectors of a batch.
-        collator: Turns records into tokens.
         folder: For checkpoints and metrics.
         run_id: Fingerprint of recipe and data, to tell runs apart.
         on_step: Called after each step.
@@ -99,21 +91,17 @@ class Trainer:
     def __init__(
         self,
         model: Trainee,
-        records: Sequence[Record],
+        steps: Steps,
         recipe: Recipe,
         *,
-        objective: Objective,
-        collator: Collator,
         folder: Path,
         run_id: str,
         on_step: Sequence[StepCallback] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._model, self._records, self._recipe = model, records, recipe
-        self._objective, self._collator = objective, collator
+        self._model, self._work, self._recipe = model, steps, recipe
         self._on_step, self._clock, self._folder = on_step, clock, folder
-        self._plan = BatchPlan.of(records, batch_size=recipe.batch.pairs, seed=recipe.run.seed)
-        self._length = _length(recipe, self._plan)
+        self._length = _length(recipe, steps)
         self._weights = TrainedWeights(
             model.named_parameters(), recipe.optim, lower_to=None if self._folds() else DTYPES[recipe.run.dtype]
         )
@@ -189,24 +177,15 @@ class Trainer:
                 self._checkpoint()
         return True
 
-    def _take_step(self, began: float) -> _Step:
-        """Compute the gradient of the next batch and move the weights."""
-        batch = self._plan.step(self._progress.step)
-        texts = self._collator([self._records[i] for i in batch.indices], epoch=batch.epoch)
-        loss, vectors = backward(
-            self._model,
-            texts.tokenized,
-            lambda vectors: self._objective(texts.assemble(vectors)),
-            micro_batch_tokens=self._recipe.batch.micro_batch_tokens,
-            graph_tokens=self._recipe.batch.graph_tokens,
-        )
+    def _take_step(self, began: float) -> _TakenStep:
+        """Compute the gradient of the next step and move the weights."""
+        step = self._work.backward(self._progress.step, self._model)
         norm = self._weights.clip(self._recipe.optim.clip)
-        self._check(float(loss), norm)
+        self._check(step.loss, norm)
         now = self._clock() - began
-        span = self._length.span(self._progress.step, self._progress.seconds, now)
-        lr = learning_rate(self._recipe.optim, span)
+        lr = learning_rate(self._recipe.optim, self._length.span(self._progress.step, self._progress.seconds, now))
         self._weights.step(lr)
-        return _Step(batch, texts, float(loss), texts.assemble(vectors), norm, lr, self._clock() - began)
+        return _TakenStep(step, norm, lr, self._clock() - began)
 
     def _check(self, loss: float, gradient_norm: float) -> None:
         """Stop before a number that is none reaches the weights.
@@ -224,41 +203,40 @@ class Trainer:
                     f"({self._recipe.loss.temperature:g}){last}",
                 )
 
-    def _record(self, step: _Step, metrics: MetricsFile) -> None:
+    def _record(self, taken: _TakenStep, metrics: MetricsFile) -> None:
         """Count a step, write it down and tell those who listen."""
         before = self._progress
-        self._step_seconds = [*self._step_seconds[-4:], step.seconds - before.seconds]
+        self._step_seconds = [*self._step_seconds[-4:], taken.seconds - before.seconds]
         self._progress = before.model_copy(
             update={
                 "step": before.step + 1,
-                "seconds": step.seconds,
-                "tokens": before.tokens + step.texts.num_tokens,
-                "truncated": before.truncated + step.texts.tokenized.num_truncated,
+                "seconds": taken.seconds,
+                "tokens": before.tokens + taken.step.tokens,
+                "truncated": before.truncated + taken.step.truncated,
             }
         )
-        event = self._event(step, before)
+        event = self._event(taken, before)
         metrics.write(event)
         for callback in self._on_step:
             callback(event)
 
-    def _event(self, step: _Step, before: Progress) -> StepEvent:
+    def _event(self, taken: _TakenStep, before: Progress) -> StepEvent:
         """Describe a step."""
-        positive, random = _mean_cosines(step.vectors)
-        seconds = step.seconds - before.seconds
+        step = taken.step
         return StepEvent(
             step=before.step + 1,
-            share=self._length.span(before.step, before.seconds, step.seconds).end,
-            epoch=step.batch.epoch + step.batch.epoch_share,
+            share=self._length.span(before.step, before.seconds, taken.seconds).end,
+            epoch=step.epoch,
             loss=step.loss,
-            lr=step.lr,
-            gradient_norm=step.gradient_norm,
-            positive_cosine=positive,
-            random_cosine=random,
-            tokens=step.texts.num_tokens,
-            truncated=step.texts.tokenized.num_truncated,
-            tokens_per_s=step.texts.num_tokens / max(seconds, 1e-9),
-            seconds=step.seconds,
-            seconds_left=self._length.seconds_left(before.step + 1, step.seconds, self._usual_seconds()),
+            lr=taken.lr,
+            gradient_norm=taken.gradient_norm,
+            positive_cosine=step.positive_cosine,
+            random_cosine=step.random_cosine,
+            tokens=step.tokens,
+            truncated=step.truncated,
+            tokens_per_s=step.tokens / max(taken.seconds - before.seconds, 1e-9),
+            seconds=taken.seconds,
+            seconds_left=self._length.seconds_left(before.step + 1, taken.seconds, self._usual_seconds()),
         )
 
     def _usual_seconds(self) -> float:
@@ -280,18 +258,9 @@ class Trainer:
         self._checkpoint_seconds = self._progress.seconds
 
 
-def _length(recipe: Recipe, plan: BatchPlan) -> Length:
+def _length(recipe: Recipe, steps: Steps) -> Length:
     """Give the run's length in steps or in time."""
     run = recipe.run
     if run.max_minutes is not None:
         return TimeLength(60 * run.max_minutes)
-    return StepLength(run.steps if run.steps is not None else plan.num_steps(run.epochs or 1))
-
-
-def _mean_cosines(batch: EmbeddedBatch) -> tuple[float, float]:
-    """Give the mean cosine of the pairs, and of queries with the positives of others (0 for a single pair)."""
-    cosines = batch.query @ batch.positive.T
-    pairs = cosines.shape[0]
-    matched = float(cosines.diagonal().mean())
-    others = (float(cosines.sum()) - matched * pairs) / (pairs * (pairs - 1)) if pairs > 1 else 0.0
-    return matched, others
+    return StepLength(run.steps if run.steps is not None else steps.num_steps(run.epochs or 1))

@@ -22,6 +22,7 @@ from slimvec.model.folder import load_model, save_model
 from slimvec.text.prompts import Prompts
 from slimvec.training.checkpoints import Progress
 from slimvec.training.collation import Collator
+from slimvec.training.contrastive import ContrastiveSteps
 from slimvec.training.events import StepCallback
 from slimvec.training.loop import DTYPES, Trainer
 from slimvec.training.objective import make_objective
@@ -105,10 +106,8 @@ def train(
     model = _prepare(recipe, notice)
     trainer = Trainer(
         model,
-        records,
+        ContrastiveSteps(records, recipe, objective=make_objective(recipe.loss), collator=_collator(model, recipe)),
         recipe,
-        objective=make_objective(recipe.loss),
-        collator=_collator(model, recipe),
         folder=workspace,
         run_id=_run_id(recipe, held),
         on_step=on_step,
