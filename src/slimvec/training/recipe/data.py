@@ -1,6 +1,7 @@
 """The sections about the data: its sources, and what one step takes in."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -14,11 +15,13 @@ class Source(Section):
         path: `.jsonl`, `.jsonl.gz` or `.parquet`.
         task: Task name or whole instruction for the prompts of records that name none.
         limit: Take this many records, chosen by the run's seed; default all.
+        weight: Records of a source of weight 2 come twice as often as those of weight 1 (see training/mixing.py).
     """
 
     path: Path
     task: str | None = None
     limit: int | None = Field(default=None, ge=1)
+    weight: float = Field(default=1.0, gt=0, allow_inf_nan=False)
 
 
 class Batch(Section):
@@ -27,6 +30,11 @@ class Batch(Section):
     Attributes:
         pairs: Pairs a step; in-batch negatives grow with it.
         negatives: Mined negatives used of each pair, at most; KaLM has 7.
+        group_by: What batches are made alike by.
+        homogeneous: Share of each batch that is of one group; the rest is shuffled over all batches. 1 makes every
+            batch of one group, 0 mixes all. KaLM's scores fell as it rose.
+        mix_temperature: Sources are drawn from by size to the power 1 / this: 1 is every record once an epoch,
+            `.inf` draws from all sources alike.
         max_query_tokens: Longest query, prompt included; the rest is cut off and counted.
         max_document_tokens: Longest document, likewise.
         micro_batch_tokens: Tokens run at once. Below 2,048 the many small products cost more than they save.
@@ -37,6 +45,9 @@ class Batch(Section):
 
     pairs: int = Field(default=48, ge=2)
     negatives: int = Field(default=7, ge=0)
+    group_by: Literal["task", "source", "language"] = "task"
+    homogeneous: float = Field(default=0.0, ge=0, le=1)
+    mix_temperature: float = Field(default=1.0, ge=1)
     max_query_tokens: int = Field(default=64, ge=1)
     max_document_tokens: int = Field(default=256, ge=1)
     micro_batch_tokens: int = Field(default=2048, ge=1)
