@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slimvec.data.lexical import lexical_words
 from slimvec.evaluation import ranking as ranking_module
-from slimvec.evaluation.lexical import lexical_words, rank_lexically
+from slimvec.evaluation.lexical import rank_lexically
 from slimvec.evaluation.metrics import measure
 from slimvec.evaluation.ranking import rank_scores, rank_vectors
 

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from slimvec.data.score_keys import LOW_BITS, largest_keys, score_keys
+
 Vectors = NDArray[np.float32]
 Scores = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
 _CELLS_AT_ONCE = 4_000_000
 _ROWS_AT_ONCE = 1024
-_LOW_BITS = np.int64(2**32 - 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,10 +92,9 @@ def _dot_products(queries: Vectors, documents: Vectors) -> Iterator[tuple[int, i
 
 
 class _Keys:
-    """Score and id of a document as one whole number, larger is better, so that no two documents ever tie.
+    """Score and id of a document as one whole number (see `score_keys`), so that no two documents ever tie.
 
-    The upper half is the bit pattern of the float32 score, mapped to a whole number in the order of the floats; the
-    lower half is the place of the document's id among all ids in ascending order.
+    The place of a document is that of its id among all ids in ascending order.
     """
 
     def __init__(self, document_ids: Sequence[str], num_kept: int) -> None:
@@ -108,20 +108,14 @@ class _Keys:
         if np.isnan(scores).any():
             raise ValueError("a score is not a number")
         places = self.places[first_document : first_document + scores.shape[1]]
-        bits = (scores + np.float32(0)).view(np.int32)  # adding 0 makes -0 and 0 equal
-        ordered = np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits)
-        return self._largest((ordered.astype(np.int64) << 32) | places)
+        return largest_keys(score_keys(scores, places), self.num_kept)
 
     def merge(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
         """Keys of the best documents of two blocks."""
-        return self._largest(np.concatenate([first, second], axis=1))
+        return largest_keys(np.concatenate([first, second], axis=1), self.num_kept)
 
     def numbers(self, keys: NDArray[np.int64]) -> Indices:
         """Numbers of the documents with these keys, best first."""
         ordered = -np.sort(-keys, axis=1)
-        result: Indices = self.by_place[ordered & _LOW_BITS]
+        result: Indices = self.by_place[ordered & LOW_BITS]
         return result
-
-    def _largest(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
-        surplus = keys.shape[1] - self.num_kept
-        return keys if surplus <= 0 else np.partition(keys, surplus, axis=1)[:, surplus:]

@@ -7,10 +7,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from slimvec.data.lexical import K1, B
 from slimvec.data.retrieval import RetrievalSet
 from slimvec.errors import InputError
 from slimvec.evaluation.intervals import NUM_RESAMPLES, bootstrap_intervals
-from slimvec.evaluation.lexical import K1, B, rank_lexically
+from slimvec.evaluation.lexical import rank_lexically
 from slimvec.evaluation.metrics import NUM_KEPT, measure
 from slimvec.evaluation.ranking import Ranking, rank_vectors
 from slimvec.evaluation.results import Score, System, TaskResult, package_versions

@@ -1,19 +1,5 @@
-"""Numbers for texts: equal for equal texts, so that the plan keeps them apart and the loss masks them."""
+"""Numbers for texts, as training uses them; they are the data layer's."""
 
-import unicodedata
-from collections.abc import Iterable
-from hashlib import blake2b
+from slimvec.data.text_ids import text_id, text_ids
 
-
-def text_id(text: str) -> int:
-    """Give a number that is equal for texts equal up to case, Unicode form (NFKC) and white space.
-
-    63 bits of BLAKE2: the same in every process, and two of a billion texts collide once in twenty runs.
-    """
-    normalised = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-    return int.from_bytes(blake2b(normalised.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big") >> 1
-
-
-def text_ids(texts: Iterable[str]) -> list[int]:
-    """Give `text_id` of each."""
-    return [text_id(text) for text in texts]
+__all__ = ["text_id", "text_ids"]
