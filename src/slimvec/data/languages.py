@@ -27,6 +27,8 @@ _CONFUSED = (
 )
 """Languages so close in writing that the model cannot tell them apart: each group counts as one."""
 _NO_LANGUAGE = "zxx"
+_MAX_CHARS = 600
+"""What follows is not looked at: it takes time in proportion, and whole sentences are as good as certain already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ def detect_language(text: str) -> Detection | None:
         InputError: the extra `data` is not installed.
     """
     totals: dict[str, float] = {}
-    for label, share in _identifier().rank(text):
+    for label, share in _identifier().rank(text[:_MAX_CHARS]):
         group = _group(label)
         totals[group] = totals.get(group, 0.0) + share
     language = max(totals, key=totals.__getitem__)

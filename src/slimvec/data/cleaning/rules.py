@@ -27,9 +27,17 @@ Rule = Literal[
 """Why a text or record was left out; `contaminated` is the verdict of `data.contamination`."""
 
 _LETTERS = regex.compile(r"[\p{L}\p{M}\p{N}]+")
-_MARKUP = regex.compile(r"</?[a-z][a-z0-9]*(?:\s[^<>]*)?/?>|<!--.*?-->|&(?:[a-z]+|#\d+|#x[\da-f]+);", regex.I | regex.S)
-_POLICY_LINE = regex.compile(
-    r"\b(?:terms of use|terms of service|privacy policy|cookie policy|uses cookies|use of cookies|"
+# Names of HTML elements, as <Enter> and <number> are no markup; attributes have an equals sign, as prose has not.
+_ELEMENTS = (
+    "a|abbr|article|aside|b|big|blockquote|body|br|button|center|code|col|dd|div|dl|dt|em|font|footer|form|h[1-6]|head|"
+    "header|hr|html|i|iframe|img|input|label|li|link|main|meta|nav|ol|p|pre|ref|script|section|small|span|strong|style|"
+    "sub|sup|table|tbody|td|th|thead|title|tr|tt|u|ul"
+)
+_MARKUP = regex.compile(
+    rf"</?(?:{_ELEMENTS})(?:\s[^<>]*=[^<>]*)?\s*/?>|<!--.*?-->|&(?:[a-z]+|#\d+|#x[\da-f]+);", regex.I | regex.S
+)
+_STOCK_LINE = regex.compile(
+    r"\b(?:lorem ipsum|terms of use|terms of service|privacy policy|cookie policy|uses cookies|use of cookies|"
     r"use cookies|enable javascript|javascript (?:is|must be))\b",
     regex.I,
 )
@@ -40,9 +48,10 @@ def text_fault(text: str, role: Role, settings: Cleaning) -> Rule | None:
     """Find the first rule that a text breaks, the cheapest rules first."""
     if is_blank(text):
         return "empty"
-    return _length_fault(text, role, settings) or next(
-        (rule for rule, is_broken in _CONTENT_RULES if is_broken(text, settings)), None
-    )
+    fault = _length_fault(text, role, settings)
+    if fault is None and role == "document" and settings.stock_phrases and has_stock_phrases(text):
+        fault = "stock_phrases"
+    return fault or next((rule for rule, is_broken in _CONTENT_RULES if is_broken(text, settings)), None)
 
 
 def lines_of(text: str) -> list[str]:
@@ -62,16 +71,18 @@ def markup_share(text: str) -> float:
 
 
 def repeated_line_share(text: str) -> float:
-    """Share of lines that repeat an earlier one; 0 for texts of fewer than four lines."""
+    """Share of characters in lines that repeat an earlier one; 0 for texts of fewer than four lines."""
     lines = lines_of(text)
-    return 1 - len(set(lines)) / len(lines) if len(lines) >= _LINES_FOR_REPETITION else 0.0
+    if len(lines) < _LINES_FOR_REPETITION:
+        return 0.0
+    return 1 - sum(map(len, set(lines))) / sum(map(len, lines))
 
 
 def has_stock_phrases(text: str) -> bool:
-    """Whether a text is filler, or mostly lines about cookies, JavaScript, terms and privacy."""
+    """Whether a text is mostly filler, or lines about cookies, JavaScript, terms and privacy."""
     lines = lines_of(text)
-    policy = sum(len(line) for line in lines if _POLICY_LINE.search(line))
-    return "lorem ipsum" in text.casefold() or policy > sum(map(len, lines)) / 2
+    stock = sum(len(line) for line in lines if _STOCK_LINE.search(line))
+    return stock > sum(map(len, lines)) / 2
 
 
 def _length_fault(text: str, role: Role, settings: Cleaning) -> Rule | None:
@@ -104,6 +115,5 @@ _UNITS: tuple[tuple[str, Callable[[str], int]], ...] = (("chars", _num_chars), (
 _CONTENT_RULES: tuple[tuple[Rule, Callable[[str, Cleaning], bool]], ...] = (
     ("few_letters", lambda text, limits: limits.min_letters is not None and letter_share(text) < limits.min_letters),
     ("markup", lambda text, limits: _is_above(markup_share(text), limits.max_markup)),
-    ("stock_phrases", lambda text, limits: limits.stock_phrases and has_stock_phrases(text)),
     ("repeated_lines", lambda text, limits: _is_above(repeated_line_share(text), limits.max_repeated_lines)),
 )

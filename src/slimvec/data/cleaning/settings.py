@@ -48,10 +48,12 @@ class Cleaning(Settings):
         min_letters: Smallest share of letters, marks and digits among the characters that are no white space. Prose
             has over .9, Python code about .7, shell commands about .6.
         max_markup: Largest share of characters in HTML tags and entities.
-        stock_phrases: Refuse a text with "lorem ipsum", and one of which more than half is lines about cookies,
-            JavaScript, terms of use or privacy (what C4 leaves out, arXiv 1910.10683, section 2.2).
-        max_repeated_lines: Largest share of lines that repeat an earlier line of the same text, for texts of at
-            least four (Gopher: .3, arXiv 2112.11446, table A1).
+        stock_phrases: Refuse a document of which more than half is lines with "lorem ipsum" or about cookies,
+            JavaScript, terms of use or privacy: what C4 leaves out (arXiv 1910.10683, section 2.2), but there a line
+            about policies goes alone, and "lorem ipsum" takes the whole page with it.
+        max_repeated_lines: Largest share of a text's characters in lines that repeat an earlier one of its own, for
+            texts of at least four lines. Gopher has .2 on web pages (arXiv 2112.11446, table A1); here code and
+            commands have lines in common too.
         max_line_records: A line that stands in the documents of more than this many records of a source is
             boilerplate, and a document is refused when it is mostly boilerplate. Counted as the records pass, so the
             first so many get through. Lines of translations are counted once per record too.
