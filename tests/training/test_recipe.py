@@ -120,3 +120,121 @@ def test_missing_file(tmp_path):
 def test_reading_a_recipe_does_not_import_torch():
     code = "import sys, slimvec.training.recipe_reading; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+STAGED = """\
+base:
+  source: smollm2-135m
+loss:
+  temperature: 0.05
+tuning:
+  rank: 8
+batch:
+  pairs: 32
+run:
+  epochs: 1
+stages:
+  - name: weak
+    data:
+      - path: weak.jsonl
+    batch:
+      pairs: 64
+  - name: supervised
+    data:
+      - path: mined.jsonl
+        limit: 5
+    tuning: {method: full}
+    loss:
+      focal: 0.5
+    run:
+      steps: 7
+validation:
+  share: 0.1
+"""
+
+
+def test_stages_change_what_they_name():
+    first, second = parse_recipe(STAGED).stage_recipes()
+    assert (first.name, second.name) == ("weak", "supervised")
+    assert (first.recipe.batch.pairs, second.recipe.batch.pairs) == (64, 32)
+    assert (second.recipe.loss.temperature, second.recipe.loss.focal, first.recipe.loss.focal) == (0.05, 0.5, 0)
+    assert (first.recipe.run.epochs, second.recipe.run.epochs, second.recipe.run.steps) == (1, None, 7)
+    assert (first.recipe.tuning.rank, second.recipe.tuning.method) == (8, "full")
+    assert [str(source.path) for source in second.recipe.data] == ["mined.jsonl"]
+    assert first.recipe.validation == second.recipe.validation
+
+
+def test_staged_recipes_read_back():
+    recipe = parse_recipe(STAGED)
+    again = parse_recipe(recipe_yaml(recipe))
+    assert again == recipe
+    assert again.stage_recipes() == recipe.stage_recipes()
+
+
+def test_null_takes_a_section_away():
+    first, second = parse_recipe(STAGED, overrides=["stages.1.validation=null"]).stage_recipes()
+    assert first.recipe.validation is not None
+    assert second.recipe.validation is None
+
+
+def test_a_recipe_without_stages_is_one_stage():
+    recipe = parse_recipe(GOOD)
+    assert [(stage.name, stage.recipe) for stage in recipe.stage_recipes()] == [("", recipe)]
+
+
+def test_data_root_is_where_relative_paths_begin():
+    text = STAGED.replace("- path: weak.jsonl", "- path: /elsewhere/weak.jsonl\n      - path: hf:some/pairs")
+    recipe = parse_recipe(text, overrides=["data_root=/data", "validation={path: held.jsonl}"])
+    first, second = recipe.stage_recipes()
+    assert [str(source.path) for source in first.recipe.data] == ["/elsewhere/weak.jsonl", "hf:some/pairs"]
+    assert [str(source.path) for source in second.recipe.data] == ["/data/mined.jsonl"]
+    assert str(second.recipe.validation.path) == "/data/held.jsonl"
+    assert parse_recipe(recipe_yaml(recipe)) == recipe
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (STAGED.replace("focal: 0.5", "focal: -1"), "line 23: stage 2: loss.focal is -1; expected greater than or eq"),
+        (STAGED.replace("focal", "fokal"), "line 23: stage 2: unknown key 'loss.fokal'; expected one of temperature, "),
+        (STAGED.replace("focal: 0.5", "mrl_weights: [1]"), "line 23: stage 2: 1 mrl_weights for 0 mrl_dims"),
+        (STAGED.replace("    loss:", "    los:"), "line 22: unknown key 'stages.1.los'; expected one of name, model, "),
+        (
+            STAGED.replace("limit: 5", "limitt: 5"),
+            "line 20: stage 2: unknown key 'data.0.limitt'; expected one of path",
+        ),
+        (
+            STAGED.replace("temperature: 0.05", "temperature: 0"),
+            "line 4: loss.temperature is 0; expected greater than 0",
+        ),
+        (STAGED.replace("    batch:", "    base: {source: x}\n    batch:"), "line 15: unknown key 'stages.0.base'"),
+        (STAGED.replace("  epochs: 1", "  seed: 1"), "line 9: stage 1: no length is given; give one of"),
+        (STAGED.replace("name: supervised", "name: weak"), "line 17: stage 'weak' is there already; give it another"),
+        (STAGED.replace("name: supervised", "name: a/b"), "line 17: stages.1.name is 'a/b'; expected pattern"),
+        (STAGED.replace("rank: 8", "merge: false"), "line 6: merge false with stages: the adapter's base"),
+        (
+            STAGED.replace("      - path: weak.jsonl\n", "").replace("    data:\n    batch", "    batch"),
+            "data is missing",
+        ),
+        (STAGED.replace("loss:\n      focal: 0.5", "loss: 3"), "line 22: stages.1.loss is 3; expected a valid dict"),
+        (STAGED.replace("  share: 0.1", "  patience: 3"), "line 26: nothing says what is held out; give one of count"),
+        (STAGED.replace("  share: 0.1", "  share: 0.1\n  count: 4"), "count and share are all given; give one of"),
+        (
+            GOOD.replace("data:\n  - path: a.jsonl\n  - path: b.parquet\n    limit: 10\n", ""),
+            "data is missing; add data",
+        ),
+        (GOOD + "  attention_ramp: 0.5\n", "line 11: attention_ramp with causal attention; set model.attention to"),
+        (GOOD + "adaptation: {}\nvalidation: {share: 0.1}\n", "line 12: validation holds out pairs, and an adaptation"),
+        (
+            GOOD.replace("model:\n", "model:\n  attention: causal\n") + "adaptation: {}\n",
+            "adaptation with causal attent",
+        ),
+    ],
+)
+def test_bad_stages(text, message):
+    assert message in refused(text)
+
+
+def test_bad_overrides_of_stages():
+    message = "override 'stages.1.optim.lr=0': stage 2: optim.lr is 0; expected greater than 0"
+    assert message in refused(STAGED, "stages.1.optim.lr=0")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from slimvec.errors import InputError
-from slimvec.training.recipe import ContradictionError, Recipe
+from slimvec.training.recipe import ContradictionError, Recipe, StageError
 
 Place = tuple[str | int, ...]
 Branch = dict[str, Any] | list[Any]
@@ -57,8 +57,11 @@ def parse_recipe(text: str, *, name: str = "recipe", overrides: Sequence[str] = 
 def recipe_yaml(recipe: Recipe) -> str:
     """Write a recipe as YAML that reads back as the same recipe.
 
-    Defaults are written too, but for the model's: what is not given there comes from the base, and shall again.
+    Defaults are written too, but for the model's: what is not given there comes from the base, and shall again. With
+    stages nothing is added to what was given, so that each stage still changes what it changed.
     """
+    if recipe.stages:
+        return yaml.safe_dump(recipe.model_dump(mode="json", exclude_unset=True), sort_keys=False, allow_unicode=True)
     given = recipe.model_dump(mode="json", exclude_none=True)
     given["model"] = recipe.model.model_dump(mode="json", exclude_unset=True)
     if recipe.tuning.method == "full":
@@ -127,13 +130,15 @@ def _index(tree: object, key: str, override: str) -> str | int:
     raise InputError(f"override {override!r}: the recipe has no {key!r} at that place")
 
 
-def _input_error(error: ValidationError, name: str, lines: dict[Place, int | str]) -> InputError:
+def _input_error(error: ValidationError, name: str, lines: dict[Place, int | str], *, within: str = "") -> InputError:
     """Turn pydantic's findings into one line: the first of them, and how many more there are."""
     details = error.errors()
     first = details[0]
+    if isinstance(stage := first.get("ctx", {}).get("error"), StageError):
+        return _input_error(stage.error, name, _stage_lines(lines, stage.index), within=f"stage {stage.index + 1}: ")
     place = _place(first)
     more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-    where = f"{_where(name, place, lines)}: "
+    where = f"{_where(name, place, lines)}: {within}"
     key = ".".join(str(part) for part in place)
     if first["type"] == "extra_forbidden":
         known = _known_keys(place[:-1])
@@ -150,16 +155,24 @@ def _input_error(error: ValidationError, name: str, lines: dict[Place, int | str
     return InputError(f"{where}{key} is {first['input']!r}{more}", expected=_lowered(first["msg"]))
 
 
+def _stage_lines(lines: dict[Place, int | str], index: int) -> dict[Place, int | str]:
+    """Give the lines of a stage's recipe: its own, and the recipe's for what it leaves as it is."""
+    own = {place[2:]: line for place, line in lines.items() if place[:2] == ("stages", index) and len(place) > 2}
+    replaced = {place[0] for place in own if len(place) > 1 and isinstance(place[1], int)}
+    kept = {place: line for place, line in lines.items() if place[0] not in ({"stages"} | replaced)}
+    return {**kept, **own, (): lines[("stages", index)]}
+
+
 def _place(detail: ErrorDetails) -> Place:
     """Find the keys that a finding is about; a contradiction names its own within the section."""
     cause = detail.get("ctx", {}).get("error")
     inner = cause.key.split(".") if isinstance(cause, ContradictionError) and cause.key else []
-    return (*detail["loc"], *inner)
+    return (*detail["loc"], *(int(key) if key.isdigit() else key for key in inner))
 
 
 def _where(name: str, place: Place, lines: dict[Place, int | str]) -> str:
     """Give the line of the place or of the nearest section around it, or the override that set it."""
-    for length in range(len(place), 0, -1):
+    for length in range(len(place), -1, -1):
         line = lines.get(place[:length])
         if line is not None:
             return f"override {line!r}" if isinstance(line, str) else f"{name}, line {line}"
@@ -189,4 +202,4 @@ def _suggestion(key: str, known: list[str]) -> str:
 
 def _lowered(message: str) -> str:
     """Fit pydantic's sentence into ours."""
-    return message.removeprefix("Input should be ").removeprefix("Value error, ")
+    return message.removeprefix("Input should be ").removeprefix("String should match ").removeprefix("Value error, ")

@@ -3,14 +3,18 @@
 A recipe is saved with every run. Settings that contradict each other are errors, never silently ranked.
 """
 
+from slimvec.training.recipe.adaptation import Adaptation
 from slimvec.training.recipe.data import Batch, Source
 from slimvec.training.recipe.loss import Loss, check_mrl_dims
 from slimvec.training.recipe.model import Base, ModelSettings, Tuning
 from slimvec.training.recipe.run import Optim, Run
 from slimvec.training.recipe.section import ContradictionError, Section
-from slimvec.training.recipe.tree import Recipe
+from slimvec.training.recipe.stages import Stage, StageError
+from slimvec.training.recipe.tree import Recipe, StageRecipe
+from slimvec.training.recipe.validation import Validation
 
 __all__ = [
+    "Adaptation",
     "Base",
     "Batch",
     "ContradictionError",
@@ -21,6 +25,10 @@ __all__ = [
     "Run",
     "Section",
     "Source",
+    "Stage",
+    "StageError",
+    "StageRecipe",
     "Tuning",
+    "Validation",
     "check_mrl_dims",
 ]

@@ -34,7 +34,7 @@ class Optim(Section):
 
 
 class Run(Section):
-    """How long, and how carefully. Exactly one of `steps`, `epochs` and `max_minutes` is given.
+    """How long, and how carefully. One of `steps`, `epochs` and `max_minutes` is given, and no more.
 
     Attributes:
         steps: Number of optimiser steps.
@@ -45,6 +45,14 @@ class Run(Section):
         checkpoint_steps: A checkpoint every so many steps; 0 for none but the one a stop leaves.
         checkpoint_minutes: A checkpoint at least every so many minutes; 0 for none.
         keep: Checkpoints kept, the newest.
+        collapse_limit: The run ends in an error when texts that do not belong together stay nearer than this: their
+            mean cosine has been above it, and in the nearer half of the way to 1 from where the run began, for
+            `collapse_steps` steps in a row after the warm-up. Raw causal models begin at 0.8 to 0.9, and leave it.
+            1 is off.
+        collapse_steps: How long that has to last.
+        attention_ramp: Share of the run over which its steps turn from causal to bidirectional, for a causal base
+            that shall become bidirectional: the share of bidirectional steps rises from 0 to 1. 0 is off.
+        loggers: Where metrics go beside their file: `tensorboard`, `trackio`.
     """
 
     steps: int | None = Field(default=None, ge=1)
@@ -55,11 +63,23 @@ class Run(Section):
     checkpoint_steps: int = Field(default=0, ge=0)
     checkpoint_minutes: float = Field(default=10.0, ge=0)
     keep: int = Field(default=2, ge=1)
+    collapse_limit: float = Field(default=0.98, gt=0, le=1)
+    collapse_steps: int = Field(default=20, ge=1)
+    attention_ramp: float = Field(default=0.0, ge=0, le=1)
+    loggers: tuple[Literal["tensorboard", "trackio"], ...] = ()
+
+    @property
+    def has_length(self) -> bool:
+        """Whether it is said when the run is over."""
+        return bool(self._lengths())
+
+    def _lengths(self) -> list[str]:
+        return [key for key in ("steps", "epochs", "max_minutes") if getattr(self, key) is not None]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        given = [key for key in ("steps", "epochs", "max_minutes") if getattr(self, key) is not None]
-        if len(given) != 1:
-            found = " and ".join(given) + " are all given" if given else "no length is given"
-            raise ContradictionError(given[-1] if given else "", f"{found}; give one of steps, epochs, max_minutes")
+        given = self._lengths()
+        if len(given) > 1:
+            found = " and ".join(given)
+            raise ContradictionError(given[-1], f"{found} are all given; give one of steps, epochs, max_minutes")
         return self

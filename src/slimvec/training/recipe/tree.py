@@ -1,30 +1,88 @@
 """The recipe as a whole."""
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import ValidationError, model_validator
 
+from slimvec.training.recipe.adaptation import Adaptation
 from slimvec.training.recipe.data import Batch, Source
 from slimvec.training.recipe.loss import Loss, check_mrl_dims
 from slimvec.training.recipe.model import Base, ModelSettings, Tuning
 from slimvec.training.recipe.run import Optim, Run
 from slimvec.training.recipe.section import ContradictionError, Section
+from slimvec.training.recipe.stages import Stage, StageError
+from slimvec.training.recipe.validation import Validation
+
+_HUB_PREFIX = "hf:"
 
 
 class Recipe(Section):
-    """Everything a run depends on. Sections as named; unset keys have the defaults of this version."""
+    """Everything a run depends on. Sections as named; unset keys have the defaults of this version.
+
+    Attributes:
+        stages: One after the other; the sections above are then what all of them have in common. Default: one stage.
+        data_root: Where relative paths of data files begin; default the working directory.
+    """
 
     base: Base
     model: ModelSettings = ModelSettings()
     tuning: Tuning = Tuning()
-    data: tuple[Source, ...] = Field(min_length=1)
+    data: tuple[Source, ...] = ()
+    adaptation: Adaptation | None = None
     loss: Loss = Loss()
     optim: Optim = Optim()
     batch: Batch = Batch()
-    run: Run
+    run: Run = Run()
+    validation: Validation | None = None
+    stages: tuple[Stage, ...] = ()
+    data_root: Path | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.stages:
+            self._check_stages()
+        else:
+            self._check_single()
+        return self
+
+    def stage_recipes(self) -> "tuple[StageRecipe, ...]":
+        """Give the recipe of each stage, complete, with paths that begin at `data_root`.
+
+        A recipe without stages is one stage without a name.
+        """
+        if not self.stages:
+            return (StageRecipe("", self._located()),)
+        own = self.model_dump(exclude_unset=True, exclude={"stages"})
+        return tuple(
+            StageRecipe(stage.name, Recipe.model_validate(stage.over(own))._located()) for stage in self.stages
+        )
+
+    def _check_stages(self) -> None:
+        """See that each stage is a valid recipe."""
+        names = [stage.name for stage in self.stages]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                raise ContradictionError(
+                    f"stages.{index}.name", f"stage {name!r} is there already; give it another name"
+                )
+        if not self.tuning.merge:
+            message = "merge false with stages: the adapter's base would be a stage's result, which is not kept"
+            raise ContradictionError("tuning.merge", message)
+        own = self.model_dump(exclude_unset=True, exclude={"stages"})
+        for index, stage in enumerate(self.stages):
+            try:
+                Recipe.model_validate(stage.over(own))
+            except ValidationError as error:
+                raise StageError(index, error) from error
+
+    def _check_single(self) -> None:
+        """See that the sections go together."""
+        if not self.data:
+            raise ContradictionError("data", "data is missing; add data")
+        if not self.run.has_length:
+            raise ContradictionError("run", "no length is given; give one of steps, epochs, max_minutes")
         if self.model.trained_dims:
             raise ContradictionError("model.trained_dims", "trained_dims is what training writes; use loss.mrl_dims")
         if self.model.dims is not None:
@@ -33,4 +91,49 @@ class Recipe(Section):
             if key in self.batch.model_fields_set and getattr(self.batch, key) > self.model.max_tokens:
                 message = f"{key} {getattr(self.batch, key)} is above the model's max_tokens {self.model.max_tokens}"
                 raise ContradictionError(f"batch.{key}", message)
-        return self
+        if self.run.attention_ramp and self.model.attention != "bidirectional":
+            message = "attention_ramp with causal attention; set model.attention to bidirectional, where it leads"
+            raise ContradictionError("run.attention_ramp", message)
+        if self.adaptation is not None:
+            self._check_adaptation(self.adaptation)
+
+    def _check_adaptation(self, adaptation: Adaptation) -> None:
+        """See that the sections go together with masked next-token prediction."""
+        if "attention" in self.model.model_fields_set and self.model.attention == "causal":
+            message = "adaptation with causal attention has nothing to learn; set model.attention to bidirectional"
+            raise ContradictionError("model.attention", message)
+        if adaptation.max_tokens > self.model.max_tokens:
+            message = f"max_tokens {adaptation.max_tokens} is above the model's max_tokens {self.model.max_tokens}"
+            raise ContradictionError("adaptation.max_tokens", message)
+        if self.validation is not None and self.validation.path is None:
+            message = "validation holds out pairs, and an adaptation has texts; give its path, or set it to null"
+            raise ContradictionError("validation", message)
+
+    def _located(self) -> "Recipe":
+        """Give a copy whose data files begin at `data_root`."""
+        if self.data_root is None:
+            return self
+        root = self.data_root
+        sources = (source.model_copy(update={"path": _under(root, source.path)}) for source in self.data)
+        changes: dict[str, object] = {"data": tuple(sources), "data_root": None}
+        if self.validation is not None and self.validation.path is not None:
+            changes["validation"] = self.validation.model_copy(update={"path": _under(root, self.validation.path)})
+        return self.model_copy(update=changes)
+
+
+@dataclass(frozen=True)
+class StageRecipe:
+    """A stage with everything it depends on.
+
+    Attributes:
+        name: Empty when the recipe has no stages.
+        recipe: Its own, without stages.
+    """
+
+    name: str
+    recipe: Recipe
+
+
+def _under(root: Path, path: Path) -> Path:
+    """Let a path begin at a folder; absolute ones and addresses of hub datasets stay as they are."""
+    return path if str(path).startswith(_HUB_PREFIX) else root / path
