@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import slimvec
-from slimvec.cli import embed, evaluate, explain, fetch, quickstart, search, train
+from slimvec.cli import compare, embed, evaluate, explain, fetch, quickstart, search, train
 from slimvec.cli.failures import PIPE_CLOSED, report
 from slimvec.cli.frame import framed, keys_epilog
 from slimvec.cli.terminal import Result
@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[Callable[..., Result], dict[str, str]]] = {
     "train": (train.train, train.KEYS),
     "embed": (embed.embed, embed.KEYS),
     "evaluate": (evaluate.evaluate, evaluate.KEYS),
+    "compare": (compare.compare, compare.KEYS),
     "search": (search.search, search.KEYS),
     "explain": (explain.explain, explain.KEYS),
 }

@@ -6,7 +6,7 @@ No torch here: recipes and the command line validate specs before anything heavy
 import math
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from slimvec.errors import InputError, validation_summary
 from slimvec.text.prompts import Prompts
@@ -29,6 +29,12 @@ class Pooling(BaseModel):
     mode: PoolingMode = "mean"
     beta: float | None = Field(default=None, ge=0)
     include_prompt: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _mode_alone(cls, value: object) -> object:
+        """Take the name of a mode for the pooling of that mode."""
+        return {"mode": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _beta_belongs_to_its_mode(self) -> Self:
@@ -68,12 +74,6 @@ class ModelSpec(BaseModel):
     normalize: bool = True
     max_tokens: int = Field(default=512, ge=1)
     prompts: Prompts = Prompts()
-
-    @field_validator("pooling", mode="before")
-    @classmethod
-    def _mode_stands_for_its_pooling(cls, pooling: object) -> object:
-        """Take the name of a mode for the pooling of that mode."""
-        return {"mode": pooling} if isinstance(pooling, str) else pooling
 
     def replace(self, **changes: Any) -> "ModelSpec":
         """Give a copy with these fields changed, validated again.

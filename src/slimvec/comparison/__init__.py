@@ -1,0 +1,1 @@
+"""Comparisons: one base recipe, factors varied, all else equal; and the report."""

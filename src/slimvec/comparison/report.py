@@ -1,0 +1,166 @@
+"""The report of a study: means, differences from the reference, and what they are worth; typed, before any layout."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from slimvec.comparison.runs import RunResult
+from slimvec.comparison.study import Study
+from slimvec.evaluation.intervals import Values
+from slimvec.evaluation.metrics import MAIN_METRIC
+from slimvec.evaluation.results import Score, package_versions
+from slimvec.evaluation.significance import compare_runs, holm
+
+Verdict = Literal["reference", "better", "worse", "not distinguishable"]
+SIGNIFICANT = 0.05
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Effect(_Frozen):
+    """A variant against the reference, over all sets.
+
+    Attributes:
+        difference: Mean difference of the main metric with its 95% interval.
+        p: Of the sign-flip test.
+        p_holm: Corrected for the number of variants.
+        detectable: Smallest true difference that would have been found with a chance of 80%, before correction.
+    """
+
+    difference: Score
+    p: float
+    p_holm: float
+    detectable: float
+
+
+class Row(_Frozen):
+    """A variant's results.
+
+    Attributes:
+        variant: Name.
+        note: What it is.
+        seeds: Of its runs.
+        by_set: Mean of the main metric by set, over runs and queries.
+        by_seed: Mean over sets of each run.
+        mean: Over all sets and runs.
+        steps: Of each training.
+        tokens: Trained on, mean of the runs.
+        loss: At the end, mean of the runs; None untrained.
+        effect: Against the reference; None for the reference itself.
+        verdict: In a word.
+    """
+
+    variant: str
+    note: str
+    seeds: tuple[int, ...]
+    by_set: Mapping[str, float]
+    by_seed: tuple[float, ...]
+    mean: float
+    steps: int
+    tokens: int
+    loss: float | None
+    effect: Effect | None
+    verdict: Verdict
+
+
+class StudyReport(_Frozen):
+    """A study's findings.
+
+    Attributes:
+        study: As its file states it.
+        metric: The main metric.
+        rows: In the study's order.
+        sets: Number of queries and documents by set.
+        versions: Of packages, and the machine's kind.
+        num_missing: Runs that are not done yet.
+    """
+
+    study: Study
+    metric: str
+    rows: tuple[Row, ...]
+    sets: Mapping[str, tuple[int, int]]
+    versions: Mapping[str, str]
+    num_missing: int
+
+
+def make_report(study: Study, results: Sequence[RunResult]) -> StudyReport:
+    """Sum up the results there are. A variant is compared on the seeds that it and the reference both have.
+
+    Raises:
+        ValueError: no results of the reference.
+    """
+    runs = {name: {r.seed: r for r in results if r.variant == name} for name in study.cells}
+    if not runs[study.reference]:
+        raise ValueError(f"no results of the reference {study.reference}")
+    names = [name for name in study.cells if runs[name]]
+    others = [name for name in names if name != study.reference]
+    effects = dict(zip(others, _effects(study, runs, others), strict=True))
+    first = next(iter(runs[study.reference].values()))
+    return StudyReport(
+        study=study,
+        metric=MAIN_METRIC,
+        rows=tuple(_row(study, name, list(runs[name].values()), effects.get(name)) for name in names),
+        sets={task.task: (task.num_queries, task.num_documents) for task in first.tasks},
+        versions=package_versions() | {"machine": f"{platform.machine()}, {platform.system()}"},
+        num_missing=len(study.cells) * len(study.seeds) - len(results),
+    )
+
+
+def _effects(study: Study, runs: Mapping[str, Mapping[int, RunResult]], names: Sequence[str]) -> list[Effect]:
+    """Compare the variants with the reference, corrected for their number."""
+    reference = runs[study.reference]
+    differences = []
+    for name in names:
+        seeds = [seed for seed in study.seeds if seed in reference and seed in runs[name]]
+        pair = [_values([found[seed] for seed in seeds]) for found in (runs[name], reference)]
+        differences.append(compare_runs(*pair, seed=study.evaluation.seed))
+    corrected = holm([difference.p for difference in differences])
+    return [
+        Effect(
+            difference=Score(value=d.interval.value, low=d.interval.low, high=d.interval.high),
+            p=d.p,
+            p_holm=p,
+            detectable=d.detectable,
+        )
+        for d, p in zip(differences, corrected, strict=True)
+    ]
+
+
+def _values(runs: Sequence[RunResult]) -> dict[str, Values]:
+    """By set, the main metric of every query: [S, Q]."""
+    return {
+        tasks[0].task: np.array([task.per_query[MAIN_METRIC] for task in tasks])
+        for tasks in zip(*(run.tasks for run in runs), strict=True)
+    }
+
+
+def _row(study: Study, name: str, runs: Sequence[RunResult], effect: Effect | None) -> Row:
+    by_set = {task: float(values.mean()) for task, values in _values(runs).items()}
+    losses = [run.loss for run in runs if run.loss is not None]
+    return Row(
+        variant=name,
+        note=study.cells[name].note,
+        seeds=tuple(run.seed for run in runs),
+        by_set=by_set,
+        by_seed=tuple(float(np.mean([task.main.value for task in run.tasks])) for run in runs),
+        mean=float(np.mean(list(by_set.values()))),
+        steps=runs[0].steps,
+        tokens=round(float(np.mean([run.tokens for run in runs]))),
+        loss=float(np.mean(losses)) if losses else None,
+        effect=effect,
+        verdict=_verdict(effect),
+    )
+
+
+def _verdict(effect: Effect | None) -> Verdict:
+    """Call a difference one where the corrected test and the interval both do."""
+    if effect is None:
+        return "reference"
+    if effect.p_holm > SIGNIFICANT or effect.difference.low <= 0 <= effect.difference.high:
+        return "not distinguishable"
+    return "better" if effect.difference.value > 0 else "worse"

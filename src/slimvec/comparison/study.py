@@ -1,0 +1,178 @@
+"""A study: one base recipe, variants of it, seeds, and the sets every trained model is scored on. No torch here.
+
+    name: recipe-effects
+    question: What does each part of the recipe bring?
+    recipe: { ... a whole recipe ... }
+    seeds: [0, 1, 2]
+    reference: base
+    variants:
+      base: {}
+      focal: { set: [loss.focal=0.5] }
+    factors:                      # instead of variants, or beside them: every combination becomes a variant
+      pooling: { mean: [], last: ["model.pooling.mode=last"] }
+    evaluation: { sets: [cranfield, cacm], max_queries: 200, max_documents: 1000 }
+
+`${NAME}` in the file stands for a folder given on the command line, so that no study names a machine's paths.
+"""
+
+from collections.abc import Mapping
+from itertools import product
+from pathlib import Path
+from string import Template
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from slimvec.errors import InputError, validation_summary
+from slimvec.model.spec import Pooling
+from slimvec.text.prompts import Prompts
+from slimvec.training.recipe import Recipe
+from slimvec.training.recipe_reading import parse_recipe
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Loaded(_Section):
+    """Settings a model is scored with instead of its own; unset ones are the model's.
+
+    Attributes:
+        pooling: How states become a vector; a model trained with another shows what training brings to each.
+        prompts: Templates and instructions.
+        dims: Width of the vectors.
+        task: Task name or whole instruction; a wrong one on purpose, for instance.
+    """
+
+    pooling: Pooling | None = None
+    prompts: Prompts | None = None
+    dims: int | None = Field(default=None, ge=1)
+    task: str | None = None
+
+
+class Variant(_Section):
+    """What a variant changes.
+
+    Attributes:
+        set: `section.key=value` over the recipe, as on the command line.
+        load: What the model is loaded with when it is scored. Variants that differ in nothing else share one training.
+        trained: False scores the base as it is.
+        note: What it is, for the report.
+    """
+
+    set: tuple[str, ...] = ()
+    load: Loaded = Loaded()
+    trained: bool = True
+    note: str = ""
+
+
+class Evaluation(_Section):
+    """What the models are scored on.
+
+    Attributes:
+        sets: Folders of retrieval sets, below the study's data folder.
+        max_queries: Queries taken of a set, chosen by `seed`; default all.
+        max_documents: Documents, those relevant to the chosen queries always among them; default all.
+        language: Only this language of sets that have several; default all together.
+        seed: Of the choice, and of the bootstrap.
+    """
+
+    sets: tuple[str, ...] = Field(min_length=1)
+    max_queries: int | None = Field(default=None, ge=1)
+    max_documents: int | None = Field(default=None, ge=1)
+    language: str | None = None
+    seed: int = Field(default=0, ge=0)
+
+
+class Study(_Section):
+    """A study as its file states it.
+
+    Attributes:
+        name: Of its folder and its report.
+        question: What it asks, in a sentence.
+        recipe: The base recipe, whole.
+        seeds: Every variant is trained once with each; they choose the order of the data and the adapter's start.
+        reference: The variant all others are compared with.
+        variants: By name.
+        factors: By name, the levels and their overrides. Every combination is a variant named `level/level`.
+        evaluation: What is scored.
+        limits: What the study cannot show, in plain words; printed under its findings.
+    """
+
+    name: str = Field(min_length=1, pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    question: str = Field(min_length=1)
+    recipe: Mapping[str, Any]
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    reference: str
+    variants: Mapping[str, Variant] = {}
+    factors: Mapping[str, Mapping[str, tuple[str, ...]]] = {}
+    evaluation: Evaluation
+    limits: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds {list(self.seeds)} name one twice")
+        names = list(self.cells)
+        if len(names) < 2:
+            raise ValueError(f"{len(names)} variants: a comparison needs at least two")
+        if self.reference not in names:
+            raise ValueError(f"reference {self.reference!r} is no variant; there are {', '.join(names)}")
+        return self
+
+    @property
+    def cells(self) -> dict[str, Variant]:
+        """All variants by name: those that are listed, then every combination of the factors."""
+        crossed = {
+            "/".join(level for level, _ in chosen): Variant(set=tuple(o for _, overrides in chosen for o in overrides))
+            for chosen in product(*(levels.items() for levels in self.factors.values()))
+            if chosen
+        }
+        return {**self.variants, **crossed}
+
+    def recipe_of(self, variant: str, seed: int) -> Recipe:
+        """Give the whole recipe of a run.
+
+        Raises:
+            InputError: the variant's overrides do not fit the recipe.
+        """
+        overrides = [*self.cells[variant].set, f"run.seed={seed}"]
+        text = yaml.safe_dump(dict(self.recipe), sort_keys=False, allow_unicode=True)
+        try:
+            return parse_recipe(text, name="its recipe", overrides=overrides)
+        except InputError as error:
+            found = f"variant {variant} of study {self.name}: {error.found}"
+            raise InputError(found, expected=error.expected, do=error.do) from error
+
+
+def read_study(path: Path, *, folders: Mapping[str, Path]) -> Study:
+    """Read a study file, and see that every variant gives a valid recipe.
+
+    Args:
+        path: YAML, as the module shows.
+        folders: What `${NAME}` stands for.
+
+    Raises:
+        InputError: the file is missing or is no YAML, has unknown keys or settings that do not fit, or names a folder
+            that is not given.
+    """
+    try:
+        text = Template(path.read_text(encoding="utf-8")).substitute({name: str(p) for name, p in folders.items()})
+        tree = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"study {path} cannot be read: {error}", expected="a YAML file") from error
+    except KeyError as error:
+        name = error.args[0]
+        raise InputError(f"study {path} needs the folder {name}", do=f"give it with --folder {name}=PATH") from error
+    except ValueError as error:
+        raise InputError(f"study {path}: {error}", expected="${NAME}, or $$ for a dollar sign") from error
+    if not isinstance(tree, dict):
+        raise InputError(f"study {path} holds no settings", expected=f"keys {', '.join(Study.model_fields)}")
+    try:
+        study = Study.model_validate(tree)
+    except ValidationError as error:
+        raise InputError(f"study {path}: {validation_summary(error)}") from None
+    for variant in study.cells:
+        study.recipe_of(variant, study.seeds[0])
+    return study

@@ -1,0 +1,153 @@
+"""Studies: every variant trained and scored alike, kept by what it depends on, summed up honestly."""
+
+import json
+
+import pytest
+import yaml
+
+from slimvec.cli.compare import KEYS
+from slimvec.comparison import runs
+from slimvec.comparison.layout import page
+from slimvec.comparison.report import StudyReport
+
+WORDS = ("file", "list", "time", "number", "folder", "error", "socket", "tree", "colour", "letter", "page", "house")
+STUDY = {
+    "name": "tiny",
+    "question": "Does a pooling | help?",
+    "recipe": {
+        "data": [{"path": "${data}/pairs.jsonl"}],
+        "tuning": {"rank": 2, "alpha": 4},
+        "model": {"prompts": {"query": ""}},
+        "batch": {"pairs": 4, "max_query_tokens": 60, "max_document_tokens": 60},
+        "run": {"steps": 2, "dtype": "fp32", "seed": 0},
+    },
+    "seeds": [0, 1],
+    "reference": "base",
+    "variants": {
+        "base": {"note": "as it is"},
+        "last": {"load": {"pooling": "last"}},
+        "hot": {"set": ["loss.temperature=0.5"]},
+        "raw": {"trained": False},
+    },
+    "evaluation": {"sets": ["words"], "max_queries": 6, "max_documents": 8},
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, model):
+    """A data folder with pairs and a retrieval set, and a study beside it."""
+    data = tmp_path / "data"
+    (data / "words").mkdir(parents=True)
+    tables = {
+        "pairs": [{"query": f"a {word}", "positive": f"about the {word}"} for word in WORDS],
+        "words/corpus": [{"id": word, "title": "", "text": f"on {word}s"} for word in WORDS],
+        "words/queries": [{"id": f"q-{word}", "text": f"which {word}?"} for word in WORDS[:8]],
+        "words/qrels": [{"query_id": f"q-{word}", "doc_id": word, "score": 1} for word in WORDS[:8]],
+    }
+    for name, rows in tables.items():
+        (data / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    study = {**STUDY, "recipe": {"base": {"source": str(model)}, **STUDY["recipe"]}}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False), encoding="utf-8")
+    return data
+
+
+def compare(slimvec, *more):
+    return slimvec("compare", "study.yaml", "--data", "data", "--output", "out", *more)
+
+
+def change(tmp_path, **changes):
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **changes}, sort_keys=False), encoding="utf-8")
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """Counts trainings."""
+    seen = []
+    train = runs.train
+
+    def counting(recipe, output, **settings):
+        seen.append(recipe)
+        return train(recipe, output, **settings)
+
+    monkeypatch.setattr(runs, "train", counting)
+    return seen
+
+
+def test_a_study_is_run_once_and_reported(slimvec, tmp_path, trainings):
+    found = compare(slimvec, "--json").json
+    assert set(found) == set(KEYS)
+    assert len(trainings) == 4  # base and hot with two seeds; last is base's model read otherwise, raw has none
+    assert (list(found["rows"]), found["num_missing"]) == (["base", "last", "hot", "raw"], 0)
+    assert found["rows"]["base"]["verdict"] == "reference"
+    assert not any((tmp_path / "out/models").iterdir())
+    report = StudyReport.model_validate_json((tmp_path / "out/report.json").read_bytes())
+    assert report.sets == {"words": (6, 8)}
+    assert [row.steps for row in report.rows] == [2, 2, 2, 0]
+    assert report.rows[0].mean == pytest.approx(sum(report.rows[0].by_seed) / 2)
+    assert "## Limits" not in (tmp_path / "out/report.md").read_text()
+    assert "2 run(s) of a variant say little" in (tmp_path / "out/report.md").read_text()
+    assert page(report) == (tmp_path / "out/report.html").read_text()
+
+    again = compare(slimvec, "--json").json
+    assert (len(trainings), again) == (4, found)
+
+
+def test_what_is_done_is_kept_and_what_changed_is_run_again(slimvec, tmp_path, trainings):
+    change(tmp_path, seeds=[0])
+    compare(slimvec, "--json")
+    assert len(trainings) == 2
+    change(tmp_path, seeds=[0, 1], variants={**STUDY["variants"], "hot": {"set": ["loss.temperature=0.4"]}})
+    compare(slimvec, "--json")
+    assert len(trainings) == 5  # the other seed twice, and the changed variant with the first
+
+
+def test_a_stopped_study_goes_on(slimvec, monkeypatch, trainings):
+    score, calls = runs.score_retrieval, []
+
+    def failing(*arguments, **settings):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return score(*arguments, **settings)
+
+    monkeypatch.setattr(runs, "score_retrieval", failing)
+    assert compare(slimvec).code == 130
+    assert len(trainings) == 2
+    report = slimvec("compare", "study.yaml", "-d", "data", "-o", "out", "--report-only", "--json").json
+    assert (list(report["rows"]), report["num_missing"]) == (["base", "last"], 6)
+    compare(slimvec, "--json")
+    assert len(trainings) == 4  # the model that was waiting to be scored was not trained again
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"reference": "bass"}, "reference 'bass' is no variant; there are base, last, hot, raw"),
+        ({"seeds": [1, 1]}, "seeds [1, 1] name one twice"),
+        ({"colour": 1}, "colour: Extra inputs are not permitted"),
+        ({"variants": {"base": {}}}, "1 variants: a comparison needs at least two"),
+        (
+            {"variants": {"base": {}, "x": {"set": ["loss.heat=1"]}}},
+            "variant x of study tiny: override 'loss.heat=1': unknown key 'loss.heat'",
+        ),
+        ({"question": "${nowhere}"}, "needs the folder nowhere; give it with --folder nowhere=PATH"),
+    ],
+)
+def test_a_study_that_makes_no_sense_is_refused(slimvec, tmp_path, changes, message):
+    change(tmp_path, **changes)
+    outcome = compare(slimvec)
+    assert outcome.code == 2
+    assert message in outcome.error
+    assert not (tmp_path / "out").exists()
+
+
+def test_factors_are_crossed(slimvec, tmp_path, trainings):
+    factors = {
+        "pooling": {"mean": [], "last": ["model.pooling.mode=last"]},
+        "heat": {"cold": [], "warm": ["loss.temperature=0.1"]},
+    }
+    change(tmp_path, variants={}, factors=factors, reference="mean/cold", seeds=[3])
+    rows = compare(slimvec, "--json").json["rows"]
+    assert list(rows) == ["mean/cold", "mean/warm", "last/cold", "last/warm"]
+    assert len(trainings) == 4
