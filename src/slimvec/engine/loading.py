@@ -6,8 +6,9 @@ from typing import Literal
 import torch
 
 from slimvec.engine.fused import FusedDecoder, UnsupportedError
-from slimvec.engine.kernels.build import Tell, compile_kernels
-from slimvec.errors import ModelError
+from slimvec.engine.int8_texts import int8_texts
+from slimvec.engine.kernels.build import Tell, compile_kernels, load_kernels
+from slimvec.errors import InputError, ModelError
 from slimvec.model.architectures import is_decoder
 from slimvec.model.guard import Backbone, check_attention_mode
 from slimvec.model.opening import OpenedModel
@@ -24,7 +25,7 @@ class LoadedEngine:
         name: `fused/native`, `fused/torch` or `transformers/` and its attention kernel.
         reason: Why nothing faster was taken; empty when this is the fastest there is.
         device: Where it runs.
-        dtype: Of its weights.
+        dtype: Of its weights; int8 when the larger half of them is.
     """
 
     backbone: Backbone
@@ -46,13 +47,16 @@ def load_engine(
 
     Args:
         opened: The model.
-        dtype: Of the weights in memory; default the model's own choice.
+        dtype: Of the weights in memory; default the model's own choice. int8 is for the fused decoder on a CPU that
+            multiplies in 8 bits.
         device: Where to run.
         engine: `auto` takes the fused decoder where it serves model and device.
         progress: Told when kernels have to be compiled first.
 
     Raises:
-        ModelError: `fused` was asked for and cannot be had, or the weights do not attend as the files say.
+        InputError: int8 was asked for and cannot be had.
+        ModelError: `fused` was asked for and cannot be had, the weights do not attend as the files say, or vectors in
+            int8 are too far from those in full.
     """
     dtype = dtype or opened.default_dtype()
     reason = "asked for" if engine == "transformers" else _why_not_fused(opened, device)
@@ -65,6 +69,12 @@ def load_engine(
         else:
             check_attention_mode(decoder, opened.spec.attention, vocabulary=opened.vocabulary)
             return LoadedEngine(decoder, f"fused/{decoder.kernel}", decoder.kernel_reason, device, dtype)
+    if dtype == torch.int8:
+        raise InputError(
+            f"dtype int8 for {opened.folder}: {reason}",
+            expected="a decoder that engine='fused' runs, on a CPU with AVX-512 VNNI",
+            do="load it with dtype='bfloat16'",
+        )
     if engine == "fused":
         raise ModelError(f"the fused decoder does not run {opened.folder}: {reason}", do="leave engine at auto")
     from slimvec.model.folder import load_opened  # transformers takes seconds to import
@@ -82,11 +92,15 @@ def _why_not_fused(opened: OpenedModel, device: torch.device) -> str:
 def _fused(opened: OpenedModel, dtype: torch.dtype) -> FusedDecoder:
     """Build the fused decoder; an adapter is folded into its base first."""
     causal = opened.spec.attention == "causal"
+    texts = None
+    if dtype == torch.int8:
+        texts = int8_texts(opened)
+        dtype = torch.bfloat16 if torch.bfloat16 in load_kernels().dtypes else torch.float32
     if not opened.is_adapter:
-        return FusedDecoder.from_folder(opened.weights, causal=causal, dtype=dtype)
+        return FusedDecoder.from_folder(opened.weights, causal=causal, dtype=dtype, int8=texts)
     from slimvec.model.adapters import merge_lora
     from slimvec.model.folder import load_opened
 
     backbone = load_opened(opened, dtype=dtype).backbone
     merge_lora(backbone)
-    return FusedDecoder.from_backbone(backbone.hf_model, causal=causal, dtype=dtype)
+    return FusedDecoder.from_backbone(backbone.hf_model, causal=causal, dtype=dtype, int8=texts)

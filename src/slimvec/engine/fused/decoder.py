@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from slimvec.engine.fused.errors import UnsupportedError
+from slimvec.engine.fused.int8_layers import Int8Layers, Int8Texts
 from slimvec.engine.fused.keys_values import KeyValues
 from slimvec.engine.fused.native import NativeLayers
 from slimvec.engine.fused.reference import TorchLayers
@@ -34,7 +35,8 @@ class FusedDecoder:
     Attributes:
         spec: Shapes and constants.
         causal: Attention mode.
-        dtype: Of weights and products.
+        dtype: Of weights and products; of those that are not int8, where there are such.
+        int8: Whether the larger half of the products is int8; `int8_layers` says which.
         kernel: `native`, the compiled kernels, or `torch`, the same mathematics in plain torch.
         kernel_reason: Why the kernel is `torch`; empty when it is `native`.
     """
@@ -48,9 +50,10 @@ class FusedDecoder:
         causal: bool,
         dtype: torch.dtype,
         kernel: str,
+        int8: Int8Texts | None = None,
     ) -> None:
-        self.spec, self.causal, self.dtype = spec, causal, dtype
-        self.kernel, self.kernel_reason = _choose_kernel(kernel, dtype)
+        self.spec, self.causal, self.dtype, self.int8 = spec, causal, dtype, int8 is not None
+        self.kernel, self.kernel_reason = _choose_kernel(kernel, dtype, int8=self.int8)
         self._embedding = embedding
         self._final_norm = read_final_norm(source, spec)
         # Gemma rounds the factor to the weights' dtype, and its states are trained with that.
@@ -60,8 +63,11 @@ class FusedDecoder:
             self._layers = NativeLayers(spec, causal=causal, scale=scale)
         else:
             self._layers = TorchLayers(spec, causal=causal, scale=scale, dtype=dtype)
+        full = Int8Layers(spec, int8, embedding, causal=causal, scale=scale, dtype=dtype) if int8 else None
         for layer in read_layers(source, spec, dtype):
-            self._layers.add(layer)
+            self._layers.add(full.quantise(layer) if full else layer)
+        if full and int8:
+            int8.check(full.states(self._final_norm), self(PackedBatch.from_sequences(int8.held_out)))
 
     @classmethod
     def from_folder(
@@ -71,6 +77,7 @@ class FusedDecoder:
         causal: bool,
         dtype: torch.dtype = torch.bfloat16,
         kernel: Literal["auto", "native", "torch"] = "auto",
+        int8: Int8Texts | None = None,
     ) -> Self:
         """Build from `config.json` and safetensors, without transformers and without holding weights twice.
 
@@ -79,16 +86,18 @@ class FusedDecoder:
             causal: Attention mode; the caller has read it from the config and guards it.
             dtype: bfloat16 or float32.
             kernel: `auto` takes the compiled kernels where they serve the dtype on this machine.
+            int8: Run the larger half of the products in int8, calibrated on these texts.
 
         Raises:
-            UnsupportedError: the model has something the fused decoder does not do, or `native` is not to be had.
+            UnsupportedError: the model has something the fused decoder does not do, or `native` is not to be had; with
+                int8 `auto` insists on it too.
             ModelError: the files cannot be read.
         """
         folder = Path(folder)
         spec = read_spec(read_config(folder))
         # Two maps of the same file: the layers' is dropped once they are packed, the embedding's stays, untouched.
         embedding = open_folder(folder).embedding(spec.width, dtype)
-        return cls(spec, open_folder(folder), embedding, causal=causal, dtype=dtype, kernel=kernel)
+        return cls(spec, open_folder(folder), embedding, causal=causal, dtype=dtype, kernel=kernel, int8=int8)
 
     @classmethod
     def from_backbone(
@@ -98,6 +107,7 @@ class FusedDecoder:
         causal: bool,
         dtype: torch.dtype = torch.bfloat16,
         kernel: Literal["auto", "native", "torch"] = "auto",
+        int8: Int8Texts | None = None,
     ) -> Self:
         """Build from a transformers model in memory, which can be freed afterwards; only its embedding is shared.
 
@@ -106,6 +116,7 @@ class FusedDecoder:
             causal: See `from_folder`.
             dtype: See `from_folder`.
             kernel: See `from_folder`.
+            int8: See `from_folder`.
 
         Raises:
             UnsupportedError: see `from_folder`.
@@ -113,7 +124,8 @@ class FusedDecoder:
         spec = read_spec(hf_model.config.to_dict())  # type: ignore[operator, union-attr]
         tensors = hf_model.state_dict()
         source = WeightSource(tensors, tensors.__getitem__)
-        return cls(spec, source, source.embedding(spec.width, dtype), causal=causal, dtype=dtype, kernel=kernel)
+        embedding = source.embedding(spec.width, dtype)
+        return cls(spec, source, embedding, causal=causal, dtype=dtype, kernel=kernel, int8=int8)
 
     @property
     def width(self) -> int:
@@ -159,14 +171,15 @@ class FusedDecoder:
         return self.forward(batch)
 
 
-def _choose_kernel(wanted: str, dtype: torch.dtype) -> tuple[Kernel, str]:
+def _choose_kernel(wanted: str, dtype: torch.dtype, *, int8: bool) -> tuple[Kernel, str]:
     if dtype not in _DTYPES:
         raise UnsupportedError(f"dtype {dtype}")
     if wanted == "torch":
         return "torch", "asked for"
     kernels = load_kernels()
-    if dtype in kernels.dtypes:
+    needed = {dtype, torch.int8} if int8 else {dtype}
+    if needed <= {*kernels.dtypes}:
         return "native", ""
-    if wanted == "native":
-        raise UnsupportedError(f"no native kernel in {dtype}: {kernels.reason}")
+    if wanted == "native" or int8:  # int8 in plain torch is exact and slow: there is no point in it but to test
+        raise UnsupportedError(f"no native kernel in {torch.int8 if int8 else dtype}: {kernels.reason}")
     return "torch", kernels.reason

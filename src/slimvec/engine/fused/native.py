@@ -33,22 +33,28 @@ class NativeLayers:
 
     def add(self, layer: LayerWeights) -> None:
         """Pack the next layer."""
-        biases = layer.gate_up_biases()
+        biases, int8 = layer.gate_up_biases(), layer.int8
+        gate_up = interleave(layer.gate, layer.up)
         self._packed.append(
             [
                 layer.input_norm.contiguous(),
                 pack(layer.qkv),
-                pack_bias(layer.qkv_bias),
+                pad_to_panels(layer.qkv_bias),
                 layer.query_norm,
                 layer.key_norm,
                 pack(layer.output),
-                pack_bias(layer.output_bias),
+                pad_to_panels(layer.output_bias),
+                pad_to_panels(int8.output_scales if int8 else None),
+                starts(layer.output) if int8 else None,
+                int8.output_factors if int8 else None,
                 layer.attention_norm,
                 layer.feed_forward_norm,
-                pack(interleave(layer.gate, layer.up)),
-                pack_bias(interleave(*biases) if biases else None),
+                pack(gate_up),
+                pad_to_panels(interleave(*biases) if biases else None),
+                pad_to_panels(interleave(int8.gate_scales, int8.up_scales) if int8 else None),
+                starts(gate_up) if int8 else None,
                 pack(layer.down),
-                pack_bias(layer.down_bias),
+                pad_to_panels(layer.down_bias),
                 layer.down_norm,
             ]
         )
@@ -79,18 +85,29 @@ class NativeLayers:
 
 
 def pack(weight: Tensor) -> Tensor:
-    """Pack a matrix [N, K] into panels [N / 64 rounded up, K / pair, 64, pair]; pair is 2 in bfloat16, else 1."""
-    pair = 2 if weight.dtype == torch.bfloat16 else 1
+    """Pack a matrix [N, K] into panels [N / 64, K / pack, 64, pack], both rounded up.
+
+    `pack` values make a word of 32 bits: 1 in float32, 2 in bfloat16, 4 in int8, where a depth that is no multiple of 4
+    is filled with zeros.
+    """
+    per_word = 4 // weight.element_size()
     rows, depth = weight.shape
-    padded = F.pad(weight, (0, 0, 0, -rows % _PANEL)) if rows % _PANEL else weight
-    # A pair is moved as one 32-bit number: four times as fast as two of 16.
-    words = padded.contiguous().view(torch.int32).view(-1, _PANEL, depth // pair)
-    return words.transpose(1, 2).contiguous().view(weight.dtype).view(-1, depth // pair, _PANEL, pair)
+    missing = -depth % per_word, -rows % _PANEL
+    padded = F.pad(weight, (0, missing[0], 0, missing[1])) if any(missing) else weight
+    # A word is moved as one number: four times as fast as two of 16 bits.
+    words = padded.contiguous().view(torch.int32).view(-1, _PANEL, padded.shape[1] // per_word)
+    return words.transpose(1, 2).contiguous().view(weight.dtype).view(-1, words.shape[2], _PANEL, per_word)
 
 
-def pack_bias(bias: Tensor | None) -> Tensor | None:
-    """Pad a bias to whole panels, in float32."""
-    return None if bias is None else F.pad(bias.float(), (0, -bias.shape[0] % _PANEL))
+def pad_to_panels(row: Tensor | None) -> Tensor | None:
+    """Pad a bias or scales [N] to whole panels, in float32."""
+    return None if row is None else F.pad(row.float(), (0, -row.shape[0] % _PANEL))
+
+
+def starts(weight: Tensor) -> Tensor:
+    """Give where the sums of an int8 matrix [N, K] start, int32 [N rounded up to 64]; int8.h says why."""
+    sums = weight.sum(dim=1, dtype=torch.int32) * -128
+    return F.pad(sums, (0, -sums.shape[0] % _PANEL))
 
 
 def interleave(gate: Tensor, up: Tensor) -> Tensor:

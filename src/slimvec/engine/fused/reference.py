@@ -5,11 +5,13 @@ K key-value heads, D width of a head, P tokens of the prefix.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from slimvec.engine.fused.int8 import int8_linear
 from slimvec.engine.fused.keys_values import KeyValues
 from slimvec.engine.fused.rope import Rope, RopeTables
 from slimvec.engine.fused.spec import DecoderSpec
@@ -30,47 +32,64 @@ class TorchLayers:
 
     def __init__(self, spec: DecoderSpec, *, causal: bool, scale: float, dtype: torch.dtype) -> None:
         self._spec, self._causal, self._scale, self._dtype = spec, causal, scale, dtype
-        self._layers: list[_Layer] = []
+        self._layers: list[TorchLayer] = []
         self._tables: dict[Rope, RopeTables] = {layer.rope: RopeTables(layer.rope) for layer in spec.layers}
 
     def add(self, layer: LayerWeights) -> None:
         """Take the next layer."""
-        self._layers.append(_Layer(layer))
+        self._layers.append(TorchLayer(layer))
 
     def run(
         self, batch: PackedBatch, embedding: Tensor, final_norm: Tensor, past: KeyValues | None, *, return_kv: bool
     ) -> tuple[Tensor, KeyValues | None]:
         """Run the layers: states [T, H] float32, and keys and values of the batch where asked for."""
-        packing = Packing.of(batch, "causal" if self._causal else "bidirectional")
-        start = past.length if past else 0
-        positions = torch.cat([torch.arange(length) for length in batch.lengths]) + start
-        x = F.embedding(batch.input_ids, embedding).float() * self._scale
+        x, place = self.embed(batch, embedding), self.place(batch, past)
         kept: list[tuple[Tensor, Tensor]] = []
         for number, layer in enumerate(self._layers):
-            query, key, value = self._heads(layer, x, number, positions)
-            kept.append((key, value))
             prefix = (past.keys[number], past.values[number]) if past else None
-            attended = self._attend(query, key, value, prefix, packing, self._spec.layers[number].window)
-            x = x + self._normed(layer.output(attended), layer.attention_norm)
-            gate, up = layer.gate_up(self._norm(x, layer.feed_forward_norm)).float().chunk(2, dim=-1)
-            activated = F.silu(gate) if self._spec.activation == "silu" else F.gelu(gate, approximate="tanh")
-            x = x + self._normed(layer.down((activated * up).to(self._dtype)), layer.down_norm)
+            passed = self.step(layer, x, number, place, prefix)
+            x = passed.x
+            if return_kv:
+                kept.append((passed.key, passed.value))
         states = F.rms_norm(x, x.shape[-1:], final_norm, self._spec.epsilon)
         if not return_kv:
             return states, None
         keys, values = (torch.stack(parts) for parts in zip(*kept, strict=True))
         return states, KeyValues(keys, values)
 
+    def embed(self, batch: PackedBatch, embedding: Tensor) -> Tensor:
+        """Look the tokens up: what enters the first layer, [T, H] float32."""
+        return F.embedding(batch.input_ids, embedding).float() * self._scale
+
+    def place(self, batch: PackedBatch, past: KeyValues | None = None) -> "Place":
+        """Work out where the tokens of a batch stand, behind a shared prefix if there is one."""
+        start = past.length if past else 0
+        positions = torch.cat([torch.arange(length) for length in batch.lengths]) + start
+        return Place(Packing.of(batch, "causal" if self._causal else "bidirectional"), positions)
+
+    def step(
+        self, layer: "TorchLayer", x: Tensor, number: int, place: "Place", prefix: tuple[Tensor, Tensor] | None = None
+    ) -> "Passed":
+        """Take the residual stream [T, H] through one layer, the `number`th."""
+        query, key, value = self._heads(layer, x, number, place.positions)
+        attended = self._attend(query, key, value, prefix, place.packing, self._spec.layers[number].window)
+        x = x + self._normed(layer.output(attended), layer.attention_norm)
+        normed = self._norm(x, layer.feed_forward_norm)
+        gate, up = layer.gate_up(normed).float().chunk(2, dim=-1)
+        activated = F.silu(gate) if self._spec.activation == "silu" else F.gelu(gate, approximate="tanh")
+        x = x + self._normed(layer.down((activated * up).to(self._dtype)), layer.down_norm)
+        return Passed(x, key, value, attended, normed)
+
     def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
-        """Norm the last axis and round to the decoder's dtype."""
-        return F.rms_norm(x, x.shape[-1:], weight, self._spec.epsilon).to(self._dtype)
+        """Norm the last axis: float32, which the product behind it rounds as it needs."""
+        return F.rms_norm(x, x.shape[-1:], weight, self._spec.epsilon)
 
     def _normed(self, branch: Tensor, weight: Tensor | None) -> Tensor:
         """A branch's output as it is added to the residual stream: float32, normed where the model does so."""
         branch = branch.float()
         return branch if weight is None else F.rms_norm(branch, branch.shape[-1:], weight, self._spec.epsilon)
 
-    def _heads(self, layer: "_Layer", x: Tensor, number: int, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _heads(self, layer: "TorchLayer", x: Tensor, number: int, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries [T, A, D], keys and values [T, K, D], normed and rotated."""
         spec = self._spec
         heads = layer.qkv(self._norm(x, layer.input_norm)).float().view(x.shape[0], -1, spec.head_dim)
@@ -101,8 +120,35 @@ class TorchLayers:
         return _attend_to_prefix(heads, before, packing, scale=scale, window=window).flatten(1)
 
 
-class _Layer:
-    """Weights of a layer as the products take them."""
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where tokens stand: which text holds them, and their positions [T]."""
+
+    packing: Packing
+    positions: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Passed:
+    """What a layer made of the residual stream, and on the way.
+
+    Attributes:
+        x: The residual stream behind it: [T, H] float32.
+        key: [T, K, D].
+        value: [T, K, D].
+        attended: [T, A D]; enters the output product.
+        normed: [T, H] float32; enters the gate-up product.
+    """
+
+    x: Tensor
+    key: Tensor
+    value: Tensor
+    attended: Tensor
+    normed: Tensor
+
+
+class TorchLayer:
+    """Weights of a layer, and its four products."""
 
     def __init__(self, weights: LayerWeights) -> None:
         self._qkv = weights.qkv, weights.qkv_bias
@@ -110,20 +156,29 @@ class _Layer:
         self._down = weights.down, weights.down_bias
         biases = weights.gate_up_biases()
         self._gate_up = torch.cat([weights.gate, weights.up]), torch.cat(biases) if biases else None
+        self._int8 = weights.int8
         self.input_norm, self.feed_forward_norm = weights.input_norm, weights.feed_forward_norm
         self.query_norm, self.key_norm = weights.query_norm, weights.key_norm
         self.attention_norm, self.down_norm = weights.attention_norm, weights.down_norm
 
     def qkv(self, x: Tensor) -> Tensor:
-        return F.linear(x, *self._qkv)
+        """Project [T, H] to [T, (A + 2K) D]."""
+        return F.linear(x.to(self._qkv[0].dtype), *self._qkv)
 
     def output(self, x: Tensor) -> Tensor:
-        return F.linear(x, *self._output)
+        """Project [T, A D] to [T, H]."""
+        if self._int8 is None:
+            return F.linear(x, *self._output)
+        return int8_linear(x.float() * self._int8.output_factors, self._int8.output_scales, *self._output)
 
     def gate_up(self, x: Tensor) -> Tensor:
-        return F.linear(x, *self._gate_up)
+        """Project [T, H] to gates and ups, [T, 2F]."""
+        if self._int8 is None:
+            return F.linear(x.to(self._gate_up[0].dtype), *self._gate_up)
+        return int8_linear(x, torch.cat([self._int8.gate_scales, self._int8.up_scales]), *self._gate_up)
 
     def down(self, x: Tensor) -> Tensor:
+        """Project [T, F] to [T, H]."""
         return F.linear(x, *self._down)
 
 

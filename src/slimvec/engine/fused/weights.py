@@ -25,8 +25,27 @@ _DTYPES = (torch.float32, torch.bfloat16)
 
 
 @dataclass(frozen=True, eq=False)
+class Int8Scales:
+    """What belongs to the matrices of a layer that are held in int8; all float32.
+
+    Attributes:
+        output_scales: [H]; row of `output` = int8 row x scale.
+        output_factors: [A D]; what enters the product is multiplied with these first.
+        gate_scales: [F]; as `output_scales`. What enters is scaled by the norm in front of it.
+        up_scales: [F].
+    """
+
+    output_scales: Tensor
+    output_factors: Tensor
+    gate_scales: Tensor
+    up_scales: Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class LayerWeights:
     """Weights of one layer. Matrices [out, in] and biases in the decoder's dtype; norms float32, offset applied.
+
+    Where `int8` is given, `output`, `gate` and `up` are int8.
 
     Attributes:
         input_norm: [H].
@@ -45,6 +64,7 @@ class LayerWeights:
         down: [H, F].
         down_bias: [H] or None.
         down_norm: [H] or None; norm of the feed-forward branch's output.
+        int8: Scales of the matrices in int8; None where none is.
     """
 
     input_norm: Tensor
@@ -63,12 +83,13 @@ class LayerWeights:
     down: Tensor
     down_bias: Tensor | None
     down_norm: Tensor | None
+    int8: Int8Scales | None = None
 
     def gate_up_biases(self) -> tuple[Tensor, Tensor] | None:
         """Both biases [F], zero where one is missing; None where both are."""
         if self.gate_bias is None and self.up_bias is None:
             return None
-        zeros = self.gate.new_zeros(self.gate.shape[0])
+        zeros = self.qkv.new_zeros(self.gate.shape[0])
         return (
             zeros if self.gate_bias is None else self.gate_bias,
             zeros if self.up_bias is None else self.up_bias,

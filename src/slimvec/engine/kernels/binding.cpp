@@ -19,7 +19,7 @@ using at::Tensor;
 using std::optional;
 using Tensors = c10::List<optional<Tensor>>;
 
-constexpr int64_t SLOTS = 16;  // tensors a layer, in the order of `read_layer`
+constexpr int64_t SLOTS = 21;  // tensors a layer, in the order of `read_layer`
 
 template <class E>
 struct TypeOf;
@@ -37,6 +37,15 @@ void check(const Tensor& tensor, const char* name, at::ScalarType type, at::IntA
   TORCH_CHECK(tensor.scalar_type() == type, name, " must be ", type, ", got ", tensor.scalar_type());
   TORCH_CHECK(tensor.sizes() == sizes, name, " must have sizes ", sizes, ", got ", tensor.sizes());
 }
+
+template <>
+struct TypeOf<byte> {
+  static constexpr at::ScalarType value = at::kChar;
+};
+template <>
+struct TypeOf<int32_t> {
+  static constexpr at::ScalarType value = at::kInt;
+};
 
 template <class E>
 const E* pointer(const Tensor& tensor, const char* name, at::IntArrayRef sizes) {
@@ -61,18 +70,45 @@ class LayerReader {
     return pointer<float>(*tensor, name, {tensor->size(0), columns});
   }
   Matrix<E> matrix(const char* name, int64_t depth, int64_t columns) {
-    const int64_t panels = (columns + PANEL - 1) / PANEL;
-    const optional<Tensor> tensor = tensors_.get(next_++);
-    TORCH_CHECK(tensor, name, " is missing");
     Matrix<E> matrix;
-    matrix.panels = pointer<E>(*tensor, name, {panels, depth / Element<E>::PACK, PANEL, Element<E>::PACK});
-    matrix.bias = vector(name, panels * PANEL);
+    matrix.panels = panels<E>(name, depth, columns);
+    matrix.bias = vector(name, round_up(columns, PANEL));
     matrix.depth = depth;
     matrix.columns = columns;
     return matrix;
   }
+  // A matrix in full or in 8 bits: panels, bias, and for 8 bits scales and starts.
+  void matrix(const char* name, int64_t depth, int64_t columns, Matrix<E>& full, Int8Matrix& int8) {
+    const optional<Tensor> tensor = tensors_.get(next_);
+    if (!tensor || tensor->scalar_type() != at::kChar) {
+      full = matrix(name, depth, columns);
+      next_ += 2;
+      return;
+    }
+#ifndef __AVX512VNNI__
+    TORCH_CHECK(false, "no kernel for weights in int8 on this processor");
+#else
+    const int64_t padded = round_up(columns, PANEL);
+    int8.panels = panels<byte>(name, depth, columns);
+    int8.bias = vector(name, padded);
+    int8.scales = vector(name, padded, true);
+    const optional<Tensor> starts = tensors_.get(next_++);
+    TORCH_CHECK(starts, name, " has no starts");
+    int8.starts = pointer<int32_t>(*starts, name, {padded});
+    int8.depth = depth;
+    int8.columns = columns;
+#endif
+  }
 
  private:
+  template <class T>
+  const T* panels(const char* name, int64_t depth, int64_t columns) {
+    constexpr int64_t pack = Element<T>::PACK;
+    const optional<Tensor> tensor = tensors_.get(next_++);
+    TORCH_CHECK(tensor, name, " is missing");
+    return pointer<T>(*tensor, name, {(columns + PANEL - 1) / PANEL, (depth + pack - 1) / pack, PANEL, pack});
+  }
+
   const Tensors& tensors_;
   int64_t next_;
 };
@@ -85,10 +121,12 @@ Layer<E> read_layer(const Tensors& tensors, int64_t index, const Shape& s, int64
   layer.qkv = reader.matrix("qkv", s.width, s.qkv_columns());
   layer.query_norm = reader.vector("query_norm", s.head_dim);
   layer.key_norm = reader.vector("key_norm", s.head_dim);
-  layer.output = reader.matrix("output", s.heads * s.head_dim, s.width);
+  const int64_t attended = s.heads * s.head_dim;
+  reader.matrix("output", attended, s.width, layer.output, layer.int8_output);
+  layer.output_factors = reader.vector("output_factors", attended, layer.int8_output.panels != nullptr);
   layer.attention_norm = reader.vector("attention_norm", s.width);
   layer.feed_forward_norm = reader.vector("feed_forward_norm", s.width, true);
-  layer.gate_up = reader.matrix("gate_up", s.width, round_up(s.hidden, PANEL / 2) * 2);
+  reader.matrix("gate_up", s.width, round_up(s.hidden, PANEL / 2) * 2, layer.gate_up, layer.int8_gate_up);
   layer.down = reader.matrix("down", s.hidden, s.width);
   layer.down_norm = reader.vector("down_norm", s.width);
   layer.cosine = reader.table("cosine", positions, s.head_dim / 2);

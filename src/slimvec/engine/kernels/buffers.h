@@ -5,7 +5,7 @@
 #include <memory>
 #include <new>
 
-#include "rows.h"
+#include "int8.h"
 
 namespace slimvec {
 
@@ -103,6 +103,8 @@ struct ChunkBuffers {
 template <class E>
 struct ThreadBuffers {
   Buffer<E> normed;           // [rows, H]
+  Buffer<byte> quantised;     // [rows, H or A D], where a layer has products in 8 bits
+  Buffer<float> row_scales;   // [rows]: likewise
   Buffer<E> hidden;           // [rows, F]
   Buffer<float> branch;       // [rows, H]
   Buffer<float> heads;        // [rows, columns of a group of panels]
@@ -111,8 +113,10 @@ struct ThreadBuffers {
   Buffer<E> probabilities;    // [6, keys]
   long capacity;
 
-  ThreadBuffers(const Shape& s, long rows, long most_keys)
-      : normed(rows * s.width), hidden(rows * s.hidden), branch(rows * s.width),
+  ThreadBuffers(const Shape& s, long rows, long most_keys, bool int8)
+      : normed(rows * s.width),
+        quantised(int8 ? rows * int8_stride(s.width > s.heads * s.head_dim ? s.width : s.heads * s.head_dim) : 0),
+        row_scales(int8 ? rows : 0), hidden(rows * s.hidden), branch(rows * s.width),
         heads(rows * group_panels(s.head_dim) * PANEL), head(s.head_dim), scores(TILE_ROWS * most_keys),
         probabilities(TILE_ROWS * most_keys), capacity(most_keys) {}
 };

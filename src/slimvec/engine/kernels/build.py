@@ -28,6 +28,7 @@ _SOURCES = Path(__file__).parent
 _NEEDED = ("avx512_f", "avx512_bw", "avx512_vl", "avx512_dq", "fma3")
 # gcc before 12.3 warns of registers its own intrinsics leave undefined on purpose (its bug 105593).
 _WARNINGS = ("-Wall", "-Wextra", "-Wno-uninitialized", "-Wno-maybe-uninitialized")
+_OPTIONAL = {"avx512_bf16": "-mavx512bf16", "avx512_vnni": "-mavx512vnni"}
 _FLAGS = ("-O2", "-fopenmp", "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mfma", "-mf16c")
 
 
@@ -39,7 +40,7 @@ class Kernels:
     """Whether the compiled kernels can be used.
 
     Attributes:
-        dtypes: Weight dtypes they compute in; empty when there are none.
+        dtypes: Weight dtypes they compute in; empty when there are none. int8 comes with either of the others.
         reason: Why a dtype is missing, in words; empty when none is.
     """
 
@@ -59,9 +60,10 @@ def load_kernels() -> Kernels:
     if isinstance(library, str):
         return Kernels((), library)
     torch.ops.load_library(str(library))  # type: ignore[no-untyped-call]
-    if "avx512_bf16" in _processor():
-        return Kernels((torch.float32, torch.bfloat16), "")
-    return Kernels((torch.float32,), "the processor has no avx512_bf16")
+    served = {"avx512_bf16": torch.bfloat16, "avx512_vnni": torch.int8}
+    missing = [name for name in served if name not in _processor()]
+    dtypes = (torch.float32, *(dtype for name, dtype in served.items() if name not in missing))
+    return Kernels(dtypes, f"the processor has no {', '.join(missing)}" if missing else "")
 
 
 def compile_kernels(tell: Tell | None = None) -> Path | str:
@@ -76,9 +78,9 @@ def compile_kernels(tell: Tell | None = None) -> Path | str:
     missing = [name for name in _NEEDED if name not in processor]
     if missing:
         return f"the processor has no {', '.join(missing)}"
-    half = ["-mavx512bf16"] if "avx512_bf16" in processor else []
+    more = [flag for name, flag in _OPTIONAL.items() if name in processor]
     try:
-        return _library((*_FLAGS, *_WARNINGS, *half), tell)
+        return _library((*_FLAGS, *_WARNINGS, *more), tell)
     except StorageError as error:
         return str(error)
 

@@ -1,5 +1,6 @@
 // The layers, over a chunk of tokens. The residual stream is fp32; what enters a product is rounded to the element
 // type once. A block of rows goes through a whole half-layer while its activations are in the L2 cache.
+#include <algorithm>
 #include <atomic>
 
 #include "attention.h"
@@ -176,60 +177,101 @@ class ChunkRunner {
 
   void finish_layer(const Layer<E>& layer, long first, long count) {
     const long attended = shape_.heads * shape_.head_dim;
-    add_product(shared_.attended.at(first * attended), layer.output, layer.attention_norm, first, count);
-    norm_rows(layer.feed_forward_norm, first, count);
-    gate_up(layer, count);
+    add_attended(shared_.attended.at(first * attended), layer, first, count);
+    gate_up(layer, first, count);
     team_.meet_columns();
     add_product(hidden_, layer.down, layer.down_norm, first, count);
   }
 
+  Int8Rows quantised(long depth) const { return {own_.quantised.at(0), own_.row_scales.at(0), int8_stride(depth)}; }
+
+  void add_attended(const E* attended, const Layer<E>& layer, long first, long count) {
+    if (!layer.int8_output.panels) return add_product(attended, layer.output, layer.attention_norm, first, count);
+#ifdef __AVX512VNNI__
+    const long depth = layer.int8_output.depth;
+    const Int8Rows rows = quantised(depth);
+    for (long row = 0; row < count; ++row)
+      rows.scales[row] =
+          quantise_scaled(attended + row * depth, layer.output_factors, depth, rows.values + row * rows.stride);
+    add_branch(layer.int8_output.num_panels(), layer.attention_norm, first, count, [&](long panel, float* target) {
+      multiply_panel(rows, count, layer.int8_output, panel, adder(target, panel, target != branch_));
+    });
+#endif
+  }
+
   // hidden = activation(gate) * up, on the sums in registers: vectors 0 and 1 of a panel are gates, 2 and 3 their ups.
-  void gate_up(const Layer<E>& layer, long count) {
-    const Span mine = team_.columns(layer.gate_up.num_panels());
-    for (long panel = mine.begin; panel < mine.end; ++panel) {
-      multiply_panel<E>(
-          own_.normed.at(0), shape_.width, count, layer.gate_up, panel, 0, shape_.width,
-          [&](long row, const auto& sums) {
-            for (int r = 0; r < sums.ROWS; ++r) {
-              for (int v = 0; v < 2; ++v) {
-                const long column = panel * (PANEL / 2) + v * LANES;
-                const __m512 gate = shape_.gelu ? gelu_tanh(sums.at[r][v]) : silu(sums.at[r][v]);
-                Element<E>::store(
-                    hidden_ + (row + r) * shape_.hidden + column,
-                    lanes_mask(clamp_to(shape_.hidden - column, 0, LANES)), _mm512_mul_ps(gate, sums.at[r][v + 2]));
-              }
-            }
-          });
+  void gate_up(const Layer<E>& layer, long first, long count) {
+    if (!layer.int8_gate_up.panels) {
+      norm_rows(layer.feed_forward_norm, first, count);
+      const Span mine = team_.columns(layer.gate_up.num_panels());
+      for (long panel = mine.begin; panel < mine.end; ++panel)
+        multiply_panel<E>(
+            own_.normed.at(0), shape_.width, count, layer.gate_up, panel, 0, shape_.width, activator(panel));
+      return;
     }
+#ifdef __AVX512VNNI__
+    const Int8Rows rows = quantised(shape_.width);
+    for (long row = 0; row < count; ++row)
+      rows.scales[row] = quantise_normed(
+          residual(first + row), layer.feed_forward_norm, shape_.width, shape_.epsilon,
+          rows.values + row * rows.stride);
+    const Span mine = team_.columns(layer.int8_gate_up.num_panels());
+    for (long panel = mine.begin; panel < mine.end; ++panel)
+      multiply_panel(rows, count, layer.int8_gate_up, panel, activator(panel));
+#endif
+  }
+
+  auto activator(long panel) const {
+    return [this, panel](long row, const auto& sums) {
+      for (int r = 0; r < sums.ROWS; ++r) {
+        for (int v = 0; v < 2; ++v) {
+          const long column = panel * (PANEL / 2) + v * LANES;
+          const __m512 gate = shape_.gelu ? gelu_tanh(sums.at[r][v]) : silu(sums.at[r][v]);
+          Element<E>::store(
+              hidden_ + (row + r) * shape_.hidden + column, lanes_mask(clamp_to(shape_.hidden - column, 0, LANES)),
+              _mm512_mul_ps(gate, sums.at[r][v + 2]));
+        }
+      }
+    };
   }
 
   // residual += a x matrix, normed in between where the model does so.
   void add_product(const E* a, const Matrix<E>& matrix, const float* norm, long first, long count) {
-    const Span mine = team_.columns(matrix.num_panels());
-    float* target = norm ? branch_ : residual(first);
-    for (long panel = mine.begin; panel < mine.end; ++panel) {
+    add_branch(matrix.num_panels(), norm, first, count, [&](long panel, float* target) {
       for (long from = 0; from < matrix.depth; from += DEPTH_BLOCK) {
         const long depth = matrix.depth - from < DEPTH_BLOCK ? matrix.depth - from : DEPTH_BLOCK;
-        const bool add = !norm || from;
-        multiply_panel<E>(a, matrix.depth, count, matrix, panel, from, depth, [&](long row, const auto& sums) {
-          for (int r = 0; r < sums.ROWS; ++r) {
-            for (int v = 0; v < sums.VECTORS; ++v) {
-              const long column = panel * PANEL + v * LANES;
-              const __mmask16 mask = lanes_mask(clamp_to(shape_.width - column, 0, LANES));
-              float* to = target + (row + r) * shape_.width + column;
-              const __m512 before = add ? Element<float>::load(to, mask) : _mm512_setzero_ps();
-              Element<float>::store(to, mask, _mm512_add_ps(before, sums.at[r][v]));
-            }
-          }
-        });
+        multiply_panel<E>(
+            a, matrix.depth, count, matrix, panel, from, depth, adder(target, panel, target != branch_ || from));
       }
-    }
+    });
+  }
+
+  // residual += what multiply(panel, target) writes or adds there.
+  template <class Multiply>
+  void add_branch(long num_panels, const float* norm, long first, long count, const Multiply& multiply) {
+    const Span mine = team_.columns(num_panels);
+    for (long panel = mine.begin; panel < mine.end; ++panel) multiply(panel, norm ? branch_ : residual(first));
     team_.meet_columns();
     if (!norm) return;
     const Span rows = team_.split == Split::columns ? team_.slice(count) : Span{0, count};
     for (long row = rows.begin; row < rows.end; ++row)
       add_normed(branch_ + row * shape_.width, norm, shape_.width, shape_.epsilon, residual(first + row));
     team_.meet_columns();
+  }
+
+  // Takes the sums of a panel to rows of `target`, added to what is there or in its place.
+  auto adder(float* target, long panel, bool add) const {
+    return [this, target, panel, add](long row, const auto& sums) {
+      for (int r = 0; r < sums.ROWS; ++r) {
+        for (int v = 0; v < sums.VECTORS; ++v) {
+          const long column = panel * PANEL + v * LANES;
+          const __mmask16 mask = lanes_mask(clamp_to(shape_.width - column, 0, LANES));
+          float* to = target + (row + r) * shape_.width + column;
+          const __m512 before = add ? Element<float>::load(to, mask) : _mm512_setzero_ps();
+          Element<float>::store(to, mask, _mm512_add_ps(before, sums.at[r][v]));
+        }
+      }
+    };
   }
 
   void write_states() {
@@ -255,6 +297,13 @@ class ChunkRunner {
   long block_first_ = 0;
 };
 
+template <class E>
+bool has_int8(const Model<E>& model) {
+  return std::any_of(model.layers.begin(), model.layers.end(), [](const Layer<E>& layer) {
+    return layer.int8_output.panels || layer.int8_gate_up.panels;
+  });
+}
+
 }  // namespace
 
 template <class E>
@@ -276,7 +325,7 @@ void run_decoder(const Model<E>& model, const Batch<E>& batch, int num_threads) 
   std::vector<ThreadBuffers<E>> own;
   for (int thread = 0; thread < num_threads; ++thread) {
     if (alone || thread == 0) shared.emplace_back(model, most_tokens, most_blocks, by_columns);
-    own.emplace_back(shape, rows, most_keys);
+    own.emplace_back(shape, rows, most_keys, has_int8(model));
   }
   std::atomic<size_t> next{0};
 #pragma omp parallel num_threads(num_threads)

@@ -34,10 +34,13 @@ struct Layer {
   Matrix<E> qkv;                             // [H, (A + 2K) D]
   const float* query_norm = nullptr;         // [D] or null
   const float* key_norm = nullptr;           // [D] or null
-  Matrix<E> output;                          // [A D, H]
+  Matrix<E> output;                          // [A D, H], or in 8 bits:
+  Int8Matrix int8_output;
+  const float* output_factors = nullptr;     // [A D]: of what enters the product in 8 bits
   const float* attention_norm = nullptr;     // [H] or null: norm of the attention's output before it is added
   const float* feed_forward_norm = nullptr;  // [H]
-  Matrix<E> gate_up;                         // [H, 2F]; each panel holds 32 gate and the 32 matching up columns
+  Matrix<E> gate_up;                         // [H, 2F]; each panel holds 32 gate and the 32 matching up columns; or
+  Int8Matrix int8_gate_up;                   // the same in 8 bits
   Matrix<E> down;                            // [F, H]
   const float* down_norm = nullptr;          // [H] or null: norm of the feed-forward part's output
   const float* cosine = nullptr;             // [positions, D/2]

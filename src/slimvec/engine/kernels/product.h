@@ -22,13 +22,13 @@ constexpr int PANEL = TILE_VECTORS * LANES;
 // Deepest slice of a product whose results are added up in memory: its panel (256 kB in bf16) still fits the L2 cache.
 constexpr long DEPTH_BLOCK = 2048;
 
-template <int R, int V>
+template <int R, int V, class Lanes = __m512>
 struct Sums {
   static constexpr int ROWS = R;
   static constexpr int VECTORS = V;
-  __m512 at[R][V];
+  Lanes at[R][V];
 
-  void fill(__m512 value) {
+  void fill(Lanes value) {
     for (auto& row : at)
       for (auto& sum : row) sum = value;
   }
@@ -68,9 +68,9 @@ inline void each_tile(long rows, const Body& body) {
 }
 
 // sums += a [R, steps * PACK] x b; the strides say how far the next row of a, and the next step and vector of b are.
-template <class E, int R, int V>
+template <class E, int R, int V, class Lanes>
 inline __attribute__((always_inline)) void accumulate(
-    Sums<R, V>& sums, const E* a, long row_stride, const E* b, long step_stride, long vector_stride, long steps) {
+    Sums<R, V, Lanes>& sums, const E* a, long row_stride, const E* b, long step_stride, long vector_stride, long steps) {
   using Unit = Element<E>;
 #pragma GCC unroll 2
   for (long step = 0; step < steps; ++step) {
@@ -97,6 +97,19 @@ struct Matrix {
   long columns = 0;
 
   long num_panels() const { return (columns + PANEL - 1) / PANEL; }
+};
+
+// A packed matrix in 8 bits; int8.h multiplies it.
+struct Int8Matrix {
+  const byte* panels = nullptr;     // null: the layer has this matrix in full
+  const float* bias = nullptr;      // as above
+  const float* scales = nullptr;    // [columns rounded up]: weight = signed byte * scale of its column
+  const int32_t* starts = nullptr;  // [columns rounded up]: -128 times the column's sum of bytes
+  long depth = 0;
+  long columns = 0;
+
+  long num_panels() const { return (columns + PANEL - 1) / PANEL; }
+  long steps() const { return (depth + 3) / 4; }
 };
 
 // Multiply rows [0, rows) of `a` with one panel, over [from, from + depth) of the depth; `finish(first row, sums)`

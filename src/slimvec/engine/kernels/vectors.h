@@ -1,8 +1,9 @@
-// Sixteen lanes of fp32 (one zmm register) and the two element types activations and weights are held in.
+// Sixteen lanes of fp32 (one zmm register) and the element types activations and weights are held in.
 //
-// Everything above this file is written once for both types. `bf16` multiplies pairs with `vdpbf16ps` (two products a
-// lane and instruction, fp32 sums); `float` multiplies single values with FMA. `PACK` is that 2 or 1: how many values
-// along the summed axis lie side by side in a packed matrix.
+// Everything above this file is written once for `float` and `bf16`. `bf16` multiplies pairs with `vdpbf16ps` (two
+// products a lane and instruction, fp32 sums); `float` multiplies single values with FMA. `byte` multiplies fours with
+// `vpdpbusd` (32-bit sums), for the products that int8.h quantises. `PACK` is that 2, 1 or 4: how many values along the
+// summed axis lie side by side in a packed matrix.
 #pragma once
 
 #include <immintrin.h>
@@ -16,6 +17,11 @@ constexpr int LANES = 16;
 
 struct bf16 {
   uint16_t bits;
+};
+
+// 8 bits: unsigned with an offset of 128 as an activation, signed as a weight.
+struct byte {
+  uint8_t bits;
 };
 
 inline __mmask16 lanes_mask(long count) {
@@ -50,6 +56,7 @@ struct Element<float> {
 template <>
 struct Element<bf16> {
   static constexpr int PACK = 2;
+  static __m512 load(const bf16* from, __mmask16 mask) { return load_half(from, mask); }
   static void store(bf16* to, __mmask16 mask, __m512 value) {
     _mm256_mask_storeu_epi16(to, mask, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(value)));
   }
@@ -62,6 +69,27 @@ struct Element<bf16> {
     return reinterpret_cast<Vector>(_mm512_set1_epi32(pair));
   }
   static __m512 multiply_add(__m512 acc, Vector a, Vector b) { return _mm512_dpbf16_ps(acc, a, b); }
+};
+#endif
+
+#ifdef __AVX512VNNI__
+typedef int int_lanes __attribute__((vector_size(64)));
+
+template <>
+struct Element<byte> {
+  static constexpr int PACK = 4;
+  // acc[lane] += sum of a[i] * b[lane][i] for i in 0..3, a unsigned and b signed. Sums are vectors of int and not
+  // __m512i, which is one of long: gcc 12 would copy a register at every change between the two.
+  using Vector = __m512i;
+  static Vector load_packed(const byte* from) { return _mm512_loadu_si512(from); }
+  static Vector broadcast(const byte* from) {
+    int32_t four;
+    std::memcpy(&four, from, sizeof four);
+    return _mm512_set1_epi32(four);
+  }
+  static int_lanes multiply_add(int_lanes acc, Vector a, Vector b) {
+    return reinterpret_cast<int_lanes>(_mm512_dpbusd_epi32(reinterpret_cast<__m512i>(acc), a, b));
+  }
 };
 #endif
 

@@ -1,0 +1,91 @@
+"""Layers into int8 as they are read: a few texts are run through each in full, which shows what to smooth.
+
+The feed-forward part's first product and the attention's last are held in int8: 59% of the multiply-adds of a small
+decoder, and the ones that bear it (docs/log.md has the others). One layer at a time is in memory in full, so loading
+takes no more memory than the full model does.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from slimvec.engine.fused.int8 import Int8Matrix, smoothing
+from slimvec.engine.fused.reference import TorchLayer, TorchLayers
+from slimvec.engine.fused.spec import DecoderSpec
+from slimvec.engine.fused.weights import Int8Scales, LayerWeights
+from slimvec.text.batch import PackedBatch
+
+
+@dataclass(frozen=True, eq=False)
+class Int8Texts:
+    """Texts to calibrate on, and to check the result with.
+
+    Attributes:
+        measured: Token ids of the texts that are calibrated on.
+        held_out: Token ids of others.
+        check: Told the states [T, H] of the texts held out, in full and in int8; raises when they are too far apart.
+    """
+
+    measured: Sequence[Sequence[int]]
+    held_out: Sequence[Sequence[int]]
+    check: Callable[[Tensor, Tensor], None]
+
+
+class Int8Layers:
+    """Quantises layers in their order.
+
+    Args:
+        spec: The decoder.
+        texts: What to calibrate on.
+        embedding: [V, H].
+        causal: Attention mode.
+        scale: Factor of the embeddings.
+        dtype: Of the full layers.
+    """
+
+    def __init__(
+        self,
+        spec: DecoderSpec,
+        texts: Int8Texts,
+        embedding: Tensor,
+        *,
+        causal: bool,
+        scale: float,
+        dtype: torch.dtype,
+    ) -> None:
+        self._spec = spec
+        self._layers = TorchLayers(spec, causal=causal, scale=scale, dtype=dtype)
+        batch = PackedBatch.from_sequences([*texts.measured, *texts.held_out])
+        self._place = self._layers.place(batch)
+        self._x = self._layers.embed(batch, embedding)
+        self._num_measured = sum(len(text) for text in texts.measured)
+        self._number = 0
+
+    def quantise(self, layer: LayerWeights) -> LayerWeights:
+        """Run the texts through the next layer in full, and give it in int8."""
+        passed = self._layers.step(TorchLayer(layer), self._x, self._number, self._place)
+        self._x = passed.x
+        self._number += 1
+        attended, normed = (
+            part[: self._num_measured].float().abs().amax(dim=0) for part in (passed.attended, passed.normed)
+        )
+        output_divisors = smoothing(attended, layer.output)
+        output = Int8Matrix.of(layer.output * output_divisors)
+        divisors = smoothing(normed, torch.cat([layer.gate, layer.up]))
+        gate, up = (Int8Matrix.of(part * divisors) for part in (layer.gate, layer.up))
+        return replace(
+            layer,
+            output=output.values,
+            feed_forward_norm=layer.feed_forward_norm / divisors,
+            gate=gate.values,
+            up=up.values,
+            int8=Int8Scales(output.scales, 1 / output_divisors, gate.scales, up.scales),
+        )
+
+    def states(self, final_norm: Tensor) -> Tensor:
+        """States [T, H] float32 of the texts held out, after all layers in full."""
+        held_out = self._x[self._num_measured :]
+        return F.rms_norm(held_out, held_out.shape[-1:], final_norm, self._spec.epsilon)
