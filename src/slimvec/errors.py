@@ -57,6 +57,10 @@ class TrainingError(SlimvecError):
     """Training cannot go on: the loss or the vectors broke down, or a checkpoint cannot be used."""
 
 
+class PeerError(TrainingError):
+    """Another process of the same run failed, and has told why."""
+
+
 def validation_summary(error: "ValidationError") -> str:
     """Put a pydantic error into one line: each place, and what is wrong with it."""
     parts = []

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from slimvec.errors import TrainingError
+from slimvec.training.processes import Processes
 from slimvec.training.recipe import Optim
+from slimvec.training.sharding import is_shared, shared_like, whole
 
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
@@ -53,27 +55,45 @@ class TrainedWeights:
         self._weights = [_with_master(name, p, lower_to) for name, p in parameters if p.requires_grad]
         if not self._weights:
             raise TrainingError("no weight of the model is trainable", do="add an adapter or choose tuning.method=full")
-        masters = [weight.master for weight in self._weights]
+        # Decay would pull norms and biases to zero, which nothing in their use asks for.
         groups = [
-            # Decay would pull norms and biases to zero, which nothing in their use asks for.
-            {"params": [m for m in masters if m.dim() >= 2], "weight_decay": settings.weight_decay},
-            {"params": [m for m in masters if m.dim() < 2], "weight_decay": 0.0},
+            {"params": chosen, "weight_decay": settings.weight_decay * is_matrix}
+            for alike in self._by_sharing()
+            for is_matrix in (True, False)
+            if (chosen := [master for master in alike if (master.dim() >= 2) == is_matrix])
         ]
-        self._optimizer = torch.optim.AdamW(
-            [group for group in groups if group["params"]], lr=settings.lr, betas=settings.betas, fused=True
-        )
+        self._optimizer = torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, fused=True)
 
     @property
     def num_parameters(self) -> int:
         """How many numbers are trained."""
         return sum(weight.master.numel() for weight in self._weights)
 
+    def average_gradients(self, processes: Processes) -> None:
+        """Replace the gradients by their mean over the processes, so that all take the same step.
+
+        Those of weights that are shared out are averaged already. A weight without gradient in one process, which
+        had no texts in this step, takes part with zeros if another one has a gradient.
+        """
+        if processes.num == 1:
+            return
+        masters = [weight.master for weight in self._weights if not is_shared(weight.master)]
+        present = processes.gather([master.grad is not None for master in masters])
+        reached = [m for m, by_process in zip(masters, zip(*present, strict=True), strict=True) if any(by_process)]
+        for master in reached:
+            if master.grad is None:
+                master.grad = torch.zeros_like(master)
+        processes.average([master.grad for master in reached if master.grad is not None])
+
     def clip(self, largest: float) -> float:
         """Scale the gradients down to a norm of at most `largest` (0: leave them) and give the norm they had."""
-        masters = [weight.master for weight in self._weights]
-        norm = torch.nn.utils.get_total_norm([m.grad for m in masters if m.grad is not None])
+        norms = []
+        for alike in self._by_sharing():
+            norms.append(whole(torch.nn.utils.get_total_norm([m.grad for m in alike if m.grad is not None])))
+        norm = norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms))
         if largest:
-            torch.nn.utils.clip_grads_with_norm_(masters, largest, norm)
+            for alike in self._by_sharing():
+                torch.nn.utils.clip_grads_with_norm_(alike, largest, norm)
         return float(norm)
 
     def step(self, lr: float) -> None:
@@ -91,12 +111,12 @@ class TrainedWeights:
                 weight.collecting.remove()
 
     def tensors(self) -> dict[str, Tensor]:
-        """Give everything a checkpoint needs: masters, both moments and step counts, by kind and name."""
+        """Give everything a checkpoint needs: masters, both moments and step counts, by kind and name; all whole."""
         found: dict[str, Tensor] = {}
         for weight in self._weights:
-            found[f"weight.{weight.name}"] = weight.master.detach()
+            found[f"weight.{weight.name}"] = whole(weight.master.detach())
             state = self._optimizer.state.get(weight.master, {})
-            found.update({f"{kind}.{weight.name}": state[kind] for kind in _MOMENTS if kind in state})
+            found.update({f"{kind}.{weight.name}": whole(state[kind]) for kind in _MOMENTS if kind in state})
         return found
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
@@ -113,12 +133,19 @@ class TrainedWeights:
                     f"the checkpoint has {found} for {weight.name}", expected=f"{tuple(weight.master.shape)}"
                 )
             with torch.no_grad():
-                weight.master.copy_(saved)
+                weight.master.copy_(shared_like(saved, weight.master))
             moments = {kind: tensors[key] for kind in _MOMENTS if (key := f"{kind}.{weight.name}") in tensors}
             if moments:
-                device = weight.master.device
-                self._optimizer.state[weight.master] = {kind: t.to(device).clone() for kind, t in moments.items()}
+                self._optimizer.state[weight.master] = {
+                    kind: _beside(tensor, weight.master) for kind, tensor in moments.items()
+                }
         self._follow()
+
+    def _by_sharing(self) -> list[list[Tensor]]:
+        """Give the masters, those that are shared out apart from the whole ones: no operation takes both."""
+        masters = [weight.master for weight in self._weights]
+        parts = [[master for master in masters if is_shared(master) == shared] for shared in (False, True)]
+        return [part for part in parts if part]
 
     def _follow(self) -> None:
         """Write the masters into the parameters that are not their own."""
@@ -126,6 +153,12 @@ class TrainedWeights:
             for weight in self._weights:
                 if weight.parameter is not weight.master:
                     weight.parameter.copy_(weight.master)
+
+
+def _beside(moment: Tensor, master: Tensor) -> Tensor:
+    """Put a moment where its master is, shared out alike; a step count is whole."""
+    placed = shared_like(moment, master) if moment.shape == master.shape else moment
+    return placed.to(master.device).clone()
 
 
 def _with_master(name: str, parameter: nn.Parameter, lower_to: torch.dtype | None) -> _Weight:

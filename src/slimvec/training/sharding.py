@@ -1,0 +1,51 @@
+"""Weights in shares: each process keeps a part of every weight, its gradient and its moments (FSDP2).
+
+For models that do not fit a device with all of these. A layer's weights are gathered when it runs and let go after it;
+gradients come back averaged, each part to its owner. The arithmetic is that of one process.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from slimvec.training.processes import Processes
+
+
+def shard(model: nn.Module, layers: Iterable[nn.Module], processes: Processes, *, dtype: torch.dtype) -> None:
+    """Share a model out, in place.
+
+    Args:
+        model: All its weights float32 and trained: they are their own masters.
+        layers: Its parts that are gathered one at a time; what they do not hold is gathered with the first.
+        processes: To share among.
+        dtype: Of the weights in the products. Gradients are averaged in float32.
+    """
+    mesh = init_device_mesh(processes.device.type, (processes.num,))
+    policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
+    for part in (*layers, model):
+        fully_shard(part, mesh=mesh, mp_policy=policy)
+    for part in model.modules():
+        if isinstance(part, FSDPModule):
+            # gloo cannot average; a sum divided afterwards is the same.
+            part.set_force_sum_reduction_for_comms(True)
+
+
+def is_shared(tensor: Tensor) -> bool:
+    """Whether a tensor is shared out."""
+    return isinstance(tensor, DTensor)
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """Give all of a tensor, gathered if it is shared out; every process must ask."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def shared_like(tensor: Tensor, model: Tensor) -> Tensor:
+    """Share a whole tensor out as another one is; every process must ask. Nothing happens where the other is whole."""
+    if not isinstance(model, DTensor):
+        return tensor
+    return distribute_tensor(tensor.to(model.device), model.device_mesh, model.placements)
