@@ -1,12 +1,11 @@
 """Score an embedding model, or BM25, on a retrieval set: the same ranking, metrics and intervals for both."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from time import perf_counter
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from slimvec.data.embedders import HasVectors, TextEmbedder
 from slimvec.data.lexical import K1, B
 from slimvec.data.retrieval import RetrievalSet
 from slimvec.errors import InputError
@@ -18,35 +17,6 @@ from slimvec.evaluation.results import Score, System, TaskResult, package_versio
 from slimvec.text.prompts import Role
 
 Progress = Callable[[int], None]
-
-
-class HasVectors(Protocol):
-    """What embedding gives."""
-
-    @property
-    def vectors(self) -> NDArray[np.float32]:
-        """[N, D] float32 of unit length."""
-        ...
-
-    @property
-    def num_truncated(self) -> int:
-        """Texts that lost their end."""
-        ...
-
-
-class TextEmbedder(Protocol):
-    """What turns texts into vectors; `slimvec.engine.embedder.Embedder` is one."""
-
-    def embed(
-        self,
-        texts: Sequence[str],
-        *,
-        role: Role,
-        task: str | None = None,
-        on_progress: Progress | None = None,
-    ) -> HasVectors:
-        """Embed texts in a role, and tell how many more are done."""
-        ...
 
 
 def score_retrieval(
