@@ -1,0 +1,23 @@
+"""Training data that repeats evaluation data: found, counted, and left out if asked."""
+
+from slimvec.data.contamination.evaluation_texts import EvaluationText, read_evaluation_texts
+from slimvec.data.contamination.index import EvaluationIndex, Match
+from slimvec.data.contamination.search import (
+    ContaminationReport,
+    ContaminationTally,
+    Decontamination,
+    find_contamination,
+    remove_contaminated,
+)
+
+__all__ = [
+    "ContaminationReport",
+    "ContaminationTally",
+    "Decontamination",
+    "EvaluationIndex",
+    "EvaluationText",
+    "Match",
+    "find_contamination",
+    "read_evaluation_texts",
+    "remove_contaminated",
+]
