@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Literal
 
-from slimvec.errors import InputError
+from slimvec.optional import require
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
@@ -26,6 +26,7 @@ _CONFUSED = (
     ("zh", "yue", "wuu"),
 )
 """Languages so close in writing that the model cannot tell them apart: each group counts as one."""
+_PURPOSE = "identifying languages"
 _NO_LANGUAGE = "zxx"
 _MAX_CHARS = 600
 """What follows is not looked at: it takes time in proportion, and whole sentences are as good as certain already."""
@@ -104,15 +105,14 @@ def standard_code(language: str) -> str:
     Raises:
         InputError: the extra `data` is not installed.
     """
+    langcodes = require("langcodes", purpose=_PURPOSE)
+    from langcodes.tag_parser import LanguageTagError
+
     try:
-        import langcodes
-        from langcodes.tag_parser import LanguageTagError
-    except ImportError as error:
-        raise _missing("langcodes") from error
-    try:
-        return langcodes.standardize_tag(language.split("@")[0], macro=True).split("-")[0]
+        tag: str = langcodes.standardize_tag(language.split("@")[0], macro=True)
     except LanguageTagError:
         return language
+    return tag.split("-")[0]
 
 
 @lru_cache(maxsize=4096)
@@ -129,16 +129,7 @@ def _known_groups() -> frozenset[str]:
 
 @cache
 def _identifier() -> "LanguageIdentifier":
-    try:
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier
-    except ImportError as error:
-        raise _missing("py3langid") from error
+    require("py3langid", purpose=_PURPOSE)
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-
-
-def _missing(package: str) -> InputError:
-    return InputError(
-        f"identifying languages needs {package}, which is not installed",
-        expected="the extra `data`",
-        do="pip install 'slimvec[data]'",
-    )

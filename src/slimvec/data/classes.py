@@ -1,0 +1,214 @@
+"""Class examples instead of labels: a text's positive is another text of its class (KaLM-Embedding-V2, 2506.20923).
+
+A label as positive would make all texts of a class false negatives of each other, and teaches a name instead of what
+the texts have in common.
+"""
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from slimvec.data.records import Record, check_text
+from slimvec.data.tables import iter_rows, located
+from slimvec.data.words import normal_form
+from slimvec.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class ClassExample:
+    """A text and the class it is in.
+
+    Attributes:
+        text: The text.
+        label: Name of the class.
+        language: Language code, when known.
+    """
+
+    text: str
+    label: str
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRecords:
+    """Records made of class examples; iterating gives the records.
+
+    Attributes:
+        records: One for each example that was used, in the order of the examples.
+        num_examples: Examples that came in.
+        num_classes: Classes that records were made of.
+        num_single: Examples left out because their class has no other.
+        num_repeated: Examples left out because an earlier one of the class has the same text.
+        num_ambiguous: Examples left out because the same text is in several classes.
+    """
+
+    records: tuple[Record, ...]
+    num_examples: int
+    num_classes: int
+    num_single: int
+    num_repeated: int
+    num_ambiguous: int
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.records)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+def class_records(
+    examples: Iterable[ClassExample],
+    *,
+    seed: int = 0,
+    num_negatives: int = 7,
+    source: str = "",
+    task: str | None = None,
+) -> ClassRecords:
+    """Make records of class examples.
+
+    Every example is a query once and a positive once: each class is put in a random circle, and the positive is the
+    next in it. Negatives are examples of other classes, each of another class as long as there are enough. The same
+    examples and seed give the same records.
+
+    Args:
+        examples: Of all classes; texts are compared without white space and capitals.
+        seed: Of circles and negatives.
+        num_negatives: Of each record; fewer when the other classes have fewer examples in all. KaLM takes 7.
+        source: Of the records.
+        task: Of the records.
+
+    Raises:
+        InputError: fewer than two classes have two examples each.
+    """
+    all_examples = list(examples)
+    usable, num_repeated, num_ambiguous = _unambiguous(all_examples)
+    classes = _by_class(usable)
+    single = [label for label, members in classes.items() if len(members) == 1]
+    for label in single:
+        del classes[label]
+    if len(classes) < 2:
+        raise InputError(
+            f"{len(classes)} classes with two different examples or more", expected="at least two such classes"
+        )
+    generator = random.Random(f"{seed}/classes")
+    positives = _positives(classes, generator)
+    negatives = _Negatives(classes, num_negatives, generator)
+    records = tuple(
+        Record(
+            query=example.text,
+            positives=(positives[example.text],),
+            negatives=negatives.draw(example.label),
+            task=task,
+            language=example.language,
+            source=source,
+        )
+        for example in usable
+        if example.label in classes
+    )
+    return ClassRecords(records, len(all_examples), len(classes), len(single), num_repeated, num_ambiguous)
+
+
+def read_class_records(
+    path: str | Path,
+    *,
+    seed: int = 0,
+    num_negatives: int = 7,
+    source: str | None = None,
+    task: str | None = None,
+    field: str = "text",
+    label: str = "label",
+) -> ClassRecords:
+    """Make records of a classification file.
+
+    Args:
+        path: A `.jsonl`, `.jsonl.gz` or `.parquet` file.
+        seed: As for `class_records`.
+        num_negatives: As for `class_records`.
+        source: Of the records; default the name of the file's folder.
+        task: Of the records.
+        field: The field with the text.
+        label: The field with the class: a text or a whole number.
+
+    Raises:
+        InputError: the file cannot be read, a row is malformed (with its place), or fewer than two classes have two
+            examples each.
+    """
+    path = Path(path)
+    examples = _read_examples(path, field, label)
+    name = path.absolute().parent.name if source is None else source
+    return class_records(examples, seed=seed, num_negatives=num_negatives, source=name, task=task)
+
+
+def _read_examples(path: Path, field: str, label: str) -> Iterator[ClassExample]:
+    for row in iter_rows(path, fields=(field, label, "lang", "language")):
+        try:
+            language = row.values.get("language") or row.values.get("lang")
+            yield ClassExample(
+                check_text(row.values.get(field), field),
+                _label(row.values.get(label), label),
+                None if language is None else check_text(language, "language"),
+            )
+        except InputError as error:
+            raise located(error, row.place) from error
+
+
+def _label(value: object, name: str) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return check_text(value, name)
+
+
+def _unambiguous(examples: Sequence[ClassExample]) -> tuple[list[ClassExample], int, int]:
+    """The examples whose text is in one class only, each text once; and how many were repeated and ambiguous."""
+    labels: dict[str, set[str]] = {}
+    for example in examples:
+        labels.setdefault(normal_form(example.text), set()).add(example.label)
+    kept: dict[str, ClassExample] = {}
+    num_repeated = num_ambiguous = 0
+    for example in examples:
+        key = normal_form(example.text)
+        if len(labels[key]) > 1:
+            num_ambiguous += 1
+        elif key in kept:
+            num_repeated += 1
+        else:
+            kept[key] = example
+    return list(kept.values()), num_repeated, num_ambiguous
+
+
+def _by_class(examples: Iterable[ClassExample]) -> dict[str, list[str]]:
+    classes: dict[str, list[str]] = {}
+    for example in examples:
+        classes.setdefault(example.label, []).append(example.text)
+    return classes
+
+
+def _positives(classes: dict[str, list[str]], generator: random.Random) -> dict[str, str]:
+    """The next text in its class's circle, by text."""
+    following: dict[str, str] = {}
+    for members in classes.values():
+        circle = generator.sample(members, len(members))
+        following.update(zip(circle, circle[1:] + circle[:1], strict=True))
+    return following
+
+
+class _Negatives:
+    """Draws examples of other classes."""
+
+    def __init__(self, classes: dict[str, list[str]], count: int, generator: random.Random) -> None:
+        self._classes, self._count, self._generator = classes, count, generator
+        self._labels = list(classes)
+        self._num_texts = sum(map(len, classes.values()))
+
+    def draw(self, label: str) -> tuple[str, ...]:
+        """Texts of other classes, all different: one of each of some classes, then another round."""
+        count = min(self._count, self._num_texts - len(self._classes[label]))
+        drawn: dict[str, None] = {}
+        while len(drawn) < count:
+            others = self._generator.sample(self._labels, min(len(self._labels), count - len(drawn) + 1))
+            for other in [other for other in others if other != label][: count - len(drawn)]:
+                left = [text for text in self._classes[other] if text not in drawn]
+                if left:
+                    drawn[self._generator.choice(left)] = None
+        return tuple(drawn)
