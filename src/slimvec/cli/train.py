@@ -42,12 +42,12 @@ def train(
     Ctrl-C ends the run after the step at hand, saves it, and says how to go on. While a run is on, its checkpoints and
     metrics are in OUTPUT.training; OUTPUT appears when the model is complete.
     """
-    from slimvec.data.tables import check_file
     from slimvec.training.recipe_reading import read_recipe
+    from slimvec.training.sources import check_sources
 
     settings = read_recipe(recipe, overrides or ())
-    for source in settings.data:
-        check_file(source.path)
+    for stage in settings.stage_recipes():
+        check_sources(stage.recipe.data)
     check_free(output, force=force)
     run = run_training(
         terminal,

@@ -1,15 +1,24 @@
 """Reading the data a recipe names, and writing down which data it was."""
 
 import hashlib
+import json
 import random
-from collections.abc import Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from slimvec.data.bad_rows import BadRows
+from slimvec.data.cleaning import clean
 from slimvec.data.readers import read_records
 from slimvec.data.records import Record
+from slimvec.data.tables import check_file
+from slimvec.errors import InputError
 from slimvec.training.recipe import Source
 
 
@@ -18,50 +27,121 @@ class SourceRecord(BaseModel):
 
     Attributes:
         path: As the recipe names it.
-        sha256: Of the file.
-        num_records: In the file.
-        num_used: Taken from it.
+        sha256: Of the file; of a hub dataset, of the records that came.
+        passages_sha256: Of the file of passages, if there is one.
+        license: As the recipe names it.
+        weight: As the recipe gives it.
+        num_records: Good records that were read.
+        skipped: Rows left out because they cannot be used, by what was wrong.
+        dropped: Records left out by cleaning, by rule.
+        removed: Texts taken by cleaning out of records that stayed, by rule.
+        num_merged: Records that cleaning put into another one of the same query.
+        num_used: Records taken.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: str
     sha256: str
+    passages_sha256: str | None = None
+    license: str | None = None
+    weight: float = 1.0
     num_records: int
+    skipped: dict[str, int] = {}
+    dropped: dict[str, int] = {}
+    removed: dict[str, int] = {}
+    num_merged: int = 0
     num_used: int
+
+
+def check_sources(sources: Iterable[Source]) -> None:
+    """See that the files are there, before anything slow is done. Hub datasets are not asked for.
+
+    Raises:
+        InputError: one is not.
+    """
+    for source in sources:
+        for path in (None if source.is_hub else source.path, source.passages):
+            if path is not None:
+                check_file(path)
 
 
 def read_sources(sources: Sequence[Source], *, seed: int) -> tuple[list[Record], list[SourceRecord]]:
     """Read all sources of a recipe.
 
     Args:
-        sources: Files.
+        sources: Where the records are.
         seed: Of the choice where a source is limited.
 
     Returns:
         The records, in the sources' order, and what each source held.
 
     Raises:
-        InputError: a file that is missing or malformed; the message names the line.
+        InputError: a file that is missing, malformed (the message names the line) or of which nothing is left.
+        FetchError: a hub dataset cannot be had.
     """
     records: list[Record] = []
     held: list[SourceRecord] = []
     for source in sources:
-        found = list(read_records(source.path))
-        used = _choose(found, source, seed)
-        records += [_with_task(record, source.task) for record in used]
-        held.append(
-            SourceRecord(
-                path=str(source.path), sha256=file_sha256(source.path), num_records=len(found), num_used=len(used)
-            )
-        )
+        used, record = _read_source(source, seed)
+        records += used
+        held.append(record)
     return records, held
+
+
+def source_numbers(held: Sequence[SourceRecord]) -> NDArray[np.int64]:
+    """Number the source of each record that `read_sources` gave."""
+    return np.repeat(np.arange(len(held)), [source.num_used for source in held])
 
 
 def file_sha256(path: Path) -> str:
     """Digest of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_source(source: Source, seed: int) -> tuple[list[Record], SourceRecord]:
+    """Read one source, clean it and take what the recipe wants of it."""
+    bad = BadRows(source.on_bad)
+    found = list(read_records(source.path, passages=source.passages, bad=bad))
+    kept, counts = _clean(found, source)
+    used = [_with_task(record, source.task) for record in _choose(kept, source, seed)]
+    return used, SourceRecord(
+        path=str(source.path),
+        sha256=_records_sha256(found) if source.is_hub else file_sha256(source.path),
+        passages_sha256=None if source.passages is None else file_sha256(source.passages),
+        license=source.license,
+        weight=source.weight,
+        num_records=len(found),
+        skipped=dict(bad.report().kinds),
+        num_used=len(used),
+        **counts,
+    )
+
+
+def _clean(records: list[Record], source: Source) -> tuple[list[Record], dict[str, Any]]:
+    """Have the records pass the rules of their source, and count those that do not.
+
+    Raises:
+        InputError: none passes.
+    """
+    if source.cleaning is None:
+        return records, {}
+    passing, tally = clean(records, source.cleaning)
+    kept = list(passing)
+    report = tally.report()
+    if records and not kept:
+        rules = ", ".join(f"{rule} {count:,}" for rule, count in report.dropped.items())
+        raise InputError(
+            f"cleaning leaves none of the {len(records):,} records of {source.path} ({rules})",
+            expected="at least one",
+            do="loosen its rules",
+        )
+    removed: Counter[str] = Counter()
+    for part in report.sources:
+        removed.update(part.removed)
+    num_merged = sum(part.num_merged for part in report.sources)
+    return kept, {"dropped": report.dropped, "removed": dict(removed), "num_merged": num_merged}
 
 
 def _choose(records: list[Record], source: Source, seed: int) -> list[Record]:
@@ -75,3 +155,11 @@ def _choose(records: list[Record], source: Source, seed: int) -> list[Record]:
 def _with_task(record: Record, task: str | None) -> Record:
     """Give a record without a task the source's."""
     return record if task is None or record.task is not None else replace(record, task=task)
+
+
+def _records_sha256(records: Iterable[Record]) -> str:
+    """Digest of records."""
+    digest = hashlib.sha256()
+    for record in records:
+        digest.update(json.dumps(asdict(record), sort_keys=True).encode())
+    return digest.hexdigest()

@@ -5,23 +5,39 @@ from typing import Literal
 
 from pydantic import Field
 
+from slimvec.data.bad_rows import OnBad
+from slimvec.data.cleaning import Cleaning
+from slimvec.data.hub import HUB_PREFIX
 from slimvec.training.recipe.section import Section
 
 
 class Source(Section):
-    """A file of training records; `slimvec.data.records` says what its rows hold.
+    """Training records from one place; `slimvec.data.records` says what its rows hold.
 
     Attributes:
-        path: `.jsonl`, `.jsonl.gz` or `.parquet`.
+        path: `.jsonl`, `.jsonl.gz` or `.parquet`, or a hub dataset as `hf:owner/name[@revision][:config][:split]`.
+        passages: File with the texts by id, for rows that hold ids instead of texts.
         task: Task name or whole instruction for the prompts of records that name none.
         limit: Take this many records, chosen by the run's seed; default all.
         weight: Records of a source of weight 2 come twice as often as those of weight 1 (see training/mixing.py).
+        on_bad: A row that cannot be used is an error, or is left out and counted.
+        cleaning: Rules that records have to pass, each source by itself; default none.
+        license: Of the data, for the data card.
     """
 
     path: Path
+    passages: Path | None = None
     task: str | None = None
     limit: int | None = Field(default=None, ge=1)
     weight: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    on_bad: OnBad = "error"
+    cleaning: Cleaning | None = None
+    license: str | None = None
+
+    @property
+    def is_hub(self) -> bool:
+        """Whether the records come from a hub."""
+        return str(self.path).startswith(HUB_PREFIX)
 
 
 class Batch(Section):
