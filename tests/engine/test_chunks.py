@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from slimvec.engine.chunk_borders import cut_by_tokens
 from slimvec.engine.chunks import embed_chunks
-from slimvec.engine.explanation import pooling_weights
 from slimvec.engine.long_texts import embed_long
 from slimvec.errors import InputError, ModelError
 from slimvec.model.head import finish
+from slimvec.model.pooling import token_weights
 from slimvec.model.spec import Pooling
 from slimvec.text.batch import PackedBatch
 from slimvec.text.located import locate
@@ -22,7 +22,7 @@ MODELS = (("llama", "causal"), ("gemma3_text", "causal"), ("qwen3", "bidirection
 
 def pooled_slice(states, tokens, run, pooling):
     """Pool a run of own tokens by hand, weighted by places in the whole text."""
-    weights = pooling_weights(tokens.first + run[1], 0, pooling).clone()
+    weights = token_weights(PackedBatch.from_sequences([[0] * (tokens.first + run[1])]), pooling).double()
     weights[: tokens.first + run[0]] = 0
     return (weights / weights.sum()).float() @ states[: tokens.first + run[1]]
 

@@ -7,11 +7,13 @@ old and the new tokens is kept, and only the rest is run. The vector is that of 
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from slimvec.engine.fused import FusedDecoder, KeyValues
+from slimvec.engine.growing import GrowingTensor
 from slimvec.engine.parts import HasParts, causal_decoder, check_fits, finish_vectors
 from slimvec.engine.runner import Vectors
 from slimvec.errors import InputError
@@ -57,6 +59,7 @@ class TextState:
         self._parts = parts
         self._decoder = causal_decoder(parts)
         self._computed = computed
+        self._memory = _Memory.of(computed)
 
     @property
     def text(self) -> str:
@@ -103,7 +106,7 @@ class TextState:
         """
         if not isinstance(more, str) or not more:
             raise InputError(f"{more!r} to append", expected="some text")
-        self._computed = _compute(self._parts, self._decoder, self._computed, self.text + more)
+        self._computed = _compute(self._parts, self._decoder, self._computed, self.text + more, self._memory)
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Write the state to a file, to go on later; see `state_files.save_state`.
@@ -144,27 +147,35 @@ def open_text(parts: HasParts, text: str, *, role: Role = "document", task: str 
         kv=_no_kv(decoder),
         num_computed=0,
     )
-    return TextState(parts, _compute(parts, decoder, nothing, text))
+    return TextState(parts, _compute(parts, decoder, nothing, text, _Memory.of(nothing)))
 
 
-def _compute(parts: HasParts, decoder: FusedDecoder, held: ComputedText, text: str) -> ComputedText:
+@dataclass(frozen=True, eq=False)
+class _Memory:
+    """Where a text's tensors lie, with room for more tokens; one text's alone."""
+
+    states: GrowingTensor
+    keys: GrowingTensor
+    values: GrowingTensor
+
+    @classmethod
+    def of(cls, computed: ComputedText) -> Self:
+        kv = computed.kv
+        return cls(GrowingTensor(computed.states, 0), GrowingTensor(kv.keys, 1), GrowingTensor(kv.values, 1))
+
+
+def _compute(parts: HasParts, decoder: FusedDecoder, held: ComputedText, text: str, memory: _Memory) -> ComputedText:
     """Run what a text has more than what is held, or other."""
     tokens = locate(parts.tokenizer, text, prompt=held.prompt)
     check_fits(tokens, do="open a new text, or load the model with a larger max_tokens")
     ids = tokens.sequence
     kept = num_common(held.ids, ids)
-    states, kv = held.states[:kept], _cut(held.kv, kept)
+    states, kv = held.states[:kept], held.kv.first(kept)
     if kept < len(ids):
         found, own = decoder.forward(PackedBatch.from_sequences([ids[kept:]]), kv, return_kv=True)
-        states, kv = torch.cat([states, found]), kv.extend(own)
+        states = memory.states.write(kept, found)
+        kv = KeyValues(memory.keys.write(kept, own.keys), memory.values.write(kept, own.values))
     return ComputedText(text, held.prompt, ids, tokens.prefix_length, states, kv, held.num_computed + len(ids) - kept)
-
-
-def _cut(kv: KeyValues, length: int) -> KeyValues:
-    """Keep the first tokens."""
-    if length == kv.length:
-        return kv
-    return KeyValues(kv.keys[:, :length].contiguous(), kv.values[:, :length].contiguous())
 
 
 def _no_kv(decoder: FusedDecoder) -> KeyValues:

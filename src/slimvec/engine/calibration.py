@@ -20,13 +20,13 @@ _TEXT_TOKENS = 64
 _ROUNDS = 3
 
 
-def token_budget(run: Callable[[PackedBatch], object], identity: str, *, num_tokens: int) -> int:
-    """Give the budget with the most tokens a second.
+def token_budget(run: Callable[[PackedBatch], object], identity: str, *, num_tokens: int) -> int | None:
+    """Give the budget with the most tokens a second, or None where it is not known and not worth measuring.
 
     Args:
         run: Runs a batch.
         identity: Names model, engine and dtype; threads and processor are added here.
-        num_tokens: Size of the work at hand; a small one takes what is known, or the default.
+        num_tokens: Size of the work at hand; a small one takes what is known and measures nothing.
     """
     described = [identity, torch.get_num_threads(), str(torch.cpu.get_capabilities().get("cpu_name"))]
     name = hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]
@@ -34,7 +34,7 @@ def token_budget(run: Callable[[PackedBatch], object], identity: str, *, num_tok
     if path.is_file():
         return int(json.loads(path.read_text(encoding="utf-8"))["token_budget"])
     if num_tokens < MIN_TOKENS:
-        return DEFAULT_BUDGET
+        return None
     best = measure(run)
     with atomic_file(path, force=True) as temporary:
         temporary.write_text(json.dumps({"token_budget": best, "measured_for": described}), encoding="utf-8")

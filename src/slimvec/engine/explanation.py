@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -17,8 +16,7 @@ from slimvec.engine.parts import HasParts, read_text, run_states
 from slimvec.engine.words import group_by_words
 from slimvec.errors import InputError
 from slimvec.model.head import check_dims
-from slimvec.model.pooling import log_weights
-from slimvec.model.spec import Pooling
+from slimvec.model.pooling import token_weights
 from slimvec.text.batch import PackedBatch
 from slimvec.text.located import LocatedTokens
 from slimvec.text.prompts import Role
@@ -178,26 +176,12 @@ class _Side:
         """Run a text and weigh its states as the model's pooling does."""
         tokens = read_text(parts, text, role=role, task=task)
         sequence, _ = tokens.window(0, tokens.num_fitting)
-        states = run_states(parts, PackedBatch.from_sequences([sequence])).double()
+        batch = PackedBatch.from_sequences([sequence], [tokens.prefix_length])
+        states = run_states(parts, batch).double()
         width = dims or parts.spec.dims
         check_dims(width, states.shape[1])
-        terms = pooling_weights(len(sequence), tokens.prefix_length, parts.spec.pooling)[:, None] * states[:, :width]
+        terms = token_weights(batch, parts.spec.pooling).double()[:, None] * states[:, :width]
         return cls(_explained(tokens, parts), terms, terms.sum(dim=0))
-
-
-def pooling_weights(num_tokens: int, prefix_length: int, pooling: Pooling) -> Tensor:
-    """Weights of a text's tokens in its vector, under any pooling: [T] float64, summing to 1."""
-    weights = torch.zeros(num_tokens, dtype=torch.float64)
-    if pooling.mode == "cls":
-        weights[0] = 1
-    elif pooling.standard_mode() == "last":
-        weights[-1] = 1
-    else:
-        logs = log_weights(torch.arange(1, num_tokens + 1), pooling)
-        weights = torch.exp(logs - logs[-1])
-        if not pooling.include_prompt:
-            weights[:prefix_length] = 0
-    return weights / weights.sum()
 
 
 def _explained(tokens: LocatedTokens, parts: HasParts) -> ExplainedText:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from slimvec.engine.calibration import DEFAULT_BUDGET
 from slimvec.engine.calibration import token_budget as calibrated_budget
 from slimvec.engine.fused import FusedDecoder
 from slimvec.engine.loading import LoadedEngine
@@ -166,10 +167,11 @@ class Runner:
         if self._budget is not None:
             return self._budget
         engine = self._engine
-        identity = f"{engine.name} {engine.dtype} {self._width} {self._tokenizer.backend.get_vocab_size()}"
         if engine.device.type != "cpu":
             return 1 << 16  # a GPU takes whole blocks; memory, not speed, is the limit
-        return calibrated_budget(engine.backbone, identity, num_tokens=num_tokens)
+        identity = f"{engine.name} {engine.dtype} {self._width} {self._tokenizer.backend.get_vocab_size()}"
+        self._budget = calibrated_budget(engine.backbone, identity, num_tokens=num_tokens)
+        return self._budget or DEFAULT_BUDGET
 
 
 def _blocks(texts: Iterable[str]) -> Iterator[tuple[int, list[str]]]:

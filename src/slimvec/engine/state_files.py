@@ -27,6 +27,8 @@ FORMAT = 1
 PROBE = "The cat sat on the mat, and 7 dogs barked."
 _TOLERANCES = {torch.float32: 1e-4, torch.bfloat16: 2e-2}
 """Largest relative error of the probe's states: what another order of sums makes of a few dozen layers."""
+_INT8_TOLERANCE = 8e-2
+"""The same in int8, where another machine's calibration may round other weights: a cosine of .997."""
 _TENSORS = ("ids", "keys", "values", "states", "probe")
 
 
@@ -55,6 +57,7 @@ def save_state(parts: HasParts, computed: ComputedText, path: Path, *, force: bo
         "format": FORMAT,
         "decoder": _shape_of(decoder),
         "dtype": str(decoder.dtype),
+        "int8": decoder.int8,
         "text": computed.text,
         "prompt": computed.prompt,
         "num_computed": computed.num_computed,
@@ -112,19 +115,27 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 def _check_model(parts: HasParts, decoder: FusedDecoder, path: Path, about: dict[str, Any], probe: Tensor) -> None:
     """Refuse a file that another model wrote."""
-    if about["dtype"] != str(decoder.dtype):
+    in_int8 = about.get("int8", False)
+    written, own = _precision(about["dtype"], in_int8), _precision(str(decoder.dtype), decoder.int8)
+    if written != own:
         raise ModelError(
-            f"{path} was computed in {about['dtype']}",
-            expected=str(decoder.dtype),
-            do=f"load the model with dtype={about['dtype'].removeprefix('torch.')!r}",
+            f"{path} was computed in {written}",
+            expected=own,
+            do=f"load the model with dtype={('int8' if in_int8 else about['dtype'].removeprefix('torch.'))!r}",
         )
+    tolerance = _INT8_TOLERANCE if in_int8 else _TOLERANCES[decoder.dtype]
     found = _probe(parts, decoder) if about["decoder"] == _shape_of(decoder) else None
-    if found is None or found.shape != probe.shape or not _error(found, probe) <= _TOLERANCES[decoder.dtype]:
+    if found is None or found.shape != probe.shape or not _error(found, probe) <= tolerance:
         raise ModelError(
             f"{path} was written by another model",
             expected="the model that wrote it",
             do="load that one, or open the text anew",
         )
+
+
+def _precision(dtype: str, in_int8: bool) -> str:
+    """Name what keys and values are held in, and whether products are int8."""
+    return f"{dtype} and torch.int8" if in_int8 else dtype
 
 
 def _shape_of(decoder: FusedDecoder) -> str:

@@ -76,9 +76,12 @@ def token_weights(batch: PackedBatch, pooling: Pooling) -> Tensor:
 
     Args:
         batch: Where the texts begin and end.
-        pooling: `mean`, `weighted` or `beta` with a finite beta.
+        pooling: Any.
     """
-    return _weights(batch, pooling, None)[0]
+    if not picks_one(pooling):
+        return _weights(batch, pooling, None)[0]
+    picked = batch.cu_seqlens[:-1] if pooling.mode == "cls" else batch.cu_seqlens[1:] - 1
+    return torch.zeros(batch.num_tokens, device=batch.device).index_fill(0, picked.long(), 1.0)
 
 
 def log_weights(place: Tensor, pooling: Pooling) -> Tensor:

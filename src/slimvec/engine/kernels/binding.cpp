@@ -53,6 +53,15 @@ const E* pointer(const Tensor& tensor, const char* name, at::IntArrayRef sizes) 
   return static_cast<const E*>(tensor.const_data_ptr());
 }
 
+// Keys or values of a prefix: its tokens lie side by side, its layers may lie apart.
+template <class E>
+const E* prefix_pointer(const Tensor& tensor, const char* name, at::IntArrayRef sizes) {
+  TORCH_CHECK(tensor.sizes() == sizes, name, " must have sizes ", sizes, ", got ", tensor.sizes());
+  TORCH_CHECK(tensor.select(0, 0).is_contiguous(), name, " must be contiguous in every layer");
+  check(tensor.select(0, 0), name, TypeOf<E>::value, sizes.slice(1));
+  return static_cast<const E*>(tensor.const_data_ptr());
+}
+
 // Reads the tensors of one layer, in order.
 template <class E>
 class LayerReader {
@@ -192,8 +201,10 @@ std::tuple<Tensor, Tensor, Tensor> decode_as(
     TORCH_CHECK(shape.causal && prefix_values, "a prefix has keys and values, and needs a causal model");
     batch.prefix_length = prefix_keys->dim() == 4 ? prefix_keys->size(1) : 0;
     const std::array<int64_t, 4> sizes = {depth, batch.prefix_length, shape.kv_heads, shape.head_dim};
-    batch.prefix_keys = pointer<E>(*prefix_keys, "prefix_keys", sizes);
-    batch.prefix_values = pointer<E>(*prefix_values, "prefix_values", sizes);
+    batch.prefix_keys = prefix_pointer<E>(*prefix_keys, "prefix_keys", sizes);
+    batch.prefix_values = prefix_pointer<E>(*prefix_values, "prefix_values", sizes);
+    batch.prefix_key_stride = prefix_keys->stride(0);
+    batch.prefix_value_stride = prefix_values->stride(0);
   }
   const int64_t positions = batch.prefix_length + *std::max_element(batch.lengths.begin(), batch.lengths.end());
   for (int64_t i = 0; i < depth; ++i)

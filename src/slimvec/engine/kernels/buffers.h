@@ -69,9 +69,11 @@ PackedPrefix<E> pack_prefix(const Model<E>& model, const Batch<E>& batch, int nu
     // Padding must be zero: the partner of the last value is multiplied with a probability of zero, and may be no NaN.
     std::memset(packed.values.at(head * packed.head_values), 0, packed.head_values * sizeof(E));
     for (long token = 0; token < length; ++token) {
-      const long from = ((layer * length + token) * shape.kv_heads + kv_head) * dim;
-      pack_key(batch.prefix_keys + from, token, dim, packed.keys.at(head * packed.head_keys));
-      pack_value(batch.prefix_values + from, token, dim, shape.padded_head(), packed.values.at(head * packed.head_values));
+      const long from = (token * shape.kv_heads + kv_head) * dim;
+      const E* key = batch.prefix_keys + layer * batch.prefix_key_stride + from;
+      const E* value = batch.prefix_values + layer * batch.prefix_value_stride + from;
+      pack_key(key, token, dim, packed.keys.at(head * packed.head_keys));
+      pack_value(value, token, dim, shape.padded_head(), packed.values.at(head * packed.head_values));
     }
   }
   return packed;

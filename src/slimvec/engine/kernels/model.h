@@ -65,6 +65,8 @@ struct Batch {
   long prefix_length = 0;            // P
   const E* prefix_keys = nullptr;    // [L, P, K, D]
   const E* prefix_values = nullptr;  // [L, P, K, D]
+  long prefix_key_stride = 0;        // from layer to layer
+  long prefix_value_stride = 0;
   float* states = nullptr;           // [T, H]
   E* keys = nullptr;                 // [L, T, K, D] or null
   E* values = nullptr;               // [L, T, K, D] or null
