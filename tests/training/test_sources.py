@@ -86,3 +86,36 @@ def test_files_are_asked_for_beforehand_and_hub_datasets_are_not(tmp_path):
         check_sources([Source(path=tmp_path / "none.jsonl")])
     with pytest.raises(InputError, match=r"p\.jsonl"):
         check_sources([Source(path=path, passages=tmp_path / "p.jsonl")])
+
+
+def test_class_examples_become_pairs_of_a_class(tmp_path):
+    rows = [{"text": f"{label} text {i}", "label": label} for label in ("red", "blue") for i in range(3)]
+    path = write(tmp_path / "a.jsonl", [*rows, {"text": "alone", "label": "green"}, rows[0]])
+    records, (held,) = read_sources([Source(path=path, kind="classes", task="colours")], seed=0)
+    assert len(records) == held.num_used == 6
+    for record in records:
+        colour = record.query.split()[0]
+        assert record.task == "colours"
+        assert record.positives[0].startswith(colour)
+        assert not any(text.startswith(colour) for text in record.negatives)
+    assert held.skipped == {"single": 1, "repeated": 1}
+
+
+def test_graded_pairs_bring_their_grades(tmp_path):
+    path = write(tmp_path / "a.jsonl", [{"s1": "a b", "s2": "a c", "score": 2}, {"s1": "d", "s2": "e", "score": 4}])
+    records, _ = read_sources([Source(path=path, kind="graded", grades=(0, 4))], seed=0)
+    assert [record.scores for record in records] == [(0.5,), (1.0,)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"grades": (0, 1)}, "grades belong to kind graded, and the kind is pairs"),
+        ({"kind": "graded", "grades": (5, 0)}, "must be the lowest, then the highest"),
+        ({"kind": "classes", "on_bad": "skip"}, "on_bad skip goes with kind pairs only, and the kind is classes"),
+        ({"kind": "graded", "passages": "p.jsonl"}, "passages p.jsonl goes with kind pairs only"),
+    ],
+)
+def test_settings_that_do_not_go_together(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Source(path="a.jsonl", **settings)

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from slimvec.data.bad_rows import BadRows
+from slimvec.data.classes import read_class_records
 from slimvec.data.cleaning import clean
+from slimvec.data.graded_pairs import read_graded_pairs
 from slimvec.data.readers import read_records
 from slimvec.data.records import Record
 from slimvec.data.tables import check_file
@@ -32,7 +34,8 @@ class SourceRecord(BaseModel):
         license: As the recipe names it.
         weight: As the recipe gives it.
         num_records: Good records that were read.
-        skipped: Rows left out because they cannot be used, by what was wrong.
+        skipped: Rows left out because they cannot be used, by what was wrong: a kind of bad row, or of class examples
+            `single` (its class has no other), `repeated` or `ambiguous` (in several classes).
         dropped: Records left out by cleaning, by rule.
         removed: Texts taken by cleaning out of records that stayed, by rule.
         num_merged: Records that cleaning put into another one of the same query.
@@ -102,8 +105,7 @@ def file_sha256(path: Path) -> str:
 
 def _read_source(source: Source, seed: int) -> tuple[list[Record], SourceRecord]:
     """Read one source, clean it and take what the recipe wants of it."""
-    bad = BadRows(source.on_bad)
-    found = list(read_records(source.path, passages=source.passages, bad=bad))
+    found, skipped = _read_kind(source, seed)
     kept, counts = _clean(found, source)
     used = [_with_task(record, source.task) for record in _choose(kept, source, seed)]
     return used, SourceRecord(
@@ -113,10 +115,24 @@ def _read_source(source: Source, seed: int) -> tuple[list[Record], SourceRecord]
         license=source.license,
         weight=source.weight,
         num_records=len(found),
-        skipped=dict(bad.report().kinds),
+        skipped=skipped,
         num_used=len(used),
         **counts,
     )
+
+
+def _read_kind(source: Source, seed: int) -> tuple[list[Record], dict[str, int]]:
+    """Read records as the kind of their source asks for, and count what cannot be used."""
+    if source.kind == "graded":
+        low, high = source.grades or (0.0, 5.0)
+        return list(read_graded_pairs(source.path, low=low, high=high)), {}
+    if source.kind == "classes":
+        made = read_class_records(source.path, seed=seed)
+        counts = {"single": made.num_single, "repeated": made.num_repeated, "ambiguous": made.num_ambiguous}
+        return list(made), {reason: count for reason, count in counts.items() if count}
+    bad = BadRows(source.on_bad)
+    records = list(read_records(source.path, passages=source.passages, bad=bad))
+    return records, {str(kind): count for kind, count in bad.report().kinds.items()}
 
 
 def _clean(records: list[Record], source: Source) -> tuple[list[Record], dict[str, Any]]:

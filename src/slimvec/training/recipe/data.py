@@ -1,14 +1,14 @@
 """The sections about the data: its sources, and what one step takes in."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from slimvec.data.bad_rows import OnBad
 from slimvec.data.cleaning import Cleaning
 from slimvec.data.hub import HUB_PREFIX
-from slimvec.training.recipe.section import Section
+from slimvec.training.recipe.section import ContradictionError, Section
 
 
 class Source(Section):
@@ -16,6 +16,9 @@ class Source(Section):
 
     Attributes:
         path: `.jsonl`, `.jsonl.gz` or `.parquet`, or a hub dataset as `hf:owner/name[@revision][:config][:split]`.
+        kind: `pairs` are records as they stand. `classes` are texts with labels, of which pairs of the same class are
+            made, with negatives of other classes. `graded` are pairs of texts with a grade of likeness.
+        grades: Lowest and highest grade of graded pairs, as the file has them. Default 0 and 5, as in STS.
         passages: File with the texts by id, for rows that hold ids instead of texts.
         task: Task name or whole instruction for the prompts of records that name none.
         limit: Take this many records, chosen by the run's seed; default all.
@@ -26,6 +29,8 @@ class Source(Section):
     """
 
     path: Path
+    kind: Literal["pairs", "classes", "graded"] = "pairs"
+    grades: tuple[float, float] | None = None
     passages: Path | None = None
     task: str | None = None
     limit: int | None = Field(default=None, ge=1)
@@ -33,6 +38,18 @@ class Source(Section):
     on_bad: OnBad = "error"
     cleaning: Cleaning | None = None
     license: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.grades is not None and self.grades[0] >= self.grades[1]:
+            raise ContradictionError("grades", f"grades {list(self.grades)} must be the lowest, then the highest")
+        if self.grades is not None and self.kind != "graded":
+            raise ContradictionError("grades", f"grades belong to kind graded, and the kind is {self.kind}")
+        for key, is_set in (("passages", self.passages), ("on_bad", self.on_bad == "skip"), ("path", self.is_hub)):
+            if self.kind != "pairs" and is_set:
+                message = f"{key} {getattr(self, key)} goes with kind pairs only, and the kind is {self.kind}"
+                raise ContradictionError(key, message)
+        return self
 
     @property
     def is_hub(self) -> bool:
