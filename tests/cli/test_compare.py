@@ -151,3 +151,12 @@ def test_factors_are_crossed(slimvec, tmp_path, trainings):
     rows = compare(slimvec, "--json").json["rows"]
     assert list(rows) == ["mean/cold", "mean/warm", "last/cold", "last/warm"]
     assert len(trainings) == 4
+
+
+def test_parts_make_the_whole(slimvec, trainings):
+    first = compare(slimvec, "--part", "1/2", "--json").json
+    assert (list(first["rows"]), first["num_missing"]) == (["base", "last", "raw"], 3)
+    assert compare(slimvec, "--part", "2/2", "--json").json["num_missing"] == 0
+    assert len(trainings) == 4
+    outcome = compare(slimvec, "--part", "3/2")
+    assert outcome.error == "error: --part 3/2; expected I/N with I from 1 to N, as in 1/2"

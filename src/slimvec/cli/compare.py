@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
 
 if TYPE_CHECKING:
+    from slimvec.comparison.report import Row, StudyReport
     from slimvec.comparison.runs import Run
     from slimvec.training.events import StepCallback, StepEvent
 
@@ -32,6 +33,9 @@ def compare(
         list[str] | None, typer.Option(help="A folder the study names as ${NAME}.", metavar="NAME=PATH")
     ] = None,
     keep_models: Annotated[bool, typer.Option("--keep-models", help="Keep the trained models.")] = False,
+    part: Annotated[
+        str, typer.Option(help="Do the I-th of N parts, for N processes that share the output folder.", metavar="I/N")
+    ] = "1/1",
     report_only: Annotated[bool, typer.Option("--report-only", help="Write the report of the runs there are.")] = False,
 ) -> Result:
     """Compare variants of one recipe, everything else held equal, and write a report with intervals.
@@ -40,46 +44,52 @@ def compare(
     stopped goes on where it was, and one that has grown runs only what is new.
     """
     with terminal.task("reading the study"):
-        from slimvec.comparison.layout import markdown, page
+        from slimvec.comparison.layout import markdown
         from slimvec.comparison.report import make_report
-        from slimvec.comparison.runs import plan_runs, run_study, stored_results
+        from slimvec.comparison.runs import run_study, stored_results
         from slimvec.comparison.study import read_study
-        from slimvec.files import atomic_file
 
         study = read_study(study_file, folders={"data": data, **_folders(folder or ())})
-    if report_only:
-        results = stored_results(study, output)
-        if not any(result.variant == study.reference for result in results):
+    chosen = _part(part)
+    if not report_only:
+        with terminal.task(f"study {study.name}") as task:
+            for _ in run_study(study, data, output, watcher=_Watcher(task), keep_models=keep_models, part=chosen):
+                task.update(detail="")
+    results = stored_results(study, data, output)
+    num_missing = len(study.cells) * len(study.seeds) - len(results)
+    if not any(result.variant == study.reference for result in results):
+        if report_only:
             raise InputError(f"{output} has no results of {study.reference}", do="run the study without --report-only")
-    else:
-        with terminal.task(f"study {study.name}", total=float(len(plan_runs(study)))) as task:
-            watcher = _Watcher(task)
-            results = []
-            for result in run_study(study, data, output, watcher=watcher, keep_models=keep_models):
-                results.append(result)
-                task.update(completed=float(len(results)))
+        return {"output": str(output), "rows": {}, "num_missing": num_missing}
     report = make_report(study, results)
-    files = {
-        "report.json": report.model_dump_json(indent=1) + "\n",
-        "report.md": markdown(report),
-        "report.html": page(report),
-    }
-    for name, text in files.items():
-        with atomic_file(output / name, force=True) as path:
-            path.write_text(text, encoding="utf-8")
+    _write(report, output)
     terminal.print(markdown(report))
     return {
         "output": str(output),
-        "rows": {
-            row.variant: {
-                "mean": row.mean,
-                "difference": None if row.effect is None else row.effect.difference.model_dump(),
-                "p_holm": None if row.effect is None else row.effect.p_holm,
-                "verdict": row.verdict,
-            }
-            for row in report.rows
-        },
-        "num_missing": report.num_missing,
+        "rows": {row.variant: _figures(row) for row in report.rows},
+        "num_missing": num_missing,
+    }
+
+
+def _write(report: "StudyReport", output: Path) -> None:
+    """Write the report in all its forms."""
+    from slimvec.comparison.layout import markdown, page
+    from slimvec.files import atomic_file
+
+    files = {"json": report.model_dump_json(indent=1) + "\n", "md": markdown(report), "html": page(report)}
+    for suffix, text in files.items():
+        with atomic_file(output / f"report.{suffix}", force=True) as path:
+            path.write_text(text, encoding="utf-8")
+
+
+def _figures(row: "Row") -> dict[str, Any]:
+    """Give what the command's JSON holds of a variant."""
+    effect = row.effect
+    return {
+        "mean": row.mean,
+        "difference": None if effect is None else effect.difference.model_dump(),
+        "p_holm": None if effect is None else effect.p_holm,
+        "verdict": row.verdict,
     }
 
 
@@ -111,6 +121,18 @@ class _Watcher:
     def scored(self, texts: int) -> None:  # noqa: ARG002
         """Show that it is being scored."""
         self.task.update(detail="scoring")
+
+
+def _part(given: str) -> tuple[int, int]:
+    """Read `I/N`.
+
+    Raises:
+        InputError: it is something else.
+    """
+    number, _, count = given.partition("/")
+    if not (number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+        raise InputError(f"--part {given}", expected="I/N with I from 1 to N, as in 1/2")
+    return int(number), int(count)
 
 
 def _folders(given: Sequence[str]) -> dict[str, Path]:

@@ -89,7 +89,7 @@ class StudyReport(_Frozen):
 
 
 def make_report(study: Study, results: Sequence[RunResult]) -> StudyReport:
-    """Sum up the results there are. A variant is compared on the seeds that it and the reference both have.
+    """Sum up the results there are. A variant is compared on the seeds that it and the reference both have, if any.
 
     Raises:
         ValueError: no results of the reference.
@@ -97,7 +97,7 @@ def make_report(study: Study, results: Sequence[RunResult]) -> StudyReport:
     runs = {name: {r.seed: r for r in results if r.variant == name} for name in study.cells}
     if not runs[study.reference]:
         raise ValueError(f"no results of the reference {study.reference}")
-    names = [name for name in study.cells if runs[name]]
+    names = [name for name in study.cells if runs[name].keys() & runs[study.reference].keys()]
     others = [name for name in names if name != study.reference]
     effects = dict(zip(others, _effects(study, runs, others), strict=True))
     first = next(iter(runs[study.reference].values()))

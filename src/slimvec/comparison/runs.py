@@ -116,7 +116,13 @@ def read_sets(study: Study, folder: Path) -> list[RetrievalSet]:
 
 
 def run_study(
-    study: Study, folder: Path, output: Path, *, watcher: Watcher, keep_models: bool = False
+    study: Study,
+    folder: Path,
+    output: Path,
+    *,
+    watcher: Watcher,
+    keep_models: bool = False,
+    part: tuple[int, int] = (1, 1),
 ) -> Iterator[RunResult]:
     """Give the result of every run, from the folder where it is there and by running it where it is not.
 
@@ -126,12 +132,14 @@ def run_study(
         output: For results and models; made if missing.
         watcher: Told what is going on.
         keep_models: Keep trained models once all that is scored with them is.
+        part: `(i, n)` does the i-th of n parts of the runs, for n processes that share the output folder. Runs that
+            share a training are in one part.
 
     Raises:
         SlimvecError: a run failed; what was done before is kept, and the next call goes on from there.
     """
     datasets = read_sets(study, folder)
-    runs = plan_runs(study)
+    runs = _part(plan_runs(study), *part)
     keys = [_key(run, study, datasets) for run in runs]
     for number, (run, key) in enumerate(zip(runs, keys, strict=True), start=1):
         path = _path(output, run)
@@ -146,13 +154,22 @@ def run_study(
         yield result
 
 
-def stored_results(study: Study, output: Path) -> list[RunResult]:
-    """Give the results that are there, whatever recipe they were made with; for a report before the end.
+def _part(runs: Sequence[Run], number: int, count: int) -> list[Run]:
+    """Deal the runs out by their trainings, and give one process its share."""
+    trainings: dict[str, int] = {}
+    for run in runs:
+        trainings.setdefault(_model_key(run), len(trainings))
+    return [run for run in runs if trainings[_model_key(run)] % count == number - 1]
+
+
+def stored_results(study: Study, folder: Path, output: Path) -> list[RunResult]:
+    """Give the results of the study that are there, whoever ran them; for a report before the end.
 
     Raises:
         InputError: a file that is no result.
     """
-    found = (_stored(_path(output, run)) for run in plan_runs(study))
+    datasets = read_sets(study, folder)
+    found = (_read(_path(output, run), _key(run, study, datasets)) for run in plan_runs(study))
     return [result for result in found if result is not None]
 
 
@@ -232,13 +249,17 @@ def _training_key(run: Run) -> str:
     return _digest(run.recipe.model_dump(mode="json"), data)
 
 
+def _model_key(run: Run) -> str:
+    """Hash what the weights that are scored depend on."""
+    return _training_key(run) if run.settings.trained else _digest(run.recipe.base.model_dump(mode="json"))
+
+
 def _key(run: Run, study: Study, datasets: Sequence[RetrievalSet]) -> str:
     """Hash what a result depends on."""
-    training = _training_key(run) if run.settings.trained else _digest(run.recipe.base.model_dump(mode="json"))
     sets = [dataset.content_hash for dataset in datasets]
     settings = run.settings.load.model_dump(mode="json")
     model = {} if run.settings.trained else run.recipe.model.model_dump(mode="json")
-    return _digest(training, settings, model, sets, study.evaluation.seed)
+    return _digest(_model_key(run), settings, model, sets, study.evaluation.seed)
 
 
 def _digest(*parts: object) -> str:
@@ -246,13 +267,7 @@ def _digest(*parts: object) -> str:
 
 
 def _read(path: Path, key: str) -> RunResult | None:
-    """Read a result that is there and depends on the same things."""
-    result = _stored(path)
-    return result if result is not None and result.key == key else None
-
-
-def _stored(path: Path) -> RunResult | None:
-    """Read a result that is there.
+    """Read a result that is there and depends on the same things.
 
     Raises:
         InputError: the file is something else.
@@ -260,9 +275,10 @@ def _stored(path: Path) -> RunResult | None:
     if not path.is_file():
         return None
     try:
-        return RunResult.model_validate_json(path.read_bytes())
+        result = RunResult.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise InputError(f"{path} is no result of a run", expected="one", do="remove it and run again") from error
+    return result if result.key == key else None
 
 
 def _forget(run: Run, coming: Sequence[Run], models: Path) -> None:
