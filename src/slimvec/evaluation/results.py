@@ -137,10 +137,14 @@ def markdown_table(results: Sequence[TaskResult]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
 
 
-def package_versions() -> dict[str, str]:
-    """Versions of Python and of the packages a score depends on; those that are not installed are left out."""
+def package_versions(others: Sequence[str] = ()) -> dict[str, str]:
+    """Versions of Python and of the packages a score depends on; those that are not installed are left out.
+
+    Args:
+        others: Packages beside those that every score depends on.
+    """
     versions = {"python": python_version()}
-    for name in _PACKAGES:
+    for name in (*_PACKAGES, *others):
         try:
             versions[name] = version(name)
         except PackageNotFoundError:

@@ -1,0 +1,284 @@
+"""Which of two systems is better, if that can be told: paired differences, sign flips, Holm, and what could be seen.
+
+Both systems answered the same queries, so that each query gives a difference d. If the systems do not differ, its sign
+is a matter of chance, and flipping signs at random gives all means that chance would have given (Fisher 1935; for
+retrieval Smucker, Allan and Carterette 2007). The interval of the mean is a percentile bootstrap over the queries. Over
+several tasks the p-values are corrected by Holm's step-down method (1979), which holds under any dependence.
+
+Letters: N samples, R flips or resamples.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from slimvec.errors import InputError
+from slimvec.evaluation.intervals import NUM_RESAMPLES, bootstrap_intervals
+from slimvec.evaluation.models import ModelCard
+from slimvec.evaluation.report import EvaluationReport, SubsetScore, TaskReport
+from slimvec.evaluation.task_values import task_values
+
+Values = NDArray[np.float64]
+Verdict = Literal["first", "second", "not distinguishable"]
+LEVEL = 0.95
+POWER = 0.8
+_CELLS_AT_ONCE = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class PairedComparison:
+    """How two systems compare on the same samples.
+
+    Attributes:
+        difference: Mean of first minus second.
+        low: Lower end of its interval.
+        high: Upper end.
+        p_value: Of the sign-flip test, two-sided, of no difference.
+        smallest_seen: The smallest difference that such a test would have found in four of five repetitions.
+        num_samples: N.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    smallest_seen: float
+    num_samples: int
+
+
+def paired_comparison(
+    first: Values,
+    second: Values,
+    *,
+    seed: int,
+    num_resamples: int = NUM_RESAMPLES,
+    level: float = LEVEL,
+    num_tests: int = 1,
+) -> PairedComparison:
+    """Compare two systems by their values on the same samples.
+
+    Args:
+        first: [N] values of one system.
+        second: [N] values of the other, of the same samples in the same order.
+        seed: Of flips and resamples.
+        num_resamples: R.
+        level: Of the interval, and of the test whose smallest visible difference is given.
+        num_tests: Tests that are corrected together: the smallest visible difference is that of the strictest of
+            them.
+
+    Raises:
+        ValueError: different numbers of samples, none, or a value that is not a finite number.
+    """
+    if first.shape != second.shape or first.ndim != 1 or len(first) == 0:
+        raise ValueError(f"values of shapes {first.shape} and {second.shape}: expected the same samples, at least one")
+    differences = first - second
+    return _comparison(
+        differences, differences, seed=seed, num_resamples=num_resamples, level=level, num_tests=num_tests
+    )
+
+
+def sign_flip_p_value(differences: Values, *, seed: int, num_flips: int = NUM_RESAMPLES) -> float:
+    """Test whether differences have mean 0, by flipping their signs at random: two-sided p-value.
+
+    The signs as they were count as one of the flips, so that p is at least 1 / (R + 1) and the test is exact at any R
+    (Phipson and Smyth 2010). Samples without a difference change nothing.
+
+    Args:
+        differences: [N].
+        seed: Of the flips.
+        num_flips: R.
+    """
+    moving = differences[differences != 0]
+    if len(moving) == 0:
+        return 1.0
+    generator = np.random.default_rng(seed)
+    observed = abs(moving.sum())
+    reached = 0
+    rows = max(1, _CELLS_AT_ONCE // len(moving))
+    for start in range(0, num_flips, rows):
+        signs = generator.integers(0, 2, size=(min(rows, num_flips - start), len(moving)), dtype=np.int8)
+        sums = 2 * (signs @ moving) - moving.sum()
+        reached += int((np.abs(sums) >= observed * (1 - 1e-9)).sum())
+    return (reached + 1) / (num_flips + 1)
+
+
+def smallest_visible(differences: Values, *, level: float = LEVEL, power: float = POWER, num_tests: int = 1) -> float:
+    """Give the smallest mean difference that a test of this many such samples finds with the given power.
+
+    (z_{1 - a/2} + z_power) s / sqrt(N), with a = (1 - level) / tests, the strictest step of Holm's method.
+
+    Args:
+        differences: [N], of which only the spread is used.
+        level: 1 minus the share of false alarms.
+        power: Share of repetitions in which a difference of that size would be found.
+        num_tests: Tests that are corrected together.
+    """
+    if len(differences) < 2:
+        return float("inf")
+    normal = NormalDist()
+    width = normal.inv_cdf(1 - (1 - level) / num_tests / 2) + normal.inv_cdf(power)
+    return float(width * differences.std(ddof=1) / np.sqrt(len(differences)))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct p-values of several tests by Holm's step-down method, in their own order."""
+    order = sorted(range(len(p_values)), key=lambda number: p_values[number])
+    corrected, highest = [0.0] * len(p_values), 0.0
+    for step, number in enumerate(order):
+        highest = max(highest, min(1.0, p_values[number] * (len(p_values) - step)))
+        corrected[number] = highest
+    return corrected
+
+
+class TaskComparison(BaseModel):
+    """How two models compare on a task.
+
+    Attributes:
+        task: Its name.
+        measure: mteb's name of the measure.
+        first: Score of the first model.
+        second: Score of the second.
+        difference: First minus second.
+        low: Lower end of its interval.
+        high: Upper end.
+        p_value: Of the sign-flip test.
+        p_corrected: The same after Holm's correction over the tasks.
+        smallest_seen: The smallest difference that would have been found in four of five repetitions, at the strictest
+            step of the correction.
+        num_samples: Different samples that were paired.
+        unit: What they are.
+        verdict: Which model is better, or that this cannot be told.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+    task: str
+    measure: str
+    first: float
+    second: float
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    p_corrected: float
+    smallest_seen: float
+    num_samples: int
+    unit: str
+    verdict: Verdict
+
+
+class ComparisonReport(BaseModel):
+    """How two models compare on a suite.
+
+    Attributes:
+        first: One model.
+        second: The other.
+        level: Of tests and intervals.
+        seed: Of flips and resamples.
+        tasks: By task.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    first: ModelCard
+    second: ModelCard
+    level: float
+    seed: int
+    tasks: tuple[TaskComparison, ...]
+
+
+def compare_reports(
+    first: EvaluationReport,
+    second: EvaluationReport,
+    *,
+    seed: int = 0,
+    num_resamples: int = NUM_RESAMPLES,
+    level: float = LEVEL,
+) -> ComparisonReport:
+    """Compare two models on the tasks that both were evaluated on.
+
+    Raises:
+        InputError: they share no task, or a task of the same name with other data or another measure.
+    """
+    others = {task.task: task for task in second.tasks}
+    pairs = [(task, others[task.task]) for task in first.tasks if task.task in others]
+    if not pairs:
+        raise InputError("the two evaluations share no task", expected="evaluations of the same suite")
+    found = [
+        _compare_task(one, other, seed=seed, num_resamples=num_resamples, level=level, num_tests=len(pairs))
+        for one, other in pairs
+    ]
+    corrected = holm([comparison.p_value for comparison in found])
+    tasks = [_verdict(*pair, result, p, level) for pair, result, p in zip(pairs, found, corrected, strict=True)]
+    return ComparisonReport(first=first.model, second=second.model, level=level, seed=seed, tasks=tuple(tasks))
+
+
+def _compare_task(
+    first: TaskReport, second: TaskReport, *, seed: int, num_resamples: int, level: float, num_tests: int
+) -> PairedComparison:
+    if (first.dataset_hash, first.measure) != (second.dataset_hash, second.measure):
+        raise InputError(
+            f"task {first.task} was not the same in both evaluations",
+            expected="the same data and measure",
+            do="run both anew",
+        )
+    differences = {
+        one.subset: {
+            name: a - b for name, a, b in zip(one.sample_ids, one.values, _in_order(one.sample_ids, other), strict=True)
+        }
+        for one, other in zip(first.subsets, second.subsets, strict=True)
+    }
+    return _comparison(
+        task_values(differences, centred=False),
+        task_values(differences),
+        seed=seed,
+        num_resamples=num_resamples,
+        level=level,
+        num_tests=num_tests,
+    )
+
+
+def _in_order(names: Sequence[str], subset: SubsetScore) -> list[float]:
+    values = dict(zip(subset.sample_ids, subset.values, strict=True))
+    return [values[name] for name in names]
+
+
+def _comparison(
+    flipped: Values, drawn: Values, *, seed: int, num_resamples: int, level: float, num_tests: int
+) -> PairedComparison:
+    """Flip signs of one form of the differences, draw from the other; both have the same mean."""
+    interval = bootstrap_intervals(drawn[:, None], seed=seed, num_resamples=num_resamples, level=level)[0]
+    return PairedComparison(
+        difference=interval.value,
+        low=interval.low,
+        high=interval.high,
+        p_value=sign_flip_p_value(flipped, seed=seed, num_flips=num_resamples),
+        smallest_seen=smallest_visible(drawn, level=level, num_tests=num_tests),
+        num_samples=len(drawn),
+    )
+
+
+def _verdict(
+    first: TaskReport, second: TaskReport, found: PairedComparison, corrected: float, level: float
+) -> TaskComparison:
+    better: Verdict = "first" if found.difference > 0 else "second"
+    return TaskComparison(
+        task=first.task,
+        measure=first.measure,
+        first=first.score.value,
+        second=second.score.value,
+        difference=found.difference,
+        low=found.low,
+        high=found.high,
+        p_value=found.p_value,
+        p_corrected=corrected,
+        smallest_seen=found.smallest_seen,
+        num_samples=found.num_samples,
+        unit=first.unit,
+        verdict=better if corrected <= 1 - level else "not distinguishable",
+    )

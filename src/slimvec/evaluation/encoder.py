@@ -1,0 +1,112 @@
+"""An evaluated model as mteb wants one: mteb hands it texts, it hands back vectors, and keeps count of the texts."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from mteb.abstasks.task_metadata import TaskMetadata
+from mteb.models.abs_encoder import AbsEncoder
+from mteb.models.model_meta import ModelMeta
+from mteb.types import PromptType
+from numpy.typing import NDArray
+
+from slimvec.errors import InputError
+from slimvec.evaluation.models import Embedded, EvaluatedModel, OnProgress, Usage
+from slimvec.evaluation.vector_store import VectorStore, embed_cached
+from slimvec.text.prompts import Role
+
+_ROLES: Mapping[PromptType | None, Role | None] = {
+    PromptType.query: "query",
+    PromptType.document: "document",
+    None: None,
+}
+
+
+@dataclass
+class Ledger:
+    """What was embedded for a subset of a task: counts over its texts, repeated ones included.
+
+    Attributes:
+        prompts: By role; `both` where the sides are alike.
+        num_texts: Texts.
+        num_tokens: Tokens of those whose tokens are known, prompts included.
+        num_truncated: Texts that lost their end.
+        num_unknown: Texts of which nobody knows whether they did.
+    """
+
+    prompts: dict[str, str] = field(default_factory=dict)
+    num_texts: int = 0
+    num_tokens: int = 0
+    num_truncated: int = 0
+    num_unknown: int = 0
+
+    def add(self, role: Role | None, prompt: str, embedded: Embedded) -> None:
+        """Count a batch of texts."""
+        self.prompts[role or "both"] = prompt
+        self.num_texts += len(embedded.vectors)
+        self.num_tokens += int(embedded.num_tokens.clip(0).sum())
+        self.num_truncated += int((embedded.truncated == 1).sum())
+        self.num_unknown += int((embedded.truncated == -1).sum())
+
+
+class MtebEncoder(AbsEncoder):
+    """An evaluated model behind mteb's encoder protocol; similarity is the cosine.
+
+    Args:
+        model: Embeds.
+        store: Of the model's vectors; None keeps none.
+        instructions: What models that take instructions are told, by mteb's name of the task.
+        on_progress: Told how many more texts are done.
+
+    Attributes:
+        ledgers: What was embedded, by mteb's name of the task and subset.
+    """
+
+    def __init__(
+        self,
+        model: EvaluatedModel,
+        *,
+        store: VectorStore | None = None,
+        instructions: Mapping[str, str | None] | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        self.model = model
+        self.mteb_model_meta = ModelMeta.create_empty()
+        self.ledgers: dict[tuple[str, str], Ledger] = {}
+        self._store, self._instructions, self._on_progress = store, instructions or {}, on_progress
+
+    def encode(
+        self,
+        inputs: Any,
+        *,
+        task_metadata: TaskMetadata,
+        hf_split: str,  # noqa: ARG002 - mteb's protocol
+        hf_subset: str,
+        prompt_type: PromptType | None = None,
+        **_: Any,
+    ) -> NDArray[np.float32]:
+        """Embed the texts of mteb's batches: [N, D].
+
+        Raises:
+            InputError: a text that cannot be embedded, named by the task; or inputs that are no texts.
+        """
+        role = _ROLES[prompt_type]
+        texts = list(_texts(inputs, task_metadata.name))
+        usage = Usage(task_metadata.name, task_metadata.type, role, self._instructions.get(task_metadata.name))
+        prompt = self.model.prompt(usage)
+        try:
+            found = embed_cached(self.model, texts, prompt, store=self._store, on_progress=self._on_progress)
+        except InputError as error:
+            place = f"{task_metadata.name}, {hf_subset}, {role or 'text'}"
+            raise InputError(f"{place}: {error.found}", expected=error.expected, do=error.do) from error
+        self.ledgers.setdefault((task_metadata.name, hf_subset), Ledger()).add(role, prompt.text, found)
+        return found.vectors
+
+
+def _texts(inputs: Any, task: str) -> Iterator[str]:
+    """The texts of mteb's batches, in order."""
+    for batch in inputs:
+        if "text" not in batch:
+            raise InputError(f"task {task} has no texts but {', '.join(batch)}", expected="a task on texts")
+        yield from batch["text"]

@@ -1,0 +1,150 @@
+"""What an evaluation gives: typed, frozen, with everything needed to know what was measured; written as JSON."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from slimvec.errors import InputError, validation_summary
+from slimvec.evaluation.models import ModelCard
+from slimvec.evaluation.results import Score
+from slimvec.files import atomic_file
+
+Unit = Literal["queries", "pairs", "texts", "sentences", "experiments", "samples"]
+Method = Literal["mean", "pseudo-values"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SubsetScore(_Frozen):
+    """How a model did on a subset of a task: a language, or all there is.
+
+    Attributes:
+        subset: Its name; `default` when there is one alone.
+        score: mteb's main measure, with its interval; between 0 and 1.
+        metrics: All of mteb's measures.
+        sample_ids: What was drawn with replacement for the interval, in the order of the values. Samples of the same id
+            in several subsets are drawn together.
+        values: A value for each, whose mean is the score.
+        prompts: What was written in front of the texts, by role; `both` where the sides are alike.
+        num_texts: Texts embedded, repeated ones included.
+        num_tokens: Their tokens, prompts included; 0 when nobody knows.
+        truncated_share: Share of the texts that lost their end; None when nobody knows.
+    """
+
+    subset: str
+    score: Score
+    metrics: Mapping[str, float]
+    sample_ids: tuple[str, ...]
+    values: tuple[float, ...]
+    prompts: Mapping[str, str]
+    num_texts: int
+    num_tokens: int
+    truncated_share: float | None
+
+
+class TaskReport(_Frozen):
+    """How a model did on a task.
+
+    Attributes:
+        task: Its name in the suite.
+        kind: Its type in mteb's words.
+        protocol: The task of mteb's whose settings were used; empty for its defaults of the type.
+        measure: mteb's name of the main measure.
+        score: Mean of the subsets' scores, with its interval.
+        unit: What the bootstrap draws.
+        method: `mean`: the score is the mean of the units' own values. `pseudo-values`: it is not, and the values are
+            the jackknife's.
+        subsets: By subset.
+        instruction: What models that take instructions were told; None is their own choice.
+        dataset_hash: SHA-256 over everything the score depends on; of the revision for data from the hub.
+        seconds: Wall time of embedding and scoring.
+    """
+
+    task: str
+    kind: str
+    protocol: str
+    measure: str
+    score: Score
+    unit: Unit
+    method: Method
+    subsets: tuple[SubsetScore, ...]
+    instruction: str | None
+    dataset_hash: str
+    seconds: float
+
+    @property
+    def num_samples(self) -> int:
+        """How many values the interval rests on."""
+        return sum(len(subset.values) for subset in self.subsets)
+
+    @property
+    def truncated_share(self) -> float | None:
+        """Share of all texts that lost their end; None when nobody knows."""
+        known = [subset for subset in self.subsets if subset.truncated_share is not None]
+        total = sum(subset.num_texts for subset in known)
+        return sum((subset.truncated_share or 0) * subset.num_texts for subset in known) / total if total else None
+
+
+class EvaluationReport(_Frozen):
+    """An evaluation of a model on a suite.
+
+    Attributes:
+        format: Version of this form.
+        model: What was evaluated.
+        suite: Name of the suite.
+        tasks: In the suite's order.
+        seed: Of the bootstrap.
+        task_seed: Of mteb's sampling.
+        num_resamples: Of the bootstrap.
+        versions: Of the packages the scores depend on.
+    """
+
+    format: Literal[1] = 1
+    model: ModelCard
+    suite: str
+    tasks: tuple[TaskReport, ...]
+    seed: int
+    task_seed: int
+    num_resamples: int
+    versions: Mapping[str, str]
+
+    @property
+    def mean(self) -> float:
+        """Mean of the tasks' scores."""
+        return sum(task.score.value for task in self.tasks) / len(self.tasks)
+
+    @property
+    def mean_by_kind(self) -> dict[str, float]:
+        """Mean of the tasks' scores, by type."""
+        kinds = dict.fromkeys(task.kind for task in self.tasks)
+        groups = {kind: [task.score.value for task in self.tasks if task.kind == kind] for kind in kinds}
+        return {kind: sum(values) / len(values) for kind, values in groups.items()}
+
+    def write(self, path: str | Path, *, force: bool = False) -> None:
+        """Write as JSON.
+
+        Raises:
+            InputError: the file exists, and not `force`.
+            StorageError: it cannot be written.
+        """
+        with atomic_file(path, force=force) as temporary:
+            temporary.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read what `write` wrote.
+
+        Raises:
+            InputError: the file is missing or holds something else.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise InputError(f"{path} does not exist", expected="the report of an evaluation")
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise InputError(f"{path}: {validation_summary(error)}", expected="the report of an evaluation") from error

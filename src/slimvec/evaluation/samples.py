@@ -1,0 +1,255 @@
+"""Rows of a local set as the samples of a task: chosen, split into subsets, cut to size. No mteb here."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from slimvec.data.records import check_text
+from slimvec.data.retrieval import Query, RetrievalSet
+from slimvec.data.retrieval_reading import read_retrieval_set
+from slimvec.data.tables import Row, iter_rows, located
+from slimvec.errors import InputError
+from slimvec.evaluation.lexical import rank_lexically
+from slimvec.evaluation.suite import CandidateSource, TaskEntry
+
+NUM_CANDIDATES = 100
+"""Documents that are ranked again for a query, as in the reranking sets made from BEIR."""
+WHOLE = "default"
+"""mteb's name for the only subset of a set."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples of a subset: columns of equal length.
+
+    Attributes:
+        columns: Values by mteb's name of the column.
+        ids: By sample.
+        train: Columns of a classifier's examples; empty where there is no classifier.
+    """
+
+    columns: Mapping[str, Sequence[Any]]
+    ids: tuple[str, ...]
+    train: Mapping[str, Sequence[Any]]
+
+
+def folder_of(entry: TaskEntry, data: Path) -> Path:
+    """The folder of a task's data.
+
+    Raises:
+        InputError: there is none.
+    """
+    folder = data / (entry.folder or entry.name)
+    if not folder.is_dir():
+        raise InputError(f"task {entry.name}: no folder {folder}", expected="its data", do="check --data")
+    return folder
+
+
+def read_samples(entry: TaskEntry, data: Path) -> dict[str, Samples]:
+    """Read the samples of a task that is none of retrieval, by subset.
+
+    Raises:
+        InputError: the file cannot be read, a field is missing or malformed (with its place), or nothing is left.
+    """
+    folder = folder_of(entry, data)
+    columns = _columns(entry)
+    rows = _grouped(entry, folder / entry.file)
+    if entry.across:
+        return {pair: _joined(entry, rows, pair) for pair in entry.across}
+    train = _grouped(entry, folder / entry.train_file) if entry.kind == "classification" else {}
+    found = {}
+    for subset, group in rows.items():
+        chosen = _limited(group, entry.limit, lambda row: str(row.values.get(columns[0][1])))
+        if entry.kind == "classification" and subset not in train:
+            raise InputError(f"task {entry.name}: {entry.train_file} has no rows of subset {subset}", expected="some")
+        examples = train.get(subset, [])
+        found[subset] = Samples(
+            _read(chosen, columns), _ids(entry, chosen), _read(examples, columns) if examples else {}
+        )
+    return found
+
+
+def read_retrieval(entry: TaskEntry, data: Path) -> dict[str, RetrievalSet]:
+    """Read a retrieval set, by subset: a language, or a pair of them.
+
+    Raises:
+        InputError: as for `read_retrieval_set`, or nothing is left.
+    """
+    whole = read_retrieval_set(folder_of(entry, data), name=entry.name)
+    if entry.across:
+        sets = {pair: _across(whole, *pair.split("-")) for pair in entry.across}
+    elif entry.by is not None:
+        sets = {name.rpartition("/")[2]: part for name, part in whole.by_language().items()}
+    else:
+        sets = {WHOLE: whole}
+    _check_subsets(entry, sets)
+    chosen = {name: sets[name] for name in (entry.subsets or sets)}
+    if entry.merge_identical:
+        chosen = {name: merge_identical(part) for name, part in chosen.items()}
+    return {name: _limited_queries(part, entry.limit) for name, part in chosen.items()}
+
+
+def merge_identical(dataset: RetrievalSet) -> RetrievalSet:
+    """Take queries of the same text for one: the first's id, the judgements of all."""
+    first: dict[str, Query] = {}
+    qrels: dict[str, dict[str, int]] = {}
+    for query in dataset.queries:
+        kept = first.setdefault(query.text, query)
+        qrels.setdefault(kept.id, {}).update(dataset.qrels[query.id])
+    return replace(dataset, queries=tuple(first.values()), qrels=qrels)
+
+
+def _across(whole: RetrievalSet, query_language: str, document_language: str) -> RetrievalSet:
+    """Queries of one language against documents of another.
+
+    A query's documents are those of the query with the same `align` in the other language.
+    """
+    documents = tuple(document for document in whole.documents if document.language == document_language)
+    ids = {document.id for document in documents}
+    judged: dict[str, dict[str, int]] = {}
+    for query in whole.queries:
+        if query.language == document_language and query.align is not None:
+            judged[query.align] = {name: grade for name, grade in whole.qrels[query.id].items() if name in ids}
+    queries = [q for q in whole.queries if q.language == query_language and judged.get(q.align or "")]
+    if not queries:
+        languages = ", ".join(sorted({str(document.language) for document in whole.documents}))
+        raise InputError(
+            f"{whole.name}: no query in {query_language} whose align is also in {document_language}",
+            expected=f"languages of the set: {languages}",
+        )
+    qrels = {query.id: judged[query.align or ""] for query in queries}
+    return replace(whole, documents=documents, queries=tuple(queries), qrels=qrels, num_unjudged=0)
+
+
+def _limited_queries(dataset: RetrievalSet, limit: int | None) -> RetrievalSet:
+    queries = _limited(dataset.queries, limit, lambda query: query.align or query.id)
+    return replace(dataset, queries=tuple(queries), qrels={query.id: dataset.qrels[query.id] for query in queries})
+
+
+def candidates(dataset: RetrievalSet, source: CandidateSource) -> tuple[RetrievalSet, dict[str, list[str]]]:
+    """Make a set for reranking: a few documents for each query, and none that is no query's.
+
+    Args:
+        dataset: Documents, queries and judgements.
+        source: `judged`: the documents judged for the query, for queries with good and bad ones among them; `bm25`: the
+            `NUM_CANDIDATES` that BM25 finds.
+
+    Raises:
+        InputError: no query has both good and bad ones.
+    """
+    if source == "bm25":
+        ranked = _lexical_candidates(dataset)
+    else:
+        ranked = {query: sorted(grades) for query, grades in dataset.qrels.items() if min(grades.values()) <= 0}
+    if not ranked:
+        raise InputError(
+            f"{dataset.name} has no query with documents judged irrelevant",
+            expected="grades of 0",
+            do="use candidates: bm25",
+        )
+    named = {document for found in ranked.values() for document in found}
+    queries = tuple(query for query in dataset.queries if query.id in ranked)
+    documents = tuple(document for document in dataset.documents if document.id in named or source == "bm25")
+    qrels = {query.id: dataset.qrels[query.id] for query in queries}
+    return replace(dataset, documents=documents, queries=queries, qrels=qrels), ranked
+
+
+def _lexical_candidates(dataset: RetrievalSet) -> dict[str, list[str]]:
+    """Ids of the documents that BM25 ranks highest, by query."""
+    contents = [document.content for document in dataset.documents]
+    names = [document.id for document in dataset.documents]
+    ranking = rank_lexically([query.text for query in dataset.queries], contents, names, num_kept=NUM_CANDIDATES)
+    return {query.id: list(ranking.ids(number)) for number, query in enumerate(dataset.queries)}
+
+
+def _columns(entry: TaskEntry) -> list[tuple[str, str, str]]:
+    """Column of mteb's, field of ours, and what it holds."""
+    pair = [("sentence1", entry.first, "text"), ("sentence2", entry.second, "text")]
+    by_kind = {
+        "sts": [*pair, ("score", entry.score, "number")],
+        "pair_classification": [*pair, ("labels", entry.label, "binary")],
+        "bitext": pair,
+        "classification": [("text", entry.text, "text"), ("label", entry.label, "label")],
+        "clustering": [("sentences", entry.text, "text"), ("labels", entry.label, "label")],
+    }
+    return by_kind[str(entry.kind)]
+
+
+def _grouped(entry: TaskEntry, path: Path) -> dict[str, list[Row]]:
+    """Rows of a file by subset."""
+    groups: dict[str, list[Row]] = {}
+    for row in iter_rows(path):
+        if any(row.values.get(field) != value for field, value in entry.where.items()):
+            continue
+        if entry.by is not None and row.values.get(entry.by) is None:
+            raise InputError(f"{row.place}: no field {entry.by!r}", expected="the subset there")
+        groups.setdefault(WHOLE if entry.by is None else str(row.values[entry.by]), []).append(row)
+    if not groups:
+        wanted = ", ".join(f"{field} = {value}" for field, value in entry.where.items())
+        raise InputError(f"{path} has no rows{' with ' + wanted if wanted else ''}", expected="at least one")
+    _check_subsets(entry, groups)
+    return {name: groups[name] for name in entry.subsets} if entry.subsets else groups
+
+
+def _check_subsets(entry: TaskEntry, found: Iterable[str]) -> None:
+    there = sorted(found)
+    missing = next((name for name in entry.subsets if name not in there), None)
+    if missing is not None:
+        raise InputError(f"task {entry.name} has no subset {missing!r}", expected=f"one of {', '.join(there)}")
+
+
+def _joined(entry: TaskEntry, rows: Mapping[str, list[Row]], pair: str) -> Samples:
+    """Sentences of two languages with the same id, side by side."""
+    if entry.id is None:
+        raise InputError(f"task {entry.name}: across without id", expected="the field that joins the languages")
+    sides = []
+    for language in pair.split("-"):
+        if language not in rows:
+            raise InputError(f"task {entry.name} has no language {language!r}", expected=", ".join(sorted(rows)))
+        sides.append({str(row.values.get(entry.id)): row for row in rows[language]})
+    both = _limited([name for name in sides[0] if name in sides[1]], entry.limit, str)
+    field = [("text", entry.text, "text")]
+    sentences = [_read([side[name] for name in both], field)["text"] for side in sides]
+    return Samples({"sentence1": sentences[0], "sentence2": sentences[1]}, tuple(both), {})
+
+
+def _read(rows: Sequence[Row], columns: Sequence[tuple[str, str, str]]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {column: [] for column, _, _ in columns}
+    for row in rows:
+        for column, field, holds in columns:
+            try:
+                found[column].append(_value(row.values.get(field), field, holds))
+            except InputError as error:
+                raise located(error, row.place) from error
+    return found
+
+
+def _value(value: object, field: str, holds: str) -> object:
+    if holds == "text":
+        return check_text(value, field)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if holds == "number" and is_number:
+        return float(value)  # type: ignore[arg-type]
+    if holds == "binary" and value in (0, 1):
+        return int(value)
+    if holds == "label" and isinstance(value, str | int):
+        return str(value)
+    expected = {"number": "a number", "binary": "0 or 1", "label": "a label"}[holds]
+    raise InputError(f"{field} is {value!r}", expected=expected)
+
+
+def _ids(entry: TaskEntry, rows: Sequence[Row]) -> tuple[str, ...]:
+    if entry.id is None:
+        return tuple(str(number) for number in range(len(rows)))
+    return tuple(str(row.values.get(entry.id, number)) for number, row in enumerate(rows))
+
+
+def _limited(items: Sequence[Any], limit: int | None, name: Any) -> list[Any]:
+    """The items whose names have the smallest hashes, in their own order: the same ones whatever else is there."""
+    if limit is None or len(items) <= limit:
+        return list(items)
+    keys = [blake2b(str(name(item)).encode(), digest_size=8).digest() for item in items]
+    kept = sorted(range(len(items)), key=lambda number: (keys[number], number))[:limit]
+    return [items[number] for number in sorted(kept)]

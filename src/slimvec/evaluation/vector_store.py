@@ -1,0 +1,146 @@
+"""Vectors on disk, by the identity of the model, the prompt and the text: one SQLite file a model.
+
+SQLite, because it is one file, several processes may use it at once, and a write that was cut off never shows. Each row
+carries a checksum over all it holds, so that a damaged one is computed anew rather than believed.
+"""
+
+import sqlite3
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from hashlib import blake2b
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from slimvec.errors import StorageError
+from slimvec.evaluation.models import Embedded, EvaluatedModel, OnProgress, Prompt, Vectors
+from slimvec.files import storage_errors
+from slimvec.model.cache import cache_root
+
+BLOCK_TEXTS = 4096
+"""Texts that are computed and then written together: what a killed run loses at most."""
+_KEYS_AT_ONCE = 900  # below SQLite's limit of variables in one query, in every version
+_WAIT_SECONDS = 60.0
+_TABLE = (
+    "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL, num_tokens INTEGER NOT NULL, "
+    "truncated INTEGER NOT NULL, checksum INTEGER NOT NULL)"
+)
+Item = TypeVar("Item", str, bytes)
+_Row = tuple[Vectors, int, int]
+
+
+class VectorStore:
+    """The vectors of one model.
+
+    Args:
+        identity: Of the model; the file is named by it.
+        folder: Of the files; default `vectors` in slimvec's cache.
+    """
+
+    def __init__(self, identity: str, folder: Path | None = None) -> None:
+        self.path = (folder or cache_root() / "vectors") / f"{identity[:40]}.sqlite"
+
+    def read(self, prompt: str, texts: Sequence[str]) -> dict[str, _Row]:
+        """Give what is known: vector, tokens and truncation by text.
+
+        Raises:
+            StorageError: the file is damaged.
+        """
+        if not self.path.is_file():
+            return {}
+        keys = {_key(prompt, text): text for text in texts}
+        found: dict[str, _Row] = {}
+        with self._open() as database:
+            for block in _blocks(list(keys), _KEYS_AT_ONCE):
+                marks = ",".join("?" * len(block))
+                query = f"SELECT key, vector, num_tokens, truncated, checksum FROM vectors WHERE key IN ({marks})"
+                for key, vector, num_tokens, truncated, checksum in database.execute(query, block):
+                    if checksum == _checksum(key, vector, num_tokens, truncated):
+                        found[keys[key]] = np.frombuffer(vector, dtype=np.float32), num_tokens, truncated
+        return found
+
+    def write(self, prompt: str, texts: Sequence[str], embedded: Embedded) -> None:
+        """Keep the vectors of texts, all or none of them.
+
+        Raises:
+            StorageError: they cannot be written.
+        """
+        rows = []
+        counts = zip(embedded.num_tokens.tolist(), embedded.truncated.tolist(), strict=True)
+        for text, vector, (num_tokens, truncated) in zip(texts, embedded.vectors, counts, strict=True):
+            key, data = _key(prompt, text), vector.astype("<f4").tobytes()
+            rows.append((key, data, num_tokens, truncated, _checksum(key, data, num_tokens, truncated)))
+        with storage_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._open() as database, database:
+            database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?, ?)", rows)
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with closing(sqlite3.connect(self.path, timeout=_WAIT_SECONDS)) as database:
+                database.execute("PRAGMA page_size = 16384")  # several vectors a page; of effect in a new file only
+                database.execute(_TABLE)
+                yield database
+        except sqlite3.Error as error:
+            raise StorageError(
+                f"cannot use the vectors in {self.path}: {error}",
+                do="delete the file, free some space, or pass --no-cache",
+            ) from error
+
+
+def embed_cached(
+    model: EvaluatedModel,
+    texts: Sequence[str],
+    prompt: Prompt,
+    *,
+    store: VectorStore | None,
+    on_progress: OnProgress | None = None,
+) -> Embedded:
+    """Embed texts, taking from the store what it knows and giving it what it does not; a text is computed once.
+
+    Args:
+        model: Embeds.
+        texts: N texts.
+        prompt: Of all of them.
+        store: The model's own; None computes everything.
+        on_progress: Told how many more texts are done, those found included.
+    """
+    report = on_progress or _ignore
+    different = list(dict.fromkeys(texts))
+    key = f"{prompt.role or ''}\0{prompt.text}"
+    known = {} if store is None else store.read(key, different)
+    report(len(known))
+    missing = [text for text in different if text not in known]
+    for block in _blocks(missing, BLOCK_TEXTS):
+        made = model.embed(block, prompt, on_progress=report)
+        if store is not None:
+            store.write(key, block, made)
+        rows = zip(made.vectors, made.num_tokens.tolist(), made.truncated.tolist(), strict=True)
+        known |= dict(zip(block, rows, strict=True))
+    report(len(texts) - len(different))
+    chosen = [known[text] for text in texts]
+    return Embedded(
+        np.stack([row[0] for row in chosen]),
+        np.asarray([row[1] for row in chosen], dtype=np.int32),
+        np.asarray([row[2] for row in chosen], dtype=np.int8),
+    )
+
+
+def _key(prompt: str, text: str) -> bytes:
+    return blake2b(f"{len(prompt)}:{prompt}{text}".encode(), digest_size=20).digest()
+
+
+def _checksum(key: bytes, vector: bytes, num_tokens: int, truncated: int) -> int:
+    return zlib.crc32(f"{num_tokens} {truncated}".encode(), zlib.crc32(vector, zlib.crc32(key)))
+
+
+def _blocks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _ignore(_: int) -> None:
+    """Tell nobody."""
