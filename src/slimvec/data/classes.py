@@ -5,7 +5,7 @@ the texts have in common.
 """
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,7 @@ class ClassRecords:
         num_single: Examples left out because their class has no other.
         num_repeated: Examples left out because an earlier one of the class has the same text.
         num_ambiguous: Examples left out because the same text is in several classes.
+        num_skipped: Examples left out because their label is to be skipped.
     """
 
     records: tuple[Record, ...]
@@ -49,6 +50,7 @@ class ClassRecords:
     num_single: int
     num_repeated: int
     num_ambiguous: int
+    num_skipped: int
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self.records)
@@ -62,6 +64,7 @@ def class_records(
     *,
     seed: int = 0,
     num_negatives: int = 7,
+    skip: Collection[str] = (),
     source: str = "",
     task: str | None = None,
 ) -> ClassRecords:
@@ -75,6 +78,7 @@ def class_records(
         examples: Of all classes; texts are compared without white space and capitals.
         seed: Of circles and negatives.
         num_negatives: Of each record; fewer when the other classes have fewer examples in all. KaLM takes 7.
+        skip: Labels that are no class, such as clinc150's `oos`, whose texts have nothing in common.
         source: Of the records.
         task: Of the records.
 
@@ -82,7 +86,8 @@ def class_records(
         InputError: fewer than two classes have two examples each.
     """
     all_examples = list(examples)
-    usable, num_repeated, num_ambiguous = _unambiguous(all_examples)
+    wanted = [example for example in all_examples if example.label not in skip]
+    usable, num_repeated, num_ambiguous = _unambiguous(wanted)
     classes = _by_class(usable)
     single = [label for label, members in classes.items() if len(members) == 1]
     for label in single:
@@ -106,7 +111,15 @@ def class_records(
         for example in usable
         if example.label in classes
     )
-    return ClassRecords(records, len(all_examples), len(classes), len(single), num_repeated, num_ambiguous)
+    return ClassRecords(
+        records,
+        num_examples=len(all_examples),
+        num_classes=len(classes),
+        num_single=len(single),
+        num_repeated=num_repeated,
+        num_ambiguous=num_ambiguous,
+        num_skipped=len(all_examples) - len(wanted),
+    )
 
 
 def read_class_records(
@@ -114,6 +127,7 @@ def read_class_records(
     *,
     seed: int = 0,
     num_negatives: int = 7,
+    skip: Collection[str] = (),
     source: str | None = None,
     task: str | None = None,
     field: str = "text",
@@ -125,6 +139,7 @@ def read_class_records(
         path: A `.jsonl`, `.jsonl.gz` or `.parquet` file.
         seed: As for `class_records`.
         num_negatives: As for `class_records`.
+        skip: As for `class_records`.
         source: Of the records; default the name of the file's folder.
         task: Of the records.
         field: The field with the text.
@@ -137,7 +152,7 @@ def read_class_records(
     path = Path(path)
     examples = _read_examples(path, field, label)
     name = path.absolute().parent.name if source is None else source
-    return class_records(examples, seed=seed, num_negatives=num_negatives, source=name, task=task)
+    return class_records(examples, seed=seed, num_negatives=num_negatives, skip=skip, source=name, task=task)
 
 
 def _read_examples(path: Path, field: str, label: str) -> Iterator[ClassExample]:
