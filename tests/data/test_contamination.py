@@ -9,9 +9,9 @@ from slimvec.data.contamination import (
     Decontamination,
     EvaluationIndex,
     EvaluationText,
+    decontaminate,
     find_contamination,
     read_evaluation_texts,
-    remove_contaminated,
 )
 from slimvec.data.records import Record
 from slimvec.data.words import is_character, split_tokens
@@ -114,7 +114,7 @@ def test_contaminated_records_are_counted_by_source_and_set_and_left_out():
         Record("clean", ("nothing of the kind",), negatives=(run,), source="other"),
     ]
     texts = evaluation("Where is my card?", part="queries") + evaluation(run + " tail" + " of text" * 20)
-    kept, tally = remove_contaminated(records, texts)
+    kept, tally = decontaminate(records, texts)
     assert list(kept) == records[3:]
     report = tally.report()
     assert (report.num_records, report.num_contaminated, report.sources) == (4, 3, {"bank": 3, "other": 0})
@@ -124,7 +124,7 @@ def test_contaminated_records_are_counted_by_source_and_set_and_left_out():
     assert queries.examples == ("where is my card",)
     assert report.evaluation_sizes == {"set/documents": 1, "set/queries": 1}
 
-    kept, tally = remove_contaminated(records, texts, Decontamination(min_share=0.5))
+    kept, tally = decontaminate(records, texts, Decontamination(min_share=0.5))
     assert list(kept) == records[2:]
     assert tally.report().overlaps == report.overlaps
     assert find_contamination(records, texts, Decontamination(negatives=True)).sources == {"bank": 3, "other": 1}

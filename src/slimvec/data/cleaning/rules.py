@@ -22,9 +22,8 @@ Rule = Literal[
     "language",
     "exact_duplicate",
     "near_duplicate",
-    "contaminated",
 ]
-"""Why a text or record was left out; `contaminated` is the verdict of `data.contamination`."""
+"""Why a text or a record was left out."""
 
 _LETTERS = regex.compile(r"[\p{L}\p{M}\p{N}]+")
 # Names of HTML elements, as <Enter> and <number> are no markup; attributes have an equals sign, as prose has not.

@@ -6,8 +6,8 @@ from slimvec.data.contamination.search import (
     ContaminationReport,
     ContaminationTally,
     Decontamination,
+    decontaminate,
     find_contamination,
-    remove_contaminated,
 )
 
 __all__ = [
@@ -17,7 +17,7 @@ __all__ = [
     "EvaluationIndex",
     "EvaluationText",
     "Match",
+    "decontaminate",
     "find_contamination",
     "read_evaluation_texts",
-    "remove_contaminated",
 ]

@@ -168,26 +168,29 @@ def find_contamination(
     Raises:
         InputError: no evaluation text.
     """
-    kept, tally = remove_contaminated(records, evaluation_texts, settings)
-    for _ in kept:
+    counted, tally = decontaminate(records, evaluation_texts, settings, drop=False)
+    for _ in counted:
         pass
     return tally.report()
 
 
-def remove_contaminated(
+def decontaminate(
     records: Iterable[Record],
     evaluation_texts: Iterable[EvaluationText],
     settings: Decontamination | None = None,
+    *,
+    drop: bool = True,
 ) -> tuple[Iterator[Record], ContaminationTally]:
-    """Leave out the training records that repeat evaluation texts.
+    """Find the training records that repeat evaluation texts, and leave them out.
 
     Args:
         records: A stream.
         evaluation_texts: Held in memory as hashes.
         settings: What counts; default thirteen words or forty characters.
+        drop: Leave contaminated records out; otherwise they are only counted.
 
     Returns:
-        The other records, and the counts, which are complete when they have been taken.
+        The records, and the counts, which are complete when they have been taken.
 
     Raises:
         InputError: no evaluation text.
@@ -197,7 +200,7 @@ def remove_contaminated(
         evaluation_texts, words=settings.words, characters=settings.characters, max_texts=settings.max_texts
     )
     tally = ContaminationTally(index, settings)
-    return (record for record in records if not tally.is_contaminated(record)), tally
+    return (record for record in records if not (tally.is_contaminated(record) and drop)), tally
 
 
 def _shared(whole: _How, match: Match) -> tuple[_How, Match]:
