@@ -1,0 +1,170 @@
+"""`slimvec clean`: training records without the unfit, the repeated and those that evaluation data has too."""
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from slimvec.cli.options import ForceOption
+from slimvec.cli.progress import Task
+from slimvec.cli.record_search import (
+    DataArgument,
+    OnBadOption,
+    PassagesOption,
+    RecordFiles,
+    RecordsOutputOption,
+    ReportOption,
+    bad_rows,
+    report_path,
+)
+from slimvec.cli.terminal import Result, Terminal
+from slimvec.files import check_free
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from slimvec.data.cleaning.pipeline import CleanFileReport
+    from slimvec.data.records import Record
+
+KEYS = {
+    "output": "path of the records that were kept",
+    "report": "path of the report, with counts by source, examples and the rules",
+    "num_records": "records read",
+    "num_written": "records written",
+    "num_merged": "records that went into another one of the same query",
+    "dropped": "by rule: records left out",
+    "num_contaminated": "records that repeat evaluation data; null without --against",
+    "num_skipped": "bad rows left out",
+}
+
+
+def clean(
+    terminal: Terminal,
+    *,
+    data: DataArgument,
+    output: RecordsOutputOption,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="A rule that differs from its default, as in near_duplicates=0.8 or language.check=drop. Can be given "
+            "several times.",
+            metavar="RULE=VALUE",
+        ),
+    ] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Evaluation data that training must not repeat: a folder with retrieval sets, or a file of texts. Can "
+            "be given several times.",
+            metavar="PATH",
+        ),
+    ] = None,
+    run_words: Annotated[int, typer.Option(min=2, help="Words of a shared run that --against counts.")] = 13,
+    run_characters: Annotated[
+        int, typer.Option(min=2, help="The same for scripts without spaces, in characters.")
+    ] = 40,
+    min_share: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Count a shared run only where this share of the text, or of an evaluation text, is shared.",
+            metavar="X",
+        ),
+    ] = 0.0,
+    keep_contaminated: Annotated[
+        bool, typer.Option("--keep-contaminated", help="Only report records that repeat evaluation data.")
+    ] = False,
+    passages: PassagesOption = None,
+    on_bad: OnBadOption = "error",
+    report: ReportOption = None,
+    force: ForceOption = False,
+) -> Result:
+    """Clean training records, and leave out what evaluation data has too.
+
+    The rules are those of the recipe's data.cleaning: lengths, letters, markup, stock phrases, repeated lines, copies
+    of the query, exact and near duplicates, and languages. Everything left out is counted by source and rule, with
+    examples, in the report.
+    """
+    from slimvec.data.cleaning.pipeline import clean_to_file, parse_cleaning
+    from slimvec.data.contamination import Decontamination, read_evaluation_texts
+    from slimvec.data.writers import check_records_output
+
+    place, records = report_path(output, report), RecordFiles(data, passages, on_bad)
+    rules = parse_cleaning(settings or ())
+    check_records_output(output, force=force)
+    check_free(place, force=force)
+    records.check()
+    with terminal.task("reading evaluation data" if against else "cleaning") as progress:
+        texts = chain.from_iterable(map(read_evaluation_texts, against)) if against else None
+        done = clean_to_file(
+            _followed(records(), progress),
+            output,
+            rules,
+            evaluation_texts=texts,
+            decontamination=Decontamination(words=run_words, characters=run_characters, min_share=min_share),
+            drop_contaminated=not keep_contaminated,
+            force=force,
+        )
+    done = done.model_copy(update={"bad_rows": bad_rows(terminal, records)})
+    done.write(place, force=force)
+    _tell(terminal, done, output, place)
+    return {
+        "output": str(output),
+        "report": str(place),
+        "num_records": done.cleaning.num_read,
+        "num_written": done.num_written,
+        "num_merged": sum(source.num_merged for source in done.cleaning.sources),
+        "dropped": done.cleaning.dropped,
+        "num_contaminated": None if done.contamination is None else done.contamination.num_contaminated,
+        "num_skipped": 0 if done.bad_rows is None else done.bad_rows.num_skipped,
+    }
+
+
+def _followed(records: "Iterator[Record]", progress: Task) -> "Iterator[Record]":
+    """Pass records on, and show now and then how many there were."""
+    for number, record in enumerate(records):
+        if number % 1000 == 0:
+            progress.update(description="cleaning", detail=f"{number:,} records")
+        yield record
+
+
+def _tell(terminal: Terminal, done: "CleanFileReport", output: Path, place: Path) -> None:
+    """Show what was left out, and where everything is."""
+    terminal.print(_rules_table(done))
+    if done.contamination is not None and done.contamination.overlaps:
+        terminal.print(_overlaps_table(done))
+    if done.cleaning.unknown_languages:
+        names = ", ".join(f"{name} {count:,}" for name, count in done.cleaning.unknown_languages.items())
+        terminal.remark(f"languages that the model does not know were not judged: {names}")
+    terminal.print(f"{output}: {done.num_written:,} of {done.cleaning.num_read:,} records; {place}: the report")
+
+
+def _rules_table(done: "CleanFileReport") -> "Table":
+    """Lay out the records left out, by source and rule."""
+    from rich.table import Table
+
+    rules = list(done.cleaning.dropped)
+    table = Table("source", box=None)
+    for name in ("read", "kept", *rules):
+        table.add_column(name, justify="right")
+    for source in done.cleaning.sources:
+        dropped = [source.dropped.get(rule, 0) for rule in rules]
+        table.add_row(source.source, *(f"{count:,}" for count in (source.num_read, source.num_kept, *dropped)))
+    return table
+
+
+def _overlaps_table(done: "CleanFileReport") -> "Table":
+    """Lay out what is shared with evaluation data, by source, set and part."""
+    from rich.table import Table
+
+    table = Table("source", "evaluation set", "part", box=None)
+    for name in ("equal queries", "equal documents", "shared runs", "half or more"):
+        table.add_column(name, justify="right")
+    for overlap in done.contamination.overlaps if done.contamination else ():
+        counts = (overlap.num_exact_queries, overlap.num_exact_documents, overlap.num_runs, overlap.num_long_runs)
+        table.add_row(overlap.source, overlap.dataset, overlap.part, *(f"{count:,}" for count in counts))
+    return table
