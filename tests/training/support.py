@@ -5,6 +5,7 @@ from slimvec.model.adapters import add_lora
 from slimvec.model.spec import LoraSettings
 from slimvec.training.collation import Collator
 from slimvec.training.contrastive import ContrastiveSteps
+from slimvec.training.events import Audience
 from slimvec.training.loop import Trainer
 from slimvec.training.objective import make_objective
 from slimvec.training.recipe_reading import parse_recipe
@@ -62,7 +63,7 @@ def collator(made, settings):
     )
 
 
-def trainer(folder, settings, *, data=None, made=None, objective=None, **more):
+def trainer(folder, settings, *, data=None, made=None, objective=None, on_step=(), on_validation=(), **more):
     made = made or model(settings)
     folder.mkdir(parents=True, exist_ok=True)
     return Trainer(
@@ -76,6 +77,7 @@ def trainer(folder, settings, *, data=None, made=None, objective=None, **more):
         settings,
         folder=folder,
         run_id=more.pop("run_id", "test"),
+        audience=Audience(on_step=on_step, on_validation=on_validation),
         **more,
     )
 

@@ -30,9 +30,13 @@ class TransformersBackbone(nn.Module):
         check_served(described)
         register()
         hf_model.set_attn_implementation(ATTENTION_NAME)
-        for name, value in attention_settings(described, mode).items():
-            setattr(hf_model.config, name, value)
         self.hf_model = hf_model
+        self.attend(mode)
+
+    def attend(self, mode: AttentionMode) -> None:
+        """Change the attention mode, in the config too."""
+        for name, value in attention_settings(self.config.to_dict(), mode).items():
+            setattr(self.config, name, value)
         self.mode: AttentionMode = mode
 
     @property
@@ -61,14 +65,14 @@ class TransformersBackbone(nn.Module):
         batch = batch.to(self.device)
         output = self.hf_model(
             input_ids=batch.input_ids[None],
-            position_ids=self._positions(batch)[None],
+            position_ids=self.positions(batch)[None],
             use_cache=False,
             packing=Packing.of(batch, self.mode),
         )
         states: Tensor = output.last_hidden_state[0]
         return states
 
-    def _positions(self, batch: PackedBatch) -> Tensor:
+    def positions(self, batch: PackedBatch) -> Tensor:
         """Positions as the architecture counts them: RoBERTa's start after the padding id."""
         if self.config.model_type in ("xlm-roberta", "roberta"):
             return batch.position_ids + int(self.config.pad_token_id) + 1

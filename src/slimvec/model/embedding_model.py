@@ -11,7 +11,7 @@ from slimvec.model.backbone import TransformersBackbone
 from slimvec.model.head import check_dims, finish
 from slimvec.model.manifest import Origin
 from slimvec.model.pooling import pool
-from slimvec.model.spec import ModelSpec
+from slimvec.model.spec import AttentionMode, ModelSpec
 from slimvec.text.batch import PackedBatch
 from slimvec.text.tokenizer import Tokenizer
 
@@ -56,6 +56,11 @@ class EmbeddingModel(nn.Module):
     def dims(self) -> int:
         """Width of the vectors it gives."""
         return self.spec.dims or self.backbone.dims
+
+    def attend(self, mode: AttentionMode) -> None:
+        """Change the attention mode, for training that leads from one to the other: the weights stay as they are."""
+        self.backbone.attend(mode)
+        self.spec = self.spec.replace(attention=mode)
 
     def forward(self, batch: PackedBatch, *, dims: int | None = None) -> Tensor:
         """Embed a batch: [B, D] float32, of unit length unless the spec says otherwise.

@@ -19,6 +19,20 @@ from slimvec.files import atomic_folder, remove_partial
 _TENSORS, _PROGRESS, _MANIFEST = "tensors.safetensors", "progress.json", "manifest.json"
 
 
+class Best(BaseModel):
+    """The best evaluation of a run.
+
+    Attributes:
+        step: Steps done before it.
+        score: The measure that decides.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    step: int
+    score: float
+
+
 class Progress(BaseModel):
     """How far a run is.
 
@@ -28,6 +42,13 @@ class Progress(BaseModel):
         seconds: Time they took.
         tokens: Tokens they took in.
         truncated: Texts that lost their end.
+        first_cosine: Mean cosine of texts that do not belong together, in the first step.
+        collapsed: Steps in a row, up to the last, in which they were too near to each other.
+        validated: Step after which the last evaluation was; -1 before the first.
+        first_score: What the evaluation before the first step gave.
+        last_score: What the last one gave.
+        best: The best one after a step.
+        stale: Evaluations since the best.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +58,13 @@ class Progress(BaseModel):
     seconds: float = 0.0
     tokens: int = 0
     truncated: int = 0
+    first_cosine: float | None = None
+    collapsed: int = 0
+    validated: int = -1
+    first_score: float | None = None
+    last_score: float | None = None
+    best: Best | None = None
+    stale: int = 0
 
 
 class _Manifest(BaseModel):
@@ -78,7 +106,7 @@ class CheckpointStore:
         Raises:
             StorageError: it cannot be written; those before it are still there.
         """
-        path = self.folder / f"step-{checkpoint.progress.step:08d}"
+        path = self._path(checkpoint.progress.step)
         with atomic_folder(path, force=True) as building:
             tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
             save_file(tensors, building / _TENSORS)
@@ -92,6 +120,19 @@ class CheckpointStore:
     def paths(self) -> list[Path]:
         """List the checkpoints, oldest first, torn ones among them."""
         return sorted(path for path in self.folder.glob("step-*") if path.is_dir())
+
+    def at(self, step: int) -> Checkpoint | None:
+        """Read the checkpoint after a step; None when it is not there or torn."""
+        return _read(self._path(step))
+
+    def drop_after(self, step: int) -> None:
+        """Remove the checkpoints after later steps: a killed run's, which the resumed one makes anew."""
+        for path in self.paths():
+            if path > self._path(step):
+                shutil.rmtree(path)
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"step-{step:08d}"
 
     def latest(self) -> Checkpoint | None:
         """Read the newest checkpoint that is whole; None without any. Torn ones, and leftovers, are removed."""

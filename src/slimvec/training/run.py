@@ -1,36 +1,27 @@
 """A whole run: from a recipe to a model folder.
 
-While a run is on, its checkpoints and metrics are in `OUTPUT.training`. `OUTPUT` appears when training is over, whole:
-the model, the recipe and the metrics; then `OUTPUT.training` goes.
+While a run is on, its stages, checkpoints and metrics are in `OUTPUT.training`. `OUTPUT` appears when training is over,
+whole: the model, the recipe and the metrics; then `OUTPUT.training` goes.
 """
 
-import hashlib
-import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from slimvec.errors import InputError
 from slimvec.files import atomic_file, atomic_folder, check_free
-from slimvec.model.adapters import add_lora, has_lora, merge_lora
-from slimvec.model.embedding_model import EmbeddingModel
-from slimvec.model.folder import load_model, save_model
-from slimvec.text.prompts import Prompts
+from slimvec.model.folder import save_model
 from slimvec.training.checkpoints import Progress
-from slimvec.training.collation import Collator
-from slimvec.training.contrastive import ContrastiveSteps
-from slimvec.training.events import StepCallback
-from slimvec.training.loop import DTYPES, Trainer
-from slimvec.training.objective import make_objective
-from slimvec.training.recipe import ContradictionError, Recipe, check_mrl_dims
+from slimvec.training.events import Audience, Notice, StepCallback, ValidationCallback
+from slimvec.training.loggers import check_loggers
+from slimvec.training.recipe import Recipe
 from slimvec.training.recipe_reading import recipe_yaml
-from slimvec.training.sources import SourceRecord, read_sources
-
-Notice = Callable[[str, float | None], None]
+from slimvec.training.sources import SourceRecord, check_sources
+from slimvec.training.stages import Means, Place, StageOutcome, StageRecord, keep_stage, recipe_ids, run_stage
+from slimvec.training.validation import Validator
 
 
 class TrainingRecord(BaseModel):
@@ -38,9 +29,10 @@ class TrainingRecord(BaseModel):
 
     Attributes:
         recipe: In full.
-        data: What the sources held.
-        progress: Steps, seconds, tokens, truncated texts.
-        num_trained: Numbers trained.
+        data: What the sources of all stages held.
+        progress: Steps, seconds, tokens, truncated texts of all stages.
+        num_trained: Numbers trained in the last stage.
+        stages: One after the other; a single one in a run without stages.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,6 +41,7 @@ class TrainingRecord(BaseModel):
     data: tuple[SourceRecord, ...]
     progress: Progress
     num_trained: int
+    stages: tuple[StageRecord, ...]
 
 
 class TrainingResult(BaseModel):
@@ -58,8 +51,9 @@ class TrainingResult(BaseModel):
         finished: False when it was stopped before its end.
         output: The model's folder; not there yet when the run was stopped.
         checkpoint: The checkpoint a stopped run can go on from.
-        progress: Steps, seconds, tokens, truncated texts.
-        num_trained: Numbers trained.
+        progress: Steps, seconds, tokens, truncated texts of all stages.
+        num_trained: Numbers trained in the last stage.
+        stages: Those that are over, and the one in which the run was stopped.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,6 +63,7 @@ class TrainingResult(BaseModel):
     checkpoint: Path | None
     progress: Progress
     num_trained: int
+    stages: tuple[StageRecord, ...]
 
 
 def train(
@@ -78,6 +73,8 @@ def train(
     resume: bool = False,
     force: bool = False,
     on_step: Sequence[StepCallback] = (),
+    on_validation: Sequence[ValidationCallback] = (),
+    validators: Mapping[str, Validator] | None = None,
     notice: Notice | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> TrainingResult:
@@ -89,7 +86,10 @@ def train(
         resume: Go on from the newest checkpoint of a run that was stopped; without one, start.
         force: Replace a model or a stopped run that is there.
         on_step: Called after each step.
-        notice: Told what is fetched or converted before training begins.
+        on_validation: Called after each evaluation.
+        validators: Further evaluations by name, for recipes with a section `validation`. Their measures are logged as
+            `NAME/MEASURE`, and `validation.metric` can be one of them.
+        notice: Told what is fetched, converted or under way where it takes long.
         clock: Seconds; another one in tests.
 
     Raises:
@@ -102,35 +102,28 @@ def train(
     """
     workspace = output.with_name(f"{output.name}.training")
     _open_workspace(workspace, output, resume=resume, force=force)
-    records, held = read_sources(recipe.data, seed=recipe.run.seed)
-    model = _prepare(recipe, notice)
-    trainer = Trainer(
-        model,
-        ContrastiveSteps(records, recipe, objective=make_objective(recipe.loss), collator=_collator(model, recipe)),
-        recipe,
-        folder=workspace,
-        run_id=_run_id(recipe, held),
-        on_step=on_step,
-        clock=clock,
-    )
-    if resume:
-        trainer.resume()
-    workspace.mkdir(parents=True, exist_ok=True)
-    with atomic_file(workspace / "recipe.yaml", force=True) as path:
-        path.write_text(recipe_yaml(recipe), encoding="utf-8")
-    outcome = trainer.run()
-    if outcome.finished:
-        record = TrainingRecord(
-            recipe=recipe, data=tuple(held), progress=outcome.progress, num_trained=trainer.num_trained
+    places = Place.all_of(recipe, workspace)
+    check_sources(source for place in places for source in place.stage.recipe.data)
+    check_loggers([name for place in places for name in place.stage.recipe.run.loggers])
+    audience = Audience(on_step, on_validation, *([notice] if notice else []))
+    means = Means(audience, validators or {}, clock)
+    records: list[StageRecord] = []
+    for place, recipe_id in zip(places, recipe_ids(places), strict=True):
+        over = place.finished(recipe_id) if resume else None
+        if over is not None:
+            records.append(over)
+            continue
+        before = places[len(records) - 1].folder if records else None
+        outcome = run_stage(
+            place, recipe_id, before=before, resume=resume, means=means, at_start=lambda: _begin(workspace, recipe)
         )
-        _finish(model, record, workspace, output, force=force)
-    return TrainingResult(
-        finished=outcome.finished,
-        output=output,
-        checkpoint=outcome.checkpoint,
-        progress=outcome.progress,
-        num_trained=trainer.num_trained,
-    )
+        records.append(outcome.record)
+        if not outcome.training.finished:
+            return _result(records, output, outcome)
+        if place is not places[-1]:
+            keep_stage(place, outcome)
+    _finish(outcome, recipe, records, workspace, output, force=force)
+    return _result(records, output, outcome)
 
 
 def _open_workspace(workspace: Path, output: Path, *, resume: bool, force: bool) -> None:
@@ -148,83 +141,51 @@ def _open_workspace(workspace: Path, output: Path, *, resume: bool, force: bool)
         )
 
 
-def _prepare(recipe: Recipe, notice: Notice | None) -> EmbeddingModel:
-    """Load the base, give it the recipe's spec and make the right weights trainable."""
-    chosen = {key: getattr(recipe.model, key) for key in recipe.model.model_fields_set}
-    normalize = chosen.pop("normalize", None)
-    model = load_model(
-        recipe.base.source,
-        revision=recipe.base.revision,
-        dtype=DTYPES[recipe.run.dtype],
-        progress=notice,
-        **chosen,
-    )
-    _check_mrl_dims(recipe, model.dims)
-    changes: dict[str, Any] = {"trained_dims": recipe.loss.mrl_dims or model.spec.trained_dims}
-    if normalize is not None:
-        changes["normalize"] = normalize
-    if "prompts" not in chosen and model.spec.prompts == Prompts():
-        changes["prompts"] = recipe.model.prompts
-    model.spec = model.spec.replace(**changes)
-    _make_trainable(model, recipe)
-    return model
+def _begin(workspace: Path, recipe: Recipe) -> None:
+    """Open the workspace, now that data and model are there: a run that cannot begin leaves nothing behind."""
+    workspace.mkdir(parents=True, exist_ok=True)
+    with atomic_file(workspace / "recipe.yaml", force=True) as path:
+        path.write_text(recipe_yaml(recipe), encoding="utf-8")
 
 
-def _check_mrl_dims(recipe: Recipe, dims: int) -> None:
-    """Refuse Matryoshka widths above the base's.
-
-    Raises:
-        InputError: always then.
-    """
-    try:
-        check_mrl_dims(recipe.loss, dims)
-    except ContradictionError as error:
-        raise InputError(str(error), do="lower loss.mrl_dims") from error
-
-
-def _make_trainable(model: EmbeddingModel, recipe: Recipe) -> None:
-    """Put the adapter on, or free all weights. An adapter that the base came with is folded into it first.
-
-    Raises:
-        InputError: the new adapter shall be saved alone, but its base is an adapter itself.
-    """
-    tuning = recipe.tuning
-    if has_lora(model.backbone):
-        if not tuning.merge:
-            raise InputError(
-                f"tuning.merge=false on the adapter {recipe.base.source}", expected="a whole model as base"
-            )
-        merge_lora(model.backbone)
-    if tuning.method == "full":
-        model.requires_grad_(True)
-        return
-    add_lora(model.backbone, tuning, seed=recipe.run.seed)
-
-
-def _collator(model: EmbeddingModel, recipe: Recipe) -> Collator:
-    """Give the collator of the model."""
-    return Collator(
-        model.tokenizer,
-        model.spec.prompts,
-        max_query_tokens=recipe.batch.max_query_tokens,
-        max_document_tokens=recipe.batch.max_document_tokens,
-        max_negatives=recipe.batch.negatives,
-    )
-
-
-def _run_id(recipe: Recipe, held: Sequence[SourceRecord]) -> str:
-    """Fingerprint what the course of a run depends on: the data, and the recipe but for its checkpoint settings."""
-    settings = recipe.model_dump(mode="json")
-    for key in ("checkpoint_steps", "checkpoint_minutes", "keep"):
-        del settings["run"][key]
-    described = json.dumps([settings, [source.model_dump() for source in held]], sort_keys=True)
-    return hashlib.sha256(described.encode()).hexdigest()
-
-
-def _finish(model: EmbeddingModel, record: TrainingRecord, workspace: Path, output: Path, *, force: bool) -> None:
+def _finish(
+    last: StageOutcome, recipe: Recipe, records: Sequence[StageRecord], workspace: Path, output: Path, *, force: bool
+) -> None:
     """Write the output folder and clear the workspace."""
+    record = TrainingRecord(
+        recipe=recipe,
+        data=tuple(source for stage in records for source in stage.data),
+        progress=_total(records),
+        num_trained=last.record.num_trained,
+        stages=tuple(records),
+    )
     with atomic_folder(output, force=force) as building:
-        save_model(model, building, merged=record.recipe.tuning.merge, training=record.model_dump(mode="json"))
+        merged = last.record.recipe.tuning.merge
+        save_model(last.model, building, merged=merged, training=record.model_dump(mode="json"))
         for name in ("recipe.yaml", "metrics.jsonl"):
             shutil.copyfile(workspace / name, building / name)
+        if (workspace / "tensorboard").is_dir():
+            shutil.copytree(workspace / "tensorboard", building / "tensorboard")
     shutil.rmtree(workspace)
+
+
+def _result(records: Sequence[StageRecord], output: Path, outcome: StageOutcome) -> TrainingResult:
+    """Say how the run ended."""
+    return TrainingResult(
+        finished=outcome.training.finished,
+        output=output,
+        checkpoint=outcome.training.checkpoint,
+        progress=_total(records),
+        num_trained=outcome.record.num_trained,
+        stages=tuple(records),
+    )
+
+
+def _total(records: Sequence[StageRecord]) -> Progress:
+    """Add the stages up; the scores are the last one's."""
+    last = records[-1].progress
+    counts = {
+        name: sum(getattr(record.progress, name) for record in records)
+        for name in ("step", "seconds", "tokens", "truncated")
+    }
+    return last.model_copy(update=counts)

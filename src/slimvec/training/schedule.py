@@ -1,10 +1,12 @@
 """How long a run lasts, and the learning rate along it: both as shares of the run, counted in steps or in time."""
 
 import math
+import random
 from dataclasses import dataclass
 from typing import Protocol
 
-from slimvec.training.recipe import Optim
+from slimvec.model.spec import AttentionMode
+from slimvec.training.recipe import Optim, Run
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,10 @@ class Length(Protocol):
         """Estimate the time to the end."""
         ...
 
+    def exceeded(self, now: float) -> bool:
+        """Tell whether the run must not last as long as until now."""
+        ...
+
 
 @dataclass(frozen=True)
 class StepLength:
@@ -49,10 +55,14 @@ class StepLength:
         """Count the steps left at their usual pace."""
         return (self.total - steps) * step_seconds
 
+    def exceeded(self, now: float) -> bool:  # noqa: ARG002
+        """Say that there is time."""
+        return False
+
 
 @dataclass(frozen=True)
 class TimeLength:
-    """A run of `limit` seconds. It ends before a step that would not fit any more; one step is always taken."""
+    """A run of `limit` seconds. It ends before a step that would not fit any more; the first one has to fit."""
 
     limit: float
 
@@ -67,6 +77,10 @@ class TimeLength:
     def seconds_left(self, steps: int, seconds: float, step_seconds: float) -> float:  # noqa: ARG002
         """Count the time left."""
         return max(self.limit - seconds, 0.0)
+
+    def exceeded(self, now: float) -> bool:
+        """Tell whether the limit has passed."""
+        return now > self.limit
 
 
 def learning_rate(settings: Optim, span: Span) -> float:
@@ -84,3 +98,22 @@ def learning_rate(settings: Optim, span: Span) -> float:
     if settings.decay == "cosine":
         return settings.lr * (1 + math.cos(math.pi * done)) / 2
     return settings.lr * (1 - done)
+
+
+def attention_mode(run: Run, step: int, share: float) -> AttentionMode:
+    """Give the attention mode of a step while a run turns from causal to bidirectional.
+
+    Each step is bidirectional with the probability p = share / attention_ramp, at most 1, so that the model meets the
+    other mode little by little and is trained in its final one only from there on. The coin with a rising bias is
+    that of scheduled sampling (arXiv 1506.03099). Conan-embedding-v2 (arXiv 2509.12892) turns gradually too, by a
+    soft mask; whole steps need no other attention than the two that the model has, on any kernel.
+
+    Args:
+        run: `attention_ramp` and seed; the coin is fixed by seed and step, so that a resumed run throws the same.
+        step: Number of the step, from 0.
+        share: How much of the run is done before it.
+    """
+    if not run.attention_ramp or share >= run.attention_ramp:
+        return "bidirectional"
+    coin = random.Random(f"{run.seed}/attention/{step}").random()
+    return "bidirectional" if coin < share / run.attention_ramp else "causal"

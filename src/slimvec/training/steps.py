@@ -1,6 +1,6 @@
 """What the loop asks of the work it does step by step; contrastive training and adaptation both answer to it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from slimvec.training.gradients import Embed
@@ -17,6 +17,7 @@ class Step:
         truncated: Texts that lost their end.
         positive_cosine: Mean cosine of query and positive; None where there are no pairs.
         random_cosine: Mean cosine of query and the other queries' positives; None likewise.
+        losses: Parts of the loss by name, before their weights in the sum.
     """
 
     epoch: float
@@ -25,6 +26,7 @@ class Step:
     truncated: int
     positive_cosine: float | None = None
     random_cosine: float | None = None
+    losses: dict[str, float] = field(default_factory=dict)
 
 
 class Steps(Protocol):

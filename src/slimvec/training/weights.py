@@ -104,6 +104,12 @@ class TrainedWeights:
         self._optimizer.zero_grad(set_to_none=True)
         self._follow()
 
+    def forget_gradients(self) -> None:
+        """Leave a step that was begun: the weights are as they were."""
+        self._optimizer.zero_grad(set_to_none=True)
+        for weight in self._weights:
+            weight.parameter.grad = None
+
     def close(self) -> None:
         """Let go of the parameters: others can train them now."""
         for weight in self._weights:

@@ -1,0 +1,85 @@
+"""The model at the beginning of a run or a stage: its base loaded, its settings as in the recipe, and trainable."""
+
+from pathlib import Path
+from typing import Any
+
+from slimvec.errors import InputError
+from slimvec.model.adapters import add_lora, has_lora, merge_lora
+from slimvec.model.embedding_model import EmbeddingModel
+from slimvec.model.folder import load_model
+from slimvec.model.manifest import read_manifest
+from slimvec.text.prompts import Prompts
+from slimvec.training.events import Notice
+from slimvec.training.loop import DTYPES
+from slimvec.training.recipe import ContradictionError, Recipe, check_mrl_dims
+
+
+def prepare_model(recipe: Recipe, *, before: Path | None, notice: Notice | None) -> EmbeddingModel:
+    """Load what is to be trained, give it the recipe's spec and make the right weights trainable.
+
+    Args:
+        recipe: Of the stage.
+        before: The result of the stage before; None for the first, which starts from the base.
+        notice: Told what is fetched or converted.
+
+    Raises:
+        InputError: settings that do not fit the base.
+        ModelError: the base cannot be used.
+        FetchError: it has to be fetched and cannot be.
+    """
+    chosen = {key: getattr(recipe.model, key) for key in recipe.model.model_fields_set}
+    normalize = chosen.pop("normalize", None)
+    # Training is what leads from one attention mode to another, so here the mode may be another than the weights'.
+    leads = before is not None or recipe.run.attention_ramp > 0 or recipe.adaptation is not None
+    attention = chosen.pop("attention", None) if leads else None
+    model = load_model(
+        recipe.base.source if before is None else before,
+        revision=recipe.base.revision if before is None else None,
+        dtype=DTYPES[recipe.run.dtype],
+        progress=notice,
+        **chosen,
+    )
+    if attention is not None:
+        model.attend(attention)
+    if before is not None and (manifest := read_manifest(before)) is not None:
+        model.origin = manifest.base  # where the weights started, not the stage, which does not outlive the run
+    _check_mrl_dims(recipe, model.dims)
+    changes: dict[str, Any] = {"trained_dims": recipe.loss.mrl_dims or model.spec.trained_dims}
+    if normalize is not None:
+        changes["normalize"] = normalize
+    if "prompts" not in chosen and model.spec.prompts == Prompts():
+        changes["prompts"] = recipe.model.prompts
+    model.spec = model.spec.replace(**changes)
+    _make_trainable(model, recipe)
+    return model
+
+
+def _check_mrl_dims(recipe: Recipe, dims: int) -> None:
+    """Refuse Matryoshka widths above the base's.
+
+    Raises:
+        InputError: always then.
+    """
+    try:
+        check_mrl_dims(recipe.loss, dims)
+    except ContradictionError as error:
+        raise InputError(str(error), do="lower loss.mrl_dims") from error
+
+
+def _make_trainable(model: EmbeddingModel, recipe: Recipe) -> None:
+    """Put the adapter on, or free all weights. An adapter that the base came with is folded into it first.
+
+    Raises:
+        InputError: the new adapter shall be saved alone, but its base is an adapter itself.
+    """
+    tuning = recipe.tuning
+    if has_lora(model.backbone):
+        if not tuning.merge:
+            raise InputError(
+                f"tuning.merge=false on the adapter {recipe.base.source}", expected="a whole model as base"
+            )
+        merge_lora(model.backbone)
+    if tuning.method == "full":
+        model.requires_grad_(True)
+        return
+    add_lora(model.backbone, tuning, seed=recipe.run.seed)

@@ -1,0 +1,273 @@
+"""One stage of a run: where its files are, what it was when it is over, and how it is carried out.
+
+A run without stages is one stage. While a run is on, its workspace `OUTPUT.training` holds
+
+    recipe.yaml, metrics.jsonl      of all stages
+    stages/01-NAME                  the model that a stage gave, whole; the next one starts from it
+    stages/02-NAME.training         checkpoints and best weights of the stage under way
+
+so that a run that was killed goes on in the stage it was in, and no stage is done twice. The model of the last stage is
+the run's own. A run without stages has its checkpoints in the workspace itself.
+"""
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from slimvec.data.records import Record
+from slimvec.errors import TrainingError
+from slimvec.model.embedding_model import EmbeddingModel
+from slimvec.model.folder import save_model
+from slimvec.model.guard import check_attention_mode
+from slimvec.model.manifest import read_manifest
+from slimvec.training.checkpoints import Progress
+from slimvec.training.collation import Collator
+from slimvec.training.contrastive import ContrastiveSteps
+from slimvec.training.events import Audience
+from slimvec.training.loop import Trainer, TrainingOutcome
+from slimvec.training.objective import make_objective
+from slimvec.training.preparation import prepare_model
+from slimvec.training.recipe import Recipe, StageRecipe
+from slimvec.training.sources import SourceRecord, read_sources
+from slimvec.training.trainee_embedder import TraineeEmbedder
+from slimvec.training.validation import HeldOutRetrieval, Validator, hold_out
+
+_CHECKPOINT_KEYS = ("checkpoint_steps", "checkpoint_minutes", "keep", "loggers")
+"""Settings of `run` that change nothing in what a run computes."""
+
+
+class StageRecord(BaseModel):
+    """What is known of a stage that is over.
+
+    Attributes:
+        name: Empty in a run without stages.
+        recipe: The stage's own, in full.
+        recipe_id: Fingerprint of all that decides its course but the data.
+        data: What its sources held.
+        num_held_out: Records that were kept for validation.
+        progress: Steps, seconds, tokens, truncated texts, scores.
+        num_trained: Numbers trained.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    recipe: Recipe
+    recipe_id: str
+    data: tuple[SourceRecord, ...]
+    num_held_out: int
+    progress: Progress
+    num_trained: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """A stage and its place in the run.
+
+    Attributes:
+        stage: Name and recipe.
+        number: From 1.
+        folder: Of its model, if it is not the last.
+        workspace: Of its checkpoints.
+        metrics: The metrics file of the run.
+    """
+
+    stage: StageRecipe
+    number: int
+    folder: Path
+    workspace: Path
+    metrics: Path
+
+    @classmethod
+    def all_of(cls, recipe: Recipe, workspace: Path) -> "list[Place]":
+        """Give the stages of a recipe their places in a run's workspace."""
+        places = []
+        for number, stage in enumerate(recipe.stage_recipes(), start=1):
+            folder = workspace / "stages" / f"{number:02d}-{stage.name}"
+            own = folder.with_name(f"{folder.name}.training") if stage.name else workspace
+            places.append(cls(stage, number, folder, own, workspace / "metrics.jsonl"))
+        return places
+
+    def finished(self, recipe_id: str) -> StageRecord | None:
+        """Read what is known of the stage if it is over; None if it is not.
+
+        Args:
+            recipe_id: The stage's fingerprint, by the recipe at hand.
+
+        Raises:
+            TrainingError: its model is of another recipe, or says nothing that can be read.
+        """
+        manifest = read_manifest(self.folder) if self.stage.name and self.folder.is_dir() else None
+        if manifest is None:
+            return None
+        try:
+            record = StageRecord.model_validate(manifest.training)
+        except ValidationError as error:
+            raise TrainingError(f"{self.folder} is no model of a stage", do="start anew with --force") from error
+        if record.recipe_id != recipe_id:
+            raise TrainingError(
+                f"stage {self.stage.name} in {self.folder} is of another recipe",
+                expected="the same",
+                do="resume with the recipe as it was, or start anew with --force",
+            )
+        return record
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a run is given to work with, beside its recipe.
+
+    Attributes:
+        audience: Told what happens.
+        validators: Further evaluations, by name.
+        clock: Seconds.
+    """
+
+    audience: Audience = field(default_factory=Audience)
+    validators: Mapping[str, Validator] = field(default_factory=dict)
+    clock: Callable[[], float] = time.monotonic
+
+
+@dataclass(frozen=True, eq=False)
+class StageOutcome:
+    """How a stage ended.
+
+    Attributes:
+        training: Whether it is finished, and how far it is.
+        model: With the weights it ended with.
+        record: What is known of it.
+    """
+
+    training: TrainingOutcome
+    model: EmbeddingModel
+    record: StageRecord
+
+
+def recipe_ids(places: Sequence[Place]) -> list[str]:
+    """Fingerprint what the course of each stage depends on but data: its recipe, and those of the stages before it."""
+    found: list[str] = []
+    for place in places:
+        settings = place.stage.recipe.model_dump(mode="json")
+        for key in _CHECKPOINT_KEYS:
+            del settings["run"][key]
+        found.append(_fingerprint(found[-1:], settings))
+    return found
+
+
+def run_stage(
+    place: Place,
+    recipe_id: str,
+    *,
+    before: Path | None,
+    resume: bool,
+    means: Means,
+    at_start: Callable[[], None],
+) -> StageOutcome:
+    """Carry a stage out, or as much of it as is left.
+
+    Args:
+        place: The stage.
+        recipe_id: Its fingerprint.
+        before: The model of the stage before, if there is one.
+        resume: Go on from its newest checkpoint, if there is one.
+        means: To work with.
+        at_start: Called when data and model are there, before anything is written.
+    """
+    recipe = place.stage.recipe
+    records, held = read_sources(recipe.data, seed=recipe.run.seed)
+    records, held_out = _part(records, recipe)
+    model = prepare_model(recipe, before=before, notice=means.audience.notice)
+    objective = make_objective(recipe.loss)
+    trainer = Trainer(
+        model,
+        ContrastiveSteps(records, recipe, objective=objective, collator=_collator(model, recipe)),
+        recipe,
+        folder=place.workspace,
+        run_id=_fingerprint(recipe_id, [source.model_dump() for source in held]),
+        stage=place.stage.name,
+        metrics=place.metrics,
+        evaluate=_evaluation(model, recipe, held_out, means.validators),
+        audience=means.audience,
+        clock=means.clock,
+    )
+    if resume:
+        trainer.resume()
+    at_start()
+    place.workspace.mkdir(parents=True, exist_ok=True)
+    outcome = trainer.run()
+    record = StageRecord(
+        name=place.stage.name,
+        recipe=recipe,
+        recipe_id=recipe_id,
+        data=tuple(held),
+        num_held_out=len(held_out),
+        progress=outcome.progress,
+        num_trained=trainer.num_trained,
+    )
+    if outcome.finished:
+        check_attention_mode(model.backbone, model.spec.attention, vocabulary=model.backbone.config.vocab_size)
+    return StageOutcome(outcome, model, record)
+
+
+def keep_stage(place: Place, outcome: StageOutcome) -> None:
+    """Save the model of a stage that is not the last, and let go of its checkpoints.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    save_model(outcome.model, place.folder, training=outcome.record.model_dump(mode="json"))
+    shutil.rmtree(place.workspace)
+
+
+def _part(records: list[Record], recipe: Recipe) -> tuple[list[Record], list[Record]]:
+    """Hold records out as the recipe says."""
+    if recipe.validation is None:
+        return records, []
+    others: list[Record] = []
+    if recipe.validation.path is not None:
+        source = recipe.data[0].model_validate({"path": recipe.validation.path})
+        others, _ = read_sources([source], seed=recipe.run.seed)
+    parted = hold_out(records, recipe.validation, others)
+    return parted.training, parted.held_out
+
+
+def _collator(model: EmbeddingModel, recipe: Recipe) -> Collator:
+    """Give the collator of the model."""
+    return Collator(
+        model.tokenizer,
+        model.spec.prompts,
+        max_query_tokens=recipe.batch.max_query_tokens,
+        max_document_tokens=recipe.batch.max_document_tokens,
+        max_negatives=recipe.batch.negatives,
+    )
+
+
+def _evaluation(
+    model: EmbeddingModel, recipe: Recipe, held_out: Sequence[Record], validators: Mapping[str, Validator]
+) -> Callable[[], dict[str, float]] | None:
+    """Put the evaluations of a stage together: held-out records under their own names, others as `NAME/MEASURE`."""
+    if recipe.validation is None:
+        return None
+    embedder = TraineeEmbedder(model, recipe.batch)
+    return partial(_measure, embedder, {"": HeldOutRetrieval(held_out), **validators})
+
+
+def _measure(embedder: TraineeEmbedder, validators: Mapping[str, Validator]) -> dict[str, float]:
+    """Evaluate by all of them."""
+    return {
+        f"{name}/{measure}" if name else measure: value
+        for name, validator in validators.items()
+        for measure, value in validator(embedder).items()
+    }
+
+
+def _fingerprint(*parts: object) -> str:
+    """SHA-256 of anything JSON can write."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,68 @@
+"""The model in training as an embedder of texts, for evaluations between two steps."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from slimvec.model.embedding_model import EmbeddingModel
+from slimvec.text.prompts import Role
+from slimvec.text.schedule import plan_batches
+from slimvec.text.tokenizer import Tokenizer
+from slimvec.training.recipe import Batch
+
+
+@dataclass(frozen=True, eq=False)
+class TraineeVectors:
+    """Vectors of texts.
+
+    Attributes:
+        vectors: [N, D] float32 of unit length.
+        num_truncated: Texts that lost their end.
+    """
+
+    vectors: NDArray[np.float32]
+    num_truncated: int
+
+
+class TraineeEmbedder:
+    """Embeds texts with the weights as they are, under the limits of the training.
+
+    Args:
+        model: In training.
+        batch: Its longest texts, and how many tokens run at once.
+    """
+
+    def __init__(self, model: EmbeddingModel, batch: Batch) -> None:
+        self._model, self._budget = model, batch.micro_batch_tokens
+        limits: dict[Role, int] = {"query": batch.max_query_tokens, "document": batch.max_document_tokens}
+        self._tokenizers = {
+            role: Tokenizer(model.tokenizer.backend, max_tokens=min(limit, model.tokenizer.max_tokens))
+            for role, limit in limits.items()
+        }
+
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        role: Role,
+        task: str | None = None,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> TraineeVectors:
+        """Embed N texts in a role. Dropout is as the model has it at the time.
+
+        Raises:
+            InputError: a text without tokens, or a task that is not known.
+        """
+        tokenized = self._tokenizers[role].tokenize(texts, prompt=self._model.spec.prompts.render(role, task))
+        vectors = np.empty((len(texts), self._model.dims), dtype=np.float32)
+        for indices in plan_batches(tokenized.lengths, token_budget=self._budget):
+            with torch.no_grad():
+                found = F.normalize(self._model(tokenized.pack(indices)), dim=-1)
+            vectors[indices] = found.float().cpu().numpy()
+            if on_progress is not None:
+                on_progress(len(indices))
+        return TraineeVectors(vectors, tokenized.num_truncated)

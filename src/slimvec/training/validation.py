@@ -1,0 +1,191 @@
+"""Evaluation during training: which records are held out, and how well the model finds their documents.
+
+Nothing of it touches the course of the run: dropout is off, no gradient is kept, the random state stays as it was.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slimvec.data.gains import ndcg, reciprocal_rank
+from slimvec.data.records import Record
+from slimvec.data.score_keys import LOW_BITS, largest_keys, score_keys
+from slimvec.data.text_ids import text_id
+from slimvec.errors import InputError
+from slimvec.text.prompts import Role
+from slimvec.training.recipe import Validation
+
+Vectors = NDArray[np.float32]
+
+DEPTH = 10
+MEASURES = ("ndcg_at_10", "mrr_at_10")
+_ROWS_AT_ONCE = 512
+_HASH_RANGE = 1 << 64
+
+
+class HasVectors(Protocol):
+    """What embedding gives."""
+
+    @property
+    def vectors(self) -> Vectors:
+        """[N, D] float32 of unit length."""
+        ...
+
+    @property
+    def num_truncated(self) -> int:
+        """Texts that lost their end."""
+        ...
+
+
+class TextEmbedder(Protocol):
+    """The model in training, as an evaluation sees it."""
+
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        role: Role,
+        task: str | None = None,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> HasVectors:
+        """Embed texts in a role."""
+        ...
+
+
+Validator = Callable[[TextEmbedder], Mapping[str, float]]
+"""An evaluation: measures by name, larger is better. It must not draw random numbers from torch's own generator."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """Records, parted.
+
+    Attributes:
+        training: To train on.
+        numbers: Of those, among all.
+        held_out: To score on; no query of theirs is among those of `training`.
+    """
+
+    training: list[Record]
+    numbers: list[int]
+    held_out: list[Record]
+
+
+def hold_out(records: Sequence[Record], settings: Validation, others: Sequence[Record] = ()) -> Held:
+    """Part records as the recipe says.
+
+    A query is held out, with all of its records, for the hash of its text: the same ones in every stage, for every
+    seed and in whatever order the records come. Documents may be on both sides.
+
+    Args:
+        records: The training data.
+        settings: How many.
+        others: Records held out instead, for settings with a path.
+
+    Raises:
+        InputError: too few are left on either side.
+    """
+    keys = [text_id(record.query) for record in records]
+    if settings.path is not None:
+        taken = {text_id(record.query) for record in others}
+    elif settings.share is not None:
+        taken = {key for key in keys if _place(key) < settings.share * _HASH_RANGE}
+    else:
+        taken = _first_queries(keys, settings.count or 0)
+    numbers = [number for number, key in enumerate(keys) if key not in taken]
+    held = list(others) or [record for record, key in zip(records, keys, strict=True) if key in taken]
+    if len(numbers) < 2 or len(held) < 2:
+        raise InputError(
+            f"validation leaves {len(numbers)} records to train on and {len(held)} to score on",
+            expected="at least 2 of each",
+            do="change validation.count or validation.share",
+        )
+    return Held([records[number] for number in numbers], numbers, held)
+
+
+def _first_queries(keys: Sequence[int], count: int) -> set[int]:
+    """Give the queries with the lowest hashes that have `count` records together, or a few more."""
+    numbers: dict[int, int] = {}
+    for key in keys:
+        numbers[key] = numbers.get(key, 0) + 1
+    taken: set[int] = set()
+    for key in sorted(numbers, key=_place):
+        if count <= 0:
+            break
+        taken.add(key)
+        count -= numbers[key]
+    return taken
+
+
+def _place(key: int) -> int:
+    """Place of a query among all that could be, 0 to 2^64; unrelated to other uses of its number."""
+    return int.from_bytes(hashlib.blake2b(key.to_bytes(8), digest_size=8, person=b"held out").digest())
+
+
+class HeldOutRetrieval:
+    """How well each held-out query finds its positives among all documents of the held-out records.
+
+    Args:
+        records: Held out. Mined negatives are documents too; records with the same query are one query.
+    """
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self._documents: dict[int, tuple[str, str | None]] = {}
+        self._queries: dict[int, tuple[str, str | None]] = {}
+        relevant: dict[int, set[int]] = {}
+        for record in records:
+            query = text_id(record.query)
+            self._queries.setdefault(query, (record.query, record.task))
+            for text in (*record.positives, *record.negatives):
+                self._documents.setdefault(text_id(text), (text, record.task))
+            relevant.setdefault(query, set()).update(map(text_id, record.positives))
+        places = {key: place for place, key in enumerate(self._documents)}
+        self._relevant = [{places[key] for key in relevant[query]} for query in self._queries]
+
+    def __call__(self, embedder: TextEmbedder) -> Mapping[str, float]:
+        """Score: `ndcg_at_10` and `mrr_at_10`, and `mean_cosine`, of two documents picked at random."""
+        queries = embed_by_task(embedder, list(self._queries.values()), "query")
+        documents = embed_by_task(embedder, list(self._documents.values()), "document")
+        top = _best(queries, documents, min(DEPTH, len(documents)))
+        gains = np.array(
+            [[float(place in relevant) for place in row] for row, relevant in zip(top, self._relevant, strict=True)]
+        )
+        grades = [[1] * len(relevant) for relevant in self._relevant]
+        return {
+            "ndcg_at_10": float(ndcg(gains, grades, depth=DEPTH).mean()),
+            "mrr_at_10": float(reciprocal_rank(gains, depth=DEPTH).mean()),
+            "mean_cosine": _mean_cosine(documents),
+        }
+
+
+def embed_by_task(embedder: TextEmbedder, texts: Sequence[tuple[str, str | None]], role: Role) -> Vectors:
+    """Embed (text, task) pairs, those of one task together: [N, D] in their own order."""
+    by_task: dict[str | None, list[int]] = {}
+    for number, (_, task) in enumerate(texts):
+        by_task.setdefault(task, []).append(number)
+    parts = [embedder.embed([texts[n][0] for n in numbers], role=role, task=task) for task, numbers in by_task.items()]
+    order = np.argsort([number for numbers in by_task.values() for number in numbers])
+    found: Vectors = np.concatenate([part.vectors for part in parts])[order]
+    return found
+
+
+def _best(queries: Vectors, documents: Vectors, num_kept: int) -> NDArray[np.int64]:
+    """Give the best documents of each query, best first; of equal ones the later: [Q, num_kept]."""
+    places = np.arange(len(documents), dtype=np.int64)
+    rows = []
+    for start in range(0, len(queries), _ROWS_AT_ONCE):
+        scores = queries[start : start + _ROWS_AT_ONCE].astype(np.float64) @ documents.T.astype(np.float64)
+        keys = largest_keys(score_keys(scores.astype(np.float32), places), num_kept)
+        rows.append(-np.sort(-keys, axis=1) & LOW_BITS)
+    return np.concatenate(rows)
+
+
+def _mean_cosine(vectors: Vectors) -> float:
+    """Mean cosine of two different rows: (|sum|^2 - N) / (N (N - 1)) for N unit vectors."""
+    count = len(vectors)
+    total = vectors.sum(axis=0, dtype=np.float64)
+    return float((total @ total - count) / (count * (count - 1))) if count > 1 else 0.0
