@@ -1,79 +1,21 @@
-"""The losses against plain loops in double precision."""
+"""InfoNCE against plain loops in double precision, and its masks and weights one by one."""
 
-import math
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
 from slimvec.objectives.batch import EmbeddedBatch
-from slimvec.objectives.infonce import TERMS, focal_weight, info_nce, info_nce_rows
+from slimvec.objectives.false_negatives import known_answers, known_own_answers
+from slimvec.objectives.infonce import TERMS, InfoNCE, focal_weight, info_nce
 from slimvec.objectives.matryoshka import matryoshka
+from tests.objectives import reference
+from tests.objectives.support import make_batch, unit
 
 SUBSETS = [subset for size in range(1, 5) for subset in combinations(TERMS, size)]
-
-
-def unit(*shape, seed):
-    generator = torch.Generator().manual_seed(seed)
-    return F.normalize(torch.randn(*shape, generator=generator, dtype=torch.float64), dim=-1)
-
-
-def make_batch(pairs, negatives, dims, seed, *, texts=1000):
-    generator = torch.Generator().manual_seed(seed + 1)
-    ids = torch.randint(0, texts, (pairs, 2 + negatives), generator=generator)
-    return EmbeddedBatch(
-        query=unit(pairs, dims, seed=seed + 2),
-        positive=unit(pairs, dims, seed=seed + 3),
-        negatives=unit(pairs, negatives, dims, seed=seed + 4) if negatives else None,
-        negative_mask=torch.rand(pairs, negatives, generator=generator) > 0.3 if negatives else None,
-        query_ids=ids[:, 0],
-        positive_ids=ids[:, 1],
-        negative_ids=ids[:, 2:] if negatives else None,
-    )
-
-
-def reference(batch, *, temperature, terms, mask, margin, focal):
-    q, p = batch.query.tolist(), batch.positive.tolist()
-    q_id, p_id = batch.query_ids.tolist(), batch.positive_ids.tolist()
-    pairs = range(len(q))
-
-    def dot(a, b):
-        return sum(x * y for x, y in zip(a, b, strict=True))
-
-    def answers(i, text_id):
-        known = {p_id[m] for m in pairs if q_id[m] == q_id[i]} | {q_id[i]}
-        return mask and text_id in known
-
-    rows = []
-    for i in pairs:
-        positive = dot(q[i], p[i])
-        scores = []
-        for j in pairs:
-            if j == i:
-                continue
-            alike = answers(i, p_id[j]) or answers(j, p_id[i])
-            if "q-d" in terms and not answers(i, p_id[j]):
-                scores.append(dot(q[i], p[j]))
-            if "q-q" in terms and not alike:
-                scores.append(dot(q[i], q[j]))
-            if "d-d" in terms and not alike:
-                scores.append(dot(p[i], p[j]))
-            if "d-q" in terms and not answers(j, p_id[i]):
-                scores.append(dot(p[i], q[j]))
-        if "q-d" in terms and batch.negatives is not None:
-            for j in pairs:
-                for k in range(batch.negatives.shape[1]):
-                    if batch.negative_mask[j, k] and not answers(i, batch.negative_ids[j, k].item()):
-                        scores.append(dot(q[i], batch.negatives[j, k].tolist()))
-        if margin is not None:
-            scores = [score for score in scores if score <= positive + margin]
-        z = sum(math.exp(score / temperature) for score in [positive, *scores])
-        probability = math.exp(positive / temperature) / z
-        rows.append((1 - probability) ** focal * -math.log(probability) if focal else -math.log(probability))
-    return rows
 
 
 @given(
@@ -85,15 +27,16 @@ def reference(batch, *, temperature, terms, mask, margin, focal):
     mask=st.booleans(),
     margin=st.sampled_from([None, 0.0, 0.1]),
     focal=st.sampled_from([0.0, 0.5, 2.0]),
+    hardness=st.sampled_from([0.0, 5.0]),
     seed=st.integers(0, 1000),
 )
-def test_equals_plain_loops(pairs, negatives, texts, temperature, terms, mask, margin, focal, seed):
+def test_equals_plain_loops(pairs, negatives, texts, temperature, terms, mask, margin, focal, hardness, seed):
     batch = make_batch(pairs, negatives, 5, seed, texts=texts)
-    found = info_nce_rows(
-        batch, temperature=temperature, terms=terms, mask_equal_texts=mask, margin=margin, focal=focal
-    )
-    wanted = reference(batch, temperature=temperature, terms=terms, mask=mask, margin=margin, focal=focal)
-    assert found.tolist() == pytest.approx(wanted, rel=1e-9, abs=1e-12)
+    settings = InfoNCE(temperature, terms, mask, margin, focal, hardness)
+    wanted = [float(loss) for loss in reference.info_nce(reference.Plain(batch), settings)]
+    assert info_nce(batch, settings).tolist() == pytest.approx(wanted, rel=1e-9, abs=1e-12)
+    one_by_one = [float(info_nce(batch, settings, rows=slice(i, i + 1))) for i in range(pairs)]
+    assert one_by_one == pytest.approx(wanted, rel=1e-9, abs=1e-12)
 
 
 @pytest.mark.parametrize("terms", [("q-d",), TERMS])
@@ -104,41 +47,25 @@ def test_gradients(terms, focal, negatives):
     leaves = [batch.query, batch.positive, *([batch.negatives] if negatives else [])]
 
     def loss(query, positive, mined=None):
-        moved = EmbeddedBatch(
-            query,
-            positive,
-            mined,
-            batch.negative_mask,
-            batch.query_ids,
-            batch.positive_ids,
-            batch.negative_ids,
-        )
-        return info_nce(moved, temperature=0.3, terms=terms, focal=focal)
+        moved = replace(batch, query=query, positive=positive, negatives=mined)
+        return info_nce(moved, InfoNCE(0.3, terms, focal=focal)).mean()
 
     assert torch.autograd.gradcheck(loss, [leaf.requires_grad_() for leaf in leaves])
 
 
-def test_matryoshka_gradient_and_value():
+def test_matryoshka_is_the_weighted_sum_over_widths():
     batch = make_batch(4, 2, 6, seed=9)
 
-    def objective(part):
-        return info_nce(part, temperature=0.2)
+    def losses_of(part):
+        return {"loss": info_nce(part, InfoNCE(0.2)).mean(), "width": torch.tensor(float(part.dims))}
 
-    def loss(query, positive):
-        moved = EmbeddedBatch(query, positive, query_ids=batch.query_ids, positive_ids=batch.positive_ids)
-        return matryoshka(objective, moved, dims=(6, 3, 2), weights=(1.0, 0.3, 0.2))
-
-    cut = [
-        EmbeddedBatch(
-            *(F.normalize(x[:, :d], dim=-1) for x in (batch.query, batch.positive)),
-            query_ids=batch.query_ids,
-            positive_ids=batch.positive_ids,
-        )
-        for d in (6, 3, 2)
-    ]
-    wanted = sum(w * objective(part) for w, part in zip((1.0, 0.3, 0.2), cut, strict=True))
-    torch.testing.assert_close(loss(batch.query, batch.positive), wanted)
-    assert torch.autograd.gradcheck(loss, [batch.query.requires_grad_(), batch.positive.requires_grad_()])
+    found = matryoshka(losses_of, batch, dims=(6, 3, 2), weights=(1.0, 0.3, 0.2))
+    wanted = 0.0
+    for weight, dims in ((1.0, 6), (0.3, 3), (0.2, 2)):
+        rows = reference.info_nce(reference.Plain(batch, dims), InfoNCE(0.2))
+        wanted += weight * float(sum(rows)) / 4
+    assert float(found["loss"]) == pytest.approx(wanted, rel=1e-9)
+    assert float(found["width"]) == pytest.approx(6 + 0.9 + 0.4)
 
 
 def test_equal_queries_and_equal_positives_are_no_negatives():
@@ -146,11 +73,24 @@ def test_equal_queries_and_equal_positives_are_no_negatives():
     batch = EmbeddedBatch(unit(4, 4, seed=1), unit(4, 4, seed=2), **ids)
     moved = batch.positive.clone()
     moved[1] = -moved[1]  # row 0 shares its query with row 1, and row 2 its positive
-    again = EmbeddedBatch(batch.query, moved, **ids)
-    before, after = (info_nce_rows(b, temperature=0.1) for b in (batch, again))
+    before, after = (info_nce(b, InfoNCE(0.1)) for b in (batch, replace(batch, positive=moved)))
     assert before[[0, 2]].tolist() == after[[0, 2]].tolist()
     assert before[1] != after[1]
     assert before[3] != after[3]
+
+
+@given(rows=st.integers(1, 6), candidates=st.integers(1, 6), texts=st.integers(1, 8), seed=st.integers(0, 1000))
+def test_known_answers_equal_a_look_through_all_pairs(rows, candidates, texts, seed):
+    generator = torch.Generator().manual_seed(seed)
+    query_ids, positive_ids = torch.randint(0, texts, (2, rows), generator=generator)
+    asked = torch.randint(0, texts, (rows, candidates), generator=generator)
+    known = {(q, p) for q, p in zip(query_ids.tolist(), positive_ids.tolist(), strict=True)}
+    known |= {(q, q) for q in query_ids.tolist()}
+    pairs = {"query_ids": query_ids, "positive_ids": positive_ids}
+    for i, query in enumerate(query_ids.tolist()):
+        wanted = [(query, text) in known for text in asked[i].tolist()]
+        assert known_own_answers(asked, **pairs)[i].tolist() == wanted
+        assert known_answers(query_ids, asked[i], **pairs)[i].tolist() == wanted
 
 
 def test_negatives_of_other_queries_count():
@@ -158,17 +98,21 @@ def test_negatives_of_other_queries_count():
     moved = batch.negatives.clone()
     row, column = batch.negative_mask.nonzero()[0].tolist()
     moved[row, column] = -moved[row, column]
-    again = EmbeddedBatch(
-        batch.query,
-        batch.positive,
-        moved,
-        batch.negative_mask,
-        batch.query_ids,
-        batch.positive_ids,
-        batch.negative_ids,
-    )
-    before, after = (info_nce_rows(b, temperature=0.1) for b in (batch, again))
+    before, after = (info_nce(b, InfoNCE(0.1)) for b in (batch, replace(batch, negatives=moved)))
     assert bool((before != after).all())
+
+
+def test_hardness_weighs_a_rows_own_negatives_without_a_gradient_of_its_own():
+    query, positive = unit(2, 4, seed=1), unit(2, 4, seed=2)
+    negatives = unit(2, 1, 4, seed=3).requires_grad_()
+    batch = EmbeddedBatch(query, positive, negatives)
+    s = (query @ torch.cat([positive, negatives[:, 0]]).T).detach()
+    weight = float((5 * s[0, 2]).exp())
+    terms = (s[0] / 0.5).exp() * torch.tensor([1.0, 1.0, weight, 1.0])
+    loss = info_nce(batch, InfoNCE(0.5, hardness=5.0))[0]
+    assert float(loss.detach()) == pytest.approx(float((terms.sum() / terms[0]).log()))
+    (slope,) = torch.autograd.grad(loss, negatives)
+    torch.testing.assert_close(slope[0, 0], terms[2] / terms.sum() / 0.5 * query[0])
 
 
 def test_focal_weight_is_finite_where_the_loss_is_zero():
@@ -180,13 +124,13 @@ def test_focal_weight_is_finite_where_the_loss_is_zero():
 def test_bad_settings_are_refused():
     batch = make_batch(2, 0, 3, seed=1)
     with pytest.raises(ValueError, match="temperature 0 must be above 0"):
-        info_nce(batch, temperature=0)
+        InfoNCE(0)
     with pytest.raises(ValueError, match=r"terms \['q-x'\]: choose from q-d, q-q, d-d, d-q"):
-        info_nce(batch, temperature=1, terms=("q-x",))
+        InfoNCE(1, terms=("q-x",))
     with pytest.raises(ValueError, match="2 dims and 1 weights"):
-        matryoshka(lambda b: b.query.sum(), batch, dims=(3, 2), weights=(1.0,))
+        matryoshka(lambda b: {"loss": b.query.sum()}, batch, dims=(3, 2), weights=(1.0,))
     with pytest.raises(ValueError, match="dims 9 of vectors with 3"):
-        matryoshka(lambda b: b.query.sum(), batch, dims=(9,))
+        matryoshka(lambda b: {"loss": b.query.sum()}, batch, dims=(9,))
 
 
 def test_batches_that_do_not_fit_are_refused():
@@ -199,3 +143,11 @@ def test_batches_that_do_not_fit_are_refused():
         EmbeddedBatch(q, q, negative_mask=torch.ones(2, 1, dtype=torch.bool))
     with pytest.raises(ValueError, match="ids of some texts but not of others"):
         EmbeddedBatch(q, q, query_ids=torch.tensor([1, 2]))
+    with pytest.raises(ValueError, match=r"scores \(2, 2\) must be \[B, 1 \+ K\], here \(2, 1\)"):
+        EmbeddedBatch(q, q, scores=torch.zeros(2, 2))
+    with pytest.raises(ValueError, match=r"grades \(3,\) must be \[B\], here \(2,\)"):
+        EmbeddedBatch(q, q, grades=torch.zeros(3))
+    with pytest.raises(ValueError, match=r"\(2, 1\) of the teacher, \(2, 0\) of the batch"):
+        EmbeddedBatch(q, q, teacher=EmbeddedBatch(q, q, q[:, None]))
+    with pytest.raises(ValueError, match=r"own rows \(1, 3\) of 2"):
+        EmbeddedBatch(q, q, own=(1, 3))

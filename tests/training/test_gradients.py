@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from slimvec.training.gradients import RandomState, backward
 from slimvec.training.objective import make_objective
-from tests.training import support
+from tests.objectives import reference
+from tests.training import combined, support
 
 
 def gradients(made, recipe, *, micro_batch_tokens, graph_tokens):
@@ -16,14 +17,15 @@ def gradients(made, recipe, *, micro_batch_tokens, graph_tokens):
     torch.manual_seed(5)
     made.train()
     made.zero_grad()
-    loss, vectors = backward(
+    found = backward(
         made,
         texts.tokenized,
         lambda vectors: objective(texts.assemble(vectors)),
         micro_batch_tokens=micro_batch_tokens,
         graph_tokens=graph_tokens,
     )
-    return loss, vectors, {name: p.grad for name, p in made.named_parameters() if p.requires_grad}
+    slopes = {name: p.grad for name, p in made.named_parameters() if p.requires_grad}
+    return found.losses.total, found.vectors, slopes
 
 
 def plain_gradients(made, recipe):
@@ -32,7 +34,7 @@ def plain_gradients(made, recipe):
     texts = support.collator(made, recipe)(support.records(10), epoch=0)
     made.zero_grad()
     vectors = torch.cat([made(texts.tokenized.pack([i])) for i in range(len(texts.tokenized.sequences))])
-    loss = objective(texts.assemble(vectors))
+    loss = objective(texts.assemble(vectors)).total
     loss.backward()
     return loss.detach(), {name: p.grad for name, p in made.named_parameters() if p.requires_grad}
 
@@ -58,6 +60,29 @@ def test_equal_to_autograd_one_text_at_a_time(overrides, method, architecture, m
             torch.testing.assert_close(loss, wanted_loss)
             for name, gradient in wanted.items():
                 torch.testing.assert_close(found[name], gradient, rtol=1e-3, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("name", combined.NAMES)
+def test_every_combination_of_objectives_equals_the_reference(name):
+    plain = combined.Step(name)
+    settings, projection = plain.objective.settings, plain.objective.projection
+    wanted = plain.run_plain(lambda batch: reference.losses(batch, settings, projection)[0])
+    for micro_batch_tokens, graph_tokens in ((1, 0), (40, 0), (40, 10_000), (10_000, 0)):
+        torch.manual_seed(micro_batch_tokens)  # the loss must not look at it
+        step = combined.Step(name)
+        losses = step.run(micro_batch_tokens=micro_batch_tokens, graph_tokens=graph_tokens)
+        assert float(losses.total) == pytest.approx(float(wanted), rel=1e-10)
+        combined.compare(step.gradients(), plain.gradients())
+
+
+@pytest.mark.parametrize("name", ["mixing", "all, scores"])
+def test_what_is_drawn_changes_with_the_step_alone(name):
+    losses = []
+    for seed in (7, 7, 8):
+        torch.manual_seed(len(losses))
+        losses.append(float(combined.Step(name, seed=seed).run(micro_batch_tokens=40, graph_tokens=0).total))
+    assert losses[0] == losses[1]
+    assert losses[0] != losses[2]
 
 
 @settings(max_examples=8)

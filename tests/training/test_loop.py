@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from slimvec.errors import TrainingError
-from slimvec.objectives.infonce import info_nce
 from slimvec.text.prompts import Prompts
+from slimvec.training.objective import make_objective
 from tests.training import support
 
 METHODS = {
@@ -143,7 +143,7 @@ def test_a_loss_that_is_no_number_stops_the_run_before_it_reaches_the_weights(tm
     settings = support.recipe()
     made = support.model(settings)
     trainer = support.trainer(
-        tmp_path, settings, made=made, objective=lambda batch: info_nce(batch, temperature=1.0) * math.nan
+        tmp_path, settings, made=made, objective=lambda batch: make_objective(settings.loss)(batch).scaled(math.nan)
     )
     before = support.trained(made)
     wanted = r"the loss is nan at step 1; expected a finite number; lower optim.lr \(0.01\) or raise loss.temperature"

@@ -3,9 +3,10 @@
 Letters: B pairs, K negatives a pair, D dims.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -23,6 +24,13 @@ class EmbeddedBatch:
             come together or not at all.
         positive_ids: [B] int64.
         negative_ids: [B, K] int64.
+        scores: [B, 1 + K] a teacher's scores of the positive, then of the negatives; NaN where there is none.
+        grades: [B] how alike the two texts of a graded pair are; NaN for the other pairs, whose positive answers
+            their query.
+        teacher: The same texts as a teacher embeds them, in its own width: query, positive and negatives only.
+        seed: Of what an objective draws. The same batch with the same seed has the same loss.
+        own: First row, and the row after the last, that this process answers for; None for all. Under several
+            processes every one sees all vectors, and each adds up the loss of its own rows.
     """
 
     query: Tensor
@@ -32,6 +40,11 @@ class EmbeddedBatch:
     query_ids: Tensor | None = None
     positive_ids: Tensor | None = None
     negative_ids: Tensor | None = None
+    scores: Tensor | None = None
+    grades: Tensor | None = None
+    teacher: "EmbeddedBatch | None" = None
+    seed: int = 0
+    own: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         """Check the shapes.
@@ -56,14 +69,50 @@ class EmbeddedBatch:
         )
         if len({tensor is None for tensor in ids}) > 1:
             raise ValueError("ids of some texts but not of others")
+        self._check_targets()
+
+    def _check_targets(self) -> None:
+        """Check what the vectors are to be compared with."""
+        pairs, count = self.pairs, self.num_negatives
+        if self.scores is not None and self.scores.shape != (pairs, 1 + count):
+            raise ValueError(f"scores {tuple(self.scores.shape)} must be [B, 1 + K], here {(pairs, 1 + count)}")
+        if self.grades is not None and self.grades.shape != (pairs,):
+            raise ValueError(f"grades {tuple(self.grades.shape)} must be [B], here {(pairs,)}")
+        if self.teacher is not None and (self.teacher.pairs, self.teacher.num_negatives) != (pairs, count):
+            found = (self.teacher.pairs, self.teacher.num_negatives)
+            raise ValueError(f"pairs and negatives {found} of the teacher, {(pairs, count)} of the batch")
+        if self.own is not None and not 0 <= self.own[0] <= self.own[1] <= pairs:
+            raise ValueError(f"own rows {self.own} of {pairs}")
+
+    @property
+    def pairs(self) -> int:
+        """B."""
+        return self.query.shape[0]
+
+    @property
+    def num_negatives(self) -> int:
+        """K, 0 without negatives."""
+        return 0 if self.negatives is None else self.negatives.shape[1]
 
     @property
     def dims(self) -> int:
         """D."""
         return self.query.shape[1]
 
+    @property
+    def own_rows(self) -> slice:
+        """The rows this process answers for."""
+        return slice(*(self.own or (0, self.pairs)))
+
+    @property
+    def present(self) -> Tensor:
+        """Which negatives are there: [B, K] bool."""
+        if self.negative_mask is not None:
+            return self.negative_mask
+        return torch.ones(self.pairs, self.num_negatives, dtype=torch.bool, device=self.query.device)
+
     def truncated(self, dims: int) -> "EmbeddedBatch":
-        """Keep the first `dims` numbers of every vector and scale to unit length again.
+        """Keep the first `dims` numbers of every vector and scale to unit length again; the teacher's stay whole.
 
         Raises:
             ValueError: the vectors are narrower than that.
@@ -79,6 +128,19 @@ class EmbeddedBatch:
             negatives=None if self.negatives is None else F.normalize(self.negatives[..., :dims], dim=-1),
         )
 
+    def select(self, chosen: Tensor) -> "EmbeddedBatch":
+        """Keep some pairs, with their negatives and targets.
 
-Objective = Callable[[EmbeddedBatch], Tensor]
-"""A loss: batch to scalar, differentiable in the vectors."""
+        Args:
+            chosen: [B] bool.
+        """
+        if bool(chosen.all()):
+            return self
+        kept: dict[str, Any] = {name: value[chosen] for name, value in vars(self).items() if isinstance(value, Tensor)}
+        own = self.own_rows
+        return replace(
+            self,
+            **kept,
+            teacher=None if self.teacher is None else self.teacher.select(chosen),
+            own=(int(chosen[: own.start].sum()), int(chosen[: own.stop].sum())),
+        )

@@ -1,32 +1,58 @@
 """Which candidates must not count as negatives: known right answers, and scores too good to be wrong.
 
-Letters: B pairs, C candidate documents.
+A text is a known answer to a query when it is the positive of that query, or of another query with the same text,
+or the text of the query itself.
+
+Letters: B pairs, R rows, C candidate documents.
 """
 
 import torch
 from torch import Tensor
 
 
-def known_positives(query_ids: Tensor, positive_ids: Tensor, candidate_ids: Tensor) -> Tensor:
-    """Mark the candidates whose text is known to answer a query.
-
-    A candidate is known to answer query i when its text is the positive of i, or of another query with the
-    same text as i, or the text of query i itself.
+def known_answers(queries: Tensor, candidates: Tensor, *, query_ids: Tensor, positive_ids: Tensor) -> Tensor:
+    """Mark the candidates that are known to answer each query.
 
     Args:
-        query_ids: [B] int64, equal for equal texts.
-        positive_ids: [B] int64, same numbering.
-        candidate_ids: [C] int64, same numbering.
+        queries: [R] int64, ids of queries that are all among `query_ids`.
+        candidates: [C] int64, same numbering.
+        query_ids: [B] int64, the queries of the known pairs.
+        positive_ids: [B] int64, what answers them.
 
     Returns:
-        [B, C] bool.
+        [R, C] bool.
     """
-    same_query = query_ids[:, None] == query_ids[None, :]
-    is_positive = positive_ids[:, None] == candidate_ids[None, :]
-    # Without repeated queries the product below is `is_positive` itself.
-    repeated = bool(same_query.sum() > query_ids.shape[0])
-    answers = (same_query.float() @ is_positive.float()) > 0 if repeated else is_positive
-    return answers | (query_ids[:, None] == candidate_ids[None, :])
+    same = queries[:, None] == query_ids[None, :]
+    first = same.int().argmax(dim=1)
+    answers = positive_ids[first][:, None] == candidates[None, :]
+    answers |= queries[:, None] == candidates[None, :]
+    # Most queries are there once. Only the pairs of repeated ones need the product, which is wide.
+    same[torch.arange(len(queries), device=same.device), first] = False
+    again = same.any(dim=0).nonzero()[:, 0]
+    if len(again):
+        is_positive = positive_ids[again][:, None] == candidates[None, :]
+        answers |= (same[:, again].float() @ is_positive.float()) > 0
+    return answers
+
+
+def known_own_answers(texts: Tensor, *, query_ids: Tensor, positive_ids: Tensor) -> Tensor:
+    """Mark the texts of each row that are known to answer the row's query.
+
+    Args:
+        texts: [B, K] int64, texts that belong to row i.
+        query_ids: [B] int64, same numbering.
+        positive_ids: [B] int64.
+
+    Returns:
+        [B, K] bool.
+    """
+    _, numbers = torch.unique(torch.cat([query_ids, positive_ids, texts.flatten()]), return_inverse=True)
+    query, positive, text = numbers.split([len(query_ids), len(positive_ids), texts.numel()])
+    base = int(numbers.max()) + 1
+    # A pair of texts as one number.
+    known = query * base + positive
+    asked = query[:, None] * base + text.view(texts.shape)
+    return torch.isin(asked, known) | (texts == query_ids[:, None])
 
 
 def too_similar(similarity: Tensor, positive_similarity: Tensor, margin: float) -> Tensor:
@@ -35,12 +61,12 @@ def too_similar(similarity: Tensor, positive_similarity: Tensor, margin: float) 
     The rule of KaLM-Embedding-V2.5 and Qwen3-Embedding (arXiv 2506.05176), there with margin 0.1.
 
     Args:
-        similarity: [B, C] cosines of the candidates.
-        positive_similarity: [B] cosines of the positives.
+        similarity: [R, C] cosines of the candidates.
+        positive_similarity: [R] cosines of the positives.
         margin: Distance in cosine.
 
     Returns:
-        [B, C] bool, without gradient.
+        [R, C] bool, without gradient.
     """
     with torch.no_grad():
         return similarity > positive_similarity[:, None] + margin

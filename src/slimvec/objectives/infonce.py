@@ -3,7 +3,7 @@
 With s the cosine and t the temperature, for row i:
 
     L_i = -log( e^{s(q_i, p_i)/t} / Z_i )
-    Z_i = e^{s(q_i, p_i)/t} + sum over candidates c of e^{s/t}
+    Z_i = e^{s(q_i, p_i)/t} + sum over candidates c of w_c e^{s/t}
 
 and the candidates are chosen by `terms` (GTE, arXiv 2308.03281; the names say what is compared with what):
 
@@ -12,86 +12,104 @@ and the candidates are chosen by `terms` (GTE, arXiv 2308.03281; the names say w
     d-d   s(p_i, p_j), j != i: other documents for this document
     d-q   s(q_j, p_i), j != i: other queries for this document
 
-Focal weight (KaLM-Embedding-V2, arXiv 2506.20923): w_i = (1 - e^{s(q_i, p_i)/t} / Z_i)^g, and the loss is the
-mean of w_i L_i.
+Hardness weight (EmbeddingGemma, arXiv 2509.20354, there a = 5): the hard negatives of row i itself, n_ik and what is
+mixed of them, have w_c = e^{a sg(s(q_i, c))}, with sg for no gradient; all other candidates have w_c = 1. On the
+logit s/t that is an addition of a sg(s).
+
+Focal weight (KaLM-Embedding-V2, arXiv 2506.20923): w_i = (1 - e^{s(q_i, p_i)/t} / Z_i)^g, and the loss of the row is
+w_i L_i.
+
+Letters: B pairs, R rows, K negatives a pair, M mixtures a pair, C candidates, D dims.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from slimvec.objectives.batch import EmbeddedBatch
-from slimvec.objectives.false_negatives import known_positives, too_similar
+from slimvec.objectives.false_negatives import known_answers, too_similar
+from slimvec.objectives.mixing import Mixtures
 
 TERMS = ("q-d", "q-q", "d-d", "d-q")
 
 
-@dataclass(frozen=True, eq=False)
-class _Candidates:
-    """One kind of candidates: cosines [B, C] and which of them are left out, [B, C] bool."""
+@dataclass(frozen=True)
+class InfoNCE:
+    """Settings of the module's formula.
 
-    similarity: Tensor
-    dropped: Tensor
-
-
-def info_nce(
-    batch: EmbeddedBatch,
-    *,
-    temperature: float,
-    terms: Collection[str] = ("q-d",),
-    mask_equal_texts: bool = True,
-    margin: float | None = None,
-    focal: float = 0.0,
-) -> Tensor:
-    """Compute the loss of the module's formula, a scalar.
-
-    Args:
-        batch: B pairs of unit vectors.
+    Attributes:
         temperature: t, above 0.
         terms: Kinds of candidates, of `TERMS`.
         mask_equal_texts: Leave out candidates whose text is a known answer; needs the batch's ids, and does
             nothing without them.
         margin: Leave out candidates more than this above the positive's cosine; None keeps all.
         focal: g, 0 for none. The weight has its gradient, as in the focal loss (arXiv 1708.02002).
+        hardness: a, 0 for none.
 
     Raises:
         ValueError: an unknown term, no term, or a temperature that is not above 0.
     """
-    return info_nce_rows(
-        batch,
-        temperature=temperature,
-        terms=terms,
-        mask_equal_texts=mask_equal_texts,
-        margin=margin,
-        focal=focal,
-    ).mean()
+
+    temperature: float
+    terms: tuple[str, ...] = ("q-d",)
+    mask_equal_texts: bool = True
+    margin: float | None = None
+    focal: float = 0.0
+    hardness: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.temperature <= 0:
+            raise ValueError(f"temperature {self.temperature} must be above 0")
+        if not self.terms or set(self.terms) - set(TERMS):
+            raise ValueError(f"terms {sorted(self.terms)}: choose from {', '.join(TERMS)}")
+
+    def width(self, batch: EmbeddedBatch) -> int:
+        """Count the candidates of a row, at most."""
+        return batch.pairs * (len(self.terms) + batch.num_negatives)
 
 
-def info_nce_rows(
-    batch: EmbeddedBatch,
-    *,
-    temperature: float,
-    terms: Collection[str] = ("q-d",),
-    mask_equal_texts: bool = True,
-    margin: float | None = None,
-    focal: float = 0.0,
+@dataclass(frozen=True, eq=False)
+class _Candidates:
+    """One kind of candidates.
+
+    Attributes:
+        similarity: [R, C] cosines.
+        dropped: [R, C] bool, which are left out.
+        hard: [R, C] bool, which are hard negatives of their row; None for none.
+    """
+
+    similarity: Tensor
+    dropped: Tensor
+    hard: Tensor | None = None
+
+
+def info_nce(
+    batch: EmbeddedBatch, settings: InfoNCE, *, rows: slice | None = None, mixtures: Mixtures | None = None
 ) -> Tensor:
-    """Compute the loss of each pair, [B]. Arguments as for `info_nce`."""
-    if temperature <= 0:
-        raise ValueError(f"temperature {temperature} must be above 0")
-    if not terms or set(terms) - set(TERMS):
-        raise ValueError(f"terms {sorted(terms)}: choose from {', '.join(TERMS)}")
-    positive = (batch.query * batch.positive).sum(-1)
-    logits = [positive[:, None] / temperature]
-    for candidates in _candidates(batch, terms, mask_equal_texts):
-        dropped = candidates.dropped
-        if margin is not None:
-            dropped = dropped | too_similar(candidates.similarity, positive, margin)
-        logits.append((candidates.similarity / temperature).masked_fill(dropped, -torch.inf))
-    loss = torch.logsumexp(torch.cat(logits, dim=1), dim=1) - positive / temperature
-    return loss * focal_weight(loss, focal) if focal else loss
+    """Compute the loss of pairs by the module's formula.
+
+    Args:
+        batch: B pairs of unit vectors.
+        settings: Of the formula.
+        rows: The R pairs asked for; default all.
+        mixtures: Further negatives of each pair, for its own query.
+
+    Returns:
+        [R], w_i L_i of each pair.
+    """
+    rows = slice(0, batch.pairs) if rows is None else rows
+    positive = (batch.query[rows] * batch.positive[rows]).sum(-1)
+    logits = [positive[:, None] / settings.temperature]
+    for candidates in _candidates(batch, settings, rows, mixtures):
+        logit, dropped = candidates.similarity / settings.temperature, candidates.dropped
+        if candidates.hard is not None and settings.hardness:
+            logit = logit + settings.hardness * candidates.similarity.detach() * candidates.hard
+        if settings.margin is not None:
+            dropped = dropped | too_similar(candidates.similarity, positive, settings.margin)
+        logits.append(logit.masked_fill(dropped, -torch.inf))
+    loss = torch.logsumexp(torch.cat(logits, dim=1), dim=1) - positive / settings.temperature
+    return loss * focal_weight(loss, settings.focal) if settings.focal else loss
 
 
 def focal_weight(loss: Tensor, power: float) -> Tensor:
@@ -104,43 +122,54 @@ def focal_weight(loss: Tensor, power: float) -> Tensor:
     return miss.clamp_min(torch.finfo(loss.dtype).tiny) ** power
 
 
-def _candidates(batch: EmbeddedBatch, terms: Collection[str], mask_equal_texts: bool) -> list[_Candidates]:
-    """Give the candidates of each term. Pairs are known to belong together as `known_positives` says."""
-    itself = torch.eye(batch.query.shape[0], dtype=torch.bool, device=batch.query.device)
-    answers = itself | _in_batch_answers(batch) if mask_equal_texts else itself
-    alike = answers | answers.T
-    query, positive = batch.query, batch.positive
+def _candidates(batch: EmbeddedBatch, settings: InfoNCE, rows: slice, mixtures: Mixtures | None) -> list[_Candidates]:
+    """Give the candidates of each term. Pairs are known to belong together as `known_answers` says."""
+    query, positive = batch.query[rows], batch.positive[rows]
+    answers, answered = _in_batch_answers(batch, rows, settings.mask_equal_texts)
+    alike = answers | answered
     found = []
-    if "q-d" in terms:
-        found.append(_Candidates(query @ positive.T, answers))
+    if "q-d" in settings.terms:
+        found.append(_Candidates(query @ batch.positive.T, answers))
         if batch.negatives is not None:
-            found.append(_mined(batch, batch.negatives, mask_equal_texts))
-    if "q-q" in terms:
-        found.append(_Candidates(query @ query.T, alike))
-    if "d-d" in terms:
-        found.append(_Candidates(positive @ positive.T, alike))
-    if "d-q" in terms:
-        found.append(_Candidates(positive @ query.T, answers.T))
+            found.append(_mined(batch, batch.negatives, rows, settings.mask_equal_texts))
+    if mixtures is not None:
+        similarity = (query[:, None] * mixtures.vectors[rows]).sum(-1)
+        present = mixtures.present[rows]
+        found.append(_Candidates(similarity, ~present, present))
+    if "q-q" in settings.terms:
+        found.append(_Candidates(query @ batch.query.T, alike))
+    if "d-d" in settings.terms:
+        found.append(_Candidates(positive @ batch.positive.T, alike))
+    if "d-q" in settings.terms:
+        found.append(_Candidates(positive @ batch.query.T, answered))
     return found
 
 
-def _in_batch_answers(batch: EmbeddedBatch) -> Tensor:
-    """Mark the positives that answer each query: [B, B] bool, all False without ids."""
-    if batch.query_ids is None or batch.positive_ids is None:
-        size = batch.query.shape[0]
-        return torch.zeros(size, size, dtype=torch.bool, device=batch.query.device)
-    return known_positives(batch.query_ids, batch.positive_ids, batch.positive_ids)
+def _in_batch_answers(batch: EmbeddedBatch, rows: slice, mask_equal_texts: bool) -> tuple[Tensor, Tensor]:
+    """Mark the positives that answer the queries of the rows, and the queries that their positives answer.
+
+    Returns:
+        [R, B] bool each; a pair always belongs together.
+    """
+    numbers = torch.arange(batch.pairs, device=batch.query.device)
+    itself = numbers[rows][:, None] == numbers[None, :]
+    if not mask_equal_texts or batch.query_ids is None or batch.positive_ids is None:
+        return itself, itself
+    known = {"query_ids": batch.query_ids, "positive_ids": batch.positive_ids}
+    answers = known_answers(batch.query_ids[rows], batch.positive_ids, **known)
+    answered = known_answers(batch.query_ids, batch.positive_ids[rows], **known).T
+    return itself | answers, itself | answered
 
 
-def _mined(batch: EmbeddedBatch, negatives: Tensor, mask_equal_texts: bool) -> _Candidates:
-    """Compare every query with every mined negative, its own and the others': [B, B * K]."""
+def _mined(batch: EmbeddedBatch, negatives: Tensor, rows: slice, mask_equal_texts: bool) -> _Candidates:
+    """Compare queries with every mined negative, their own and the others': [R, B * K]."""
     flat = negatives.flatten(0, 1)
-    rows, count = batch.query.shape[0], flat.shape[0]
-    dropped = torch.zeros(rows, count, dtype=torch.bool, device=flat.device)
-    if batch.negative_mask is not None:
-        dropped = dropped | ~batch.negative_mask.flatten()[None, :]
+    numbers = torch.arange(batch.pairs, device=flat.device)
+    hard = numbers[rows][:, None] == numbers.repeat_interleave(batch.num_negatives)[None, :]
+    dropped = ~batch.present.flatten()[None, :].expand_as(hard)
     if mask_equal_texts and batch.query_ids is not None:
         assert batch.positive_ids is not None
         assert batch.negative_ids is not None
-        dropped = dropped | known_positives(batch.query_ids, batch.positive_ids, batch.negative_ids.flatten())
-    return _Candidates(batch.query @ flat.T, dropped)
+        known = {"query_ids": batch.query_ids, "positive_ids": batch.positive_ids}
+        dropped = dropped | known_answers(batch.query_ids[rows], batch.negative_ids.flatten(), **known)
+    return _Candidates(batch.query[rows] @ flat.T, dropped, hard)

@@ -6,24 +6,31 @@ The sum is not divided by the weights' total, as published; KaLM-Embedding uses 
 weights 1/.3/.2/.1/.1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from slimvec.objectives.batch import EmbeddedBatch, Objective
+from slimvec.objectives.batch import EmbeddedBatch
 
 
 def matryoshka(
-    objective: Objective, batch: EmbeddedBatch, *, dims: Sequence[int], weights: Sequence[float] = ()
-) -> Tensor:
-    """Compute the formula above, a scalar.
+    losses_of: Callable[[EmbeddedBatch], dict[str, Tensor]],
+    batch: EmbeddedBatch,
+    *,
+    dims: Sequence[int],
+    weights: Sequence[float] = (),
+) -> dict[str, Tensor]:
+    """Compute the formula above for each of several losses.
 
     Args:
-        objective: The loss at one width.
+        losses_of: Scalars by name, at one width.
         batch: Vectors of D numbers.
         dims: Widths, each at most D.
         weights: One for each width; default 1 for all.
+
+    Returns:
+        The sums, by name.
 
     Raises:
         ValueError: no width, a width above D, or as many weights as there are widths not given.
@@ -31,5 +38,8 @@ def matryoshka(
     weights = weights or [1.0] * len(dims)
     if not dims or len(weights) != len(dims):
         raise ValueError(f"{len(dims)} dims and {len(weights)} weights")
-    losses = [weight * objective(batch.truncated(width)) for width, weight in zip(dims, weights, strict=True)]
-    return torch.stack(losses).sum()
+    found = [losses_of(batch.truncated(width)) for width in dims]
+    return {
+        name: torch.stack([weight * losses[name] for weight, losses in zip(weights, found, strict=True)]).sum()
+        for name in found[0]
+    }

@@ -4,7 +4,8 @@ Letters: B pairs, N texts in all, D dims.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,8 @@ from slimvec.data.records import Record
 from slimvec.objectives.batch import EmbeddedBatch
 from slimvec.text.prompts import Prompts, Role
 from slimvec.text.tokenizer import TokenizedTexts, Tokenizer
+from slimvec.training.targets import PAIR, target_grades, target_scores
+from slimvec.training.teacher import TeacherVectors
 from slimvec.training.text_ids import text_ids
 
 
@@ -25,11 +28,19 @@ class StepTexts:
         tokenized: N token sequences in that order.
         ids: [N] int64, equal for equal texts.
         negative_counts: By pair, how many negatives it has.
+        scores: [B, 1 + K], as in `EmbeddedBatch`.
+        grades: [B], as in `EmbeddedBatch`.
+        teacher: [N, E] unit vectors of the texts as a teacher embeds them, or None.
+        seed: Of what the loss draws in this step.
     """
 
     tokenized: TokenizedTexts
     ids: Tensor
     negative_counts: tuple[int, ...]
+    scores: Tensor
+    grades: Tensor
+    teacher: Tensor | None = None
+    seed: int = 0
 
     @property
     def num_tokens(self) -> int:
@@ -41,20 +52,40 @@ class StepTexts:
 
         They are scaled to unit length here, for the models that leave it to their users.
         """
-        vectors = F.normalize(vectors, dim=-1)
-        pairs, most = len(self.negative_counts), max(self.negative_counts)
-        query, positive, mined = vectors[:pairs], vectors[pairs : 2 * pairs], vectors[2 * pairs :]
-        ids = {"query_ids": self.ids[:pairs], "positive_ids": self.ids[pairs : 2 * pairs]}
-        ids = {name: tensor.to(vectors.device) for name, tensor in ids.items()}
-        if not most:
-            return EmbeddedBatch(query, positive, **ids)
-        counts = torch.tensor(self.negative_counts)
-        mask = torch.arange(most)[None, :] < counts[:, None]
+        query_ids, positive_ids, negative_ids = self._parts(self.ids.to(vectors.device))
+        return replace(
+            self._batch(F.normalize(vectors, dim=-1)),
+            query_ids=query_ids,
+            positive_ids=positive_ids,
+            negative_ids=negative_ids,
+            scores=self.scores.to(vectors.device),
+            grades=self.grades.to(vectors.device),
+            teacher=None if self.teacher is None else self._batch(self.teacher.to(vectors.device)),
+            seed=self.seed,
+        )
+
+    def _batch(self, vectors: Tensor) -> EmbeddedBatch:
+        """Sort vectors into a batch of nothing but vectors."""
+        query, positive, negatives = self._parts(vectors)
+        if negatives is None:
+            return EmbeddedBatch(query, positive)
+        return EmbeddedBatch(query, positive, negatives, self._mask().to(vectors.device))
+
+    def _parts(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Part what there is of each text, [N, ...], into [B, ...], [B, ...] and [B, K, ...]; None for K = 0."""
+        pairs, mask = len(self.negative_counts), self._mask()
+        query, positive, mined = rows[:pairs], rows[pairs : 2 * pairs], rows[2 * pairs :]
+        if not mask.shape[1]:
+            return query, positive, None
         # Places without a negative point to the first one, and the mask hides them.
-        places = torch.where(mask, torch.arange(most)[None, :] + (counts.cumsum(0) - counts)[:, None], 0)
-        negative_ids = self.ids[2 * pairs :][places].to(vectors.device)
-        mask, places = mask.to(vectors.device), places.to(vectors.device)
-        return EmbeddedBatch(query, positive, mined[places], mask, negative_ids=negative_ids, **ids)
+        starts = torch.tensor([0, *accumulate(self.negative_counts)][:-1])
+        places = torch.where(mask, torch.arange(mask.shape[1])[None, :] + starts[:, None], 0)
+        return query, positive, mined[places.to(rows.device)]
+
+    def _mask(self) -> Tensor:
+        """Which negatives are there: [B, K]."""
+        counts = torch.tensor(self.negative_counts)
+        return torch.arange(max(self.negative_counts))[None, :] < counts[:, None]
 
 
 class Collator:
@@ -66,6 +97,7 @@ class Collator:
         max_query_tokens: Longest query, prompt included; at most the tokenizer's own limit counts.
         max_document_tokens: Longest document.
         max_negatives: Negatives used of each pair, the first ones.
+        teacher: Its vectors of the same texts come with them.
     """
 
     def __init__(
@@ -76,6 +108,7 @@ class Collator:
         max_query_tokens: int,
         max_document_tokens: int,
         max_negatives: int,
+        teacher: TeacherVectors | None = None,
     ) -> None:
         limits: dict[Role, int] = {"query": max_query_tokens, "document": max_document_tokens}
         self._tokenizers = {
@@ -84,19 +117,26 @@ class Collator:
         }
         self._prompts = prompts
         self._max_negatives = max_negatives
+        self._teacher = teacher
 
-    def __call__(self, records: Sequence[Record], *, epoch: int) -> StepTexts:
+    def __call__(
+        self, records: Sequence[Record], *, epoch: int, kinds: Sequence[int] | None = None, seed: int = 0
+    ) -> StepTexts:
         """Tokenise the texts of B records.
 
         Args:
             records: The batch. Of several positives, each epoch takes the next one.
             epoch: Number of the epoch.
+            kinds: Which records are graded pairs, as `slimvec.training.targets` numbers them; default none.
+            seed: Of what the loss draws.
 
         Raises:
             InputError: a text without tokens, or a task that is not known.
         """
         mined = [record.negatives[: self._max_negatives] for record in records]
-        documents = [(r.positives[epoch % len(r.positives)], r.task) for r in records]
+        counts = tuple(len(texts) for texts in mined)
+        taken = [epoch % len(record.positives) for record in records]
+        documents = [(record.positives[place], record.task) for record, place in zip(records, taken, strict=True)]
         documents += [(text, r.task) for r, texts in zip(records, mined, strict=True) for text in texts]
         queries = [(record.query, record.task) for record in records]
         parts = [self._tokenize("query", queries), self._tokenize("document", documents)]
@@ -107,8 +147,29 @@ class Collator:
                 [cut for part in parts for cut in part.truncated],
             ),
             ids=torch.tensor(text_ids(text for text, _ in [*queries, *documents]), dtype=torch.int64),
-            negative_counts=tuple(len(texts) for texts in mined),
+            negative_counts=counts,
+            scores=target_scores(records, taken, counts),
+            grades=target_grades(records, kinds or [PAIR] * len(records)),
+            teacher=self._teach(queries, documents),
+            seed=seed,
         )
+
+    def _teach(
+        self, queries: Sequence[tuple[str, str | None]], documents: Sequence[tuple[str, str | None]]
+    ) -> Tensor | None:
+        """Ask the teacher for its vectors of (text, task) pairs, queries first: [N, E]."""
+        if self._teacher is None:
+            return None
+        found = torch.empty(len(queries) + len(documents), self._teacher.dims)
+        asked: dict[tuple[Role, str | None], list[int]] = {}
+        for number, (_, task) in enumerate([*queries, *documents]):
+            role: Role = "query" if number < len(queries) else "document"
+            asked.setdefault((role, task), []).append(number)
+        texts = [text for text, _ in [*queries, *documents]]
+        for (role, task), numbers in asked.items():
+            vectors = self._teacher([texts[number] for number in numbers], role, task)
+            found[numbers] = torch.from_numpy(vectors)
+        return F.normalize(found, dim=-1)
 
     def _tokenize(self, role: Role, texts: Sequence[tuple[str, str | None]]) -> TokenizedTexts:
         """Tokenise (text, task) pairs, those of one prompt together, and give them in their own order."""

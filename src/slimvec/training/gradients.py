@@ -4,6 +4,9 @@ A contrastive loss couples all texts of a batch, but only through their vectors.
 piece, the loss and its gradient in the vectors once, and each piece is then sent backward with its rows of that
 gradient (GradCache, arXiv 2101.06983). Small batches keep what the backward pass needs from the first run; larger
 ones run each piece a second time, from the same random state, so that memory is bounded by one piece.
+
+The loss sees all vectors at once, so whatever it draws or weighs is drawn and weighed once for the whole batch, and
+any loss is exact. Its own memory is bounded by `slimvec.objectives.blocks`.
 """
 
 from collections.abc import Callable
@@ -12,11 +15,25 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from slimvec.objectives.composition import Losses
 from slimvec.text.batch import PackedBatch
 from slimvec.text.schedule import plan_batches
 from slimvec.text.tokenizer import TokenizedTexts
 
 Embed = Callable[[PackedBatch], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class BatchGradient:
+    """What is left of a batch once its gradient has been added.
+
+    Attributes:
+        losses: Total and parts, without graph.
+        vectors: [N, D] in the texts' order, without graph.
+    """
+
+    losses: Losses
+    vectors: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,22 +54,19 @@ class _Piece:
 def backward(
     embed: Embed,
     texts: TokenizedTexts,
-    loss_of: Callable[[Tensor], Tensor],
+    losses_of: Callable[[Tensor], Losses],
     *,
     micro_batch_tokens: int,
     graph_tokens: int,
-) -> tuple[Tensor, Tensor]:
-    """Add the gradient of the loss to the `grad` of everything `embed` was trained with.
+) -> BatchGradient:
+    """Add the gradient of the total loss to the `grad` of everything that `embed` and the loss are made with.
 
     Args:
         embed: Packed batch of n texts to vectors [n, D], differentiable.
         texts: N texts.
-        loss_of: Vectors [N, D] in the texts' order to the scalar loss.
+        losses_of: Vectors [N, D] in the texts' order to the loss.
         micro_batch_tokens: Tokens of a piece.
         graph_tokens: Batches of up to this many tokens keep their graphs; 0 never.
-
-    Returns:
-        The loss and the vectors [N, D], both without graph.
     """
     keep = sum(texts.lengths) <= graph_tokens
     pieces = [
@@ -61,13 +75,15 @@ def backward(
     ]
     order = torch.tensor([index for piece in pieces for index in piece.indices], device=pieces[0].vectors.device)
     vectors = torch.cat([piece.vectors.detach() for piece in pieces])[torch.argsort(order)].requires_grad_()
-    loss = loss_of(vectors)
-    (slope,) = torch.autograd.grad(loss, vectors)
+    losses = losses_of(vectors)
+    losses.total.backward()  # type: ignore[no-untyped-call]
+    slope = vectors.grad
+    assert slope is not None
     while pieces:  # released one by one: the graph of a piece is not needed after its turn
         piece = pieces.pop(0)
         again = piece.vectors if piece.random_state is None else _repeat(embed, texts, piece)
         again.backward(slope[piece.indices])  # type: ignore[no-untyped-call]
-    return loss.detach(), vectors.detach()
+    return BatchGradient(Losses(losses.total.detach(), losses.parts), vectors.detach())
 
 
 def _run(embed: Embed, texts: TokenizedTexts, indices: list[int], *, keep: bool) -> _Piece:

@@ -1,23 +1,115 @@
 """From the recipe's `loss` section to the objective of the run."""
 
-from functools import partial
+from collections.abc import Iterator
 
-from slimvec.objectives.batch import Objective
-from slimvec.objectives.infonce import info_nce
-from slimvec.objectives.matryoshka import matryoshka
+import torch
+from torch import nn
+
+from slimvec.errors import InputError
+from slimvec.objectives.batch import EmbeddedBatch
+from slimvec.objectives.composition import Composition, Losses, compute_losses
+from slimvec.objectives.cosent import CoSENT
+from slimvec.objectives.infonce import InfoNCE
+from slimvec.objectives.mixing import Mixing
+from slimvec.objectives.score_distillation import ScoreDistillation
+from slimvec.objectives.vector_distillation import VectorDistillation
 from slimvec.training.recipe import Loss
+from slimvec.training.recipe.loss import Distillation
 
 
-def make_objective(loss: Loss) -> Objective:
-    """Give the loss that a recipe asks for, on the vectors of a batch."""
-    contrastive: Objective = partial(
-        info_nce,
+class TrainingObjective:
+    """The loss of a run, with what of it is trained.
+
+    Args:
+        settings: What is added up.
+        projection: From the student's vectors to the teacher's, [E, D]; None for none.
+    """
+
+    def __init__(self, settings: Composition, projection: nn.Parameter | None = None) -> None:
+        self.settings = settings
+        self.projection = projection
+
+    def __call__(self, batch: EmbeddedBatch) -> Losses:
+        """Compute the loss on the vectors of a batch: the share of its own rows."""
+        return compute_losses(batch, self.settings, projection=self.projection)
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Give what is trained with the model and kept in checkpoints, and is no part of the model."""
+        if self.projection is not None:
+            yield "objective.projection", self.projection
+
+
+def make_objective(
+    loss: Loss, *, dims: int | None = None, teacher_dims: int | None = None, seed: int = 0
+) -> TrainingObjective:
+    """Give the loss that a recipe asks for.
+
+    Args:
+        loss: The section.
+        dims: Width of the model; asked for when vectors are distilled.
+        teacher_dims: Width of the teacher; likewise.
+        seed: Of the projection's first values.
+
+    Raises:
+        InputError: vectors of different widths shall be compared without a projection.
+    """
+    projection = None
+    if loss.distill is not None and loss.distill.by_vectors:
+        if dims is None or teacher_dims is None:
+            raise ValueError("distillation by vectors needs the widths of student and teacher")
+        projection = _projection(loss.distill, dims, teacher_dims, seed)
+    return TrainingObjective(composition(loss), projection)
+
+
+def composition(loss: Loss) -> Composition:
+    """Translate the section into the settings of the objectives."""
+    contrastive = InfoNCE(
         temperature=loss.temperature,
         terms=loss.terms,
         mask_equal_texts=loss.mask_equal_texts,
         margin=loss.margin,
         focal=loss.focal,
+        hardness=loss.hardness,
     )
-    if not loss.mrl_dims:
-        return contrastive
-    return lambda batch: matryoshka(contrastive, batch, dims=loss.mrl_dims, weights=loss.mrl_weights)
+    return Composition(
+        contrastive=contrastive if loss.contrastive else None,
+        contrastive_weight=loss.contrastive,
+        mixing=Mixing(**loss.mixing.model_dump()) if loss.mixing else None,
+        spread=loss.spread,
+        distillation=_distillation(loss.distill, loss.temperature) if loss.distill else None,
+        graded=CoSENT(**loss.graded.model_dump()) if loss.graded else None,
+        dims=loss.mrl_dims,
+        dim_weights=loss.mrl_weights,
+    )
+
+
+def _distillation(distill: Distillation, loss_temperature: float) -> ScoreDistillation | VectorDistillation:
+    """Translate the section about the teacher."""
+    if distill.kind == "cosine" or distill.kind == "mse":
+        return VectorDistillation(distill.kind, distill.weight)
+    temperature = distill.temperature or (loss_temperature if distill.kind == "kl" else 1.0)
+    return ScoreDistillation(
+        kind=distill.kind,
+        temperature=temperature,
+        teacher_temperature=distill.teacher_temperature or temperature,
+        candidates=distill.candidates or ("batch" if distill.has_model else "own"),
+        weight=distill.weight,
+    )
+
+
+def _projection(distill: Distillation, dims: int, teacher_dims: int, seed: int) -> nn.Parameter | None:
+    """Make W where it is asked for, with rows of about unit length.
+
+    Raises:
+        InputError: the widths differ and the recipe wants none.
+    """
+    if distill.projection is False and dims != teacher_dims:
+        raise InputError(
+            f"a teacher of {teacher_dims} dims for a model of {dims}, without projection",
+            expected="equal widths, or a projection",
+            do="leave loss.distill.projection out",
+        )
+    if not (dims != teacher_dims if distill.projection is None else distill.projection):
+        return None
+    generator = torch.Generator().manual_seed(seed)
+    return nn.Parameter(torch.randn(teacher_dims, dims, generator=generator) / dims**0.5)

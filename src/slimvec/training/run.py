@@ -21,6 +21,7 @@ from slimvec.training.recipe import Recipe
 from slimvec.training.recipe_reading import recipe_yaml
 from slimvec.training.sources import SourceRecord, check_sources
 from slimvec.training.stages import Means, Place, StageOutcome, StageRecord, keep_stage, recipe_ids, run_stage
+from slimvec.training.teacher import OpenTeacher
 from slimvec.training.validation import Validator
 
 
@@ -76,6 +77,7 @@ def train(
     on_validation: Sequence[ValidationCallback] = (),
     validators: Mapping[str, Validator] | None = None,
     notice: Notice | None = None,
+    open_teacher: OpenTeacher | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> TrainingResult:
     """Train as a recipe says and write the model's folder.
@@ -90,6 +92,7 @@ def train(
         validators: Further evaluations by name, for recipes with a section `validation`. Their measures are logged as
             `NAME/MEASURE`, and `validation.metric` can be one of them.
         notice: Told what is fetched, converted or under way where it takes long.
+        open_teacher: Gives the model that `loss.distill.teacher` names; asked for by recipes that name one.
         clock: Seconds; another one in tests.
 
     Raises:
@@ -106,7 +109,7 @@ def train(
     check_sources(source for place in places for source in place.stage.recipe.data)
     check_loggers([name for place in places for name in place.stage.recipe.run.loggers])
     audience = Audience(on_step, on_validation, *([notice] if notice else []))
-    means = Means(audience, validators or {}, clock)
+    means = Means(audience, validators or {}, open_teacher, clock)
     records: list[StageRecord] = []
     for place, recipe_id in zip(places, recipe_ids(places), strict=True):
         over = place.finished(recipe_id) if resume else None

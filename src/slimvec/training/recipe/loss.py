@@ -1,4 +1,4 @@
-"""The section about the loss."""
+"""The section about the loss: InfoNCE, and what is mixed in, added and distilled."""
 
 from typing import Literal, Self
 
@@ -7,6 +7,91 @@ from pydantic import Field, model_validator
 from slimvec.training.recipe.section import ContradictionError, Section
 
 Term = Literal["q-d", "q-q", "d-d", "d-q"]
+RECORDS = "records"
+"""Stands for a teacher whose scores the training records hold."""
+
+
+class MixingSettings(Section):
+    """Negatives mixed of mined ones; formulas in `slimvec.objectives.mixing`.
+
+    Attributes:
+        kind: `pair` mixes two at a time, `list` all of a query, `both` does both.
+        count: Pair-wise mixtures a query.
+        temperature: Of the list's weights. At 1 they are nearly even; at the loss's own temperature the hardest
+            negative has most of it.
+        stop_gradient: Take mixtures for constants.
+    """
+
+    kind: Literal["pair", "list", "both"] = "pair"
+    count: int = Field(default=1, ge=1)
+    temperature: float = Field(default=1.0, gt=0)
+    stop_gradient: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for key, kind in (("count", "list"), ("temperature", "pair")):
+            if key in self.model_fields_set and self.kind == kind:
+                raise ContradictionError(key, f"{key} has no meaning for mixing of kind {kind}")
+        return self
+
+
+class Distillation(Section):
+    """What is learnt from a teacher; formulas in `slimvec.objectives.score_distillation` and `.vector_distillation`.
+
+    Attributes:
+        teacher: A model as in `base.source`, or `records` for the scores that the training records hold.
+        kind: `kl` and `margin-mse` are about the teacher's scores of candidates, `cosine` and `mse` about its vectors.
+        weight: Of the loss in the sum.
+        temperature: Of the student's scores. Default for `kl` the loss's temperature, for `margin-mse` 1.
+        teacher_temperature: Of the teacher's scores; default the student's. Scores that are no cosines want their own.
+        candidates: `own` scores a query's positive and mined negatives, `batch` all documents of the batch. Default
+            `batch` with a model for teacher, which can score them all.
+        projection: Whether the student's vector goes through a trained matrix before it is compared with the
+            teacher's. The matrix is in the checkpoints and not in the model. Default: where the widths differ.
+    """
+
+    teacher: str = Field(min_length=1)
+    kind: Literal["kl", "margin-mse", "cosine", "mse"] = "kl"
+    weight: float = Field(default=1.0, gt=0)
+    temperature: float | None = Field(default=None, gt=0)
+    teacher_temperature: float | None = Field(default=None, gt=0)
+    candidates: Literal["own", "batch"] | None = None
+    projection: bool | None = None
+
+    @property
+    def by_vectors(self) -> bool:
+        """Whether vectors are compared, not scores."""
+        return self.kind in ("cosine", "mse")
+
+    @property
+    def has_model(self) -> bool:
+        """Whether the teacher is a model."""
+        return self.teacher != RECORDS
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.by_vectors and not self.has_model:
+            raise ContradictionError("teacher", f"kind {self.kind} takes a model; records hold scores, not vectors")
+        if self.candidates == "batch" and not self.has_model:
+            message = "candidates batch takes a model for teacher; records hold the scores of their own texts"
+            raise ContradictionError("candidates", message)
+        other = ("temperature", "teacher_temperature", "candidates") if self.by_vectors else ("projection",)
+        for key in other:
+            if getattr(self, key) is not None:
+                raise ContradictionError(key, f"{key} has no meaning for distillation of kind {self.kind}")
+        return self
+
+
+class GradedSettings(Section):
+    """CoSENT over graded pairs: records with one positive, no negatives and a score.
+
+    Attributes:
+        scale: Of the differences of cosines; 20 as published.
+        weight: Of the loss in the sum.
+    """
+
+    scale: float = Field(default=20.0, gt=0)
+    weight: float = Field(default=1.0, gt=0)
 
 
 class Loss(Section):
@@ -14,19 +99,32 @@ class Loss(Section):
 
     Attributes:
         temperature: Of the softmax. KaLM has 0.01 over long runs; short runs on small models did best at 0.03.
+        contrastive: Weight of InfoNCE in the sum; 0 leaves it out.
         terms: Kinds of candidates: `q-d`, `q-q`, `d-d`, `d-q`.
         mask_equal_texts: Candidates whose text is a known answer are no negatives.
         margin: Candidates this much above the positive's cosine are no negatives; KaLM-V2.5 has 0.1. Default: off.
         focal: Power of the focal weight; KaLM-V2 has 0.5. 0 is off.
+        hardness: A query's own mined negatives weigh e to the power of this times their cosine; EmbeddingGemma has 5.
+            0 is off.
+        mixing: Further negatives, mixed of mined ones. Default: none.
+        spread: Weight of the spread-out regulariser; 0 is off.
+        distill: A teacher to learn from. Default: none.
+        graded: What to do with graded pairs. Default: there are none.
         mrl_dims: Widths the loss is summed over (Matryoshka); empty for the full width only.
         mrl_weights: One for each width; default 1 for all.
     """
 
     temperature: float = Field(default=0.03, gt=0)
+    contrastive: float = Field(default=1.0, ge=0)
     terms: tuple[Term, ...] = Field(default=("q-d",), min_length=1)
     mask_equal_texts: bool = True
     margin: float | None = Field(default=None, ge=0)
     focal: float = Field(default=0.0, ge=0)
+    hardness: float = Field(default=0.0, ge=0)
+    mixing: MixingSettings | None = None
+    spread: float = Field(default=0.0, ge=0)
+    distill: Distillation | None = None
+    graded: GradedSettings | None = None
     mrl_dims: tuple[int, ...] = ()
     mrl_weights: tuple[float, ...] = ()
 
@@ -39,7 +137,26 @@ class Loss(Section):
         if self.mrl_weights and len(self.mrl_weights) != len(self.mrl_dims):
             message = f"{len(self.mrl_weights)} mrl_weights for {len(self.mrl_dims)} mrl_dims; give one for each"
             raise ContradictionError("mrl_weights", message)
+        self._check_contrastive()
         return self
+
+    @property
+    def uses_mined(self) -> str | None:
+        """The first setting that asks for mined negatives, if any does."""
+        return "hardness" if self.hardness else "mixing" if self.mixing is not None else None
+
+    def _check_contrastive(self) -> None:
+        """See that what changes InfoNCE finds it there, with negatives to work on."""
+        if not self.contrastive:
+            if self.distill is None and self.graded is None:
+                message = "contrastive 0 without distill or graded leaves nothing to learn; give one of them"
+                raise ContradictionError("contrastive", message)
+            for key in ("margin", "focal", "hardness", "mixing"):
+                if getattr(self, key):
+                    raise ContradictionError(key, f"{key} belongs to the contrastive loss, and contrastive is 0")
+        mined = self.uses_mined
+        if mined and "q-d" not in self.terms:
+            raise ContradictionError(mined, f"{mined} is about mined negatives, which only the term q-d compares")
 
 
 def check_mrl_dims(loss: Loss, dims: int) -> None:
@@ -51,3 +168,14 @@ def check_mrl_dims(loss: Loss, dims: int) -> None:
     if loss.mrl_dims and max(loss.mrl_dims) > dims:
         message = f"mrl_dims go up to {max(loss.mrl_dims)}, and the model has {dims} dims"
         raise ContradictionError("loss.mrl_dims", message)
+
+
+def check_mined(loss: Loss, negatives: int) -> None:
+    """Refuse settings about mined negatives for batches without any.
+
+    Raises:
+        ContradictionError: always then.
+    """
+    if loss.uses_mined and not negatives:
+        message = f"{loss.uses_mined} is about mined negatives, and batch.negatives is 0"
+        raise ContradictionError(f"loss.{loss.uses_mined}", message)

@@ -8,12 +8,15 @@ from pydantic import ValidationError, model_validator
 
 from slimvec.training.recipe.adaptation import Adaptation
 from slimvec.training.recipe.data import Batch, Source
-from slimvec.training.recipe.loss import Loss, check_mrl_dims
+from slimvec.training.recipe.loss import Loss, check_mined, check_mrl_dims
 from slimvec.training.recipe.model import Base, ModelSettings, Tuning
 from slimvec.training.recipe.run import Optim, Run
 from slimvec.training.recipe.section import ContradictionError, Section
 from slimvec.training.recipe.stages import Stage, StageError
 from slimvec.training.recipe.validation import Validation
+
+_HUB_PREFIX = "hf:"
+
 
 class Recipe(Section):
     """Everything a run depends on. Sections as named; unset keys have the defaults of this version.
@@ -82,6 +85,7 @@ class Recipe(Section):
             raise ContradictionError("run", "no length is given; give one of steps, epochs, max_minutes")
         if self.model.trained_dims:
             raise ContradictionError("model.trained_dims", "trained_dims is what training writes; use loss.mrl_dims")
+        check_mined(self.loss, self.batch.negatives)
         if self.model.dims is not None:
             check_mrl_dims(self.loss, self.model.dims)
         for key in ("max_query_tokens", "max_document_tokens"):
@@ -111,10 +115,10 @@ class Recipe(Section):
         if self.data_root is None:
             return self
         root = self.data_root
-        sources = (_moved(source, root) for source in self.data)
+        sources = (source.model_copy(update={"path": _under(root, source.path)}) for source in self.data)
         changes: dict[str, object] = {"data": tuple(sources), "data_root": None}
         if self.validation is not None and self.validation.path is not None:
-            changes["validation"] = self.validation.model_copy(update={"path": root / self.validation.path})
+            changes["validation"] = self.validation.model_copy(update={"path": _under(root, self.validation.path)})
         return self.model_copy(update=changes)
 
 
@@ -131,7 +135,6 @@ class StageRecipe:
     recipe: Recipe
 
 
-def _moved(source: Source, root: Path) -> Source:
-    """Let the relative paths of a source begin at a folder."""
-    paths = {"path": None if source.is_hub else source.path, "passages": source.passages}
-    return source.model_copy(update={key: root / path for key, path in paths.items() if path is not None})
+def _under(root: Path, path: Path) -> Path:
+    """Let a path begin at a folder; absolute ones and addresses of hub datasets stay as they are."""
+    return path if str(path).startswith(_HUB_PREFIX) else root / path

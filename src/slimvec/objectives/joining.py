@@ -1,0 +1,65 @@
+"""Several batches as one: the parts that processes hold, put together in the order of the processes."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from slimvec.objectives.batch import EmbeddedBatch
+
+
+def join_batches(batches: Sequence[EmbeddedBatch], *, own: int) -> EmbeddedBatch:
+    """Put batches together, row after row. Gradients flow through.
+
+    Batches may differ in their numbers of pairs and of negatives: places without a negative are masked. Ids and
+    the teacher are given for all of them or for none.
+
+    Args:
+        batches: At least one, all of one width and with the same seed.
+        own: Number of the batch whose rows this process answers for.
+
+    Raises:
+        ValueError: ids or a teacher for some only, or seeds that differ.
+    """
+    count = max(batch.num_negatives for batch in batches)
+    padded = [_padded(batch, count) for batch in batches]
+    seeds = {batch.seed for batch in batches}
+    if len(seeds) > 1:
+        raise ValueError(f"batches of one step with seeds {sorted(seeds)}")
+    teachers = [batch.teacher for batch in batches if batch.teacher is not None]
+    if teachers and len(teachers) < len(batches):
+        raise ValueError("a teacher's vectors of some batches but not of others")
+    start = sum(batch.pairs for batch in batches[:own])
+    return EmbeddedBatch(
+        **{name: _joined([part[name] for part in padded], name) for name in padded[0]},  # type: ignore[arg-type]
+        teacher=join_batches(teachers, own=own) if teachers else None,
+        seed=seeds.pop(),
+        own=(start, start + batches[own].pairs),
+    )
+
+
+def _padded(batch: EmbeddedBatch, count: int) -> dict[str, Tensor | None]:
+    """Give the tensors of a batch with places for `count` negatives a pair."""
+    missing = count - batch.num_negatives
+    fields = {name: value for name, value in vars(batch).items() if name not in ("teacher", "seed", "own")}
+    if count:
+        empty = batch.query.new_zeros(batch.pairs, 0, batch.dims)
+        negatives = empty if batch.negatives is None else batch.negatives
+        fields["negatives"] = F.pad(negatives, (0, 0, 0, missing))
+        fields["negative_mask"] = F.pad(batch.present, (0, missing))
+        if batch.query_ids is not None:
+            ids = batch.query_ids.new_zeros(batch.pairs, 0) if batch.negative_ids is None else batch.negative_ids
+            fields["negative_ids"] = F.pad(ids, (0, missing))
+    nothing = torch.full((batch.pairs, 1 + count), torch.nan, device=batch.query.device)
+    fields["scores"] = nothing if batch.scores is None else F.pad(batch.scores, (0, missing), value=torch.nan)
+    fields["grades"] = nothing[:, 0] if batch.grades is None else batch.grades
+    return fields
+
+
+def _joined(parts: Sequence[Tensor | None], name: str) -> Tensor | None:
+    """Join one field, given by all or by none."""
+    tensors = [part for part in parts if part is not None]
+    if tensors and len(tensors) < len(parts):
+        raise ValueError(f"{name} of some batches but not of others")
+    return torch.cat(tensors) if tensors else None

@@ -1,0 +1,116 @@
+"""Batches and combinations of objectives that several tests go through."""
+
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+
+from slimvec.objectives.batch import EmbeddedBatch
+from slimvec.objectives.composition import Composition
+from slimvec.objectives.cosent import CoSENT
+from slimvec.objectives.infonce import TERMS, InfoNCE
+from slimvec.objectives.mixing import Mixing
+from slimvec.objectives.score_distillation import ScoreDistillation
+from slimvec.objectives.vector_distillation import VectorDistillation
+
+TEACHER_DIMS = 7
+PLAIN = InfoNCE(0.2)
+FULL = InfoNCE(0.2, terms=TERMS, margin=0.5, focal=0.5, hardness=5.0)
+
+COMBINATIONS = {
+    "plain": Composition(PLAIN),
+    "terms": Composition(replace(PLAIN, terms=TERMS, mask_equal_texts=False)),
+    "masked": Composition(replace(FULL, hardness=0.0)),
+    "hardness": Composition(replace(PLAIN, hardness=5.0)),
+    "mix pair": Composition(PLAIN, mixing=Mixing("pair", count=2)),
+    "mix list": Composition(replace(PLAIN, hardness=2.0), mixing=Mixing("list", temperature=0.3)),
+    "mix both": Composition(FULL, mixing=Mixing("both", stop_gradient=True)),
+    "spread": Composition(PLAIN, spread=0.7),
+    "kl own": Composition(PLAIN, distillation=ScoreDistillation("kl", 0.2, 0.5, "own", 0.6)),
+    "kl batch": Composition(None, distillation=ScoreDistillation("kl", 0.2, 0.1, "batch")),
+    "margin own": Composition(PLAIN, 0.5, distillation=ScoreDistillation("margin-mse", 1.0, 3.0, "own")),
+    "margin batch": Composition(PLAIN, distillation=ScoreDistillation("margin-mse", 0.5, 0.5, "batch", 2.0)),
+    "cosine": Composition(PLAIN, distillation=VectorDistillation("cosine", 0.4)),
+    "mse": Composition(None, distillation=VectorDistillation("mse")),
+    "graded": Composition(PLAIN, graded=CoSENT(weight=0.3)),
+    "widths": Composition(PLAIN, dims=(6, 3), dim_weights=(1.0, 0.3)),
+    "all, scores": Composition(
+        FULL,
+        0.9,
+        mixing=Mixing("both", count=2),
+        spread=0.1,
+        distillation=ScoreDistillation("kl", 0.2, 0.1, "batch", 0.5),
+        graded=CoSENT(weight=0.3),
+        dims=(6, 4, 2),
+        dim_weights=(1.0, 0.3, 0.1),
+    ),
+    "all, vectors": Composition(
+        FULL,
+        mixing=Mixing("pair"),
+        spread=0.1,
+        distillation=VectorDistillation("cosine", 0.5),
+        graded=CoSENT(scale=10, weight=0.3),
+        dims=(6, 3),
+    ),
+}
+
+
+def unit(*shape, seed):
+    generator = torch.Generator().manual_seed(seed)
+    return F.normalize(torch.randn(*shape, generator=generator, dtype=torch.float64), dim=-1)
+
+
+def make_batch(pairs, negatives, dims, seed, *, texts=1000, graded=False, scored=False, teacher=False):
+    """Random vectors. `texts` is how many different texts there are, `graded` and `scored` concern every other pair."""
+    generator = torch.Generator().manual_seed(seed + 1)
+    ids = torch.randint(0, texts, (pairs, 2 + negatives), generator=generator)
+    mask = torch.rand(pairs, negatives, generator=generator) > 0.3 if negatives else None
+    batch = EmbeddedBatch(
+        query=unit(pairs, dims, seed=seed + 2),
+        positive=unit(pairs, dims, seed=seed + 3),
+        negatives=unit(pairs, negatives, dims, seed=seed + 4) if negatives else None,
+        negative_mask=mask,
+        query_ids=ids[:, 0],
+        positive_ids=ids[:, 1],
+        negative_ids=ids[:, 2:] if negatives else None,
+        seed=seed,
+    )
+    every_other = torch.arange(pairs) % 2 == 0
+    if graded:
+        grades = torch.randint(0, 4, (pairs,), generator=generator).double() / 3
+        batch = replace(batch, grades=grades.masked_fill(~every_other, torch.nan))
+    if scored:
+        scores = torch.randn(pairs, 1 + negatives, generator=generator, dtype=torch.float64)
+        if negatives:
+            scores[:, 1:].masked_fill_(~mask, torch.nan)
+        batch = replace(batch, scores=scores.masked_fill(every_other[:, None], torch.nan))
+    if teacher:
+        theirs = make_batch(pairs, negatives, TEACHER_DIMS, seed + 50)
+        batch = replace(batch, teacher=EmbeddedBatch(theirs.query, theirs.positive, theirs.negatives))
+    return batch
+
+
+def batch_for(settings, *, pairs=5, negatives=3, dims=6, seed=0, texts=12, **more):
+    """A batch that has what the combination needs."""
+    distils = settings.distillation
+    own = isinstance(distils, ScoreDistillation) and distils.candidates == "own"
+    needs = {
+        "graded": settings.graded is not None,
+        "scored": own,
+        "teacher": distils is not None and not own,
+    } | more
+    return make_batch(pairs, negatives, dims, seed, texts=texts, **needs)
+
+
+def projection_for(settings, dims=6):
+    """W where the combination distils vectors."""
+    if not isinstance(settings.distillation, VectorDistillation):
+        return None
+    return torch.randn(TEACHER_DIMS, dims, generator=torch.Generator().manual_seed(8), dtype=torch.float64)
+
+
+def leaves(batch):
+    """The same batch on vectors that collect gradients, and those vectors."""
+    names = [name for name in ("query", "positive", "negatives") if getattr(batch, name) is not None]
+    tensors = {name: getattr(batch, name).detach().clone().requires_grad_() for name in names}
+    return replace(batch, **tensors), list(tensors.values())
