@@ -1,13 +1,15 @@
-"""What a run tells the outside: one event a step, and the metrics file made of them."""
+"""What a run tells the outside: an event for each step and each evaluation, and where they go."""
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from slimvec.files import atomic_file, storage_errors
+from slimvec.training.loggers import Logger
 
 
 @dataclass(frozen=True)
@@ -15,6 +17,7 @@ class StepEvent:
     """A step that is done.
 
     Attributes:
+        stage: Name of the stage; empty in a run without stages. The rest is counted from the stage's beginning.
         step: Its number, from 1.
         share: How much of the run is done, 0 to 1.
         epoch: Passes over the data done, as a fraction.
@@ -31,6 +34,7 @@ class StepEvent:
         seconds_left: Estimate.
     """
 
+    stage: str
     step: int
     share: float
     epoch: float
@@ -46,29 +50,124 @@ class StepEvent:
     seconds: float
     seconds_left: float
 
+    def numbers(self) -> dict[str, float]:
+        """Give what is drawn as curves."""
+        names = ("loss", "lr", "gradient_norm", "positive_cosine", "random_cosine", "epoch", "tokens_per_s")
+        values = {name: getattr(self, name) for name in names}
+        parts = {f"loss/{name}": value for name, value in self.losses.items()}
+        return {name: float(value) for name, value in values.items() if value is not None} | parts
 
+
+@dataclass(frozen=True)
+class ValidationEvent:
+    """An evaluation between two steps.
+
+    Attributes:
+        stage: Name of the stage.
+        step: Steps done before it.
+        measures: By name; larger is better.
+        best: Whether it is the best after any step so far.
+        seconds: Since the stage began.
+    """
+
+    stage: str
+    step: int
+    measures: Mapping[str, float]
+    best: bool
+    seconds: float
+
+
+Event = StepEvent | ValidationEvent
+Notice = Callable[[str, float | None], None]
 StepCallback = Callable[[StepEvent], None]
+ValidationCallback = Callable[[ValidationEvent], None]
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Who is told what happens.
+
+    Attributes:
+        on_step: Called after each step.
+        on_validation: Called after each evaluation.
+        notice: Told what is under way where it takes long, and the share that is done, if known.
+    """
+
+    on_step: Sequence[StepCallback] = ()
+    on_validation: Sequence[ValidationCallback] = ()
+    notice: Notice = field(default=lambda _message, _share: None)
+
+
+class RunLog:
+    """Takes events to the metrics file, to the loggers and to the audience.
+
+    Args:
+        metrics: The file.
+        loggers: Closed with the log.
+        audience: Callbacks.
+    """
+
+    def __init__(self, metrics: "MetricsFile", loggers: Sequence[Logger], audience: Audience) -> None:
+        self._metrics, self._loggers, self._audience = metrics, loggers, audience
+
+    def step(self, event: StepEvent) -> None:
+        """Take over a step.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        self._metrics.write(event)
+        for logger in self._loggers:
+            logger.log(event.step, event.numbers())
+        for callback in self._audience.on_step:
+            callback(event)
+
+    def validation(self, event: ValidationEvent) -> None:
+        """Take over an evaluation.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        self._metrics.write(event)
+        for logger in self._loggers:
+            logger.log(event.step, {f"validation/{name}": value for name, value in event.measures.items()})
+        for callback in self._audience.on_validation:
+            callback(event)
+
+    def __enter__(self) -> Self:
+        self._stack = ExitStack()
+        self._stack.enter_context(self._metrics)
+        for logger in self._loggers:
+            self._stack.callback(logger.close)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
 
 
 class MetricsFile:
-    """JSON lines, one a step, each on disk before the next step begins.
+    """JSON lines, one an event, each on disk before the next step begins. Stages share one file.
 
     Args:
         path: Of the file.
-        resume_after: Keep the lines up to this step, and drop what a killed run wrote beyond its checkpoint.
+        stage: Whose events come; lines of other stages stay.
+        resume_after: Keep the stage's lines up to this step, and drop what a killed run wrote beyond its checkpoint.
 
     Raises:
         StorageError: it cannot be written.
     """
 
-    def __init__(self, path: Path, *, resume_after: int) -> None:
+    def __init__(self, path: Path, *, stage: str, resume_after: int) -> None:
         self.path = path
-        kept = [line for line in _lines(path) if _step_of(line) <= resume_after]
+        events = ((line, json.loads(line)) for line in _lines(path))
+        kept = [line for line, event in events if event["stage"] != stage or event["step"] <= resume_after]
         with atomic_file(path, force=True) as temporary:
             temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         self._file = path.open("a", encoding="utf-8")
 
-    def write(self, event: StepEvent) -> None:
+    def write(self, event: Event) -> None:
         """Add a line.
 
         Raises:
@@ -93,8 +192,3 @@ def _lines(path: Path) -> list[str]:
         return []
     text = path.read_text(encoding="utf-8")
     return text[: text.rfind("\n") + 1].splitlines()
-
-
-def _step_of(line: str) -> int:
-    """Step number of a line."""
-    return int(json.loads(line)["step"])

@@ -6,7 +6,7 @@ a run that was stopped, or killed, and resumed ends with the weights of one that
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from itertools import chain
@@ -16,14 +16,18 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor, nn
 
-from slimvec.errors import TrainingError
+from slimvec.errors import InputError, TrainingError
+from slimvec.model.spec import AttentionMode
 from slimvec.text.batch import PackedBatch
-from slimvec.training.checkpoints import Checkpoint, CheckpointStore, Progress
-from slimvec.training.events import MetricsFile, StepCallback, StepEvent
+from slimvec.training.checkpoints import Best, Checkpoint, CheckpointStore, Progress
+from slimvec.training.collapse import watch_collapse
+from slimvec.training.events import Audience, MetricsFile, RunLog, StepEvent, ValidationEvent
 from slimvec.training.folding import FoldedLora, folded_lora
 from slimvec.training.gradients import RandomState
+from slimvec.training.loggers import open_loggers
+from slimvec.training.processes import Processes
 from slimvec.training.recipe import Recipe
-from slimvec.training.schedule import Length, StepLength, TimeLength, learning_rate
+from slimvec.training.schedule import Length, StepLength, TimeLength, attention_mode, learning_rate
 from slimvec.training.steps import Step, Steps
 from slimvec.training.stopping import StopRequest, stop_requests
 from slimvec.training.weights import TrainedWeights
@@ -49,6 +53,14 @@ class Trainee(Protocol):
     def train(self, mode: bool = True) -> Self:
         """Switch dropout on or off."""
         ...
+
+    def attend(self, mode: AttentionMode) -> None:
+        """Change the attention mode."""
+        ...
+
+
+class _AbandonedError(Exception):
+    """A step is left before its end because the run was asked to stop."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +98,10 @@ class Trainer:
         extra_parameters: What is trained beside the model and kept in checkpoints only, by name.
         folder: For checkpoints and metrics.
         run_id: Fingerprint of recipe and data, to tell runs apart.
-        on_step: Called after each step.
+        stage: Name of the stage, for metrics.
+        metrics: The metrics file; default `metrics.jsonl` in the folder.
+        evaluate: Gives measures by name of the model as it is, when the recipe has a section `validation`.
+        audience: Told what happens.
         clock: Seconds; another one in tests.
     """
 
@@ -99,11 +114,15 @@ class Trainer:
         folder: Path,
         run_id: str,
         extra_parameters: Iterable[tuple[str, nn.Parameter]] = (),
-        on_step: Sequence[StepCallback] = (),
+        stage: str = "",
+        metrics: Path | None = None,
+        evaluate: Callable[[], Mapping[str, float]] | None = None,
+        audience: Audience | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._model, self._work, self._recipe = model, steps, recipe
-        self._on_step, self._clock, self._folder = on_step, clock, folder
+        self._audience, self._clock, self._folder = audience or Audience(), clock, folder
+        self._stage, self._metrics, self._evaluate = stage, metrics or folder / "metrics.jsonl", evaluate
         self._length = _length(recipe, steps)
         self._weights = TrainedWeights(
             chain(model.named_parameters(), extra_parameters),
@@ -111,7 +130,11 @@ class Trainer:
             lower_to=None if self._folds() else DTYPES[recipe.run.dtype],
         )
         self._store = CheckpointStore(folder / "checkpoints", keep=recipe.run.keep)
+        # Each new best is followed by a checkpoint, so no checkpoint that is kept looks back to more of them.
+        self._best = CheckpointStore(folder / "best", keep=recipe.run.keep + 1)
         self._progress = Progress(run_id=run_id)
+        self._began = 0.0  # the clock when the run would have begun if it had never stopped
+        self._step_began = 0.0
         self._step_seconds: list[float] = []
         self._last_checkpoint: Path | None = None
         self._checkpoint_seconds = 0.0
@@ -142,6 +165,7 @@ class Trainer:
         RandomState(tensors["random.cpu"], tuple(tensors[name] for name in cuda)).restore()
         self._progress = checkpoint.progress
         self._checkpoint_seconds = self._progress.seconds
+        self._best.drop_after(self._progress.step)
         return self._progress
 
     def run(self) -> TrainingOutcome:
@@ -157,40 +181,172 @@ class Trainer:
         with ExitStack() as stack:
             stack.callback(self._weights.close)
             stop = stack.enter_context(stop_requests())
-            metrics = stack.enter_context(MetricsFile(self._folder / "metrics.jsonl", resume_after=self._progress.step))
+            log = stack.enter_context(self._open_log())
             folding = stack.enter_context(folded_lora(self._model.modules()) if self._folds() else nullcontext())
-            finished = self._steps(stop, metrics, folding)
+            finished = self._steps(stop, log, folding)
+            if finished:
+                self._go_back_to_best()
         self._model.train(False)
         return TrainingOutcome(finished, self._progress, self._last_checkpoint)
+
+    def _open_log(self) -> RunLog:
+        """Open metrics file and loggers; what they hold beyond the checkpoint that is resumed is dropped."""
+        step = self._progress.step or -1
+        run = "-".join(part for part in (self._metrics.parent.name.removesuffix(".training"), self._stage) if part)
+        loggers = open_loggers(self._recipe.run.loggers, self._metrics.parent, run=run, resume_after=step)
+        return RunLog(MetricsFile(self._metrics, stage=self._stage, resume_after=step), loggers, self._audience)
 
     def _folds(self) -> bool:
         tuning = self._recipe.tuning
         return tuning.method == "lora" and tuning.folded
 
-    def _steps(self, stop: StopRequest, metrics: MetricsFile, folding: FoldedLora | None) -> bool:
+    def _steps(self, stop: StopRequest, log: RunLog, folding: FoldedLora | None) -> bool:
         """Take steps until the run is over (True) or is asked to stop (False)."""
-        began = self._clock() - self._progress.seconds
-        while not self._length.is_over(self._progress.step, self._progress.seconds, self._usual_seconds()):
-            step = self._take_step(began)
+        self._began = self._clock() - self._progress.seconds
+        self._step_began = self._progress.seconds
+        if self._progress.validated < 0:
+            self._validate(log)
+        while not self._is_over():
+            taken = self._take_step(stop)
+            if taken is None:
+                self._checkpoint()
+                return False
             if folding is not None:
                 folding.refresh()
-            self._record(step, metrics)
+            self._record(taken, log)
+            if self._validation_due():
+                self._validate(log)
             if stop:
                 self._checkpoint()
                 return False
             if self._checkpoint_due():
                 self._checkpoint()
+        if self._progress.validated < self._progress.step:
+            self._validate(log)
         return True
 
-    def _take_step(self, began: float) -> _TakenStep:
-        """Compute the gradient of the next step and move the weights."""
-        step = self._work.backward(self._progress.step, self._model)
+    def _is_over(self) -> bool:
+        """Tell whether the run has its length, or evaluations have not become better for too long."""
+        validation = self._recipe.validation
+        if validation is not None and validation.patience and self._progress.stale >= validation.patience:
+            return True
+        return self._length.is_over(self._progress.step, self._progress.seconds, self._usual_seconds())
+
+    def _take_step(self, stop: StopRequest) -> _TakenStep | None:
+        """Compute the gradient of the next step and move the weights; None if it was abandoned for a stop."""
+        number, seconds = self._progress.step, self._progress.seconds
+        if self._recipe.run.attention_ramp:
+            share = self._length.span(number, seconds, seconds).start
+            self._model.attend(attention_mode(self._recipe.run, number, share))
+        random = RandomState.now()
+        try:
+            step = self._work.backward(number, self._watched(stop))
+        except _AbandonedError:
+            self._weights.forget_gradients()
+            random.restore()
+            return None
         norm = self._weights.clip(self._recipe.optim.clip)
         self._check(step.loss, norm)
-        now = self._clock() - began
-        lr = learning_rate(self._recipe.optim, self._length.span(self._progress.step, self._progress.seconds, now))
+        now = self._clock() - self._began
+        span = self._length.span(number, seconds, now)
+        self._progress = watch_collapse(self._progress, step.random_cosine, span, self._recipe)
+        lr = learning_rate(self._recipe.optim, span)
         self._weights.step(lr)
-        return _TakenStep(step, norm, lr, self._clock() - began)
+        return _TakenStep(step, norm, lr, self._clock() - self._began)
+
+    def _watched(self, stop: StopRequest) -> Callable[[PackedBatch], Tensor]:
+        """Give the model, which from piece to piece of a step looks whether there is a reason to leave it.
+
+        Several processes leave a step together or not at all, so they never do it here.
+        """
+        first, tokens = not self._step_seconds, 0
+        alone = Processes.current().num == 1
+
+        def embed(batch: PackedBatch) -> Tensor:
+            nonlocal tokens
+            if stop and alone:
+                raise _AbandonedError
+            if first:
+                self._watch_first_step(tokens)
+                tokens += batch.num_tokens
+            return self._model(batch)
+
+        return embed
+
+    def _watch_first_step(self, tokens: int) -> None:
+        """Tell how far the first step is, which can take long, and end a run that has no time for even one.
+
+        Raises:
+            TrainingError: `max_minutes` are over.
+        """
+        done = f", {tokens:,} tokens so far" if tokens else ""
+        self._audience.notice(f"step {self._progress.step + 1}{done}", None)
+        limited = self._progress.step == 0 and self._recipe.run.max_minutes is not None
+        if limited and tokens and self._length.exceeded(self._clock() - self._began):
+            raise TrainingError(
+                f"run.max_minutes ({self._recipe.run.max_minutes:g}) are over within the first step, after "
+                f"{tokens:,} tokens",
+                expected="time for one step at least",
+                do=f"raise run.max_minutes or lower batch.pairs ({self._recipe.batch.pairs})",
+            )
+
+    def _validation_due(self) -> bool:
+        validation = self._recipe.validation
+        return validation is not None and self._progress.step % validation.every_steps == 0
+
+    def _validate(self, log: RunLog) -> None:
+        """Evaluate the model as it is, and keep it if it is the best one. Without a section for it, do nothing.
+
+        Raises:
+            InputError: the measure that decides is not among those there are.
+        """
+        validation = self._recipe.validation
+        if validation is None or self._evaluate is None:
+            return
+        self._audience.notice("evaluating", None)
+        measures = self._measures(self._evaluate)
+        if validation.metric not in measures:
+            raise InputError(
+                f"validation.metric is {validation.metric!r}", expected=f"one of {', '.join(sorted(measures))}"
+            )
+        before, self._progress = self._progress, _judged(self._progress, measures[validation.metric])
+        is_best = self._progress.best != before.best
+        self._step_began = self._clock() - self._began
+        log.validation(ValidationEvent(self._stage, self._progress.step, measures, is_best, self._step_began))
+        if is_best and validation.keep == "best":
+            self._best.save(Checkpoint(self._progress, self._weights.tensors()))
+            self._checkpoint()
+
+    def _measures(self, evaluate: Callable[[], Mapping[str, float]]) -> dict[str, float]:
+        """Evaluate without a trace in the course of the run."""
+        random = RandomState.now()
+        if self._recipe.run.attention_ramp:
+            self._model.attend("bidirectional")
+        self._model.train(False)
+        with torch.no_grad():
+            measures = dict(evaluate())
+        self._model.train()
+        random.restore()
+        return measures
+
+    def _go_back_to_best(self) -> None:
+        """Leave the model as the run gives it: in its final attention mode, with the best weights if asked for.
+
+        Raises:
+            TrainingError: the best weights cannot be read any more.
+        """
+        if self._recipe.run.attention_ramp:
+            self._model.attend("bidirectional")
+        validation, best = self._recipe.validation, self._progress.best
+        if validation is None or validation.keep != "best" or best is None or best.step == self._progress.step:
+            return
+        checkpoint = self._best.at(best.step)
+        if checkpoint is None:
+            raise TrainingError(
+                f"the best weights, of step {best.step}, are damaged or gone in {self._best.folder}",
+                do="resume with validation.keep=last, or train anew with --force",
+            )
+        self._weights.load(checkpoint.tensors)
 
     def _check(self, loss: float, gradient_norm: float) -> None:
         """Stop before a number that is none reaches the weights.
@@ -208,10 +364,12 @@ class Trainer:
                     f"({self._recipe.loss.temperature:g}){last}",
                 )
 
-    def _record(self, taken: _TakenStep, metrics: MetricsFile) -> None:
+    def _record(self, taken: _TakenStep, log: RunLog) -> None:
         """Count a step, write it down and tell those who listen."""
         before = self._progress
-        self._step_seconds = [*self._step_seconds[-4:], taken.seconds - before.seconds]
+        seconds = taken.seconds - self._step_began
+        self._step_seconds = [*self._step_seconds[-4:], seconds]
+        self._step_began = taken.seconds
         self._progress = before.model_copy(
             update={
                 "step": before.step + 1,
@@ -220,15 +378,13 @@ class Trainer:
                 "truncated": before.truncated + taken.step.truncated,
             }
         )
-        event = self._event(taken, before)
-        metrics.write(event)
-        for callback in self._on_step:
-            callback(event)
+        log.step(self._event(taken, before, seconds))
 
-    def _event(self, taken: _TakenStep, before: Progress) -> StepEvent:
+    def _event(self, taken: _TakenStep, before: Progress, seconds: float) -> StepEvent:
         """Describe a step."""
         step = taken.step
         return StepEvent(
+            stage=self._stage,
             step=before.step + 1,
             share=self._length.span(before.step, before.seconds, taken.seconds).end,
             epoch=step.epoch,
@@ -240,7 +396,7 @@ class Trainer:
             losses=step.losses,
             tokens=step.tokens,
             truncated=step.truncated,
-            tokens_per_s=step.tokens / max(taken.seconds - before.seconds, 1e-9),
+            tokens_per_s=step.tokens / max(seconds, 1e-9),
             seconds=taken.seconds,
             seconds_left=self._length.seconds_left(before.step + 1, taken.seconds, self._usual_seconds()),
         )
@@ -270,3 +426,13 @@ def _length(recipe: Recipe, steps: Steps) -> Length:
     if run.max_minutes is not None:
         return TimeLength(60 * run.max_minutes)
     return StepLength(run.steps if run.steps is not None else steps.num_steps(run.epochs or 1))
+
+
+def _judged(progress: Progress, score: float) -> Progress:
+    """Take an evaluation down. The one before the first step is for comparison and is never the best."""
+    changes: dict[str, object] = {"validated": progress.step, "last_score": score}
+    if progress.step == 0:
+        return progress.model_copy(update={**changes, "first_score": score})
+    if progress.best is None or score > progress.best.score:
+        return progress.model_copy(update={**changes, "best": Best(step=progress.step, score=score), "stale": 0})
+    return progress.model_copy(update={**changes, "stale": progress.stale + 1})

@@ -15,8 +15,6 @@ from slimvec.training.recipe.section import ContradictionError, Section
 from slimvec.training.recipe.stages import Stage, StageError
 from slimvec.training.recipe.validation import Validation
 
-_HUB_PREFIX = "hf:"
-
 
 class Recipe(Section):
     """Everything a run depends on. Sections as named; unset keys have the defaults of this version.
@@ -115,10 +113,10 @@ class Recipe(Section):
         if self.data_root is None:
             return self
         root = self.data_root
-        sources = (source.model_copy(update={"path": _under(root, source.path)}) for source in self.data)
+        sources = (_moved(source, root) for source in self.data)
         changes: dict[str, object] = {"data": tuple(sources), "data_root": None}
         if self.validation is not None and self.validation.path is not None:
-            changes["validation"] = self.validation.model_copy(update={"path": _under(root, self.validation.path)})
+            changes["validation"] = self.validation.model_copy(update={"path": root / self.validation.path})
         return self.model_copy(update=changes)
 
 
@@ -135,6 +133,7 @@ class StageRecipe:
     recipe: Recipe
 
 
-def _under(root: Path, path: Path) -> Path:
-    """Let a path begin at a folder; absolute ones and addresses of hub datasets stay as they are."""
-    return path if str(path).startswith(_HUB_PREFIX) else root / path
+def _moved(source: Source, root: Path) -> Source:
+    """Let the relative paths of a source begin at a folder."""
+    paths = {"path": None if source.is_hub else source.path, "passages": source.passages}
+    return source.model_copy(update={key: root / path for key, path in paths.items() if path is not None})
