@@ -6,7 +6,14 @@ from typing import Any
 
 from slimvec.errors import InputError
 
-EXTRAS = {"datasets": "hub", "httpx2": "data", "langcodes": "data", "py3langid": "data"}
+EXTRAS = {
+    "datasets": "hub",
+    "httpx2": "data",
+    "langcodes": "data",
+    "py3langid": "data",
+    "tensorboard": "log",
+    "trackio": "log",
+}
 """The extra of pyproject.toml that installs a package, by the name it is imported by."""
 
 
