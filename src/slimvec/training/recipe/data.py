@@ -74,6 +74,8 @@ class Batch(Section):
         graph_tokens: Batches of up to this many tokens keep all intermediate results for the backward pass, with
             SmolLM2-135M 0.75 GB for 1,000 tokens. Larger ones compute them twice (gradient cache), which takes 1.4
             times as long and bounds the memory to one micro-batch.
+        gradient_checkpointing: Keep only the layers' inputs of a micro-batch, and compute each layer again in the
+            backward pass: less memory, a third more time. For models of which one micro-batch does not fit.
     """
 
     pairs: int = Field(default=48, ge=2)
@@ -85,3 +87,4 @@ class Batch(Section):
     max_document_tokens: int = Field(default=256, ge=1)
     micro_batch_tokens: int = Field(default=2048, ge=1)
     graph_tokens: int = Field(default=8192, ge=0)
+    gradient_checkpointing: bool = False
