@@ -36,6 +36,7 @@ from slimvec.training.objective import make_objective
 from slimvec.training.preparation import prepare_model
 from slimvec.training.recipe import Recipe, StageRecipe
 from slimvec.training.sources import SourceRecord, read_sources
+from slimvec.training.teacher import OpenTeacher, TeacherVectors, prepare_teacher
 from slimvec.training.trainee_embedder import TraineeEmbedder
 from slimvec.training.validation import HeldOutRetrieval, Validator, hold_out
 
@@ -127,11 +128,13 @@ class Means:
     Attributes:
         audience: Told what happens.
         validators: Further evaluations, by name.
+        open_teacher: Gives the model that a recipe names as teacher.
         clock: Seconds.
     """
 
     audience: Audience = field(default_factory=Audience)
     validators: Mapping[str, Validator] = field(default_factory=dict)
+    open_teacher: OpenTeacher | None = None
     clock: Callable[[], float] = time.monotonic
 
 
@@ -184,13 +187,19 @@ def run_stage(
     records, held = read_sources(recipe.data, seed=recipe.run.seed)
     records, held_out = _part(records, recipe)
     model = prepare_model(recipe, before=before, notice=means.audience.notice)
-    objective = make_objective(recipe.loss)
+    teacher = prepare_teacher(recipe.loss.distill, means.open_teacher)
+    objective = make_objective(
+        recipe.loss, dims=model.dims, teacher_dims=teacher.dims if teacher else None, seed=recipe.run.seed
+    )
     trainer = Trainer(
         model,
-        ContrastiveSteps(records, recipe, objective=objective, collator=_collator(model, recipe)),
+        ContrastiveSteps(records, recipe, objective=objective, collator=_collator(model, recipe, teacher)),
         recipe,
         folder=place.workspace,
-        run_id=_fingerprint(recipe_id, [source.model_dump() for source in held]),
+        run_id=_fingerprint(
+            recipe_id, [source.model_dump() for source in held], teacher.identity if teacher else None
+        ),
+        extra_parameters=objective.named_parameters(),
         stage=place.stage.name,
         metrics=place.metrics,
         evaluate=_evaluation(model, recipe, held_out, means.validators),
@@ -238,7 +247,7 @@ def _part(records: list[Record], recipe: Recipe) -> tuple[list[Record], list[Rec
     return parted.training, parted.held_out
 
 
-def _collator(model: EmbeddingModel, recipe: Recipe) -> Collator:
+def _collator(model: EmbeddingModel, recipe: Recipe, teacher: TeacherVectors | None) -> Collator:
     """Give the collator of the model."""
     return Collator(
         model.tokenizer,
@@ -246,6 +255,7 @@ def _collator(model: EmbeddingModel, recipe: Recipe) -> Collator:
         max_query_tokens=recipe.batch.max_query_tokens,
         max_document_tokens=recipe.batch.max_document_tokens,
         max_negatives=recipe.batch.negatives,
+        teacher=teacher,
     )
 
 
