@@ -1,13 +1,13 @@
-"""`slimvec evaluate`: how well a model finds what it should, beside BM25."""
+"""`slimvec evaluate`: how well a model does, on retrieval sets beside BM25 or on suites of tasks."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from slimvec.cli.models import describe_model, load_embedder, system_of
-from slimvec.cli.options import DimsOption, DtypeOption, ForceOption, ModelOption, RevisionOption, TaskOption
+from slimvec.cli.options import DimsOption, DtypeOption, ForceOption, RevisionOption, TaskOption
 from slimvec.cli.scores import interval, scores_table
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from slimvec.evaluation.results import TaskResult
 
 KEYS = {
-    "scores": "by task: value, low and high of nDCG@10 (95% interval)",
-    "bm25": "the same for BM25; null with --no-bm25",
-    "tasks": "by task: metrics, sizes, truncated_share and seconds",
-    "model": "source, revision, sha256, dims, dtype, engine and spec",
+    "scores": "by task: value, low and high of the main measure (95% interval)",
+    "bm25": "the same for BM25; null with --no-bm25, and for suites",
+    "tasks": "by task: metrics, sizes, truncated_share and seconds; for suites its subsets, measure and unit",
+    "model": "source, revision, sha256, dims, dtype, engine and spec; for suites its card",
+    "comparison": "by task: difference, interval, p, smallest difference that could be seen; null without --against",
     "output": "path of the results in full; null without --output",
 }
 _SIZES = ("num_queries", "num_documents", "num_unjudged", "truncated_share", "seconds")
@@ -33,33 +34,88 @@ _SIZES = ("num_queries", "num_documents", "num_unjudged", "truncated_share", "se
 def evaluate(
     terminal: Terminal,
     *,
-    model: ModelOption,
-    data: Annotated[
-        Path,
-        typer.Option("--data", "-d", help="A folder with corpus, queries and qrels, or one with several such folders."),
+    model: Annotated[
+        str,
+        typer.Option("--model", "-m", help="As everywhere, or a server: http://HOST:PORT/v1#MODEL.", metavar="M"),
     ],
-    task_name: Annotated[
-        list[str] | None, typer.Option(help="Only the sets of these names. Can be given several times.", metavar="NAME")
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", "-d", help="A folder with corpus, queries and qrels, or with folders of a suite's tasks."
+        ),
     ] = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(help="core, full, multilingual or a YAML file: tasks of mteb's on local data.", metavar="S"),
+    ] = None,
+    mteb_task: Annotated[
+        list[str] | None,
+        typer.Option(help="A task of mteb's, from the hub. Can be given several times.", metavar="NAME"),
+    ] = None,
+    task_name: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--task-name", "--only", help="Only tasks of these names. Can be given several times.", metavar="NAME"
+        ),
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="A second model, to be compared task by task.", metavar="M")
+    ] = None,
+    through: Annotated[
+        Literal["auto", "slimvec", "sentence-transformers"],
+        typer.Option(help="What runs the model; with a suite, auto is sentence-transformers where slimvec cannot."),
+    ] = "auto",
     by_language: Annotated[bool, typer.Option("--by-language", help="Score each language of a set by itself.")] = False,
     bm25: Annotated[bool, typer.Option("--bm25/--no-bm25", help="Score BM25 beside the model.")] = True,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Write the results in full, as JSON.", metavar="F.json"),
+        typer.Option("--output", "-o", help="Write the results in full: JSON, or for suites a folder.", metavar="PATH"),
     ] = None,
     task: TaskOption = None,
+    query_prompt: Annotated[
+        str | None, typer.Option(help="Written in front of queries; for suites.", metavar="TEXT")
+    ] = None,
+    document_prompt: Annotated[
+        str | None, typer.Option(help="Written in front of documents; for suites.", metavar="TEXT")
+    ] = None,
+    cache: Annotated[
+        bool, typer.Option("--cache/--no-cache", help="Keep vectors for the next evaluation of a suite.")
+    ] = True,
     dims: DimsOption = None,
     dtype: DtypeOption = "auto",
     revision: RevisionOption = None,
     force: ForceOption = False,
 ) -> Result:
-    """Score a model on retrieval sets, beside BM25, with 95% intervals.
+    """Score a model on retrieval sets beside BM25, or on a suite of tasks, with 95% intervals.
 
-    A set is a folder with corpus, queries and qrels as .jsonl or .jsonl.gz, or in the layout of BEIR. nDCG@10 is the
-    main measure; the intervals are a bootstrap over the queries.
+    A set is a folder with corpus, queries and qrels as .jsonl or .jsonl.gz, or in the layout of BEIR. nDCG@10 is its
+    main measure; the intervals are a bootstrap over the queries. With --suite, --mteb-task, --against, a server or
+    --through sentence-transformers, tasks and measures are mteb's own (pip install 'slimvec[eval]').
     """
     if output is not None:
         check_free(output, force=force)
+    if suite or mteb_task or against or through == "sentence-transformers" or "://" in model:
+        from slimvec.cli.suites import choose_suite, evaluate_models
+
+        return evaluate_models(
+            terminal,
+            choose_suite(suite, mteb_task or (), data, only=task_name or (), instruction=task),
+            sources=[model, *([against] if against else [])],
+            data=data,
+            through=through,
+            cache=cache,
+            settings={
+                "revision": revision,
+                "dtype": dtype,
+                "dims": dims,
+                "query_prompt": query_prompt,
+                "document_prompt": document_prompt,
+            },
+            output=output,
+            force=force,
+        )
+    if data is None:
+        raise InputError("nothing to evaluate on", expected="--data FOLDER, --suite NAME or --mteb-task NAME")
     datasets = _read(terminal, data, task_name or (), by_language=by_language)
     embedder = load_embedder(terminal, model, revision=revision, dtype=dtype, dims=dims)
     described = describe_model(embedder, model, revision=revision)
@@ -75,6 +131,7 @@ def evaluate(
         "bm25": None if baseline is None else {result.task: interval(result.main) for result in baseline},
         "tasks": {result.task: _details(result) for result in results},
         "model": described,
+        "comparison": None,
         "output": None if output is None else str(output),
     }
 

@@ -1,0 +1,175 @@
+"""The part of `slimvec evaluate` that runs suites of tasks, compares two models, and writes the report."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slimvec.cli.scores import interval
+from slimvec.cli.terminal import Result, Terminal
+from slimvec.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from slimvec.evaluation.comparing import ComparisonReport
+    from slimvec.evaluation.models import EvaluatedModel
+    from slimvec.evaluation.opening import EvaluatedSettings, Through
+    from slimvec.evaluation.report import EvaluationReport, TaskReport
+    from slimvec.evaluation.suite import Suite, TaskEntry
+
+
+def choose_suite(
+    suite: str | None,
+    hub_tasks: Sequence[str],
+    data: Path | None,
+    *,
+    only: Sequence[str] = (),
+    instruction: str | None = None,
+) -> "Suite":
+    """Give the tasks asked for: of a suite, of the hub, or all retrieval sets of the data folder.
+
+    An instruction is given to the tasks that have none of their own.
+
+    Raises:
+        InputError: none is asked for, or there is no such suite or task.
+    """
+    from slimvec.evaluation.suite import Suite, TaskEntry, hub_suite, read_suite
+
+    if suite is not None and hub_tasks:
+        raise InputError("--suite and --mteb-task", expected="one of them")
+    if suite is not None:
+        chosen = read_suite(suite)
+    elif hub_tasks:
+        chosen = hub_suite(hub_tasks)
+    elif data is not None:
+        from slimvec.data.retrieval_reading import find_retrieval_sets
+
+        folders = find_retrieval_sets(data)
+        entries = [
+            TaskEntry(name=path.absolute().name, folder=str(path.absolute()), kind="retrieval") for path in folders
+        ]
+        chosen = Suite(name="folder", tasks=tuple(entries))
+    else:
+        raise InputError("nothing to evaluate on", expected="--data FOLDER, --suite NAME or --mteb-task NAME")
+    chosen = chosen.only(only) if only else chosen
+    told = [task.model_copy(update={"instruction": task.instruction or instruction}) for task in chosen.tasks]
+    return chosen.model_copy(update={"tasks": tuple(told)})
+
+
+def evaluate_models(
+    terminal: Terminal,
+    suite: "Suite",
+    *,
+    sources: Sequence[str],
+    data: Path | None,
+    through: "Through",
+    cache: bool,
+    settings: "EvaluatedSettings",
+    output: Path | None,
+    force: bool,
+) -> Result:
+    """Evaluate one model on a suite, or two and compare them."""
+    from slimvec.evaluation.comparing import compare_reports
+    from slimvec.evaluation.opening import check_extra
+
+    check_extra()
+    reports = [_evaluate(terminal, _open(terminal, s, through, settings), suite, data, cache=cache) for s in sources]
+    comparison = compare_reports(*reports) if len(reports) > 1 else None
+    if output is not None:
+        from slimvec.evaluation.page import write_reports
+
+        write_reports(output, reports, comparison, force=force)
+    for report in reports:
+        terminal.print(f"{report.model.name}: suite {report.suite}, mean {report.mean:.3f}", _scores(report))
+    if comparison is not None:
+        terminal.print(f"{comparison.first.name} against {comparison.second.name}", _comparison(comparison))
+    if output is not None:
+        terminal.print(f"report: {output / 'report.html'}")
+    first = reports[0]
+    return {
+        "scores": {task.task: interval(task.score) for task in first.tasks},
+        "bm25": None,
+        "tasks": {task.task: _details(task) for task in first.tasks},
+        "model": first.model.model_dump(mode="json"),
+        "comparison": None if comparison is None else comparison.model_dump(mode="json"),
+        "output": None if output is None else str(output),
+    }
+
+
+def _open(terminal: Terminal, source: str, through: "Through", settings: "EvaluatedSettings") -> "EvaluatedModel":
+    with terminal.task(f"loading {source}") as task:
+        from slimvec.evaluation.opening import open_evaluated
+
+        settings = {**settings, "progress": task.share}
+        model = open_evaluated(source, through=through, **settings)
+    if model.card.remark:
+        terminal.remark(f"{source}: {model.card.remark}")
+    return model
+
+
+def _evaluate(
+    terminal: Terminal, model: "EvaluatedModel", suite: "Suite", data: Path | None, *, cache: bool
+) -> "EvaluationReport":
+    """Run a suite with a progress bar over its tasks."""
+    from slimvec.evaluation.scoring import evaluate_suite
+    from slimvec.evaluation.vector_store import VectorStore
+
+    identity = model.card.identity
+    store = VectorStore(identity) if cache and identity is not None else None
+    num_texts = 0
+    with terminal.task("evaluating", total=len(suite.tasks), unit="tasks") as progress:
+
+        def start(entry: "TaskEntry") -> None:
+            progress.update(description=f"evaluating {model.card.name} on {entry.name}")
+
+        def embedded(count: int) -> None:
+            nonlocal num_texts
+            num_texts += count
+            progress.update(detail=f"{num_texts:,} texts")
+
+        return evaluate_suite(
+            model,
+            suite,
+            data=data,
+            store=store,
+            on_task=start,
+            on_progress=embedded,
+            on_report=lambda _: progress.advance(),
+        )
+
+
+def _scores(report: "EvaluationReport") -> "Table":
+    table = _table("task", "measure", "score", "95% interval", "from", "cut off")
+    for task in report.tasks:
+        cut = "unknown" if task.truncated_share is None else f"{task.truncated_share:.1%}"
+        bounds = f"{task.score.low:.3f} to {task.score.high:.3f}"
+        drawn = f"{task.num_samples:,} {task.unit}"
+        table.add_row(task.task, task.measure, f"{task.score.value:.3f}", bounds, drawn, cut)
+    return table
+
+
+def _comparison(comparison: "ComparisonReport") -> "Table":
+    table = _table("task", "first", "second", "difference", "95% interval", "p (Holm)", "could be seen", "better")
+    for task in comparison.tasks:
+        scores = [f"{task.first:.3f}", f"{task.second:.3f}", f"{task.difference:+.3f}"]
+        bounds = f"{task.low:+.3f} to {task.high:+.3f}"
+        table.add_row(task.task, *scores, bounds, f"{task.p_corrected:.4f}", f"{task.smallest_seen:.3f}", task.verdict)
+    return table
+
+
+def _table(first: str, *others: str) -> "Table":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column(first, no_wrap=True)
+    for heading in others:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _details(task: "TaskReport") -> dict[str, Any]:
+    """Give everything about a task but its samples."""
+    subsets = {subset.subset: interval(subset.score) for subset in task.subsets}
+    names = ("kind", "protocol", "measure", "unit", "method", "num_samples", "truncated_share", "seconds")
+    return {"subsets": subsets, **{name: getattr(task, name) for name in names}}

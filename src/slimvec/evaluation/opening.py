@@ -1,0 +1,100 @@
+"""From what a user calls a model to something that can be evaluated."""
+
+from importlib.util import find_spec
+from typing import Literal, TypedDict, Unpack
+
+from slimvec.errors import InputError, ModelError
+from slimvec.evaluation.endpoint import EndpointModel, is_endpoint
+from slimvec.evaluation.models import EvaluatedModel, ModelCard
+from slimvec.evaluation.peers import SentenceTransformersModel
+from slimvec.evaluation.slimvec_model import SlimvecModel
+from slimvec.model.cache import Progress
+from slimvec.model.sources import resolve_source
+
+Through = Literal["auto", "slimvec", "sentence-transformers"]
+
+
+class EvaluatedSettings(TypedDict, total=False):
+    """What may be asked of a model to be evaluated. Absent or None: as the model has it.
+
+    Attributes:
+        revision: Of a hub name.
+        dtype: `auto`, `float32` or `bfloat16`.
+        dims: Width of the vectors.
+        query_prompt: Written in front of queries.
+        document_prompt: Written in front of documents.
+        progress: Told what is fetched or converted.
+    """
+
+    revision: str | None
+    dtype: str
+    dims: int | None
+    query_prompt: str | None
+    document_prompt: str | None
+    progress: Progress | None
+
+
+def check_extra() -> None:
+    """Refuse to go on without mteb.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    if find_spec("mteb") is None:
+        raise InputError("mteb is not installed", expected="the extra eval", do="pip install 'slimvec[eval]'")
+
+
+def open_evaluated(source: str, *, through: Through = "auto", **settings: Unpack[EvaluatedSettings]) -> EvaluatedModel:
+    """Open a model to evaluate.
+
+    Args:
+        source: A folder, a `.gguf` file, a built-in name, a hub name, or `http://HOST:PORT/v1#MODEL`.
+        through: What runs it. `auto` is slimvec, and sentence-transformers for a model of that library which slimvec
+            cannot run: the model's card then says why.
+        settings: What shall differ from the model's own.
+
+    Raises:
+        InputError: an unknown source, an address without a model, or settings that do not fit.
+        FetchError: something has to be fetched and cannot be.
+        ModelError: the model cannot be used.
+    """
+    if is_endpoint(source):
+        return _open_endpoint(source, through, settings)
+    if through == "sentence-transformers":
+        return SentenceTransformersModel.load(source, **settings)
+    try:
+        return SlimvecModel.load(source, **settings)
+    except ModelError as error:
+        folder = resolve_source(source, revision=settings.get("revision"))
+        if through == "slimvec" or not (folder / "modules.json").is_file():
+            raise
+        peer = SentenceTransformersModel.load(source, **settings)
+        return _Remarked(peer, f"slimvec cannot run it: {error}")
+
+
+def _open_endpoint(source: str, through: Through, settings: EvaluatedSettings) -> EndpointModel:
+    if through != "auto":
+        raise InputError(f"{source} is a server, not run through {through}", expected="--through auto")
+    unfit = [name for name in ("revision", "dtype") if settings.get(name) not in (None, "auto")]
+    if unfit:
+        raise InputError(f"{unfit[0]} of a server cannot be chosen", expected="it left out")
+    return EndpointModel(
+        source,
+        query_prompt=settings.get("query_prompt"),
+        document_prompt=settings.get("document_prompt"),
+        dims=settings.get("dims"),
+    )
+
+
+class _Remarked:
+    """A model whose card says something more."""
+
+    def __init__(self, model: SentenceTransformersModel, remark: str) -> None:
+        self._card = model.card.model_copy(update={"remark": remark})
+        self.prompt = model.prompt
+        self.embed = model.embed
+
+    @property
+    def card(self) -> ModelCard:
+        """What is known of the model."""
+        return self._card
