@@ -1,13 +1,16 @@
 """One training step in double precision, under every combination of objectives a recipe can ask for.
 
 The model is a tiny one of its own, so that all is float64: each state mixes a token with those before it in its text,
-and a text's vector is the mean of its states.
+and a text's vector is the mean of its states. No transformers here: processes of their own import this file.
 """
 
 from dataclasses import replace
 
 import numpy as np
+import tokenizers
 import torch
+import yaml
+from tokenizers import models, pre_tokenizers
 from torch import nn
 
 from slimvec.data.records import Record
@@ -17,12 +20,12 @@ from slimvec.training.collation import Collator
 from slimvec.training.distributed import over_processes
 from slimvec.training.gradients import backward
 from slimvec.training.objective import make_objective
+from slimvec.training.recipe import Loss
 from slimvec.training.targets import GRADED, PAIR
 from slimvec.training.text_ids import text_id
-from tests import tiny
-from tests.training import support
 
 DIMS, TEACHER_DIMS = 6, 5
+LETTERS = " :abcdefghijklmnopqrstuvwxyz0123456789"
 ALL_BUT_TEACHER = "terms: [q-d, q-q, d-d, d-q], margin: 0.4, focal: 0.5, hardness: 5, mixing: {kind: both, count: 2}, "
 COMBINATIONS = {
     "plain": "",
@@ -48,6 +51,13 @@ NAMES = list(COMBINATIONS)
 PROMPTS = Prompts(query="{task}: ", document="d: ", tasks={"retrieval": Task(instruction="find")})
 
 
+def tokenizer():
+    """A token for every letter."""
+    backend = tokenizers.Tokenizer(models.WordLevel({letter: i for i, letter in enumerate(LETTERS)}, unk_token=" "))
+    backend.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    return Tokenizer(backend, max_tokens=99)
+
+
 def records(num=7):
     """Records with none to three negatives, every third a graded pair, the rest with scores, some texts repeated."""
     found = []
@@ -69,7 +79,7 @@ class Model(nn.Module):
         super().__init__()
         generator = torch.Generator().manual_seed(1)
         draw = {"generator": generator, "dtype": torch.float64}
-        self.tokens = nn.Parameter(torch.randn(tiny.VOCABULARY, DIMS, **draw))
+        self.tokens = nn.Parameter(torch.randn(len(LETTERS), DIMS, **draw))
         self.mixing = nn.Parameter(torch.randn(DIMS, DIMS, **draw) / 2)
 
     def forward(self, batch):
@@ -95,15 +105,15 @@ class Step:
     """A step over some of the records: model, objective and batch."""
 
     def __init__(self, name, *, seed=7, chosen=slice(None)):
-        recipe = support.recipe(f"loss={{temperature: 0.3, {COMBINATIONS[name]}}}")
-        distill = recipe.loss.distill
+        loss = Loss.model_validate(yaml.safe_load(f"{{temperature: 0.3, {COMBINATIONS[name]}}}"))
+        distill = loss.distill
         teacher = Teacher() if distill is not None and distill.has_model else None
         self.model = Model()
-        self.objective = make_objective(recipe.loss, dims=DIMS, teacher_dims=TEACHER_DIMS, seed=3)
+        self.objective = make_objective(loss, dims=DIMS, teacher_dims=TEACHER_DIMS, seed=3)
         if self.objective.projection is not None:
             self.objective.projection.data = self.objective.projection.data.double()
         collator = Collator(
-            Tokenizer(tiny.tokenizer_backend(), max_tokens=99),
+            tokenizer(),
             PROMPTS,
             max_query_tokens=60,
             max_document_tokens=60,
@@ -111,7 +121,7 @@ class Step:
             teacher=teacher,
         )
         taken = records()[chosen]
-        kinds = [GRADED if recipe.loss.graded and not record.negatives else PAIR for record in taken]
+        kinds = [GRADED if loss.graded and not record.negatives else PAIR for record in taken]
         texts = collator(taken, epoch=0, kinds=kinds, seed=seed)
         self.texts = texts if teacher is None else replace(texts, teacher=texts.teacher.double())
 
