@@ -67,7 +67,7 @@ class Fixed:
     def __init__(self, vectors):
         self.vectors = vectors
 
-    def embed(self, texts, *, role, task=None, on_progress=None):
+    def embed(self, texts, *, role, task=None):
         rows = np.stack([self.vectors[(role, task, text)] for text in texts])
         return TraineeVectors(rows, 0)
 
