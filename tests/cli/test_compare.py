@@ -9,6 +9,7 @@ from slimvec.cli.compare import KEYS
 from slimvec.comparison import runs
 from slimvec.comparison.layout import page
 from slimvec.comparison.report import StudyReport
+from slimvec.comparison.study import read_study
 
 WORDS = ("file", "list", "time", "number", "folder", "error", "socket", "tree", "colour", "letter", "page", "house")
 STUDY = {
@@ -131,6 +132,7 @@ def test_a_stopped_study_goes_on(slimvec, monkeypatch, trainings):
             {"variants": {"base": {}, "x": {"set": ["loss.heat=1"]}}},
             "variant x of study tiny: override 'loss.heat=1': unknown key 'loss.heat'",
         ),
+        ({"parts": {"a": {"set": ["loss.focal=1"], "needs": ["b"]}}}, "part 'b' is named and not there; there are a"),
         ({"question": "${nowhere}"}, "needs the folder nowhere; give it with --folder nowhere=PATH"),
     ],
 )
@@ -153,7 +155,29 @@ def test_factors_are_crossed(slimvec, tmp_path, trainings):
     assert len(trainings) == 4
 
 
-def test_parts_make_the_whole(slimvec, trainings):
+def test_parts_are_added_alone_and_left_out_of_the_whole(tmp_path):
+    parts = {
+        "focal": {"set": ["loss.focal=0.5"]},
+        "mined": {"set": ["batch.negatives=2"], "when": {"focal": ["batch.negatives=3"]}},
+        "mixing": {"set": ["loss.mixing.kind=pair"], "needs": ["mined"]},
+    }
+    change(tmp_path, variants={"base": {}}, parts=parts)
+    study = read_study(tmp_path / "study.yaml", folders={"data": tmp_path})
+    assert {name: cell.set for name, cell in study.cells.items()} == {
+        "base": (),
+        "+focal": ("loss.focal=0.5",),
+        "+mined": ("batch.negatives=2",),
+        "+mixing": ("batch.negatives=2", "loss.mixing.kind=pair"),
+        "all": ("loss.focal=0.5", "batch.negatives=2", "batch.negatives=3", "loss.mixing.kind=pair"),
+        "-focal": ("batch.negatives=2", "loss.mixing.kind=pair"),
+        "-mined": ("loss.focal=0.5",),
+        "-mixing": ("loss.focal=0.5", "batch.negatives=2", "batch.negatives=3"),
+    }
+    assert study.cells["-mined"].note == "all but mined and mixing"
+    assert study.recipe_of("all", 0).batch.negatives == 3
+
+
+def test_shares_of_a_study_make_the_whole(slimvec, trainings):
     first = compare(slimvec, "--part", "1/2", "--json").json
     assert (list(first["rows"]), first["num_missing"]) == (["base", "last", "raw"], 3)
     assert compare(slimvec, "--part", "2/2", "--json").json["num_missing"] == 0

@@ -15,7 +15,7 @@
 `${NAME}` in the file stands for a folder given on the command line, so that no study names a machine's paths.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import product
 from pathlib import Path
 from string import Template
@@ -67,6 +67,22 @@ class Variant(_Section):
     note: str = ""
 
 
+class Part(_Section):
+    """A part of a recipe that is added alone, and left out of the whole.
+
+    Attributes:
+        set: `section.key=value` over the recipe, where the part is in.
+        when: More of them where another part is in as well, by its name.
+        needs: Parts it makes no sense without: they are added with it, and it is left out with them.
+        note: What it is, for the report.
+    """
+
+    set: tuple[str, ...] = Field(min_length=1)
+    when: Mapping[str, tuple[str, ...]] = {}
+    needs: tuple[str, ...] = ()
+    note: str = ""
+
+
 class Evaluation(_Section):
     """What the models are scored on.
 
@@ -96,6 +112,7 @@ class Study(_Section):
         reference: The variant all others are compared with.
         variants: By name.
         factors: By name, the levels and their overrides. Every combination is a variant named `level/level`.
+        parts: By name. They become the variants `+name` (the recipe with this part), `all` and `-name` (all but it).
         evaluation: What is scored.
         limits: What the study cannot show, in plain words; printed under its findings.
     """
@@ -107,6 +124,7 @@ class Study(_Section):
     reference: str
     variants: Mapping[str, Variant] = {}
     factors: Mapping[str, Mapping[str, tuple[str, ...]]] = {}
+    parts: Mapping[str, Part] = {}
     evaluation: Evaluation
     limits: tuple[str, ...] = ()
 
@@ -114,6 +132,9 @@ class Study(_Section):
     def _consistent(self) -> Self:
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds {list(self.seeds)} name one twice")
+        unknown = {name for part in self.parts.values() for name in (*part.when, *part.needs)} - self.parts.keys()
+        if unknown:
+            raise ValueError(f"part {min(unknown)!r} is named and not there; there are {', '.join(self.parts)}")
         names = list(self.cells)
         if len(names) < 2:
             raise ValueError(f"{len(names)} variants: a comparison needs at least two")
@@ -123,13 +144,32 @@ class Study(_Section):
 
     @property
     def cells(self) -> dict[str, Variant]:
-        """All variants by name: those that are listed, then every combination of the factors."""
+        """All variants by name: those that are listed, every combination of the factors, every part in and out."""
         crossed = {
             "/".join(level for level, _ in chosen): Variant(set=tuple(o for _, overrides in chosen for o in overrides))
             for chosen in product(*(levels.items() for levels in self.factors.values()))
             if chosen
         }
-        return {**self.variants, **crossed}
+        return {**self.variants, **crossed, **self._parted()}
+
+    def _parted(self) -> dict[str, Variant]:
+        """Give the variants of the parts."""
+        if not self.parts:
+            return {}
+        added = {f"+{name}": self._with({name, *part.needs}, part.note) for name, part in self.parts.items()}
+        left_out = {}
+        for name in self.parts:
+            without = {name, *(other for other, part in self.parts.items() if name in part.needs)}
+            left_out[f"-{name}"] = self._with(self.parts.keys() - without, f"all but {' and '.join(sorted(without))}")
+        return {**added, "all": self._with(self.parts.keys(), "all parts"), **left_out}
+
+    def _with(self, names: Collection[str], note: str) -> Variant:
+        """Give the variant with some of the parts, in the study's order."""
+        overrides: list[str] = []
+        for name, part in self.parts.items():
+            if name in names:
+                overrides += [*part.set, *(o for other, more in part.when.items() if other in names for o in more)]
+        return Variant(set=tuple(overrides), note=note)
 
     def recipe_of(self, variant: str, seed: int) -> Recipe:
         """Give the whole recipe of a run.

@@ -1,0 +1,23 @@
+#!/usr/bin/env sh
+# Makes the training files of the study from shared data: a sample, the same filtered, and both with mined negatives.
+#   sh studies/recipe-effects/prepare.sh DATA OUTPUT
+set -eu
+data=$1
+output=$2
+mkdir -p "$output"
+sample() { # every Nth pair of a source, named after it
+    gzip -dc "$data/$1/train.jsonl.gz" |
+        awk -v n="$2" 'NR % n == 1' |
+        sed "s/^{/{\"source\": \"$1\", \"task\": \"$3\", /"
+}
+{
+    sample code_docstring 14 "Given what a function does, find its code"
+    sample medquad 10 "Given a medical question, find the passage that answers it"
+    sample scitldr 2 "Given a one-sentence summary, find the abstract of the paper"
+} | gzip >"$output/train.jsonl.gz"
+slimvec filter "$output/train.jsonl.gz" --model minilm-l6 --k 10 --self-test \
+    --output "$output/filtered.jsonl.gz" --dropped "$output/dropped.jsonl.gz"
+for name in train filtered; do
+    slimvec mine "$output/$name.jsonl.gz" --model minilm-l6 --negatives 2 --first-rank 2 --last-rank 30 \
+        --near-duplicates 0.8 --output "$output/$name-mined.jsonl.gz"
+done
