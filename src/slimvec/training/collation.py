@@ -85,7 +85,7 @@ class StepTexts:
     def _mask(self) -> Tensor:
         """Which negatives are there: [B, K]."""
         counts = torch.tensor(self.negative_counts)
-        return torch.arange(max(self.negative_counts))[None, :] < counts[:, None]
+        return torch.arange(max(self.negative_counts, default=0))[None, :] < counts[:, None]
 
 
 class Collator:
@@ -125,7 +125,7 @@ class Collator:
         """Tokenise the texts of B records.
 
         Args:
-            records: The batch. Of several positives, each epoch takes the next one.
+            records: The batch, which can be empty. Of several positives, each epoch takes the next one.
             epoch: Number of the epoch.
             kinds: Which records are graded pairs, as `slimvec.training.targets` numbers them; default none.
             seed: Of what the loss draws.
@@ -181,5 +181,5 @@ class Collator:
             part = self._tokenizers[role].tokenize([texts[n][0] for n in numbers], prompt=prompt)
             rows = zip(part.sequences, part.prefix_lengths, part.truncated, strict=True)
             found.update(zip(numbers, rows, strict=True))
-        rows_in_order = [found[number] for number in range(len(texts))]
-        return TokenizedTexts(*(list(column) for column in zip(*rows_in_order, strict=True)))
+        ordered = [found[number] for number in range(len(texts))]
+        return TokenizedTexts([row[0] for row in ordered], [row[1] for row in ordered], [row[2] for row in ordered])

@@ -4,14 +4,17 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from slimvec.data.records import Record
 from slimvec.objectives.batch import EmbeddedBatch
 from slimvec.objectives.composition import Objective
 from slimvec.training.collation import Collator
-from slimvec.training.distributed import over_processes
+from slimvec.training.distributed import mean_over_processes, over_processes
 from slimvec.training.gradients import Embed, backward
 from slimvec.training.plan import BatchPlan
+from slimvec.training.processes import Processes
 from slimvec.training.recipe import Recipe
 from slimvec.training.steps import Step
 from slimvec.training.targets import record_kinds
@@ -25,18 +28,38 @@ class ContrastiveSteps:
         recipe: The settings.
         objective: The loss on the vectors of a batch.
         collator: Turns records into tokens.
+        sources: [N], number of each record's source among the recipe's; default all of one source.
 
     Raises:
         InputError: the loss does not fit the records: graded pairs or scores that one has and the other does not.
     """
 
-    def __init__(self, records: Sequence[Record], recipe: Recipe, *, objective: Objective, collator: Collator) -> None:
+    def __init__(
+        self,
+        records: Sequence[Record],
+        recipe: Recipe,
+        *,
+        objective: Objective,
+        collator: Collator,
+        sources: NDArray[np.int64] | None = None,
+    ) -> None:
         self._records, self._recipe = records, recipe
         self._losses_of, self._collator = over_processes(objective), collator
         self._kinds = record_kinds(records, recipe.loss)
         self._plan = BatchPlan.of(
-            records, batch_size=recipe.batch.pairs, seed=recipe.run.seed, kinds=np.array(self._kinds, dtype=np.int64)
+            records,
+            batch_size=recipe.batch.pairs,
+            seed=recipe.run.seed,
+            group_by=recipe.batch.group_by,
+            kinds=np.array(self._kinds, dtype=np.int64),
+            sources=sources,
+            homogeneous=recipe.batch.homogeneous,
+            weights=() if sources is None else [source.weight for source in recipe.data],
+            temperature=recipe.batch.mix_temperature,
         )
+        self._processes = Processes.current()
+        if self._processes.num > 1:
+            self._processes.check_same("batch plans", self._plan.digest())
 
     def num_steps(self, epochs: int) -> int:
         """Count the steps of so many passes over the data."""
@@ -45,10 +68,11 @@ class ContrastiveSteps:
     def backward(self, number: int, embed: Embed) -> Step:
         """Add the gradient of step `number`, counted from 0, and describe it."""
         batch = self._plan.step(number)
+        own = batch.slice(self._processes.rank, self._processes.num)
         texts = self._collator(
-            [self._records[i] for i in batch.indices],
+            [self._records[i] for i in own],
             epoch=batch.epoch,
-            kinds=[self._kinds[i] for i in batch.indices],
+            kinds=[self._kinds[i] for i in own],
             seed=step_seed(self._recipe.run.seed, number),
         )
         found = backward(
@@ -58,13 +82,15 @@ class ContrastiveSteps:
             micro_batch_tokens=self._recipe.batch.micro_batch_tokens,
             graph_tokens=self._recipe.batch.graph_tokens,
         )
-        positive, random = _mean_cosines(texts.assemble(found.vectors))
+        losses = mean_over_processes(torch.stack([found.losses.total, *found.losses.parts.values()])).tolist()
+        tokens, truncated = self._processes.add([texts.num_tokens, texts.tokenized.num_truncated])
+        positive, random = _mean_cosines(texts.assemble(found.vectors), self._processes)
         return Step(
             epoch=batch.epoch + batch.epoch_share,
-            loss=float(found.losses.total),
-            losses={name: float(part) for name, part in found.losses.parts.items()},
-            tokens=texts.num_tokens,
-            truncated=texts.tokenized.num_truncated,
+            loss=losses[0],
+            losses=dict(zip(found.losses.parts, losses[1:], strict=True)),
+            tokens=int(tokens),
+            truncated=int(truncated),
             positive_cosine=positive,
             random_cosine=random,
         )
@@ -75,10 +101,15 @@ def step_seed(seed: int, number: int) -> int:
     return int.from_bytes(blake2b(f"{seed}/{number}".encode(), digest_size=8).digest(), "big") >> 1
 
 
-def _mean_cosines(batch: EmbeddedBatch) -> tuple[float, float]:
-    """Give the mean cosine of the pairs, and of queries with the positives of others (0 for a single pair)."""
-    cosines = batch.query @ batch.positive.T
-    pairs = cosines.shape[0]
-    matched = float(cosines.diagonal().mean())
-    others = (float(cosines.sum()) - matched * pairs) / (pairs * (pairs - 1)) if pairs > 1 else 0.0
-    return matched, others
+def _mean_cosines(batch: EmbeddedBatch, processes: Processes) -> tuple[float, float]:
+    """Give the mean cosine of the pairs, and of queries with the positives of others (0 for a single pair).
+
+    The cosines of all queries with all positives add up to the product of the two sums.
+    """
+    matched = (batch.query * batch.positive).sum()[None]
+    count = matched.new_tensor([batch.pairs])
+    parts = torch.cat([matched, count, batch.query.sum(0), batch.positive.sum(0)]).double()
+    totals = torch.tensor(processes.add(parts.tolist()), dtype=torch.float64)
+    matched, count, (queries, positives) = totals[0], totals[1], totals[2:].chunk(2)
+    others = (queries @ positives - matched) / (count * (count - 1)) if count > 1 else 0.0
+    return float(matched / count), float(others)

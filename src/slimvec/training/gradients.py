@@ -19,6 +19,7 @@ from slimvec.objectives.composition import Losses
 from slimvec.text.batch import PackedBatch
 from slimvec.text.schedule import plan_batches
 from slimvec.text.tokenizer import TokenizedTexts
+from slimvec.training.processes import Processes
 
 Embed = Callable[[PackedBatch], Tensor]
 
@@ -68,12 +69,13 @@ def backward(
         micro_batch_tokens: Tokens of a piece.
         graph_tokens: Batches of up to this many tokens keep their graphs; 0 never.
     """
-    keep = sum(texts.lengths) <= graph_tokens
-    pieces = [
-        _run(embed, texts, indices, keep=keep)
-        for indices in plan_batches(texts.lengths, token_budget=micro_batch_tokens)
-    ]
-    order = torch.tensor([index for piece in pieces for index in piece.indices], device=pieces[0].vectors.device)
+    keep, parts = _agree(
+        sum(texts.lengths) <= graph_tokens, plan_batches(texts.lengths, token_budget=micro_batch_tokens)
+    )
+    pieces = [_run(embed, texts, indices, keep=keep) for indices in parts]
+    order = torch.tensor(
+        [index for piece in pieces for index in piece.indices], dtype=torch.int64, device=pieces[0].vectors.device
+    )
     vectors = torch.cat([piece.vectors.detach() for piece in pieces])[torch.argsort(order)].requires_grad_()
     losses = losses_of(vectors)
     losses.total.backward()  # type: ignore[no-untyped-call]
@@ -86,13 +88,30 @@ def backward(
     return BatchGradient(Losses(losses.total.detach(), losses.parts), vectors.detach())
 
 
+def _agree(keep: bool, parts: list[list[int]]) -> tuple[bool, list[list[int]]]:
+    """Have all processes run the model equally often, as weights that are shared out ask for: the rest are empty runs.
+
+    There is at least one, so that a process without texts learns the width of the vectors.
+    """
+    processes = Processes.current()
+    num_parts = max(processes.largest(len(parts)), 1)
+    return not processes.any(not keep), [*parts, *([] for _ in range(num_parts - len(parts)))]
+
+
+def _embed(embed: Embed, texts: TokenizedTexts, indices: list[int]) -> Tensor:
+    """Embed some texts: [n, D]. For none, the model runs on a single token, with gradients of zero."""
+    if indices:
+        return embed(texts.pack(indices))
+    return embed(PackedBatch.from_sequences([[0]]))[:0]
+
+
 def _run(embed: Embed, texts: TokenizedTexts, indices: list[int], *, keep: bool) -> _Piece:
     """Embed a piece for the first time."""
     if keep:
-        return _Piece(indices, embed(texts.pack(indices)), None)
+        return _Piece(indices, _embed(embed, texts, indices), None)
     state = RandomState.now()
     with torch.no_grad():
-        return _Piece(indices, embed(texts.pack(indices)), state)
+        return _Piece(indices, _embed(embed, texts, indices), state)
 
 
 def _repeat(embed: Embed, texts: TokenizedTexts, piece: _Piece) -> Tensor:
@@ -100,7 +119,7 @@ def _repeat(embed: Embed, texts: TokenizedTexts, piece: _Piece) -> Tensor:
     assert piece.random_state is not None
     before = RandomState.now()
     piece.random_state.restore()
-    vectors = embed(texts.pack(piece.indices))
+    vectors = _embed(embed, texts, piece.indices)
     before.restore()
     return vectors
 

@@ -67,6 +67,20 @@ class Processes:
         dist.all_reduce(found, op=dist.ReduceOp.MAX)
         return int(found)
 
+    def add(self, numbers: Sequence[float]) -> list[float]:
+        """Add up numbers over the processes, each by itself."""
+        if self.num == 1:
+            return list(numbers)
+        total = torch.tensor(numbers, dtype=torch.float64)
+        dist.all_reduce(total)
+        return [float(number) for number in total]
+
+    def on_main(self, work: Callable[[], object]) -> None:
+        """Have the main process do something, and wait for it."""
+        if self.is_main:
+            work()
+        self.from_main(None)
+
     def from_main(self, value: T) -> T:
         """Give all processes what the main one has."""
         if self.num == 1:
