@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 import slimvec
-from slimvec.cli import compare, embed, evaluate, explain, fetch, quickstart, search, train
+from slimvec.cli import clean, compare, embed, evaluate, explain, fetch, mine, quickstart, search, train
+from slimvec.cli import filter as filter_
 from slimvec.cli.failures import PIPE_CLOSED, report
 from slimvec.cli.frame import framed, keys_epilog
 from slimvec.cli.terminal import Result
@@ -21,6 +22,9 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 COMMANDS: dict[str, tuple[Callable[..., Result], dict[str, str]]] = {
     "quickstart": (quickstart.quickstart, quickstart.KEYS),
     "fetch": (fetch.fetch, fetch.KEYS),
+    "clean": (clean.clean, clean.KEYS),
+    "mine": (mine.mine, mine.KEYS),
+    "filter": (filter_.filter_, filter_.KEYS),
     "train": (train.train, train.KEYS),
     "embed": (embed.embed, embed.KEYS),
     "evaluate": (evaluate.evaluate, evaluate.KEYS),

@@ -1,4 +1,7 @@
 import json
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -236,3 +239,35 @@ def test_the_report_is_written_whole(tmp_path):
     written = json.loads((tmp_path / "r.json").read_text())
     assert written["scorer"] == {"name": "BM25", "k1": 1.5, "b": 0.75}
     assert type(report).model_validate(written) == report
+
+
+_DYING_PROCESS = """
+import os, signal, sys
+from pathlib import Path
+from slimvec.data.mining import embedding
+from slimvec.data.mining.run import mine_negatives
+from tests.data.mining.support import WordEmbedder, inputs, known
+from tests.data.mining.test_run import RECORDS, TOP
+
+class Dying(WordEmbedder):
+    def embed(self, texts, **settings):
+        if len(self.calls) == int(sys.argv[2]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().embed(texts, **settings)
+
+embedding.TEXTS_AT_ONCE = 2
+folder = Path(sys.argv[1])
+mine_negatives(inputs(RECORDS, folder / "w", embedder=known(Dying())), folder / "o.jsonl", TOP)
+"""
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_process_that_is_killed_loses_one_block_at_most(tmp_path):
+    command = [sys.executable, "-c", _DYING_PROCESS, str(tmp_path), "7"]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["w"]
+    second = WordEmbedder()
+    mine_negatives(inputs(RECORDS, tmp_path / "w", embedder=known(second)), tmp_path / "o.jsonl", TOP)
+    assert len(second.calls) == 12 - 7
+    mine_negatives(inputs(RECORDS, tmp_path / "fresh"), tmp_path / "whole.jsonl", TOP)
+    assert (tmp_path / "o.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()

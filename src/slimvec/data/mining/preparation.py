@@ -89,8 +89,12 @@ class Prepared:
 
 
 @contextmanager
-def prepare(inputs: Inputs) -> Iterator[Prepared]:
+def prepare(inputs: Inputs, check: Callable[[Collection], None] | None = None) -> Iterator[Prepared]:
     """Do all that comes before the search, or take over what a killed run has done.
+
+    Args:
+        inputs: What is searched, and with what.
+        check: Sees the texts before anything costly is done with them, and may raise.
 
     Raises:
         InputError: no records, an empty corpus, a text that the model refuses, or a work folder that belongs to other
@@ -102,6 +106,8 @@ def prepare(inputs: Inputs) -> Iterator[Prepared]:
         with inputs.stage("reading", total=None, unit="records") as advance:
             corpus = None if inputs.corpus is None else inputs.corpus()
             collection = collect(inputs.records(), folder, corpus=corpus, advance=advance)
+        if check is not None:
+            check(collection)
         resumed = claim_workspace(folder, {"texts": collection.sha256, "model": inputs.scorer_identity})
         scorer, truncated = _scorer(inputs, collection, folder)
         yield Prepared(collection, scorer, folder, resumed, truncated)

@@ -63,17 +63,11 @@ def mine_negatives(
         ModelError: as for `prepare`.
         StorageError: the disk is full.
     """
-    settings = settings or MiningSettings()
+    settings = MiningSettings() if settings is None else settings
     check_records_output(output, force=force)
-    with prepare(inputs) as ready:
+    with prepare(inputs, check=lambda collection: _check_ranks(settings, collection)) as ready:
         collection = ready.collection
-        first, last = settings.ranks(collection.num_candidates)
-        if first > collection.num_candidates:
-            raise InputError(
-                f"ranks from {first} in a corpus of {collection.num_candidates} texts",
-                expected="ranks that it has",
-                do="give lower ranks or a larger corpus",
-            )
+        last = settings.ranks(collection.num_candidates)[1]
         found = _search(ready, min(last, collection.num_candidates), inputs.stage)
         tally = _Tally()
         with (
@@ -85,6 +79,16 @@ def mine_negatives(
                     write(record)
                 advance(len(records))
         return _report(ready, inputs, output, settings, tally, num_known=int(found["num_known"].sum()))
+
+
+def _check_ranks(settings: MiningSettings, collection: Collection) -> None:
+    first = settings.ranks(collection.num_candidates)[0]
+    if first > collection.num_candidates:
+        raise InputError(
+            f"ranks from {first} in a corpus of {collection.num_candidates} texts",
+            expected="ranks that it has",
+            do="give lower ranks or a larger corpus",
+        )
 
 
 def _search(ready: Prepared, num_kept: int, stage: Stage) -> NDArray[Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from slimvec.errors import InputError
+from slimvec.errors import InputError, SlimvecError
 from slimvec.files import atomic_file, storage_errors
 
 _FORMAT = 1
@@ -23,6 +23,8 @@ _LOCK = "slimvec.lock"
 @contextmanager
 def open_workspace(folder: Path, *, restart: bool, keep: bool) -> Iterator[Path]:
     """Hold a work folder while the body works; it is removed when the body ends well, unless it shall be kept.
+
+    It is also removed when an error ends the body before there is anything to go on from.
 
     Args:
         folder: Made when it is not there.
@@ -49,6 +51,10 @@ def open_workspace(folder: Path, *, restart: bool, keep: bool) -> Iterator[Path]
         if restart:
             _clear(folder)
         yield folder
+    except SlimvecError:
+        if not is_claimed(folder):
+            shutil.rmtree(folder)
+        raise
     finally:
         lock.release()
     if not keep:
@@ -83,6 +89,11 @@ def claim_workspace(folder: Path, identity: Mapping[str, Any]) -> bool:
     with atomic_file(path, force=True) as temporary:
         temporary.write_text(json.dumps(own, indent=1), encoding="utf-8")
     return False
+
+
+def is_claimed(folder: Path) -> bool:
+    """Whether a run has got far enough for another to go on from there."""
+    return (folder / _IDENTITY).is_file()
 
 
 def _clear(folder: Path) -> None:
