@@ -102,12 +102,12 @@ class RunLog:
     """Takes events to the metrics file, to the loggers and to the audience.
 
     Args:
-        metrics: The file.
+        metrics: The file; None in a process that writes nothing.
         loggers: Closed with the log.
         audience: Callbacks.
     """
 
-    def __init__(self, metrics: "MetricsFile", loggers: Sequence[Logger], audience: Audience) -> None:
+    def __init__(self, metrics: "MetricsFile | None", loggers: Sequence[Logger], audience: Audience) -> None:
         self._metrics, self._loggers, self._audience = metrics, loggers, audience
 
     def step(self, event: StepEvent) -> None:
@@ -116,7 +116,8 @@ class RunLog:
         Raises:
             StorageError: it cannot be written.
         """
-        self._metrics.write(event)
+        if self._metrics is not None:
+            self._metrics.write(event)
         for logger in self._loggers:
             logger.log(event.step, event.numbers())
         for callback in self._audience.on_step:
@@ -128,7 +129,8 @@ class RunLog:
         Raises:
             StorageError: it cannot be written.
         """
-        self._metrics.write(event)
+        if self._metrics is not None:
+            self._metrics.write(event)
         for logger in self._loggers:
             logger.log(event.step, {f"validation/{name}": value for name, value in event.measures.items()})
         for callback in self._audience.on_validation:
@@ -136,7 +138,8 @@ class RunLog:
 
     def __enter__(self) -> Self:
         self._stack = ExitStack()
-        self._stack.enter_context(self._metrics)
+        if self._metrics is not None:
+            self._stack.enter_context(self._metrics)
         for logger in self._loggers:
             self._stack.callback(logger.close)
         return self

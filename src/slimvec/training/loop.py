@@ -26,6 +26,7 @@ from slimvec.training.folding import FoldedLora, folded_lora
 from slimvec.training.gradients import RandomState
 from slimvec.training.loggers import open_loggers
 from slimvec.training.processes import Processes
+from slimvec.training.random_states import random_tensors, restore_random
 from slimvec.training.recipe import Recipe
 from slimvec.training.schedule import Length, StepLength, TimeLength, attention_mode, learning_rate
 from slimvec.training.steps import Step, Steps
@@ -121,13 +122,14 @@ class Trainer:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._model, self._work, self._recipe = model, steps, recipe
-        self._audience, self._clock, self._folder = audience or Audience(), clock, folder
+        self._processes = Processes.current()
+        self._audience, self._clock, self._folder = audience or Audience(), self._processes.shared(clock), folder
         self._stage, self._metrics, self._evaluate = stage, metrics or folder / "metrics.jsonl", evaluate
         self._length = _length(recipe, steps)
         self._weights = TrainedWeights(
             chain(model.named_parameters(), extra_parameters),
             recipe.optim,
-            lower_to=None if self._folds() else DTYPES[recipe.run.dtype],
+            lower_to=None if self._folds() or recipe.run.shard else DTYPES[recipe.run.dtype],
         )
         self._store = CheckpointStore(folder / "checkpoints", keep=recipe.run.keep)
         # Each new best is followed by a checkpoint, so no checkpoint that is kept looks back to more of them.
@@ -150,7 +152,8 @@ class Trainer:
         Raises:
             TrainingError: the checkpoint is of another recipe, other data or another model.
         """
-        checkpoint = self._store.latest()
+        with self._processes.main_first():  # it removes torn ones
+            checkpoint = self._store.latest()
         if checkpoint is None:
             return None
         if checkpoint.progress.run_id != self._progress.run_id:
@@ -159,13 +162,11 @@ class Trainer:
                 expected="the same of both",
                 do="resume with the recipe as it was, or start anew with --force",
             )
-        tensors = checkpoint.tensors
-        self._weights.load(tensors)
-        cuda = sorted((name for name in tensors if name.startswith("random.cuda.")), key=lambda n: int(n.split(".")[2]))
-        RandomState(tensors["random.cpu"], tuple(tensors[name] for name in cuda)).restore()
+        self._weights.load(checkpoint.tensors)
         self._progress = checkpoint.progress
+        restore_random(checkpoint.tensors, self._processes, seed=self._recipe.run.seed, step=self._progress.step)
         self._checkpoint_seconds = self._progress.seconds
-        self._best.drop_after(self._progress.step)
+        self._processes.on_main(lambda: self._best.drop_after(self._progress.step))
         return self._progress
 
     def run(self) -> TrainingOutcome:
@@ -176,7 +177,7 @@ class Trainer:
             StorageError: metrics or a checkpoint cannot be written.
         """
         if self._progress.step == 0:
-            torch.manual_seed(self._recipe.run.seed)
+            torch.manual_seed(self._recipe.run.seed + self._processes.rank)
         self._model.train()
         with ExitStack() as stack:
             stack.callback(self._weights.close)
@@ -191,6 +192,8 @@ class Trainer:
 
     def _open_log(self) -> RunLog:
         """Open metrics file and loggers; what they hold beyond the checkpoint that is resumed is dropped."""
+        if not self._processes.is_main:
+            return RunLog(None, [], self._audience)
         step = self._progress.step or -1
         run = "-".join(part for part in (self._metrics.parent.name.removesuffix(".training"), self._stage) if part)
         loggers = open_loggers(self._recipe.run.loggers, self._metrics.parent, run=run, resume_after=step)
@@ -216,7 +219,7 @@ class Trainer:
             self._record(taken, log)
             if self._validation_due():
                 self._validate(log)
-            if stop:
+            if self._processes.any(bool(stop)):
                 self._checkpoint()
                 return False
             if self._checkpoint_due():
@@ -245,6 +248,7 @@ class Trainer:
             self._weights.forget_gradients()
             random.restore()
             return None
+        self._weights.average_gradients(self._processes)
         norm = self._weights.clip(self._recipe.optim.clip)
         self._check(step.loss, norm)
         now = self._clock() - self._began
@@ -260,7 +264,7 @@ class Trainer:
         Several processes leave a step together or not at all, so they never do it here.
         """
         first, tokens = not self._step_seconds, 0
-        alone = Processes.current().num == 1
+        alone = self._processes.num == 1
 
         def embed(batch: PackedBatch) -> Tensor:
             nonlocal tokens
@@ -314,7 +318,8 @@ class Trainer:
         self._step_began = self._clock() - self._began
         log.validation(ValidationEvent(self._stage, self._progress.step, measures, is_best, self._step_began))
         if is_best and validation.keep == "best":
-            self._best.save(Checkpoint(self._progress, self._weights.tensors()))
+            best = Checkpoint(self._progress, self._weights.tensors())
+            self._processes.on_main(lambda: self._best.save(best))
             self._checkpoint()
 
     def _measures(self, evaluate: Callable[[], Mapping[str, float]]) -> dict[str, float]:
@@ -324,7 +329,7 @@ class Trainer:
             self._model.attend("bidirectional")
         self._model.train(False)
         with torch.no_grad():
-            measures = dict(evaluate())
+            measures = self._processes.from_main(dict(evaluate()))
         self._model.train()
         random.restore()
         return measures
@@ -413,10 +418,9 @@ class Trainer:
 
     def _checkpoint(self) -> None:
         """Write a checkpoint of the run as it is now."""
-        random = RandomState.now()
-        tensors = self._weights.tensors() | {"random.cpu": random.cpu}
-        tensors |= {f"random.cuda.{index}": state for index, state in enumerate(random.cuda)}
-        self._last_checkpoint = self._store.save(Checkpoint(self._progress, tensors))
+        tensors = self._weights.tensors() | random_tensors(self._processes)
+        path = self._store.save(Checkpoint(self._progress, tensors)) if self._processes.is_main else None
+        self._last_checkpoint = self._processes.from_main(path)
         self._checkpoint_seconds = self._progress.seconds
 
 

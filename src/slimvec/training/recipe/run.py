@@ -40,6 +40,8 @@ class Run(Section):
         steps: Number of optimiser steps.
         epochs: Passes over the data.
         max_minutes: Wall time of training; the learning rate follows the time and reaches zero at its end.
+        shard: Share weights, gradients and moments out over the processes (FSDP2), for models that do not fit a
+            device with all of these. With tuning.method full only.
         seed: Of data order, adapter and dropout.
         dtype: Of the weights in the products. bf16 keeps float32 copies of trained weights in the optimiser.
         checkpoint_steps: A checkpoint every so many steps; 0 for none but the one a stop leaves.
@@ -58,6 +60,7 @@ class Run(Section):
     steps: int | None = Field(default=None, ge=1)
     epochs: int | None = Field(default=None, ge=1)
     max_minutes: float | None = Field(default=None, gt=0)
+    shard: bool = False
     seed: int = Field(default=0, ge=0)
     dtype: Literal["bf16", "fp32"] = "bf16"
     checkpoint_steps: int = Field(default=0, ge=0)

@@ -90,6 +90,9 @@ class Recipe(Section):
             if key in self.batch.model_fields_set and getattr(self.batch, key) > self.model.max_tokens:
                 message = f"{key} {getattr(self.batch, key)} is above the model's max_tokens {self.model.max_tokens}"
                 raise ContradictionError(f"batch.{key}", message)
+        if self.run.shard and self.tuning.method != "full":
+            message = "shard with an adapter, which is small in every process; set tuning.method to full, or leave it"
+            raise ContradictionError("run.shard", message)
         if self.run.attention_ramp and self.model.attention != "bidirectional":
             message = "attention_ramp with causal attention; set model.attention to bidirectional, where it leads"
             raise ContradictionError("run.attention_ramp", message)
