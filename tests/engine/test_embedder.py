@@ -64,8 +64,8 @@ def test_wrong_input_is_refused_in_one_line():
         embedder.embed_documents("text")
     with pytest.raises(InputError, match="text 1 is empty"):
         embedder.embed_documents(["fine", " "])
-    with pytest.raises(InputError, match="dtype 'int8'; expected one of auto, float32, bfloat16"):
-        Embedder.load("anywhere", dtype="int8")
+    with pytest.raises(InputError, match="dtype 'int4'; expected one of auto, float32, bfloat16, int8"):
+        Embedder.load("anywhere", dtype="int4")
 
 
 def test_nothing_to_embed_gives_no_vectors():

@@ -73,6 +73,7 @@ class Embedder:
         dtype: str = "auto",
         device: str | None = None,
         engine: EngineName = "auto",
+        compile: bool = False,  # noqa: A002  as torch's own modules call it
         token_budget: int | None = None,
         **settings: Unpack[OpenSettings],
     ) -> Self:
@@ -88,12 +89,15 @@ class Embedder:
             device: Default CUDA where there is one, else the CPU.
             engine: `auto` takes the fused decoder where it serves the model, `fused` insists on it, `transformers`
                 avoids it. What was taken, and why, is in `engine` and `engine_reason`.
+            compile: Put the transformers path under `torch.compile`. Compiling takes from ten seconds to minutes, all
+                of it here and never later; `warmup_seconds` says how long. Worth it on a GPU, for long runs.
             token_budget: Most tokens in a batch; default measured.
             settings: What shall differ from the model's own: revision, attention, pooling, prompts, dims, max_tokens;
                 and `progress`, told what is fetched or converted.
 
         Raises:
-            InputError: an unknown source or dtype, int8 where it is not to be had, dims larger than the model's.
+            InputError: an unknown source or dtype, int8 where it is not to be had, `compile` for a model that the fused
+                decoder runs, dims larger than the model's.
             FetchError: something has to be fetched and cannot be.
             ModelError: the folder cannot be used, does not attend as it says, or does not bear int8.
         """
@@ -103,7 +107,9 @@ class Embedder:
         tokenizer = opened.tokenizer()
         target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         progress = settings.get("progress")
-        loaded = load_engine(opened, dtype=_DTYPES[dtype], device=target, engine=engine, progress=progress)
+        loaded = load_engine(
+            opened, dtype=_DTYPES[dtype], device=target, engine=engine, compiled=compile, progress=progress
+        )
         width = int(opened.config["hidden_size"])
         embedder = cls(loaded, tokenizer, opened.spec, width=width, token_budget=token_budget)
         embedder._opened = opened
@@ -138,6 +144,11 @@ class Embedder:
     def engine_reason(self) -> str:
         """Why nothing faster runs it; empty when this is the fastest there is."""
         return self._engine.reason
+
+    @property
+    def warmup_seconds(self) -> float:
+        """What compiling took when the model was loaded with `compile`, first runs included; 0 otherwise."""
+        return self._engine.warmup_seconds
 
     def embed(
         self,

@@ -26,6 +26,7 @@ class LoadedEngine:
         reason: Why nothing faster was taken; empty when this is the fastest there is.
         device: Where it runs.
         dtype: Of its weights; int8 when the larger half of them is.
+        warmup_seconds: What compiling it took, first runs included; 0 when it was not compiled.
     """
 
     backbone: Backbone
@@ -33,6 +34,7 @@ class LoadedEngine:
     reason: str
     device: torch.device
     dtype: torch.dtype
+    warmup_seconds: float = 0.0
 
 
 def load_engine(
@@ -41,6 +43,7 @@ def load_engine(
     dtype: torch.dtype | None,
     device: torch.device,
     engine: EngineName,
+    compiled: bool = False,
     progress: Tell | None = None,
 ) -> LoadedEngine:
     """Load the weights of a model into an engine, and guard its attention mode.
@@ -51,15 +54,16 @@ def load_engine(
             multiplies in 8 bits.
         device: Where to run.
         engine: `auto` takes the fused decoder where it serves model and device.
+        compiled: Put the transformers path under `torch.compile`.
         progress: Told when kernels have to be compiled first.
 
     Raises:
-        InputError: int8 was asked for and cannot be had.
+        InputError: int8 was asked for and cannot be had; compiling was, and the fused decoder runs the model.
         ModelError: `fused` was asked for and cannot be had, the weights do not attend as the files say, or vectors in
             int8 are too far from those in full.
     """
     dtype = dtype or opened.default_dtype()
-    reason = "asked for" if engine == "transformers" else _why_not_fused(opened, device)
+    reason = "engine='transformers' was asked for" if engine == "transformers" else _why_not_fused(opened, device)
     if not reason:
         compile_kernels(progress)
         try:
@@ -67,6 +71,7 @@ def load_engine(
         except UnsupportedError as error:
             reason = error.reason
         else:
+            _refuse_compiling(compiled)
             check_attention_mode(decoder, opened.spec.attention, vocabulary=opened.vocabulary)
             return LoadedEngine(decoder, f"fused/{decoder.kernel}", decoder.kernel_reason, device, dtype)
     if dtype == torch.int8:
@@ -77,10 +82,37 @@ def load_engine(
         )
     if engine == "fused":
         raise ModelError(f"the fused decoder does not run {opened.folder}: {reason}", do="leave engine at auto")
+    return _transformers(opened, dtype, device, reason, compiled=compiled)
+
+
+def _refuse_compiling(compiled: bool) -> None:
+    """Refuse to compile the fused decoder.
+
+    Raises:
+        InputError: that was asked for.
+    """
+    if compiled:
+        raise InputError(
+            "compile=True for a model that the fused decoder runs",
+            expected="engine='transformers', the path that torch.compile is for",
+            do="leave compile out: the fused decoder is compiled already, and faster",
+        )
+
+
+def _transformers(
+    opened: OpenedModel, dtype: torch.dtype, device: torch.device, reason: str, *, compiled: bool
+) -> LoadedEngine:
+    """Load the transformers path, compiled where asked for."""
     from slimvec.model.folder import load_opened  # transformers takes seconds to import
 
     backbone = load_opened(opened, dtype=dtype).to(device).backbone
-    return LoadedEngine(backbone, f"transformers/{backbone.kernel}", reason, device, dtype)
+    name = f"transformers/{backbone.kernel}"
+    if not compiled:
+        return LoadedEngine(backbone, name, reason, device, dtype)
+    from slimvec.engine.compiled import CompiledBackbone
+
+    under_compile = CompiledBackbone(backbone)
+    return LoadedEngine(under_compile, f"{name}, compiled", reason, device, dtype, under_compile.warmup_seconds)
 
 
 def _why_not_fused(opened: OpenedModel, device: torch.device) -> str:

@@ -14,6 +14,7 @@ from slimvec.engine.calibration import DEFAULT_BUDGET
 from slimvec.engine.calibration import token_budget as calibrated_budget
 from slimvec.engine.fused import FusedDecoder
 from slimvec.engine.loading import LoadedEngine
+from slimvec.engine.overlap import Fetch, fetch_later, one_behind, send
 from slimvec.engine.prefix_reuse import MIN_TOKENS, SharedPrefix
 from slimvec.errors import InputError
 from slimvec.model.head import finish
@@ -123,14 +124,19 @@ class Runner:
         behind = [prefix is not None and shared == prefix.length for shared in tokenized.prefix_lengths]
         lengths = [n - prefix.length if prefix and own else n for n, own in zip(tokenized.lengths, behind, strict=True)]
         vectors = np.empty((len(lengths), dims or self._spec.dims or self._width), dtype=np.float32)
-        for shared in (True, False):
-            members = [number for number, own in enumerate(behind) if own == shared]
-            budget = self._token_budget(sum(lengths)) if members else 0
-            for batch in plan_batches([lengths[number] for number in members], token_budget=budget):
-                chosen = [members[index] for index in batch]
-                pooled = self._pool(tokenized, chosen, prefix if shared else None)
-                vectors[chosen] = finish(pooled, self._spec, dims).cpu().numpy()
-                on_progress(int(repeats[chosen].sum()))
+        budget = self._token_budget(sum(lengths))
+
+        def issue() -> Iterator[tuple[list[int], Fetch]]:
+            for shared in (True, False):
+                members = [number for number, own in enumerate(behind) if own == shared]
+                for batch in plan_batches([lengths[number] for number in members], token_budget=budget):
+                    chosen = [members[index] for index in batch]
+                    pooled = self._pool(tokenized, chosen, prefix if shared else None)
+                    yield chosen, fetch_later(finish(pooled, self._spec, dims))
+
+        for chosen, fetch in one_behind(issue(), ahead=0 if self._engine.device.type == "cpu" else 1):
+            vectors[chosen] = fetch()
+            on_progress(int(repeats[chosen].sum()))
         return Embeddings(
             vectors=vectors[block.places],
             num_tokens=int(np.asarray(tokenized.lengths) @ repeats),
@@ -145,7 +151,7 @@ class Runner:
                 assert isinstance(self._engine.backbone, FusedDecoder)
                 own = [tokenized.sequences[number][prefix.length :] for number in chosen]
                 return prefix.pool_behind(self._engine.backbone, own, self._spec.pooling)
-            batch = tokenized.pack(chosen).to(self._engine.device)
+            batch = send(tokenized.pack(chosen), self._engine.device)
             return pool(self._engine.backbone(batch), batch, self._spec.pooling)
 
     def _shared_prefix(self, prompt: str, tokenized: TokenizedTexts) -> tuple[SharedPrefix | None, int]:

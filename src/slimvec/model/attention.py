@@ -7,7 +7,7 @@ SDPA (exact; the reference for every faster kernel); on CUDA in 16 bits, `varlen
 Legend: T tokens, B texts, A query heads, K key-value heads, D width of a head.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from itertools import accumulate
@@ -46,15 +46,19 @@ class Packing:
     @classmethod
     def of(cls, batch: PackedBatch, mode: AttentionMode) -> "Packing":
         """Work out the groups of a batch."""
-        lengths = batch.lengths
+        return cls.of_lengths(batch.lengths, batch.cu_seqlens, mode)
+
+    @classmethod
+    def of_lengths(cls, lengths: Sequence[int], cu_seqlens: Tensor, mode: AttentionMode) -> "Packing":
+        """Work out the groups of texts of these lengths, which start at `cu_seqlens` [B + 1]."""
         by_length = sorted(range(len(lengths)), key=lambda text: -lengths[text])
         order = inverse = None
         if [lengths[text] for text in by_length] != list(lengths):
             starts = [0, *accumulate(lengths)]
-            order = torch.cat([torch.arange(starts[t], starts[t + 1]) for t in by_length]).to(batch.device)
+            order = torch.cat([torch.arange(starts[t], starts[t + 1]) for t in by_length]).to(cu_seqlens.device)
             inverse = torch.argsort(order)
         groups = tuple(_equal_runs([lengths[text] for text in by_length]))
-        return cls(mode, batch.cu_seqlens, batch.max_seqlen, groups, order, inverse)
+        return cls(mode, cu_seqlens, max(lengths), groups, order, inverse)
 
 
 def _equal_runs(lengths: list[int]) -> Iterator[tuple[int, int, int]]:
@@ -192,7 +196,7 @@ def packed_attention(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    packing: Packing | None = None,
+    packing: "Packing | HiddenPacking | None" = None,
     scaling: float | None = None,
     sliding_window: int | None = None,
     dropout: float = 0.0,
@@ -207,13 +211,90 @@ def packed_attention(
         raise ValueError(f"{type(module).__name__}: packed attention needs `packing` and no mask")
     if dropout:
         raise ValueError("packed attention has no attention dropout; set attention_dropout to 0")
-    varlen = kernel_name(query.device, query.dtype) == "varlen_attn"
     heads = (query[0], key[0], value[0])
-    if varlen:
-        out = varlen_cuda(*heads, packing, scale=scaling, window=sliding_window)
+    if isinstance(packing, HiddenPacking):
+        return packing.attend(*heads, scale=scaling, window=sliding_window)[None], None
+    return _attend(*heads, packing, scale=scaling, window=sliding_window, training=module.training)[None], None
+
+
+def _attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    packing: Packing,
+    *,
+    scale: float | None,
+    window: int | None,
+    training: bool = False,
+) -> Tensor:
+    """Attend by the kernel for the device and dtype: [A, T, D] in, [T, A, D] out."""
+    if kernel_name(query.device, query.dtype) == "varlen_attn":
+        return varlen_cuda(query, key, value, packing, scale=scale, window=window)
+    return grouped_sdpa(query, key, value, packing, scale=scale, window=window, training=training)
+
+
+@dataclass(frozen=True, eq=False)
+class HiddenPacking:
+    """A packing that `torch.compile` does not look into: attention is one operator to it, whatever the texts.
+
+    Were the borders of the texts Python numbers, every batch would be compiled anew. Inference only.
+
+    Attributes:
+        cu_seqlens: [B + 1] int32.
+        max_seqlen: Tokens of the longest text, a number in a tensor on the CPU.
+        causal: Attention mode.
+    """
+
+    cu_seqlens: Tensor
+    max_seqlen: Tensor
+    causal: bool
+
+    @classmethod
+    def of(cls, batch: PackedBatch, mode: AttentionMode) -> "HiddenPacking":
+        """Hide the borders of a batch."""
+        return cls(batch.cu_seqlens, torch.tensor(batch.max_seqlen), mode == "causal")
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, *, scale: float | None, window: int | None) -> Tensor:
+        """Attend within each text: [A, T, D] in, [T, A, D] out."""
+        scale = query.shape[-1] ** -0.5 if scale is None else scale
+        out: Tensor = _hidden_attention(
+            query, key, value, self.cu_seqlens, self.max_seqlen, self.causal, scale, window or 0
+        )
+        return out
+
+
+@torch.library.custom_op("slimvec::packed_attention", mutates_args=())
+def _hidden_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    cu_seqlens: Tensor,
+    max_seqlen: Tensor,
+    causal: bool,
+    scale: float,
+    window: int,
+) -> Tensor:
+    """Attend within each text; a window of 0 is none."""
+    mode: AttentionMode = "causal" if causal else "bidirectional"
+    if kernel_name(query.device, query.dtype) == "varlen_attn":
+        packing = Packing(mode, cu_seqlens, int(max_seqlen), (), None)
     else:
-        out = grouped_sdpa(*heads, packing, scale=scaling, window=sliding_window, training=module.training)
-    return out[None], None
+        packing = _packing_of(tuple(cu_seqlens.diff().tolist()), mode, query.device)
+    return _attend(query, key, value, packing, scale=scale, window=window or None).contiguous()
+
+
+@_hidden_attention.register_fake
+def _shape_of_hidden_attention(query: Tensor, *_: Any) -> Tensor:
+    """Say what comes out: [T, A, D]."""
+    heads, tokens, dim = query.shape
+    return query.new_empty(tokens, heads, dim)
+
+
+@lru_cache(maxsize=8)
+def _packing_of(lengths: tuple[int, ...], mode: AttentionMode, device: torch.device) -> Packing:
+    """Work a packing out once for all layers of a model."""
+    borders = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=device)
+    return Packing.of_lengths(lengths, borders, mode)
 
 
 def register() -> None:

@@ -85,6 +85,16 @@ class PackedBatch:
             torch.arange(self.num_texts, device=self.device), lengths, output_size=self.num_tokens
         )
 
+    def pinned(self) -> "PackedBatch":
+        """Copy the tensors to pinned memory, from which a GPU copies while it computes."""
+        return PackedBatch(
+            input_ids=self.input_ids.pin_memory(),
+            position_ids=self.position_ids.pin_memory(),
+            cu_seqlens=self.cu_seqlens.pin_memory(),
+            prefix_lengths=self.prefix_lengths.pin_memory(),
+            lengths=self.lengths,
+        )
+
     def to(self, device: torch.device | str) -> "PackedBatch":
         """Move the tensors to a device, without waiting for the copy where the device allows it."""
         if torch.device(device) == self.device:
