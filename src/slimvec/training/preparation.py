@@ -3,15 +3,20 @@
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from slimvec.errors import InputError
 from slimvec.model.adapters import add_lora, has_lora, merge_lora
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.folder import load_model
+from slimvec.model.gradient_checkpointing import checkpoint_gradients
 from slimvec.model.manifest import read_manifest
 from slimvec.text.prompts import Prompts
 from slimvec.training.events import Notice
 from slimvec.training.loop import DTYPES
+from slimvec.training.processes import Processes
 from slimvec.training.recipe import ContradictionError, Recipe, check_mrl_dims
+from slimvec.training.sharding import share_out
 
 
 def prepare_model(recipe: Recipe, *, before: Path | None, notice: Notice | None) -> EmbeddingModel:
@@ -35,7 +40,8 @@ def prepare_model(recipe: Recipe, *, before: Path | None, notice: Notice | None)
     model = load_model(
         recipe.base.source if before is None else before,
         revision=recipe.base.revision if before is None else None,
-        dtype=DTYPES[recipe.run.dtype],
+        # Weights that are shared out are their own masters.
+        dtype=torch.float32 if recipe.run.shard else DTYPES[recipe.run.dtype],
         progress=notice,
         **chosen,
     )
@@ -51,7 +57,19 @@ def prepare_model(recipe: Recipe, *, before: Path | None, notice: Notice | None)
         changes["prompts"] = recipe.model.prompts
     model.spec = model.spec.replace(**changes)
     _make_trainable(model, recipe)
+    if recipe.batch.gradient_checkpointing:
+        checkpoint_gradients(model.backbone)
+    _place(model, recipe)
     return model
+
+
+def _place(model: EmbeddingModel, recipe: Recipe) -> None:
+    """Bring the model to where this process computes, whole or its share."""
+    processes = Processes.current()
+    if recipe.run.shard and processes.num > 1:
+        share_out(model, processes, dtype=DTYPES[recipe.run.dtype])
+    else:
+        model.to(processes.device)
 
 
 def _check_mrl_dims(recipe: Recipe, dims: int) -> None:

@@ -4,34 +4,52 @@ For models that do not fit a device with all of these. A layer's weights are gat
 gradients come back averaged, each part to its owner. The arithmetic is that of one process.
 """
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from slimvec.model.embedding_model import EmbeddingModel
+from slimvec.model.rebuilding import rebuild_backbone
 from slimvec.training.processes import Processes
 
 
-def shard(model: nn.Module, layers: Iterable[nn.Module], processes: Processes, *, dtype: torch.dtype) -> None:
-    """Share a model out, in place.
+def share_out(model: EmbeddingModel, processes: Processes, *, dtype: torch.dtype) -> None:
+    """Share a model out, in place. Its layers are gathered one at a time, what is in none of them for the whole pass.
 
     Args:
         model: All its weights float32 and trained: they are their own masters.
-        layers: Its parts that are gathered one at a time; what they do not hold is gathered with the first.
         processes: To share among.
         dtype: Of the weights in the products. Gradients are averaged in float32.
     """
     mesh = init_device_mesh(processes.device.type, (processes.num,))
     policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
-    for part in (*layers, model):
+    hf_model = model.backbone.hf_model
+    layers = max((part for part in hf_model.modules() if isinstance(part, nn.ModuleList)), key=len)
+    for part in (*layers, hf_model):
         fully_shard(part, mesh=mesh, mp_policy=policy)
-    for part in model.modules():
+    for part in hf_model.modules():
         if isinstance(part, FSDPModule):
             # gloo cannot average; a sum divided afterwards is the same.
             part.set_force_sum_reduction_for_comms(True)
+
+
+def put_together(model: EmbeddingModel, processes: Processes, *, dtype: torch.dtype) -> None:
+    """Give the main process a whole model again, on its CPU; every process must ask, and the others' stay shared out.
+
+    Args:
+        model: Shared out; in the main process its backbone is replaced.
+        processes: That share it.
+        dtype: Of the whole weights.
+    """
+    weights: dict[str, Tensor] = {}
+    for name, parameter in model.backbone.hf_model.state_dict().items():
+        gathered = whole(parameter.detach())
+        if processes.is_main:
+            weights[name] = gathered.cpu()
+    if processes.is_main:
+        model.backbone = rebuild_backbone(model.backbone, weights, dtype=dtype)
 
 
 def is_shared(tensor: Tensor) -> bool:
