@@ -29,6 +29,7 @@ from slimvec.training.processes import Processes
 from slimvec.training.random_states import random_tensors, restore_random
 from slimvec.training.recipe import Recipe
 from slimvec.training.schedule import Length, StepLength, TimeLength, attention_mode, learning_rate
+from slimvec.training.sharding import shares_out
 from slimvec.training.steps import Step, Steps
 from slimvec.training.stopping import StopRequest, stop_requests
 from slimvec.training.weights import TrainedWeights
@@ -129,7 +130,7 @@ class Trainer:
         self._weights = TrainedWeights(
             chain(model.named_parameters(), extra_parameters),
             recipe.optim,
-            lower_to=None if self._folds() or recipe.run.shard else DTYPES[recipe.run.dtype],
+            lower_to=None if self._folds() or shares_out(recipe.run) else DTYPES[recipe.run.dtype],
         )
         self._store = CheckpointStore(folder / "checkpoints", keep=recipe.run.keep)
         # Each new best is followed by a checkpoint, so no checkpoint that is kept looks back to more of them.

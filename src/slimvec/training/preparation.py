@@ -16,7 +16,7 @@ from slimvec.training.events import Notice
 from slimvec.training.loop import DTYPES
 from slimvec.training.processes import Processes
 from slimvec.training.recipe import ContradictionError, Recipe, check_mrl_dims
-from slimvec.training.sharding import share_out
+from slimvec.training.sharding import share_out, shares_out
 
 
 def prepare_model(recipe: Recipe, *, before: Path | None, notice: Notice | None) -> EmbeddingModel:
@@ -41,7 +41,7 @@ def prepare_model(recipe: Recipe, *, before: Path | None, notice: Notice | None)
         recipe.base.source if before is None else before,
         revision=recipe.base.revision if before is None else None,
         # Weights that are shared out are their own masters.
-        dtype=torch.float32 if recipe.run.shard else DTYPES[recipe.run.dtype],
+        dtype=torch.float32 if shares_out(recipe.run) else DTYPES[recipe.run.dtype],
         progress=notice,
         **chosen,
     )
@@ -66,7 +66,7 @@ def prepare_model(recipe: Recipe, *, before: Path | None, notice: Notice | None)
 def _place(model: EmbeddingModel, recipe: Recipe) -> None:
     """Bring the model to where this process computes, whole or its share."""
     processes = Processes.current()
-    if recipe.run.shard and processes.num > 1:
+    if shares_out(recipe.run):
         share_out(model, processes, dtype=DTYPES[recipe.run.dtype])
     else:
         model.to(processes.device)

@@ -13,6 +13,12 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.rebuilding import rebuild_backbone
 from slimvec.training.processes import Processes
+from slimvec.training.recipe import Run
+
+
+def shares_out(run: Run) -> bool:
+    """Whether a run shares its weights out: as its recipe says, if there is anyone to share with."""
+    return run.shard and Processes.current().num > 1
 
 
 def share_out(model: EmbeddingModel, processes: Processes, *, dtype: torch.dtype) -> None:
