@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 BASELINE = "slimvec"
 """The engine every other is compared with."""
+INT8 = "slimvec-int8"
+"""The engine whose ratios are given as well."""
 REFERENCE = "slimvec-reference"
 """The engine vectors are compared with; never timed."""
 
@@ -31,6 +33,7 @@ _SENTENCE_TRANSFORMERS = "benchmarks.engines.sentence_transformers_engines"
 
 ENGINES: Mapping[str, EngineEntry] = {
     BASELINE: EngineEntry("slimvec", f"{_OURS}:Slimvec"),
+    INT8: EngineEntry("slimvec, int8", f"{_OURS}:Int8"),
     "slimvec-no-reuse": EngineEntry(
         "slimvec, instruction run with every query", f"{_OURS}:WithoutReuse", workloads=("queries",)
     ),

@@ -23,9 +23,11 @@ from transformers import AutoModel, Qwen2Config
 from benchmarks.flops import Work
 from benchmarks.processes import ROOT
 from benchmarks.results import Frozen, Spread, write_json
+from slimvec.engine.compiled import CompiledBackbone
 from slimvec.engine.fused.spec import read_spec
 from slimvec.model.attention import ATTENTION_NAME
 from slimvec.model.backbone import TransformersBackbone
+from slimvec.model.guard import Backbone
 from slimvec.model.head import finish
 from slimvec.model.pooling import pool
 from slimvec.model.spec import AttentionMode, ModelSpec
@@ -144,7 +146,7 @@ def packed(device: Device, mode: AttentionMode, dtype: torch.dtype, *, compiled:
 
     register()
     backbone = TransformersBackbone(device.hf_model(ATTENTION_NAME, dtype), mode).eval()
-    run: Callable[[PackedBatch], Tensor] = torch.compile(backbone, dynamic=True) if compiled else backbone
+    run: Backbone = CompiledBackbone(backbone) if compiled else backbone
     spec = ModelSpec(attention=mode)
 
     def embed(texts: Texts) -> Tensor:

@@ -158,15 +158,15 @@ def _reused(turn: Turn, workload: Workload) -> bool:
     return turn.num_computed is not None and workload.shared > 0 and turn.num_computed < workload.num_tokens
 
 
-def ratios(workload: WorkloadResult) -> dict[str, Spread]:
-    """Tokens a second of slimvec over each peer's, round by round; empty when slimvec did not run."""
-    if BASELINE not in workload.engines:
+def ratios(workload: WorkloadResult, engine: str = BASELINE) -> dict[str, Spread]:
+    """Tokens a second of an engine over each other's, round by round; empty when it did not run."""
+    if engine not in workload.engines:
         return {}
-    ours = workload.engines[BASELINE].tokens_per_s
+    own = workload.engines[engine].tokens_per_s
     return {
-        engine: Spread.of([a / b for a, b in zip(ours, timing.tokens_per_s, strict=False)])
-        for engine, timing in workload.engines.items()
-        if engine != BASELINE
+        other: Spread.of([a / b for a, b in zip(own, timing.tokens_per_s, strict=False)])
+        for other, timing in workload.engines.items()
+        if other != engine
     }
 
 

@@ -62,24 +62,25 @@ def _workload(name: str, workload: WorkloadResult, result: BenchResult) -> str:
         f"{workload.num_texts} texts of {workload.mean_tokens:.0f} tokens on average{instruction}, "
         f"the longest {workload.longest}; {workload.num_tokens:,} tokens in all, credited alike to every engine."
     )
-    ratios = result.ratios.get(name, {})
+    ratios, int8_ratios = result.ratios.get(name, {}), result.int8_ratios.get(name, {})
     rows = [
-        _row(engine, timing, result, ratios.get(engine))
+        _row(engine, timing, result, [ratios.get(engine), *([int8_ratios.get(engine)] if int8_ratios else [])])
         for engine, timing in sorted(workload.engines.items(), key=lambda item: -median(item[1].tokens_per_s))
     ]
-    header = ["engine", "tokens/s", "slimvec is faster by", "of bf16 peak", "of fp32 peak"]
+    faster = ["slimvec is faster by", *(["slimvec in int8 is"] if int8_ratios else [])]
+    header = ["engine", "tokens/s", *faster, "of bf16 peak", "of fp32 peak"]
     if workload.one_by_one:
         header += ["median ms", "p95 ms"]
     return f"{title}\n\n{about}\n\n{_table(header, rows)}"
 
 
-def _row(engine: str, timing: Timing, result: BenchResult, ratio: Spread | None) -> list[str]:
+def _row(engine: str, timing: Timing, result: BenchResult, ratios: Sequence[Spread | None]) -> list[str]:
     speed = Spread.of(timing.tokens_per_s)
     label = result.engines[engine].label
     cells = [
         f"**{label}**" if engine == BASELINE else label,
         f"{speed.median:,.0f} ({speed.low:,.0f} to {speed.high:,.0f})",
-        f"{ratio.median:.2f} x ({ratio.low:.2f} to {ratio.high:.2f})" if ratio else "",
+        *(f"{ratio.median:.2f} x ({ratio.low:.2f} to {ratio.high:.2f})" if ratio else "" for ratio in ratios),
         f"{timing.share_of_bf16_peak:.0%}",
         f"{timing.share_of_fp32_peak:.0%}",
     ]

@@ -161,6 +161,7 @@ class BenchResult(Frozen):
         gemm_gflops: Peak of the machine's own matrix products by dtype, measured before every workload of a round.
         workloads: By name.
         ratios: By workload and peer: tokens a second of slimvec over the peer's in the same round.
+        int8_ratios: The same of slimvec in int8; empty where it did not run.
         engines: Engines that ran.
         absent: Engines that did not run, or not to the end, and why.
         retrieval: What the number format costs in search.
@@ -177,6 +178,7 @@ class BenchResult(Frozen):
     engines: Mapping[str, EngineResult]
     absent: Mapping[str, str]
     retrieval: RetrievalResult | None = None
+    int8_ratios: Mapping[str, Mapping[str, Spread]] = {}
 
 
 def write_json(result: Frozen, path: Path) -> None:

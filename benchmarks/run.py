@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.catalogue import BASELINE, ENGINES, REFERENCE_ENTRY, EngineEntry
+from benchmarks.catalogue import BASELINE, ENGINES, INT8, REFERENCE_ENTRY, EngineEntry
 from benchmarks.engines.base import Model, Vectors
 from benchmarks.environments import EnvironmentMissing, make_environment, python_of
 from benchmarks.flops import Work
@@ -208,6 +208,7 @@ def summarise(
         },
         workloads=workloads,
         ratios={name: ratios(workload) for name, workload in workloads.items()},
+        int8_ratios={name: ratios(workload, INT8) for name, workload in workloads.items()},
         engines={
             engine: EngineResult(
                 label=ENGINES[engine].label,

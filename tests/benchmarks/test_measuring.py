@@ -76,6 +76,8 @@ def test_ratios_are_paired_by_round():
     result = made.result(QUERIES, WORK)
     assert result.engines["slimvec"].tokens_per_s == (40.0, 10.0, 20.0)
     assert ratios(result) == {"b": Spread(median=2.0, low=1.0, high=4.0)}
+    assert ratios(result, "b") == {"slimvec": Spread(median=0.5, low=0.25, high=1.0)}
+    assert ratios(result, "slimvec-int8") == {}
 
 
 def test_an_engine_that_fails_leaves_with_its_reason_and_all_it_did():
