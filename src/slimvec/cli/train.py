@@ -1,17 +1,24 @@
 """`slimvec train`: a model trained as a recipe says."""
 
+import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from slimvec.cli.options import ForceOption
+from slimvec.cli.outlines import outline_lines
 from slimvec.cli.progress import clock
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.cli.training import run_training
+from slimvec.errors import InputError
 from slimvec.files import check_free
+
+if TYPE_CHECKING:
+    from slimvec.training.checkpoints import Progress
+    from slimvec.training.recipe import Recipe
 
 KEYS = {
     "output": "the model's folder",
@@ -22,6 +29,8 @@ KEYS = {
     "first_loss": "loss of the first step of this run; null if none was left",
     "last_loss": "loss of the last step",
     "seconds": "of training, without loading and saving",
+    "validation": "step and score of the best evaluation, first_score and last_score; null without a section for it",
+    "plan": "with --dry-run, and alone then: base, stages, sources, steps and missing files",
 }
 
 
@@ -29,23 +38,36 @@ def train(
     terminal: Terminal,
     *,
     recipe: Annotated[Path, typer.Argument(help="A recipe in YAML.", metavar="RECIPE")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the model's folder shall appear.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where the model's folder shall appear.")
+    ] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Argument(help="Settings that replace the recipe's, as in optim.lr=0.001.", metavar="SECTION.KEY=VALUE"),
     ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Where relative paths of data files begin.", metavar="FOLDER")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Resolve everything but the weights, and say what would be done.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
     force: ForceOption = False,
 ) -> Result:
     """Train an embedding model as a recipe says.
 
-    Ctrl-C ends the run after the step at hand, saves it, and says how to go on. While a run is on, its checkpoints and
+    Ctrl-C ends the run, saves it, and says how to go on. While a run is on, its checkpoints and
     metrics are in OUTPUT.training; OUTPUT appears when the model is complete.
     """
     from slimvec.training.recipe_reading import read_recipe
     from slimvec.training.sources import check_sources
 
-    settings = read_recipe(recipe, overrides or ())
+    given = [*(overrides or ()), *([f"data_root={json.dumps(str(data))}"] if data else [])]
+    settings = read_recipe(recipe, given)
+    if dry_run:
+        return _dry_run(terminal, settings)
+    if output is None:
+        raise InputError("no --output", expected="where the model's folder shall appear", do="or pass --dry-run")
     for stage in settings.stage_recipes():
         check_sources(stage.recipe.data)
     check_free(output, force=force)
@@ -55,18 +77,38 @@ def train(
         output,
         resume=resume,
         force=force,
-        when_stopped=f"it is saved; go on with: {_resume_command(recipe, overrides or (), output)}",
+        when_stopped=f"it is saved; go on with: {_resume_command(recipe, given, output)}",
     )
     report: Result = {
         "output": str(output),
         **run.summary(),
         "seconds": round(run.result.progress.seconds, 3),
+        "validation": _scores(run.result.progress),
+        "plan": None,
     }
     terminal.print(
         f"{report['steps']:,} steps, {report['tokens']:,} tokens in {clock(report['seconds'])}, {_losses(report)}",
         f"{output}: the model, its recipe and metrics.jsonl",
     )
     return report
+
+
+def _dry_run(terminal: Terminal, recipe: "Recipe") -> Result:
+    """Say what the recipe would do."""
+    from slimvec.training.outline import outline_recipe
+
+    with terminal.task("resolving the recipe"):
+        outline = outline_recipe(recipe)
+    terminal.print(*outline_lines(outline))
+    return {**dict.fromkeys(KEYS), "plan": outline.model_dump(mode="json")}
+
+
+def _scores(progress: "Progress") -> Result | None:
+    """Give the scores of a run with validation."""
+    if progress.last_score is None:
+        return None
+    best = None if progress.best is None else progress.best.model_dump()
+    return {"best": best, "first_score": progress.first_score, "last_score": progress.last_score}
 
 
 def _resume_command(recipe: Path, overrides: Sequence[str], output: Path) -> str:

@@ -33,7 +33,7 @@ class _Follower:
         self.first_loss = event.loss if self.first_loss is None else self.first_loss
         self.last = event
         self.task.update(
-            description="training",
+            description=f"training, stage {event.stage}" if event.stage else "training",
             total=1.0,
             completed=event.share,
             detail=f"step {event.step}, loss {event.loss:.3f}, {event.tokens_per_s:,.0f} tokens/s",

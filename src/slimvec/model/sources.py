@@ -82,10 +82,41 @@ def resolve_source(source: str | Path, *, revision: str | None = None, progress:
         return _resolve_gguf(path, report)
     if is_name and path.suffix.lower() != ".gguf" and _HUB_NAME.fullmatch(str(source)):
         return _resolve_hub(str(source), revision, report)
-    raise InputError(
+    raise _unknown(source)
+
+
+def _unknown(source: str | Path) -> InputError:
+    """Say that a name stands for no model."""
+    return InputError(
         f"no model {str(source)!r}: no such folder or file",
         expected=f"a folder, a .gguf file, a hub name (org/name), or one of {', '.join(BUILTINS)}",
     )
+
+
+def find_source(source: str, *, revision: str | None = None) -> Path | None:
+    """Give the folder or file that a model's name stands for if it is on this machine; None if it would be fetched.
+
+    Nothing is fetched or converted. Arguments as for `resolve_source`.
+
+    Raises:
+        InputError: no such source, or a revision of something that has none.
+    """
+    path = Path(source).expanduser()
+    if source in BUILTINS:
+        _refuse_revision(source, revision, "a built-in name, pinned by slimvec")
+        folder = entry_folder(source)
+        return folder if read_record(folder) is not None else None
+    if path.exists() or path.suffix.lower() == ".gguf" or not _HUB_NAME.fullmatch(source):
+        if path.is_dir() or (path.is_file() and path.suffix.lower() == ".gguf"):
+            _refuse_revision(source, revision, "a folder" if path.is_dir() else "a file")
+            return path
+        raise _unknown(source)
+    import huggingface_hub  # seconds that a built-in name or a folder need not wait
+
+    try:
+        return Path(huggingface_hub.snapshot_download(source, revision=revision, local_files_only=True))
+    except huggingface_hub.errors.LocalEntryNotFoundError:
+        return None
 
 
 def describe_source(folder: Path) -> SourceRecord:

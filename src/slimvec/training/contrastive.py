@@ -46,17 +46,7 @@ class ContrastiveSteps:
         self._records, self._recipe = records, recipe
         self._losses_of, self._collator = over_processes(objective), collator
         self._kinds = record_kinds(records, recipe.loss)
-        self._plan = BatchPlan.of(
-            records,
-            batch_size=recipe.batch.pairs,
-            seed=recipe.run.seed,
-            group_by=recipe.batch.group_by,
-            kinds=np.array(self._kinds, dtype=np.int64),
-            sources=sources,
-            homogeneous=recipe.batch.homogeneous,
-            weights=() if sources is None else [source.weight for source in recipe.data],
-            temperature=recipe.batch.mix_temperature,
-        )
+        self._plan = plan_contrastive(records, recipe, sources)
         self._processes = Processes.current()
         if self._processes.num > 1:
             self._processes.check_same("batch plans", self._plan.digest())
@@ -94,6 +84,21 @@ class ContrastiveSteps:
             positive_cosine=positive,
             random_cosine=random,
         )
+
+
+def plan_contrastive(records: Sequence[Record], recipe: Recipe, sources: NDArray[np.int64] | None) -> BatchPlan:
+    """Plan the batches of a recipe. Arguments and errors as for `ContrastiveSteps`."""
+    return BatchPlan.of(
+        records,
+        batch_size=recipe.batch.pairs,
+        seed=recipe.run.seed,
+        group_by=recipe.batch.group_by,
+        kinds=np.array(record_kinds(records, recipe.loss), dtype=np.int64),
+        sources=sources,
+        homogeneous=recipe.batch.homogeneous,
+        weights=() if sources is None else [source.weight for source in recipe.data],
+        temperature=recipe.batch.mix_temperature,
+    )
 
 
 def step_seed(seed: int, number: int) -> int:

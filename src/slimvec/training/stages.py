@@ -31,14 +31,15 @@ from slimvec.training.checkpoints import Progress
 from slimvec.training.collation import Collator
 from slimvec.training.contrastive import ContrastiveSteps
 from slimvec.training.events import Audience
+from slimvec.training.held_out import part_records
 from slimvec.training.loop import Trainer, TrainingOutcome
 from slimvec.training.objective import make_objective
 from slimvec.training.preparation import prepare_model
 from slimvec.training.recipe import Recipe, StageRecipe
-from slimvec.training.sources import SourceRecord, read_sources
+from slimvec.training.sources import SourceRecord, read_sources, source_numbers
 from slimvec.training.teacher import OpenTeacher, TeacherVectors, prepare_teacher
 from slimvec.training.trainee_embedder import TraineeEmbedder
-from slimvec.training.validation import HeldOutRetrieval, Validator, hold_out
+from slimvec.training.validation import HeldOutRetrieval, Validator
 
 _CHECKPOINT_KEYS = ("checkpoint_steps", "checkpoint_minutes", "keep", "loggers")
 """Settings of `run` that change nothing in what a run computes."""
@@ -185,7 +186,8 @@ def run_stage(
     """
     recipe = place.stage.recipe
     records, held = read_sources(recipe.data, seed=recipe.run.seed)
-    records, held_out = _part(records, recipe)
+    parted = part_records(records, recipe)
+    held_out = parted.held_out
     model = prepare_model(recipe, before=before, notice=means.audience.notice)
     teacher = prepare_teacher(recipe.loss.distill, means.open_teacher)
     objective = make_objective(
@@ -193,12 +195,16 @@ def run_stage(
     )
     trainer = Trainer(
         model,
-        ContrastiveSteps(records, recipe, objective=objective, collator=_collator(model, recipe, teacher)),
+        ContrastiveSteps(
+            parted.training,
+            recipe,
+            objective=objective,
+            collator=_collator(model, recipe, teacher),
+            sources=source_numbers(held)[parted.numbers],
+        ),
         recipe,
         folder=place.workspace,
-        run_id=_fingerprint(
-            recipe_id, [source.model_dump() for source in held], teacher.identity if teacher else None
-        ),
+        run_id=_fingerprint(recipe_id, [source.model_dump() for source in held], teacher.identity if teacher else None),
         extra_parameters=objective.named_parameters(),
         stage=place.stage.name,
         metrics=place.metrics,
@@ -233,18 +239,6 @@ def keep_stage(place: Place, outcome: StageOutcome) -> None:
     """
     save_model(outcome.model, place.folder, training=outcome.record.model_dump(mode="json"))
     shutil.rmtree(place.workspace)
-
-
-def _part(records: list[Record], recipe: Recipe) -> tuple[list[Record], list[Record]]:
-    """Hold records out as the recipe says."""
-    if recipe.validation is None:
-        return records, []
-    others: list[Record] = []
-    if recipe.validation.path is not None:
-        source = recipe.data[0].model_validate({"path": recipe.validation.path})
-        others, _ = read_sources([source], seed=recipe.run.seed)
-    parted = hold_out(records, recipe.validation, others)
-    return parted.training, parted.held_out
 
 
 def _collator(model: EmbeddingModel, recipe: Recipe, teacher: TeacherVectors | None) -> Collator:

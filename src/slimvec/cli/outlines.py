@@ -1,0 +1,43 @@
+"""The outline of a recipe as people read it."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from slimvec.training.outline import Outline, SourceOutline, StageOutline
+
+
+def outline_lines(outline: "Outline") -> list[str]:
+    """Write an outline: the base, each stage with its sources, and what is missing."""
+    found = outline.base_found or "not on this machine, would be fetched"
+    lines = [f"base {outline.base}: {found}"]
+    for number, stage in enumerate(outline.stages, start=1):
+        lines += _stage_lines(stage, number)
+    if outline.missing:
+        lines.append(f"missing: {len(outline.missing)} files of data")
+        lines += [f"  {path}" for path in outline.missing]
+    return lines
+
+
+def _stage_lines(stage: "StageOutline", number: int) -> Iterator[str]:
+    """Write a stage."""
+    attention = f"{stage.attention} attention" if stage.attention else "the base's attention"
+    name = f"stage {number}, {stage.name}" if stage.name else "the run"
+    held = f", {stage.num_held_out:,} records held out" if stage.num_held_out else ""
+    yield f"{name}: {stage.objective}, {stage.tuning}, {attention}, {_length(stage)}{held}"
+    for source in stage.sources:
+        yield f"  {source.path}: {_state(source)}"
+
+
+def _length(stage: "StageOutline") -> str:
+    """Say how long a stage lasts."""
+    if stage.max_minutes is not None:
+        return f"{stage.max_minutes:g} minutes"
+    return "steps not known without the data" if stage.steps is None else f"{stage.steps:,} steps"
+
+
+def _state(source: "SourceOutline") -> str:
+    """Say what there is of a source."""
+    if source.num_records is not None:
+        return f"{source.num_records:,} records"
+    return {None: "on the hub", True: "there", False: "missing"}[source.present]

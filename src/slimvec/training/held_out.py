@@ -1,0 +1,21 @@
+"""Parting the records of a stage as its recipe says."""
+
+from slimvec.data.records import Record
+from slimvec.training.recipe import Recipe, Source
+from slimvec.training.sources import read_sources
+from slimvec.training.validation import Held, hold_out
+
+
+def part_records(records: list[Record], recipe: Recipe) -> Held:
+    """Hold records out for validation, or none without a section for it.
+
+    Raises:
+        InputError: too few are left on either side, or a file of held-out records cannot be read.
+    """
+    settings = recipe.validation
+    if settings is None:
+        return Held(records, list(range(len(records))), [])
+    others: list[Record] = []
+    if settings.path is not None:
+        others, _ = read_sources([Source(path=settings.path)], seed=recipe.run.seed)
+    return hold_out(records, settings, others)

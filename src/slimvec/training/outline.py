@@ -1,0 +1,150 @@
+"""What a recipe would do, worked out without a weight: its stages, their data, and how many steps they would take."""
+
+from pydantic import BaseModel, ConfigDict
+
+from slimvec.data.records import Record
+from slimvec.model.sources import find_source
+from slimvec.training.contrastive import plan_contrastive
+from slimvec.training.held_out import part_records
+from slimvec.training.recipe import Recipe, Source, StageRecipe
+from slimvec.training.sources import SourceRecord, read_sources, source_numbers
+
+
+class SourceOutline(BaseModel):
+    """A source of a stage.
+
+    Attributes:
+        path: Of the file, or address of a hub dataset.
+        present: Whether its files are there; None for a hub dataset, which is not asked for.
+        num_records: That the stage takes; None when not all sources of the stage are there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str
+    present: bool | None
+    num_records: int | None = None
+
+
+class StageOutline(BaseModel):
+    """A stage.
+
+    Attributes:
+        name: Empty in a recipe without stages.
+        objective: `contrastive` or `adaptation`.
+        attention: As the recipe has it; None for the base's own.
+        tuning: `lora` or `full`.
+        sources: In the recipe's order.
+        num_held_out: Records kept for validation; None when the data is not there.
+        steps_per_epoch: Of the first epoch; None likewise, and for adaptations.
+        steps: In all; None likewise, and for stages limited in time.
+        max_minutes: Limit in time.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    objective: str
+    attention: str | None
+    tuning: str
+    sources: tuple[SourceOutline, ...]
+    num_held_out: int | None = None
+    steps_per_epoch: int | None = None
+    steps: int | None = None
+    max_minutes: float | None = None
+
+
+class Outline(BaseModel):
+    """A recipe.
+
+    Attributes:
+        base: As the recipe names it.
+        base_found: Where it is on this machine; None if it would be fetched.
+        stages: One after the other.
+        missing: Files of data that are not there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base: str
+    base_found: str | None
+    stages: tuple[StageOutline, ...]
+    missing: tuple[str, ...]
+
+
+def outline_recipe(recipe: Recipe) -> Outline:
+    """Resolve everything but the weights. Missing data is reported; data that is there is read and planned.
+
+    Raises:
+        InputError: no such base, or data that is malformed or does not fit the recipe.
+    """
+    found = find_source(recipe.base.source, revision=recipe.base.revision)
+    stages = recipe.stage_recipes()
+    missing = dict.fromkeys(path for stage in stages for path in _missing(stage.recipe))
+    return Outline(
+        base=recipe.base.source,
+        base_found=None if found is None else str(found),
+        stages=tuple(map(_outline_stage, stages)),
+        missing=tuple(missing),
+    )
+
+
+def _missing(recipe: Recipe) -> list[str]:
+    """List the files of a stage that are not there."""
+    paths = [path for source in recipe.data for path in _files(source)]
+    if recipe.validation is not None and recipe.validation.path is not None:
+        paths.append(str(recipe.validation.path))
+    return [path for path in paths if not _is_file(path)]
+
+
+def _files(source: Source) -> list[str]:
+    """List the files of a source."""
+    paths = (None if source.is_hub else source.path, source.passages)
+    return [str(path) for path in paths if path is not None]
+
+
+def _is_file(path: str) -> bool:
+    return Source(path=path).path.is_file()
+
+
+def _outline_stage(stage: StageRecipe) -> StageOutline:
+    """Describe a stage, and plan it if its data is there."""
+    recipe = stage.recipe
+    given = "attention" in recipe.model.model_fields_set
+    outline = StageOutline(
+        name=stage.name,
+        objective="contrastive" if recipe.adaptation is None else "adaptation",
+        attention=recipe.model.attention if given else None,
+        tuning=recipe.tuning.method,
+        sources=tuple(_outline_source(source) for source in recipe.data),
+        steps=recipe.run.steps,
+        max_minutes=recipe.run.max_minutes,
+    )
+    on_hub = any(source.is_hub for source in recipe.data)
+    if _missing(recipe) or on_hub or recipe.adaptation is not None:
+        return outline
+    records, held = read_sources(recipe.data, seed=recipe.run.seed)
+    return outline.model_copy(update=_counts(recipe, records, held))
+
+
+def _outline_source(source: Source) -> SourceOutline:
+    present = None if source.is_hub else all(map(_is_file, _files(source)))
+    return SourceOutline(path=str(source.path), present=present)
+
+
+def _counts(recipe: Recipe, records: list[Record], held: list[SourceRecord]) -> dict[str, object]:
+    """Count records and steps."""
+    parted = part_records(records, recipe)
+    plan = plan_contrastive(parted.training, recipe, source_numbers(held)[parted.numbers])
+    sources = [
+        SourceOutline(path=str(source.path), present=True, num_records=record.num_used)
+        for source, record in zip(recipe.data, held, strict=True)
+    ]
+    counts: dict[str, object] = {
+        "sources": tuple(sources),
+        "num_held_out": len(parted.held_out),
+        "steps_per_epoch": plan.epoch_length(0),
+    }
+    if recipe.run.epochs is not None:
+        counts["steps"] = plan.num_steps(recipe.run.epochs)
+    return counts

@@ -1,0 +1,82 @@
+"""The recipes that come with slimvec: the tiny one runs, the others are resolved as far as there is no weight."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from slimvec.cli.train import KEYS
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+WORDS = ("file", "list", "time", "number", "folder", "error", "socket", "tree", "colour", "letter", "page", "house")
+STAGES = {
+    "kalm-v1": ["weak", "supervised"],
+    "kalm-v2": ["weak", "supervised"],
+    "kalm-v2.5": ["weak", "supervised", "distilled"],
+    "smollm2-135m": ["weak", "supervised"],
+    "gemma3-270m": ["weak", "supervised"],
+    "tiny": [""],
+}
+
+
+def test_no_recipe_is_left_out():
+    assert {path.stem for path in RECIPES.glob("*.yaml")} == set(STAGES)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_dry_run_resolves_all_but_the_weights(slimvec, name, only):
+    plan = slimvec("train", RECIPES / f"{name}.yaml", "--data", "nowhere", "--dry-run", "--json").json["plan"]
+    assert [stage["name"] for stage in plan["stages"]] == STAGES[name]
+    assert plan["base_found"] is None
+    sources = [source for stage in plan["stages"] for source in stage["sources"]]
+    assert {source["path"] for source in sources} <= set(plan["missing"])
+    assert all(path.startswith("nowhere/") for path in plan["missing"])
+    only()
+
+
+def test_people_are_told_what_is_missing(slimvec):
+    outcome = slimvec("train", RECIPES / "kalm-v2.5.yaml", "--data", "nowhere", "--dry-run")
+    lines = outcome.out.splitlines()
+    assert lines[0] == "base Qwen/Qwen2-0.5B: not on this machine, would be fetched"
+    assert lines[1] == ("stage 1, weak: contrastive, full, bidirectional attention, steps not known without the data")
+    assert lines[2] == "  nowhere/weak/pairs.jsonl.gz: missing"
+    assert "missing: 5 files of data" in lines
+
+
+def test_a_dry_run_counts_what_is_there(slimvec, tmp_path, model, only):
+    rows = [{"query": f"a {word}", "positive": f"about the {word}"} for word in WORDS]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    overrides = [f"base.source={json.dumps(str(model))}", "run={epochs: 2}", "batch.pairs=5", "validation={count: 2}"]
+    result = slimvec("train", RECIPES / "tiny.yaml", *overrides, "--data", tmp_path, "--dry-run", "--json").json
+    assert set(result) == set(KEYS)
+    plan = result["plan"]
+    assert plan["base_found"] == str(model)
+    (stage,) = plan["stages"]
+    assert (stage["num_held_out"], stage["steps_per_epoch"], stage["steps"]) == (2, 2, 4)
+    assert stage["sources"] == [{"path": str(tmp_path / "pairs.jsonl"), "present": True, "num_records": 12}]
+    only("pairs.jsonl")
+
+
+def test_the_tiny_recipe_runs(slimvec, tmp_path, model):
+    rows = [{"query": f"a {word}", "positive": f"about the {word}"} for word in WORDS]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    base = f"base.source={json.dumps(str(model))}"
+    settings = ["validation={count: 2, every_steps: 2}", "batch={max_query_tokens: 200, max_document_tokens: 200}"]
+    result = slimvec(
+        "train", RECIPES / "tiny.yaml", base, *settings, "--data", tmp_path, "--output", "out", "--json"
+    ).json
+    assert result["steps"] == 4
+    assert result["validation"]["best"]["step"] in (2, 4)
+    assert 0 <= result["validation"]["first_score"] <= 1
+
+
+def test_an_output_is_asked_for(slimvec):
+    outcome = slimvec("train", RECIPES / "tiny.yaml")
+    assert outcome.code == 2
+    assert outcome.error == "error: no --output; expected where the model's folder shall appear; or pass --dry-run"
+
+
+def test_a_base_that_is_none(slimvec):
+    outcome = slimvec("train", RECIPES / "tiny.yaml", "base.source=/no/where", "--dry-run")
+    assert outcome.code == 2
+    assert outcome.error.startswith("error: no model '/no/where': no such folder or file; expected a folder")
