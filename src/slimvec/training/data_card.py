@@ -7,8 +7,17 @@ from pathlib import Path
 
 import tokenizers
 
-from slimvec.data.card import DataCard, License, SourceSummary, find_license, make_data_card, summarise_source
+from slimvec.data.card import (
+    DataCard,
+    License,
+    SourceSummary,
+    find_license,
+    make_data_card,
+    summarise_source,
+    write_data_card,
+)
 from slimvec.data.records import Record
+from slimvec.files import atomic_file
 from slimvec.text.tokenizer import Tokenizer
 from slimvec.training.recipe import Source
 from slimvec.training.sources import SourceRecord
@@ -64,3 +73,39 @@ def _license(source: Source) -> License:
 
 def _count_tokens(tokenizer: tokenizers.Tokenizer, texts: Sequence[str]) -> list[int]:
     return [len(encoding) for encoding in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+
+def keep_stage_card(card: DataCard, workspace: Path, number: int) -> None:
+    """Keep the card of a stage in the run's workspace until the run is over.
+
+    Args:
+        card: Of the stage.
+        workspace: Of the run.
+        number: Of the stage, from 1.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    with atomic_file(_card_path(workspace, number), force=True) as path:
+        path.write_text(card.model_dump_json(), encoding="utf-8")
+
+
+def write_run_card(workspace: Path, num_stages: int, folder: Path) -> None:
+    """Write the card of all stages of a run into the model's folder, sources in the order they were trained on.
+
+    Args:
+        workspace: Of the run.
+        num_stages: In it; each has kept its card.
+        folder: Of the model.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    cards = [
+        DataCard.model_validate_json(_card_path(workspace, number).read_bytes()) for number in range(1, num_stages + 1)
+    ]
+    write_data_card(make_data_card([source for card in cards for source in card.sources]), folder)
+
+
+def _card_path(workspace: Path, number: int) -> Path:
+    return workspace / "data_cards" / f"{number:02d}.json"
