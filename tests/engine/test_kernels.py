@@ -136,6 +136,11 @@ def test_any_number_of_threads_gives_the_same_states():
         torch.set_num_threads(before)
 
 
+HAS_INT8 = torch.int8 in load_kernels().dtypes
+INT8_REFUSAL = "gate_up must have sizes" if HAS_INT8 else "no kernel for weights in int8"
+INT8_MISSING = "gate_up is missing" if HAS_INT8 else "no kernel for weights in int8"
+
+
 def call(**changes):
     """Call the operator of a one-layer decoder with some arguments exchanged."""
     model = build("llama", {**SETTINGS, "num_hidden_layers": 1})
@@ -180,6 +185,8 @@ def call(**changes):
         ({"slots": {1: None}}, "a decoder needs a layer"),
         ({"slots": {5: torch.ones(1, 32, 64, 2)}}, "output must have sizes"),
         ({"slots": {12: torch.ones(2, 16, 64, 2, dtype=torch.float64)}}, "gate_up must be Float, got Double"),
+        ({"slots": {12: torch.ones(2, 16, 64, 4, dtype=torch.int8)}}, INT8_REFUSAL),
+        ({"slots": {12: torch.ones(2, 8, 64, 4, dtype=torch.int8)}}, INT8_MISSING),
         ({"slots": {19: torch.ones(1, 4)}}, "cosine must have 2 rows or more"),
         ({"prefix_keys": torch.ones(1, 3, 2, 8)}, "a prefix has keys and values"),
         (

@@ -31,25 +31,30 @@ class Int8Matrix:
     @classmethod
     def of(cls, weight: Tensor) -> "Int8Matrix":
         """Quantise a matrix row by row."""
-        weight = weight.float()
-        peaks = weight.abs().amax(dim=1, keepdim=True)
-        values = (weight * (127 / peaks.clamp(min=_NOTHING))).round().to(torch.int8)
-        return cls(values, peaks[:, 0] / 127)
+        largest = peaks(weight, dim=1)
+        values = (weight * (127 / largest.clamp(min=_NOTHING))[:, None]).round_().to(torch.int8)
+        return cls(values, largest / 127)
 
 
-def smoothing(peaks: Tensor, weight: Tensor) -> Tensor:
+def peaks(x: Tensor, dim: int) -> Tensor:
+    """Give the largest absolute values along a dimension, float32; without a copy of a large tensor."""
+    low, high = torch.aminmax(x, dim=dim)
+    return torch.maximum(high, -low).float()
+
+
+def smoothing(inputs: Tensor, *weights: Tensor) -> Tensor:
     """Give the divisors s of the input channels.
 
     Args:
-        peaks: max|x_j| of the activations, [K].
-        weight: [N, K].
+        inputs: max|x_j| of the activations, [K] float32.
+        weights: Matrices [N, K] that multiply them.
 
     Returns:
         s [K] float32, positive; only their proportions matter.
     """
-    columns = weight.float().abs().amax(dim=0)
-    peaks, columns = (part.float().clamp(min=max(float(part.max()) * _LEAST, _NOTHING)) for part in (peaks, columns))
-    divisors = peaks**_SHARE / columns ** (1 - _SHARE)
+    columns = torch.stack([peaks(weight, dim=0) for weight in weights]).amax(dim=0)
+    inputs, columns = (part.clamp(min=max(float(part.max()) * _LEAST, _NOTHING)) for part in (inputs, columns))
+    divisors = inputs**_SHARE / columns ** (1 - _SHARE)
     return divisors / divisors.mean()
 
 
@@ -62,8 +67,8 @@ def int8_linear(x: Tensor, scales: Tensor, weight: Tensor, bias: Tensor | None) 
         weight: int8.
         bias: [N] or None.
     """
-    peaks = x.abs().amax(dim=-1, keepdim=True)
-    quantised = (x * torch.where(peaks > _NOTHING, 127 / peaks, 0)).round()
+    largest = peaks(x, dim=-1)[:, None]
+    quantised = (x * torch.where(largest > _NOTHING, 127 / largest, 0)).round()
     sums = F.linear(quantised.double(), weight.double())  # whole numbers: exact
-    product = (sums * (peaks / 127 * scales)).float()
+    product = (sums * (largest / 127 * scales)).float()
     return product if bias is None else product + bias.float()

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from slimvec.engine.fused.errors import UnsupportedError
-from slimvec.engine.fused.int8 import Int8Matrix, smoothing
+from slimvec.engine.fused.int8 import Int8Matrix, peaks, smoothing
 from slimvec.engine.fused.reference import TorchLayer, TorchLayers
 from slimvec.engine.fused.spec import DecoderSpec
 from slimvec.engine.fused.weights import Int8Scales, LayerWeights
@@ -85,7 +85,7 @@ class Int8Layers:
 
     def _peaks(self, x: Tensor) -> Tensor:
         """Largest value of each channel over the texts that are measured."""
-        return x[: self._num_measured].float().abs().amax(dim=0)
+        return peaks(x[: self._num_measured], dim=0)
 
     def states(self, final_norm: Tensor) -> Tensor:
         """States [T, H] float32 of the texts held out, after all layers in full."""
@@ -97,7 +97,7 @@ def _quantised(layer: LayerWeights, attended: Tensor, normed: Tensor) -> LayerWe
     """Give a layer in int8, smoothed for the largest values that enter its products: [A D] and [H]."""
     output_divisors = smoothing(attended, layer.output)
     output = Int8Matrix.of(layer.output * output_divisors)
-    divisors = smoothing(normed, torch.cat([layer.gate, layer.up]))
+    divisors = smoothing(normed, layer.gate, layer.up)
     gate, up = (Int8Matrix.of(part * divisors) for part in (layer.gate, layer.up))
     return replace(
         layer,
