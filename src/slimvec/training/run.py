@@ -1,12 +1,13 @@
 """A whole run: from a recipe to a model folder.
 
 While a run is on, its stages, checkpoints and metrics are in `OUTPUT.training`. `OUTPUT` appears when training is over,
-whole: the model, the recipe and the metrics; then `OUTPUT.training` goes.
+whole: the model, the recipe, the metrics and the data card; then `OUTPUT.training` goes.
 """
 
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -15,8 +16,10 @@ from slimvec.errors import InputError
 from slimvec.files import atomic_file, atomic_folder, check_free
 from slimvec.model.folder import save_model
 from slimvec.training.checkpoints import Progress
+from slimvec.training.data_card import write_run_card
 from slimvec.training.events import Audience, Notice, StepCallback, ValidationCallback
 from slimvec.training.loggers import check_loggers
+from slimvec.training.processes import started
 from slimvec.training.recipe import Recipe
 from slimvec.training.recipe_reading import recipe_yaml
 from slimvec.training.sources import SourceRecord, check_sources
@@ -82,6 +85,8 @@ def train(
 ) -> TrainingResult:
     """Train as a recipe says and write the model's folder.
 
+    Under `torchrun` or `accelerate launch` the processes share the work, and the main one writes.
+
     Args:
         recipe: The settings.
         output: Where the model's folder shall appear.
@@ -103,30 +108,31 @@ def train(
         TrainingError: training broke down, or its checkpoints are of another run.
         StorageError: something cannot be written.
     """
-    workspace = output.with_name(f"{output.name}.training")
-    _open_workspace(workspace, output, resume=resume, force=force)
-    places = Place.all_of(recipe, workspace)
-    check_sources(source for place in places for source in place.stage.recipe.data)
-    check_loggers([name for place in places for name in place.stage.recipe.run.loggers])
-    audience = Audience(on_step, on_validation, *([notice] if notice else []))
-    means = Means(audience, validators or {}, open_teacher, clock)
-    records: list[StageRecord] = []
-    for place, recipe_id in zip(places, recipe_ids(places), strict=True):
-        over = place.finished(recipe_id) if resume else None
-        if over is not None:
-            records.append(over)
-            continue
-        before = places[len(records) - 1].folder if records else None
-        outcome = run_stage(
-            place, recipe_id, before=before, resume=resume, means=means, at_start=lambda: _begin(workspace, recipe)
-        )
-        records.append(outcome.record)
-        if not outcome.training.finished:
-            return _result(records, output, outcome)
-        if place is not places[-1]:
-            keep_stage(place, outcome)
-    _finish(outcome, recipe, records, workspace, output, force=force)
-    return _result(records, output, outcome)
+    with started() as processes:
+        workspace = output.with_name(f"{output.name}.training")
+        processes.on_main(lambda: _open_workspace(workspace, output, resume=resume, force=force))
+        places = Place.all_of(recipe, workspace)
+        check_sources(source for place in places for source in place.stage.recipe.data)
+        check_loggers([name for place in places for name in place.stage.recipe.run.loggers])
+        audience = Audience(on_step, on_validation, *([notice] if notice else []))
+        means = Means(audience, validators or {}, open_teacher, clock)
+        records: list[StageRecord] = []
+        for place, recipe_id in zip(places, recipe_ids(places), strict=True):
+            over = place.finished(recipe_id) if resume else None
+            if over is not None:
+                records.append(over)
+                continue
+            before = places[len(records) - 1].folder if records else None
+            outcome = run_stage(
+                place, recipe_id, before=before, resume=resume, means=means, at_start=lambda: _begin(workspace, recipe)
+            )
+            records.append(outcome.record)
+            if not outcome.training.finished:
+                return _result(records, output, outcome)
+            if place is not places[-1]:
+                processes.on_main(partial(keep_stage, place, outcome))
+        processes.on_main(lambda: _finish(outcome, recipe, records, workspace, output, force=force))
+        return _result(records, output, outcome)
 
 
 def _open_workspace(workspace: Path, output: Path, *, resume: bool, force: bool) -> None:
@@ -167,6 +173,7 @@ def _finish(
         save_model(last.model, building, merged=merged, training=record.model_dump(mode="json"))
         for name in ("recipe.yaml", "metrics.jsonl"):
             shutil.copyfile(workspace / name, building / name)
+        write_run_card(workspace, len(records), building)
         if (workspace / "tensorboard").is_dir():
             shutil.copytree(workspace / "tensorboard", building / "tensorboard")
     shutil.rmtree(workspace)

@@ -3,6 +3,7 @@
 A run without stages is one stage. While a run is on, its workspace `OUTPUT.training` holds
 
     recipe.yaml, metrics.jsonl      of all stages
+    data_cards                      what the data of each stage was
     stages/01-NAME                  the model that a stage gave, whole; the next one starts from it
     stages/02-NAME.training         checkpoints and best weights of the stage under way
 
@@ -30,12 +31,15 @@ from slimvec.model.manifest import read_manifest
 from slimvec.training.checkpoints import Progress
 from slimvec.training.collation import Collator
 from slimvec.training.contrastive import ContrastiveSteps
+from slimvec.training.data_card import describe_data, keep_stage_card
 from slimvec.training.events import Audience
 from slimvec.training.held_out import part_records
-from slimvec.training.loop import Trainer, TrainingOutcome
+from slimvec.training.loop import DTYPES, Trainer, TrainingOutcome
 from slimvec.training.objective import make_objective
 from slimvec.training.preparation import prepare_model
+from slimvec.training.processes import Processes
 from slimvec.training.recipe import Recipe, StageRecipe
+from slimvec.training.sharding import put_together, shares_out
 from slimvec.training.sources import SourceRecord, read_sources, source_numbers
 from slimvec.training.teacher import OpenTeacher, TeacherVectors, prepare_teacher
 from slimvec.training.trainee_embedder import TraineeEmbedder
@@ -185,8 +189,8 @@ def run_stage(
         at_start: Called when data and model are there, before anything is written.
     """
     recipe = place.stage.recipe
-    records, held = read_sources(recipe.data, seed=recipe.run.seed)
-    parted = part_records(records, recipe)
+    found, held = read_sources(recipe.data, seed=recipe.run.seed)
+    parted = part_records(found, recipe)
     held_out = parted.held_out
     model = prepare_model(recipe, before=before, notice=means.audience.notice)
     teacher = prepare_teacher(recipe.loss.distill, means.open_teacher)
@@ -214,8 +218,14 @@ def run_stage(
     )
     if resume:
         trainer.resume()
-    at_start()
-    place.workspace.mkdir(parents=True, exist_ok=True)
+
+    def begin() -> None:
+        at_start()
+        place.workspace.mkdir(parents=True, exist_ok=True)
+        keep_stage_card(describe_data(recipe.data, found, held, model.tokenizer), place.metrics.parent, place.number)
+
+    processes = Processes.current()
+    processes.on_main(begin)
     outcome = trainer.run()
     record = StageRecord(
         name=place.stage.name,
@@ -228,6 +238,8 @@ def run_stage(
     )
     if outcome.finished:
         check_attention_mode(model.backbone, model.spec.attention, vocabulary=model.backbone.config.vocab_size)
+        if shares_out(recipe.run):
+            put_together(model, processes, dtype=DTYPES[recipe.run.dtype])
     return StageOutcome(outcome, model, record)
 
 
