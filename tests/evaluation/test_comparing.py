@@ -78,9 +78,10 @@ def test_pseudo_values_of_a_rank_correlation_are_those_of_leaving_each_out(predi
     np.testing.assert_allclose(values - values.mean(), raw - raw.mean(), atol=1e-9)
 
 
-def test_pseudo_values_of_an_average_precision_are_those_of_leaving_each_out():
+@pytest.mark.parametrize("decimals", [9, 0])
+def test_pseudo_values_of_an_average_precision_are_those_of_leaving_each_out(decimals):
     generator = np.random.default_rng(0)
-    scores, labels = generator.normal(size=40), generator.integers(0, 2, size=40)
+    scores, labels = generator.normal(size=40).round(decimals), generator.integers(0, 2, size=40)
     values = average_precision_values(scores, labels)
     assert values.mean() == pytest.approx(average_precision_score(labels, scores), abs=1e-12)
     without = [average_precision_score(np.delete(labels, i), np.delete(scores, i)) for i in range(40)]

@@ -41,10 +41,11 @@ def spearman_values(predicted: Values, gold: Values) -> Values:
 
 
 def average_precision_values(scores: Values, labels: NDArray[np.int64]) -> Values:
-    """Values with mean average precision, samples of equal score in the order given: [N].
+    """Values with mean average precision, samples of equal score being found together: [N].
 
-    Leaving out the sample at place i leaves the precision above it as it is; below it each positive at place k has
-    (t_k - y_i) / (k - 1), with t_k positives down to it. Two running sums give all N at once.
+    With groups of equal score from the highest down, g of T_g samples and H_g positives so far, p_g positives of its
+    own, the score is the sum of p_g H_g / T_g over the number of positives. Leaving out a sample of group i changes
+    its own term, and from there on H by its label and T by one: two running sums give all N at once.
 
     Args:
         scores: [N], larger for what is taken for positive.
@@ -53,20 +54,19 @@ def average_precision_values(scores: Values, labels: NDArray[np.int64]) -> Value
     Raises:
         ValueError: fewer than two positives, as leaving one out must leave one.
     """
-    order = np.argsort(-scores, kind="stable")
-    positive = labels[order].astype(np.float64)
-    total = positive.sum()
-    if total < 2:
-        raise ValueError(f"{total:.0f} positives: an average precision with one left out needs two")
-    places = np.arange(1, len(scores) + 1)
-    hits = np.cumsum(positive)
-    above = np.concatenate([[0.0], np.cumsum(positive * hits / places)[:-1]])
-    later = np.maximum(places - 1, 1)
-    below = _sums_after(positive * hits / later)
-    share = _sums_after(positive / later)
-    without = np.empty(len(scores))
-    without[order] = (above + below - positive * share) / (total - positive)
-    return _pseudo_values(float((positive * hits / places).sum() / total), without)
+    _, group, sizes = np.unique(-scores, return_inverse=True, return_counts=True)
+    own = np.bincount(group, weights=labels)
+    hits, found = np.cumsum(own), np.cumsum(sizes).astype(np.float64)
+    if hits[-1] < 2:
+        raise ValueError(f"{hits[-1]:.0f} positives: an average precision with one left out needs two")
+    terms = own * hits / found
+    fewer = np.maximum(found - 1, 1)
+    above = np.cumsum(terms) - terms
+    below, share = _sums_after(own * hits / fewer), _sums_after(own / fewer)
+    label = labels.astype(np.float64)
+    itself = (own[group] - label) * (hits[group] - label) / fewer[group]
+    without = (above[group] + itself + below[group] - label * share[group]) / (hits[-1] - label)
+    return _pseudo_values(float(terms.sum() / hits[-1]), without)
 
 
 def _pseudo_values(score: float, without: Values) -> Values:
