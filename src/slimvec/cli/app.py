@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import slimvec
-from slimvec.cli import clean, compare, embed, evaluate, explain, fetch, mine, quickstart, search, train
+from slimvec.cli import clean, compare, embed, evaluate, explain, fetch, mine, quickstart, search, synthesize, train
 from slimvec.cli import filter as filter_
 from slimvec.cli.failures import PIPE_CLOSED, report
 from slimvec.cli.frame import framed, keys_epilog
@@ -22,6 +22,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 COMMANDS: dict[str, tuple[Callable[..., Result], dict[str, str]]] = {
     "quickstart": (quickstart.quickstart, quickstart.KEYS),
     "fetch": (fetch.fetch, fetch.KEYS),
+    "synthesize": (synthesize.synthesize, synthesize.KEYS),
     "clean": (clean.clean, clean.KEYS),
     "mine": (mine.mine, mine.KEYS),
     "filter": (filter_.filter_, filter_.KEYS),

@@ -1,0 +1,132 @@
+"""`slimvec synthesize`: training pairs written by a language model in the voice of many personas."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from slimvec.cli.options import ForceOption
+from slimvec.cli.record_search import RecordsOutputOption, ReportOption, report_path
+from slimvec.cli.terminal import Result, Terminal
+from slimvec.errors import InputError
+from slimvec.files import atomic_file, check_free
+
+if TYPE_CHECKING:
+    from slimvec.data.records import Record
+    from slimvec.data.synthesis import SynthesisReport, SynthesisSettings
+
+KEYS = {
+    "output": "path of the records",
+    "report": "path of the report, with examples of refused answers",
+    "num_records": "records written",
+    "num_samples": "samples tried for them",
+    "refused": "by reason: answers that could not be used",
+    "num_requests": "requests answered by the endpoint in this run",
+    "num_cached": "requests answered by earlier runs",
+    "tokens_in": "tokens of this run's requests",
+    "tokens_out": "tokens of their answers",
+    "cost": "of this run, by the prices given",
+    "total_cost": "with the earlier runs' that the cache answered",
+}
+
+
+def synthesize(
+    terminal: Terminal,
+    *,
+    endpoint: Annotated[str, typer.Option(help="Base address, as in http://localhost:8000/v1.", metavar="URL")],
+    model: Annotated[str, typer.Option("--model", "-m", help="Name of the model there.", metavar="NAME")],
+    output: RecordsOutputOption,
+    num: Annotated[int, typer.Option("--num", "-n", min=1, help="Records wanted.")] = 100,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="short-long, long-short, short-short, long-long, sts or bitext; default all. Can be given several "
+            "times.",
+            metavar="KIND",
+        ),
+    ] = None,
+    personas: Annotated[
+        Path | None, typer.Option(help="YAML with languages and personas. Default: slimvec's own.", metavar="FILE")
+    ] = None,
+    language: Annotated[
+        list[str] | None,
+        typer.Option(help="Only personas that write in this language. Can be given several times.", metavar="CODE"),
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of the answers. Default: OUTPUT.answers.", metavar="DIR")
+    ] = None,
+    key_variable: Annotated[
+        str, typer.Option(help="Environment variable with the key, if the endpoint wants one.", metavar="NAME")
+    ] = "OPENAI_API_KEY",
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests under way at once.")] = 8,
+    timeout: Annotated[float, typer.Option(min=0.01, help="Seconds an answer may take.")] = 120.0,
+    retries: Annotated[int, typer.Option(min=0, help="Further attempts when the endpoint fails.")] = 6,
+    temperature: Annotated[float, typer.Option(min=0, help="Of the model's choice of words.")] = 1.0,
+    price_in: Annotated[float, typer.Option(min=0, help="Price of a million tokens of requests.")] = 0.0,
+    price_out: Annotated[float, typer.Option(min=0, help="Price of a million tokens of answers.")] = 0.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of personas, kinds and style.")] = 0,
+    report: ReportOption = None,
+    force: ForceOption = False,
+) -> Result:
+    """Have a language model write training pairs in the voice of many personas.
+
+    Retrieval tasks are invented first, then samples of them are written; answers are checked for form, length, language
+    and repetition. Every answer is kept: a run that was stopped goes on when the same command is run again.
+    """
+    import asyncio
+
+    from slimvec.data.synthesis import Endpoint, Prices, read_personas
+    from slimvec.data.synthesis import synthesize as write
+    from slimvec.data.writers import check_records_output, record_writer
+
+    place = report_path(output, report)
+    check_records_output(output, force=force)
+    check_free(place, force=force)
+    settings = _settings(num=num, seed=seed, kinds=kind, temperature=temperature, concurrency=concurrency)
+    voices = read_personas(personas).only(tuple(language or ()))
+    answers = cache or output.with_name(f"{output.name}.answers")
+    prices = Prices(tokens_in=price_in, tokens_out=price_out)
+    server = Endpoint(
+        endpoint, model, cache=answers, key=os.environ.get(key_variable) or None, timeout=timeout, retries=retries
+    )
+    with terminal.task("writing", total=num, unit="records") as progress:
+
+        async def run() -> "tuple[list[Record], SynthesisReport]":
+            async with server:
+                return await write(
+                    server, settings, voices, prices=prices, on_record=lambda done: progress.update(completed=done)
+                )
+
+        records, done = asyncio.run(run())
+    with record_writer(output, force=force) as write_record:
+        for record in records:
+            write_record(record)
+    with atomic_file(place, force=force) as path:
+        path.write_text(done.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    known = done.model_dump(mode="json")
+    terminal.print(
+        f"{done.num_records:,} records of {done.num_samples:,} samples; {done.num_requests:,} requests "
+        f"({done.num_cached:,} more from {answers}), {done.tokens_in:,} tokens in, {done.tokens_out:,} out, cost "
+        f"{done.cost:.4f}",
+        f"{output}: the records; {place}: the report",
+    )
+    return {"output": str(output), "report": str(place), **{key: known[key] for key in list(KEYS)[2:]}}
+
+
+def _settings(
+    *, num: int, seed: int, kinds: list[str] | None, temperature: float, concurrency: int
+) -> "SynthesisSettings":
+    """Put the settings together.
+
+    Raises:
+        InputError: a kind of task that there is not.
+    """
+    from slimvec.data.synthesis import SynthesisSettings
+    from slimvec.data.synthesis.tasks import TASK_TYPES
+
+    chosen = tuple(known for known in TASK_TYPES if kinds is None or known in kinds)
+    unknown = set(kinds or ()) - set(TASK_TYPES)
+    if unknown:
+        raise InputError(f"kind {min(unknown)!r}", expected=f"one of {', '.join(TASK_TYPES)}")
+    return SynthesisSettings(num_records=num, seed=seed, kinds=chosen, temperature=temperature, concurrency=concurrency)

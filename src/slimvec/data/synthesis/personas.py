@@ -1,0 +1,78 @@
+"""Who the synthetic texts are written for: a small set of slimvec's own, or a file like it."""
+
+from importlib import resources
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from slimvec.errors import InputError, validation_summary
+
+
+class Persona(BaseModel):
+    """A person in a few words.
+
+    Attributes:
+        persona: Who, with trade and situation.
+        language: Code of the language that the person writes in.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    persona: str = Field(min_length=1)
+    language: str
+
+
+class Personas(BaseModel):
+    """Personas and the languages they write in.
+
+    Attributes:
+        languages: English name by code.
+        personas: At least one; each in one of the languages.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    languages: dict[str, str]
+    personas: tuple[Persona, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _languages_are_named(self) -> "Personas":
+        unnamed = {persona.language for persona in self.personas} - self.languages.keys()
+        if unnamed:
+            raise ValueError(f"languages has no name for {min(unnamed)}")
+        return self
+
+    def only(self, languages: tuple[str, ...]) -> "Personas":
+        """Keep the personas that write in some languages; with none named, all.
+
+        Raises:
+            InputError: no persona writes in one of them.
+        """
+        for language in languages:
+            if not any(persona.language == language for persona in self.personas):
+                raise InputError(
+                    f"no persona writes in {language}",
+                    expected=f"one of {', '.join(sorted({persona.language for persona in self.personas}))}",
+                )
+        kept = tuple(persona for persona in self.personas if not languages or persona.language in languages)
+        return Personas(languages=self.languages, personas=kept)
+
+
+def read_personas(path: Path | None = None) -> Personas:
+    """Read personas from a YAML file with `languages` and `personas`; default slimvec's own.
+
+    Raises:
+        InputError: the file is missing, is no YAML or does not hold personas.
+    """
+    if path is None:
+        text = resources.files(__package__).joinpath("personas.yaml").read_text(encoding="utf-8")
+        return Personas.model_validate(yaml.safe_load(text))
+    try:
+        return Personas.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}", expected="a YAML file of personas") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no YAML", expected="languages and personas") from error
+    except ValidationError as error:
+        raise InputError(f"{path}: {validation_summary(error)}", expected="languages and personas") from error
