@@ -1,5 +1,6 @@
 """Records to tokens and vectors back to a batch."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -75,6 +76,37 @@ def test_vectors_are_sorted_into_a_batch():
     assert bool((vectors.grad[:6] == 0).all())
     without = collate([RECORDS[1]], epoch=0).assemble(torch.eye(2))
     assert without.negatives is None
+
+
+class Teacher:
+    """A vector that says which text it is, and what was asked."""
+
+    identity, dims = "big", 3
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, texts, role, task):
+        self.asked.append((role, task, len(texts)))
+        return np.array([[len(text), role == "query", 0] for text in texts], dtype=np.float32)
+
+
+def test_scores_grades_and_a_teachers_vectors_come_with_the_texts():
+    teacher = Teacher()
+    _, collate = collator(teacher=teacher)
+    graded = Record("four", ("fourth",), scores=(0.5,), task="sts")
+    scored = Record("one", ("first",), ("x", "y"), scores=(2.0, 1.0, 0.0))
+    texts = collate([scored, graded], epoch=0, kinds=[0, 1], seed=9)
+    assert teacher.asked == [("query", None, 1), ("query", "sts", 1), ("document", None, 3), ("document", "sts", 1)]
+    batch = texts.assemble(torch.eye(6))
+    assert batch.seed == 9
+    assert batch.scores[0].tolist() == [2.0, 1.0, 0.0]
+    assert bool(batch.scores[1, 1:].isnan().all())
+    assert batch.grades.isnan().tolist() == [True, False]
+    assert batch.grades[1] == 0.5
+    lengths = [batch.teacher.query, batch.teacher.positive, batch.teacher.negatives[:1]]
+    cosines = [[round(float(v[0]), 4) for v in part.reshape(-1, 3)] for part in lengths]
+    assert cosines == [[round(3 / 10**0.5, 4), round(4 / 17**0.5, 4)], [1.0, 1.0], [1.0, 1.0]]
 
 
 def test_a_text_without_tokens_and_an_unknown_task():

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from slimvec.cli.failures import Interrupted
 from slimvec.cli.progress import Task
+from slimvec.cli.teachers import open_teacher
 from slimvec.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -89,7 +90,15 @@ def run_training(
         from slimvec.training.run import train
 
         follower = _Follower(task)
-        result = train(recipe, output, resume=resume, force=force, on_step=[follower.step], notice=task.share)
+        result = train(
+            recipe,
+            output,
+            resume=resume,
+            force=force,
+            on_step=[follower.step],
+            notice=task.share,
+            open_teacher=open_teacher,
+        )
     if not result.finished:
         raise Interrupted(f"stopped after step {result.progress.step}; {when_stopped}")
     return FinishedRun(result, follower.first_loss, follower.last.loss if follower.last else None)

@@ -74,7 +74,7 @@ def composition(loss: Loss) -> Composition:
     return Composition(
         contrastive=contrastive if loss.contrastive else None,
         contrastive_weight=loss.contrastive,
-        mixing=Mixing(**loss.mixing.model_dump()) if loss.mixing else None,
+        mixing=Mixing(**loss.mixing.model_dump(exclude_none=True)) if loss.mixing else None,
         spread=loss.spread,
         distillation=_distillation(loss.distill, loss.temperature) if loss.distill else None,
         graded=CoSENT(**loss.graded.model_dump()) if loss.graded else None,

@@ -16,21 +16,21 @@ class MixingSettings(Section):
 
     Attributes:
         kind: `pair` mixes two at a time, `list` all of a query, `both` does both.
-        count: Pair-wise mixtures a query.
-        temperature: Of the list's weights. At 1 they are nearly even; at the loss's own temperature the hardest
-            negative has most of it.
+        count: Pair-wise mixtures a query; default 1.
+        temperature: Of the list's weights. At 1, the default, they are nearly even; at the loss's own temperature the
+            hardest negative has most of it.
         stop_gradient: Take mixtures for constants.
     """
 
     kind: Literal["pair", "list", "both"] = "pair"
-    count: int = Field(default=1, ge=1)
-    temperature: float = Field(default=1.0, gt=0)
+    count: int | None = Field(default=None, ge=1)
+    temperature: float | None = Field(default=None, gt=0)
     stop_gradient: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         for key, kind in (("count", "list"), ("temperature", "pair")):
-            if key in self.model_fields_set and self.kind == kind:
+            if getattr(self, key) is not None and self.kind == kind:
                 raise ContradictionError(key, f"{key} has no meaning for mixing of kind {kind}")
         return self
 
