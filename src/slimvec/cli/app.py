@@ -10,7 +10,20 @@ from typing import Annotated
 import typer
 
 import slimvec
-from slimvec.cli import clean, compare, embed, evaluate, explain, fetch, mine, quickstart, search, synthesize, train
+from slimvec.cli import (
+    clean,
+    compare,
+    embed,
+    evaluate,
+    explain,
+    fetch,
+    merge,
+    mine,
+    quickstart,
+    search,
+    synthesize,
+    train,
+)
 from slimvec.cli import filter as filter_
 from slimvec.cli.failures import PIPE_CLOSED, report
 from slimvec.cli.frame import framed, keys_epilog
@@ -27,6 +40,7 @@ COMMANDS: dict[str, tuple[Callable[..., Result], dict[str, str]]] = {
     "mine": (mine.mine, mine.KEYS),
     "filter": (filter_.filter_, filter_.KEYS),
     "train": (train.train, train.KEYS),
+    "merge": (merge.merge, merge.KEYS),
     "embed": (embed.embed, embed.KEYS),
     "evaluate": (evaluate.evaluate, evaluate.KEYS),
     "compare": (compare.compare, compare.KEYS),

@@ -1,0 +1,119 @@
+"""`slimvec merge`: one model out of several."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from slimvec.cli.options import ForceOption
+from slimvec.cli.terminal import Result, Terminal
+from slimvec.errors import InputError
+from slimvec.files import check_free
+
+KEYS = {
+    "output": "the model's folder",
+    "method": "linear, slerp or soup",
+    "parents": "source, sha256, weight and, in a soup, score of each model; weight 0 was left out",
+    "score": "of the result, in a soup; else null",
+}
+
+
+def merge(
+    terminal: Terminal,
+    *,
+    models: Annotated[
+        list[str], typer.Argument(help="Models of one architecture, tokenizer and settings.", metavar="MODEL")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the model's folder shall appear.")],
+    method: Annotated[
+        Literal["linear", "slerp", "soup"],
+        typer.Option(help="Weighted mean; along the arc between two; or as many as do not make the score worse."),
+    ] = "linear",
+    weights: Annotated[
+        str | None, typer.Option(help="A weight for each model, as in 0.7,0.3. Default: all alike.", metavar="W,W")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            "-d",
+            help="For a soup: held-out pairs, or a folder with retrieval sets, to score on.",
+            metavar="D",
+        ),
+    ] = None,
+    force: ForceOption = False,
+) -> Result:
+    """Average models that were trained from one base.
+
+    A soup adds models in the order of their scores (nDCG@10 on --data) and keeps each only if the score does not get
+    worse. Adapters are merged into their base first.
+    """
+    if (data is None) == (method == "soup"):
+        found = "a soup without --data" if data is None else f"--data for {method}"
+        raise InputError(found, expected="--data with --method soup, and only there")
+    if weights is not None and method == "soup":
+        raise InputError("--weights for a soup", expected="none", do="a soup weighs all of its models alike")
+    check_free(output, force=force)
+    given = None if weights is None else _parse(weights)
+    with terminal.task("merging") as task:
+        from slimvec.model.merging import greedy_soup, merge_models
+
+        if data is not None:
+            record = greedy_soup(models, output, _scorer(data, task.share), force=force)
+        elif method != "soup":
+            record = merge_models(models, output, method=method, weights=given, force=force)
+    report = record.model_dump(mode="json")
+    for parent in record.parents:
+        score = "" if parent.score is None else f", nDCG@10 {parent.score:.3f} by itself"
+        terminal.print(f"{parent.weight:.3f}  {parent.source}{score}")
+    total = "" if record.score is None else f", nDCG@10 {record.score:.3f}"
+    terminal.print(f"{output}: {record.method}{total}")
+    return {"output": str(output), **report}
+
+
+def _parse(weights: str) -> list[float]:
+    """Read a list of weights.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        return [float(part) for part in weights.split(",")]
+    except ValueError as error:
+        raise InputError(f"--weights {weights}", expected="numbers with commas between them, as in 0.7,0.3") from error
+
+
+def _scorer(data: Path, notice: Callable[[str, float | None], None]) -> Callable[[Path], float]:
+    """Give a function that scores the model in a folder: nDCG@10 on pairs, or the mean of it over retrieval sets.
+
+    Raises:
+        InputError: the data cannot be read.
+    """
+    from slimvec.engine.embedder import Embedder
+
+    if not data.is_dir():
+        from slimvec.data.readers import read_records
+        from slimvec.training.validation import HeldOutRetrieval
+
+        retrieval = HeldOutRetrieval(list(read_records(data)))
+
+        def score_pairs(folder: Path) -> float:
+            notice(f"scoring {folder.name}", None)
+            return retrieval(Embedder.load(folder))["ndcg_at_10"]
+
+        return score_pairs
+
+    from slimvec.cli.models import describe_model, system_of
+    from slimvec.data.retrieval_reading import find_retrieval_sets, read_retrieval_set
+    from slimvec.evaluation.retrieval import score_retrieval
+
+    sets = [read_retrieval_set(path) for path in find_retrieval_sets(data)]
+
+    def score_sets(folder: Path) -> float:
+        notice(f"scoring {folder.name}", None)
+        embedder = Embedder.load(folder)
+        system = system_of(embedder, describe_model(embedder, str(folder)))
+        return sum(score_retrieval(embedder, found, system=system).main.value for found in sets) / len(sets)
+
+    return score_sets
