@@ -3,11 +3,16 @@ import json
 import pytest
 
 from slimvec.data.card import DataCard
+from slimvec.data.records import record_row
+from slimvec.model.folder import save_model
 from slimvec.text.tokenizer import Tokenizer
 from slimvec.training.data_card import describe_data, keep_stage_card, write_run_card
 from slimvec.training.recipe import Source
+from slimvec.training.recipe_reading import parse_recipe
+from slimvec.training.run import train
 from slimvec.training.sources import read_sources
 from tests import tiny
+from tests.training import support
 
 
 @pytest.fixture
@@ -47,3 +52,15 @@ def test_the_cards_of_stages_are_joined(folder):
     joined = DataCard.model_validate_json((folder / "data_card.json").read_bytes())
     assert joined.sources == (*cards[0].sources, *cards[1].sources)
     assert "# Data card" in (folder / "data_card.md").read_text(encoding="utf-8")
+
+
+def test_a_run_writes_the_card_of_its_data(folder):
+    save_model(tiny.embedding_model(), folder / "base")
+    data = folder / "pairs.jsonl"
+    data.write_text("".join(json.dumps(record_row(record)) + "\n" for record in support.records()), encoding="utf-8")
+    overrides = [f"base.source={folder / 'base'}", f"data.0.path={data}", "run.steps=1"]
+    settings = parse_recipe(support.RECIPE, overrides=overrides)
+    train(settings, folder / "out")
+    card = DataCard.model_validate_json((folder / "out" / "data_card.json").read_bytes())
+    assert card == describe(settings.data[0])
+    assert (folder / "out" / "data_card.md").is_file()
