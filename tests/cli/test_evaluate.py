@@ -5,6 +5,7 @@ import pytest
 from slimvec.cli.evaluate import KEYS
 from slimvec.data.retrieval_reading import read_retrieval_set
 from slimvec.engine.embedder import Embedder
+from slimvec.evaluation.report import EvaluationReport
 from slimvec.evaluation.results import EvaluationResult, System
 from slimvec.evaluation.retrieval import score_bm25, score_retrieval
 
@@ -94,3 +95,55 @@ def test_an_existing_output_needs_force(slimvec, model, tmp_path):
     assert outcome.error == "error: output r.json exists; expected a new path; pass --force to replace it"
     assert slimvec("evaluate", "-m", model, "-d", "one", "-o", "r.json", "--force").code == 0
     assert EvaluationResult.read("r.json").scores.keys() == {"one"}
+
+
+def test_a_suite_of_one_s_own_is_scored_and_reported(slimvec, model, tmp_path):
+    write_set(tmp_path / "sets" / "one")
+    (tmp_path / "mine.yaml").write_text("{name: mine, tasks: [{name: one, kind: retrieval}]}")
+    arguments = ("evaluate", "-m", model, "-d", "sets", "--suite", "mine.yaml", "--no-cache")
+    result = slimvec(*arguments, "-o", "report", "--json").json
+    assert set(result) == set(KEYS)
+    light = slimvec("evaluate", "-m", model, "-d", "sets", "--json").json
+    assert result["scores"]["one"]["value"] == pytest.approx(light["scores"]["one"]["value"], abs=1e-5)
+    assert result["tasks"]["one"]["unit"] == "queries"
+    assert (result["bm25"], result["comparison"], result["output"]) == (None, None, "report")
+    names = sorted(path.name for path in (tmp_path / "report").iterdir())
+    assert names == ["report.html", "report.json", "report.md"]
+    assert EvaluationReport.read("report/report.json").suite == "mine"
+    outcome = slimvec(*arguments, "-o", "report")
+    assert outcome.error == "error: output report exists; expected a new path; pass --force to replace it"
+    outcome = slimvec(*arguments)
+    assert f"{model}: suite mine, mean " in outcome.out
+    assert "6 queries" in outcome.out
+
+
+def test_a_model_is_not_distinguishable_from_itself(slimvec, model, tmp_path):
+    write_set(tmp_path / "one")
+    arguments = ("evaluate", "-m", model, "-d", "one", "--against", model)
+    result = slimvec(*arguments, "-o", "report", "--json").json
+    found = result["comparison"]["tasks"][0]
+    assert (found["difference"], found["p_corrected"], found["verdict"]) == (0, 1, "not distinguishable")
+    names = sorted(path.name for path in (tmp_path / "report").iterdir())
+    assert names == ["against.json", "comparison.json", "report.html", "report.json", "report.md"]
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "not distinguishable" in page
+    assert "<svg" in page
+    assert "| one | " in (tmp_path / "report" / "report.md").read_text()
+    assert "not distinguishable" in slimvec(*arguments).out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "nothing to evaluate on; expected --data FOLDER, --suite NAME or --mteb-task NAME"),
+        (["--suite", "core", "--mteb-task", "STS13"], "--suite and --mteb-task; expected one of them"),
+        (["--suite", "best"], "no suite 'best'; expected a YAML file, or one of core, full, multilingual"),
+        (["--suite", "core"], "task cacm has local data; expected its folder; pass --data FOLDER"),
+        (["--suite", "core", "--only", "x"], "suite core has no task 'x'; expected one of cacm, cranfield"),
+        (["--mteb-task", "STS99"], "mteb has no task 'STS99'; expected a name as mteb writes it, such as STS13"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_told(arguments, message, slimvec, model):
+    outcome = slimvec("evaluate", "-m", model, *arguments)
+    assert outcome.code == 2
+    assert outcome.error.startswith(f"error: {message}")

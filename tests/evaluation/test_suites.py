@@ -82,6 +82,7 @@ def test_subsets_are_languages_or_pairs_of_them_and_share_their_questions(report
     assert [subset.subset for subset in tasks["sts"].subsets] == ["a", "b"]
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning", "ignore:To copy construct")
 @pytest.mark.parametrize("name", UNITS)
 def test_sentence_transformers_and_mteb_alone_give_the_same_scores(name, report, folder, data):
     from mteb.models import SentenceTransformerEncoderWrapper
@@ -165,13 +166,15 @@ def test_the_store_gives_the_same_report_without_the_model(report, model, data, 
             raise AssertionError("everything should be in the store")
 
     store = VectorStore("id", tmp_path)
-    first = evaluate_suite(model, SUITE, data=data, store=store, num_resamples=200)
-    again = evaluate_suite(Refusing(), SUITE, data=data, store=store, num_resamples=200)
-    without_times = [
-        [task.model_copy(update={"seconds": 0}) for task in found.tasks] for found in (report, first, again)
-    ]
-    assert without_times[1] == without_times[2]
-    assert [task.score.value for task in first.tasks] == pytest.approx([task.score.value for task in report.tasks])
+    suite = SUITE.only(["find", "sts", "kinds"])
+    first = evaluate_suite(model, suite, data=data, store=store, num_resamples=200)
+    again = evaluate_suite(Refusing(), suite, data=data, store=store, num_resamples=200)
+    timeless = [[task.model_copy(update={"seconds": 0}) for task in found.tasks] for found in (first, again)]
+    assert timeless[0] == timeless[1]
+    direct = {task.task: task.score.value for task in report.tasks}
+    assert {task.task: task.score.value for task in first.tasks} == pytest.approx(
+        {name: direct[name] for name in ("find", "sts", "kinds")}
+    )
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from slimvec.cli import (
     fetch,
     merge,
     mine,
+    plan,
     quickstart,
     search,
     synthesize,
@@ -39,6 +40,7 @@ COMMANDS: dict[str, tuple[Callable[..., Result], dict[str, str]]] = {
     "clean": (clean.clean, clean.KEYS),
     "mine": (mine.mine, mine.KEYS),
     "filter": (filter_.filter_, filter_.KEYS),
+    "plan": (plan.plan, plan.KEYS),
     "train": (train.train, train.KEYS),
     "merge": (merge.merge, merge.KEYS),
     "embed": (embed.embed, embed.KEYS),
@@ -106,6 +108,7 @@ def main() -> None:
 def _hush_libraries() -> None:
     """Keep warnings and bars of libraries off the terminal, unless the user asked for them by their own switches."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    for switch in ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS", "TQDM_DISABLE"):
+        os.environ.setdefault(switch, "1")
     if not sys.warnoptions:
         warnings.simplefilter("ignore")

@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +19,7 @@ from mteb.abstasks import (
     AbsTaskSTS,
 )
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
 
 from slimvec.evaluation import contributions
 from slimvec.evaluation.contributions import Contributions
@@ -137,7 +139,9 @@ def _score(loaded: LoadedTask, encoder: MtebEncoder) -> tuple[Mapping[str, Any],
     split = loaded.entry.split if loaded.entry.hub is None else task.metadata.eval_splits[0]
     is_retrieval = isinstance(task, AbsTaskRetrieval)
     by_query = _values_of_queries(task) if is_retrieval else {}
-    with TemporaryDirectory() as name:
+    with TemporaryDirectory() as name, warnings.catch_warnings():
+        for expected in (UndefinedMetricWarning, ConvergenceWarning):  # of mteb's classifiers on hard or small sets
+            warnings.simplefilter("ignore", expected)
         folder = None if is_retrieval else Path(name)
         scores = task.evaluate(encoder, split, list(loaded.subsets), encode_kwargs=_ENCODE, prediction_folder=folder)
         predictions = json.loads((folder / task.prediction_file_name).read_text(encoding="utf-8")) if folder else {}

@@ -1,0 +1,107 @@
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from slimvec.errors import StorageError
+from slimvec.evaluation.models import Embedded, ModelCard, Prompt
+from slimvec.evaluation.vector_store import VectorStore, embed_cached
+
+PROMPT = Prompt("p: ", "query")
+
+
+class Counting:
+    """A vector of the text's length and the prompt's; texts asked for are written down."""
+
+    card = ModelCard(name="c", kind="slimvec", identity="c")
+
+    def __init__(self):
+        self.asked = []
+
+    def prompt(self, _):
+        return PROMPT
+
+    def embed(self, texts, prompt, *, on_progress=None):
+        self.asked.append(list(texts))
+        if on_progress is not None:
+            on_progress(len(texts))
+        return embedded(texts, prompt)
+
+
+def embedded(texts, prompt=PROMPT):
+    lengths = np.array([len(text) for text in texts], dtype=np.int32)
+    vectors = np.stack([lengths, np.full(len(texts), len(prompt.text))], axis=1).astype(np.float32)
+    return Embedded(vectors, lengths, (lengths > 3).astype(np.int8))
+
+
+def test_texts_are_computed_once_and_counted_always(tmp_path):
+    model, store, told = Counting(), VectorStore("m", tmp_path), []
+    found = embed_cached(model, ["a", "bb", "a"], PROMPT, store=store, on_progress=told.append)
+    np.testing.assert_array_equal(found.vectors, [[1, 3], [2, 3], [1, 3]])
+    again = embed_cached(model, ["bb", "cccc", "a"], PROMPT, store=VectorStore("m", tmp_path), on_progress=told.append)
+    np.testing.assert_array_equal(again.vectors, [[2, 3], [4, 3], [1, 3]])
+    assert (again.num_tokens.tolist(), again.truncated.tolist()) == ([2, 4, 1], [0, 1, 0])
+    assert model.asked == [["a", "bb"], ["cccc"]]
+    assert sum(told) == 6
+
+
+def test_prompt_role_and_model_are_part_of_the_key(tmp_path):
+    model, store = Counting(), VectorStore("m", tmp_path)
+    for prompt in (PROMPT, Prompt("p: ", "document"), Prompt("p", "query")):
+        embed_cached(model, ["a"], prompt, store=store)
+    embed_cached(model, [" :a"], Prompt("p", "query"), store=store)
+    embed_cached(model, ["a"], PROMPT, store=VectorStore("n", tmp_path))
+    assert len(model.asked) == 5
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.sqlite", "n.sqlite"]
+
+
+def test_without_a_store_nothing_is_kept():
+    model = Counting()
+    for _ in range(2):
+        assert len(embed_cached(model, ["a", "a"], PROMPT, store=None).vectors) == 2
+    assert model.asked == [["a"], ["a"]]
+
+
+@pytest.mark.parametrize("damage", ["vector = zeroblob(8)", "num_tokens = 7", "truncated = 1"])
+def test_a_row_that_was_changed_is_computed_anew(damage, tmp_path):
+    store, model = VectorStore("m", tmp_path), Counting()
+    store.write("query\0p: ", ["a", "bb"], embedded(["a", "bb"]))
+    with sqlite3.connect(store.path) as database:
+        database.execute(f"UPDATE vectors SET {damage} WHERE num_tokens = 1")
+    database.close()
+    found = embed_cached(model, ["a", "bb"], PROMPT, store=store)
+    assert model.asked == [["a"]]
+    np.testing.assert_array_equal(found.vectors, [[1, 3], [2, 3]])
+    assert embed_cached(model, ["a"], PROMPT, store=store).num_tokens.tolist() == [1]
+    assert len(model.asked) == 1
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path):
+    store = VectorStore("m", tmp_path)
+    store.write("p", ["a"], embedded(["a"]))
+    broken = Embedded(np.ones((2, 2), dtype=np.float32), np.ones(1, dtype=np.int32), np.ones(2, dtype=np.int8))
+    with pytest.raises(ValueError, match="zip"):
+        store.write("p", ["b", "c"], broken)
+    assert set(store.read("p", ["a", "b", "c"])) == {"a"}
+
+
+def test_a_file_that_is_no_database_is_told(tmp_path):
+    store = VectorStore("m", tmp_path)
+    store.path.write_bytes(b"torn" * 1000)
+    with pytest.raises(StorageError, match=r"cannot use the vectors in .*m.sqlite: .*; delete the file"):
+        store.read("p", ["a"])
+
+
+def write_many(folder, start):
+    for number in range(start, start + 10):
+        texts = [f"{number} {i}" for i in range(5)]
+        VectorStore("m", folder).write("p", texts, embedded(texts))
+
+
+def test_two_writers_at_once_lose_nothing(tmp_path):
+    with ThreadPoolExecutor(2) as pool:  # each with connections of its own, which lock the file as processes do
+        for done in [pool.submit(write_many, tmp_path, start) for start in (0, 5)]:
+            done.result()
+    texts = [f"{number} {i}" for number in range(15) for i in range(5)]
+    assert len(VectorStore("m", tmp_path).read("p", texts)) == 75
