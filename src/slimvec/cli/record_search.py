@@ -211,6 +211,11 @@ def _stage(terminal: Terminal) -> "Stage":
     @contextmanager
     def stage(description: str, *, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
         with terminal.task(description, total=total, unit=unit) as progress:
-            yield progress.advance
+
+            def advance(amount: int) -> None:
+                done = progress.completed + amount
+                progress.update(completed=done, detail="" if total else f"{done:,.0f} {unit}")
+
+            yield advance
 
     return stage

@@ -6,6 +6,7 @@ Letters: R records, Q queries, N documents.
 
 import hashlib
 import json
+from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -88,16 +89,20 @@ def collect(
         if corpus is not None and num_corpus == 0:
             raise InputError("the corpus has no texts", expected="at least one")
         tasks: dict[str | None, int] = {}
-        labels: list[int] = []
-        places: list[range] = []
+        labels, starts, stops = array("q"), array("q"), array("q")
         for record in records:
             queries.add(record.query)
             labels.append(tasks.setdefault(record.task, len(tasks)))
-            places.append(_add_documents(documents, record, negatives=corpus is None))
+            starts.append(len(documents))
+            for text in record.positives:
+                documents.add(text)
+            stops.append(len(documents))
+            for text in record.negatives if corpus is None else ():
+                documents.add(text)
             digest.update(json.dumps(record_row(record)).encode() + b"\n")
             if advance is not None:
                 advance(1)
-        if not places:
+        if not labels:
             raise InputError("there are no records", expected="at least one")
         store, document_of = documents.distinct()
         query_store, query_of = queries.distinct(labels)
@@ -109,18 +114,7 @@ def collect(
         queries=query_store,
         tasks=tuple(names[labels[record]] for record in first_records),
         query_of=query_of,
-        positives=Ragged.of(document_of[place.start : place.stop] for place in places),
+        positives=Ragged.of_slices(np.array(starts), np.array(stops), document_of),
         num_duplicates=len(document_of) - len(store),
         sha256=digest.hexdigest(),
     )
-
-
-def _add_documents(documents: TextWriter, record: Record, *, negatives: bool) -> range:
-    """Write a record's texts, and say where its positives stand."""
-    start = len(documents)
-    for text in record.positives:
-        documents.add(text)
-    stop = len(documents)
-    for text in record.negatives if negatives else ():
-        documents.add(text)
-    return range(start, stop)

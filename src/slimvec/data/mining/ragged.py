@@ -36,6 +36,14 @@ class Ragged:
         bounds = np.searchsorted(pairs[:, 0], np.arange(num_rows + 1))
         return cls(bounds.astype(np.int64), np.ascontiguousarray(pairs[:, 1]))
 
+    @classmethod
+    def of_slices(cls, starts: Numbers, stops: Numbers, values: Numbers) -> Self:
+        """Take row r from `values[starts[r]:stops[r]]`."""
+        lengths = stops - starts
+        bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        places = np.arange(bounds[-1]) + np.repeat(starts - bounds[:-1], lengths)
+        return cls(bounds, values[places])
+
     def __len__(self) -> int:
         return len(self.bounds) - 1
 
@@ -54,7 +62,4 @@ class Ragged:
 
     def take(self, rows: Numbers) -> "Ragged":
         """The rows of these numbers, in this order."""
-        lengths = np.diff(self.bounds)[rows]
-        bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        places = np.arange(bounds[-1]) + np.repeat(self.bounds[rows] - bounds[:-1], lengths)
-        return Ragged(bounds, self.values[places])
+        return Ragged.of_slices(self.bounds[rows], self.bounds[rows + 1], self.values)
