@@ -1,0 +1,110 @@
+"""`slimvec plan`: what a recipe will need, before it is run."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from slimvec.cli.terminal import Result, Terminal
+from slimvec.errors import InputError
+
+if TYPE_CHECKING:
+    from slimvec.training.forecast import Forecast
+
+KEYS = {
+    "stages": "of each its name, parameters, trained numbers, tokens and seconds a step, bytes by purpose, and with "
+    "--memory the micro_batch_tokens and graph_tokens that fit",
+    "fits": "with --memory: whether every stage fits as the recipe stands; null without",
+}
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(I?)B?\s*", re.IGNORECASE)
+
+
+def plan(
+    terminal: Terminal,
+    *,
+    recipe: Annotated[Path, typer.Argument(help="A recipe in YAML.", metavar="RECIPE")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(help="Settings that replace the recipe's, as in batch.pairs=512.", metavar="SECTION.KEY=VALUE"),
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="Memory of one process, as in 24GB; sizes that fit are proposed.", metavar="SIZE")
+    ] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Processes that share each batch.", metavar="N")] = 1,
+    config: Annotated[
+        Path | None, typer.Option(help="Folder with the base's config.json, if it is not here.", metavar="DIR")
+    ] = None,
+) -> Result:
+    """Predict memory and time of a training, and propose sizes that fit.
+
+    No weights and no data are read. Texts are taken to be as long as the recipe lets them be, so real steps need at
+    most what is said. Time is measured on one layer, on this machine.
+    """
+    from slimvec.training.recipe_reading import read_recipe
+
+    settings = read_recipe(recipe, overrides or ())
+    limit = None if memory is None else parse_size(memory)
+    with terminal.task("measuring a layer"):
+        from slimvec.model.shapes import read_shape
+        from slimvec.training.forecast import forecast
+
+        shape = read_shape(settings.base.source, revision=settings.base.revision, config=config)
+        found = [
+            (stage, forecast(stage.recipe, shape, memory=limit, num_processes=processes))
+            for stage in settings.stage_recipes()
+        ]
+    for stage, predicted in found:
+        terminal.print(*_lines(stage.name, predicted, limit))
+    return {
+        "stages": [
+            {"name": stage.name, **predicted.model_dump(), "total_bytes": predicted.total_bytes}
+            for stage, predicted in found
+        ],
+        "fits": None if limit is None else all(predicted.total_bytes <= limit for _, predicted in found),
+    }
+
+
+def parse_size(text: str) -> int:
+    """Read a size in bytes: `24GB`, `8 GiB`, `512M`.
+
+    Raises:
+        InputError: something else.
+    """
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise InputError(f"memory {text!r}", expected="a size such as 24GB or 16GiB")
+    number, unit, binary = found.groups()
+    factor = 1024 ** "KMGT".find(unit.upper()) * 1024 if binary and unit else _UNITS[unit.upper()]
+    return int(float(number) * factor)
+
+
+def _lines(name: str, found: "Forecast", limit: int | None) -> list[str]:
+    """Write a forecast for people."""
+    title = f"stage {name}: " if name else ""
+    twice = "" if found.keeps_graph else ", computed twice (gradient cache)"
+    parts = ", ".join(f"{purpose} {_size(size)}" for purpose, size in found.bytes.items() if size)
+    lines = [
+        f"{title}{found.num_parameters:,} parameters, {found.num_trained:,} trained",
+        f"a step: at most {found.tokens_per_step:,} tokens{twice}, {found.seconds_per_step:,.1f} s on this machine",
+        f"memory: {_size(found.total_bytes)} ({parts})",
+    ]
+    return lines if limit is None else [*lines, _advice(found, limit)]
+
+
+def _advice(found: "Forecast", limit: int) -> str:
+    """Say what fits."""
+    if found.micro_batch_tokens is None:
+        return (
+            f"{_size(limit)} are not enough for any piece; try batch.gradient_checkpointing=true, shorter texts, LoRA, "
+            "or run.shard=true over several processes"
+        )
+    fits = "fits" if found.total_bytes <= limit else "does not fit"
+    sizes: dict[str, Any] = {"micro_batch_tokens": found.micro_batch_tokens, "graph_tokens": found.graph_tokens}
+    return f"the recipe {fits} {_size(limit)}; " + " ".join(f"batch.{key}={value}" for key, value in sizes.items())
+
+
+def _size(size: int) -> str:
+    """Write bytes for people."""
+    return f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"

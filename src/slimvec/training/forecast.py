@@ -1,0 +1,227 @@
+"""What a run will need: memory and time, from the shape of the base, before anything is loaded.
+
+What is fixed by the shape is counted: weights, masters, gradients, moments, the folded copy of a LoRA run. What depends
+on the software, the results kept for the backward pass and the time of a layer, is measured on a model of the base's
+width with one and with two layers and random weights: the difference is one layer, and the rest cancels.
+
+Letters: L layers, T tokens run at once.
+"""
+
+import resource
+import sys
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from slimvec.model.adapters import add_lora
+from slimvec.model.architectures import Config, read_attention_mode
+from slimvec.model.backbone import TransformersBackbone
+from slimvec.model.gradient_checkpointing import checkpoint_gradients
+from slimvec.model.shapes import WeightCounts, count_weights, sample_backbone
+from slimvec.objectives.blocks import BLOCK_ELEMENTS
+from slimvec.text.batch import PackedBatch
+from slimvec.training.folding import folded_lora
+from slimvec.training.loop import DTYPES
+from slimvec.training.recipe import Recipe
+
+MARGIN = 0.9
+"""Share of the memory that a proposal fills: allocators keep pieces they cannot use."""
+MICRO_BATCHES = tuple(1 << power for power in range(14, 7, -1))
+"""Proposed sizes of a piece, largest first. Above 16,384 tokens no machine gets faster."""
+_SHORT, _LONG = 256, 1024
+
+
+class Forecast(BaseModel):
+    """What a stage needs, in one process.
+
+    Attributes:
+        num_parameters: Of the bare model.
+        num_trained: Numbers that are trained.
+        tokens_per_step: At most, with all texts as long as the recipe lets them be.
+        keeps_graph: Whether such a step keeps all intermediate results, or computes them twice.
+        bytes: By purpose; they add up to the highest memory in use.
+        seconds_per_step: At most.
+        micro_batch_tokens: Largest piece that fits the memory asked about; None without one, or if none does.
+        graph_tokens: Largest batch that can keep its results in that memory; 0 for none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_parameters: int
+    num_trained: int
+    tokens_per_step: int
+    keeps_graph: bool
+    bytes: dict[str, int]
+    seconds_per_step: float
+    micro_batch_tokens: int | None = None
+    graph_tokens: int | None = None
+
+    @property
+    def total_bytes(self) -> int:
+        """The highest memory in use."""
+        return sum(self.bytes.values())
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """What a token costs in one layer.
+
+    Attributes:
+        kept_bytes: Kept for the backward pass.
+        layer_bytes: Kept within a layer that is computed again; as `kept_bytes` without gradient checkpointing.
+        seconds: Forward and backward.
+    """
+
+    kept_bytes: float
+    layer_bytes: float
+    seconds: float
+
+
+def forecast(recipe: Recipe, config: Config, *, memory: int | None = None, num_processes: int = 1) -> Forecast:
+    """Predict what one process of a stage needs.
+
+    Args:
+        recipe: Of the stage.
+        config: Shape of its base.
+        memory: Bytes it has; the sizes of pieces are proposed for them.
+        num_processes: That share each batch, and with `run.shard` the weights.
+    """
+    counts = count_weights(config)
+    cost = measure_layer(recipe, config)
+    fixed = {"runtime": _runtime_bytes(), **_weight_bytes(recipe, counts, num_processes)}
+    tokens = tokens_per_step(recipe, num_processes)
+    batch = recipe.batch
+    keeps = tokens <= batch.graph_tokens
+    at_once = tokens if keeps else min(batch.micro_batch_tokens, tokens)
+    needed = fixed | _batch_bytes(recipe, config, cost, at_once)
+    layers = int(config["num_hidden_layers"])
+    # A forward pass is a third of a step's work; the gradient cache takes it twice.
+    seconds = layers * tokens * cost.seconds * (1 if keeps else 4 / 3)
+    proposal: dict[str, int | None] = {}
+    if memory is not None:
+        proposal = _propose(recipe, config, cost, tokens, int(memory * MARGIN) - sum(fixed.values()))
+    return Forecast(
+        num_parameters=counts.total,
+        num_trained=_num_trained(recipe, counts),
+        tokens_per_step=tokens,
+        keeps_graph=keeps,
+        bytes=needed,
+        seconds_per_step=seconds,
+        **proposal,
+    )
+
+
+def tokens_per_step(recipe: Recipe, num_processes: int = 1) -> int:
+    """Give the tokens of a process's share of a batch, with all texts as long as the recipe lets them be."""
+    batch = recipe.batch
+    longest = recipe.model.max_tokens if "max_tokens" in recipe.model.model_fields_set else 1 << 30
+    query, document = (min(tokens, longest) for tokens in (batch.max_query_tokens, batch.max_document_tokens))
+    return -(-batch.pairs // num_processes) * (query + document * (1 + batch.negatives))
+
+
+def measure_layer(recipe: Recipe, config: Config) -> LayerCost:
+    """Measure what a token costs in one layer, with texts as long as the recipe's documents."""
+    found = {layers: _measure_sample(recipe, config, layers, recipe.batch.gradient_checkpointing) for layers in (1, 2)}
+    kept, seconds = (found[2][part] - found[1][part] for part in (0, 1))
+    whole = kept
+    if recipe.batch.gradient_checkpointing:
+        whole = _measure_sample(recipe, config, 2, False)[0] - _measure_sample(recipe, config, 1, False)[0]
+    return LayerCost(max(kept, 0.0), max(whole, 0.0), max(seconds, 1e-9))
+
+
+def _measure_sample(recipe: Recipe, config: Config, layers: int, checkpointed: bool) -> tuple[float, float]:
+    """Give bytes kept and seconds taken for a token by a model of so many layers."""
+    mode = recipe.model.attention if "attention" in recipe.model.model_fields_set else read_attention_mode(config)
+    backbone = sample_backbone(config, mode, num_layers=layers, dtype=DTYPES[recipe.run.dtype])
+    if recipe.tuning.method == "full":
+        backbone.requires_grad_(True)
+    else:
+        backbone.requires_grad_(False)
+        add_lora(backbone, recipe.tuning.model_copy(update={"first_layer": 0}))
+    if checkpointed:
+        checkpoint_gradients(backbone)
+    backbone.train()
+    with folded_lora(backbone.modules()) if _folds(recipe) else nullcontext():
+        runs = {tokens: _run(backbone, recipe, tokens) for tokens in (_SHORT, _LONG)}
+        seconds = min(runs[_LONG][1], _run(backbone, recipe, _LONG)[1])
+    return (runs[_LONG][0] - runs[_SHORT][0]) / (_LONG - _SHORT), seconds / _LONG
+
+
+def _run(backbone: TransformersBackbone, recipe: Recipe, tokens: int) -> tuple[int, float]:
+    """Run forward and backward on texts of the recipe's length: bytes kept between the two, and seconds."""
+    length = min(recipe.batch.max_document_tokens, _SHORT)
+    batch = PackedBatch.from_sequences([[1] * length] * (tokens // length))
+    kept: list[Tensor] = []  # held, so that no two tensors can have one address
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append(tensor)
+        return tensor
+
+    start = time.perf_counter()
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        total = backbone(batch).float().sum()
+    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in kept}
+    total.backward()
+    return sum(storages.values()), time.perf_counter() - start
+
+
+def _folds(recipe: Recipe) -> bool:
+    return recipe.tuning.method == "lora" and recipe.tuning.folded
+
+
+def _num_trained(recipe: Recipe, counts: WeightCounts) -> int:
+    """Count the numbers that are trained."""
+    return counts.total if recipe.tuning.method == "full" else recipe.tuning.rank * counts.sides
+
+
+def _weight_bytes(recipe: Recipe, counts: WeightCounts, num_processes: int) -> dict[str, int]:
+    """Count what lies in memory all the time."""
+    width = DTYPES[recipe.run.dtype].itemsize
+    trained = _num_trained(recipe, counts)
+    if recipe.run.shard and num_processes > 1:
+        share = -(-counts.total // num_processes)
+        return {"weights": 4 * share, "gradients": 4 * share, "moments": 8 * share}
+    found = {"weights": width * counts.total, "gradients": 4 * trained, "moments": 8 * trained}
+    if recipe.tuning.method == "lora":
+        found |= {"adapter": 4 * trained, "folded": width * counts.linear * _folds(recipe)}
+    elif width < 4:
+        found["masters"] = 4 * trained
+    return found
+
+
+def _batch_bytes(recipe: Recipe, config: Config, cost: LayerCost, at_once: int) -> dict[str, int]:
+    """Count what a step needs for a while: results kept, one layer's gradients, vectors, similarities."""
+    layers, width = int(config["num_hidden_layers"]), int(config["hidden_size"])
+    batch = recipe.batch
+    piece = min(at_once, batch.micro_batch_tokens)
+    texts = batch.pairs * (2 + batch.negatives)
+    similarities = min(BLOCK_ELEMENTS, batch.pairs * texts)
+    return {
+        "activations": int(layers * cost.kept_bytes * at_once + cost.layer_bytes * piece),
+        "states": 16 * width * piece,
+        "vectors": 16 * width * texts,
+        "similarities": 24 * similarities,
+    }
+
+
+def _propose(recipe: Recipe, config: Config, cost: LayerCost, tokens: int, room: int) -> dict[str, int | None]:
+    """Find the largest piece, and the largest batch with its results kept, that fit into some bytes."""
+
+    def fits(at_once: int) -> bool:
+        batch = recipe.batch.model_copy(update={"micro_batch_tokens": at_once})
+        changed = recipe.model_copy(update={"batch": batch})
+        return sum(_batch_bytes(changed, config, cost, at_once).values()) <= room
+
+    micro = next((size for size in MICRO_BATCHES if fits(size)), None)
+    graph = 0 if micro is None else max((size for size in (*MICRO_BATCHES, tokens) if fits(size)), default=0)
+    return {"micro_batch_tokens": micro, "graph_tokens": graph}
+
+
+def _runtime_bytes() -> int:
+    """Give what Python and its libraries take in this process, which has loaded what a training loads."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
