@@ -9,7 +9,7 @@ import traceback
 
 import typer
 
-from slimvec.errors import SlimvecError
+from slimvec.errors import PeerError, SlimvecError
 
 FAILED, WRONG_USE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -23,12 +23,13 @@ class Interrupted(KeyboardInterrupt):  # no error: the user asked for it
     """
 
 
-def report(error: BaseException, *, debug: bool) -> int:
+def report(error: BaseException, *, debug: bool, muted: bool = False) -> int:
     """Tell the user what went wrong.
 
     Args:
         error: What escaped from a command.
         debug: Show the traceback too.
+        muted: One of several processes, of which another one tells that the user stopped them.
 
     Returns:
         The exit code.
@@ -38,6 +39,8 @@ def report(error: BaseException, *, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
     message, code = _verdict(error)
+    if isinstance(error, PeerError) or (muted and isinstance(error, KeyboardInterrupt)):
+        return code
     print(" ".join(message.split()), file=sys.stderr, flush=True)  # noqa: T201
     return code
 

@@ -3,12 +3,14 @@
 import functools
 import inspect
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated, Any
 
 import typer
 
 from slimvec.cli.failures import report
 from slimvec.cli.terminal import Result, Terminal
+from slimvec.launch import launched
 
 _SHARED = {
     "json": Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")],
@@ -34,16 +36,26 @@ def framed(command: Callable[..., Result]) -> Callable[..., None]:
         json, quiet, debug = (values.pop(name) for name in _SHARED)
         terminal = Terminal(json=json, quiet=quiet)
         try:
-            with terminal.clean_stdout():
+            terminal.muted = launched().rank > 0
+            with joined_processes(), terminal.clean_stdout():
                 result = command(terminal, **values)
             terminal.finish(result)
         except (Exception, KeyboardInterrupt) as error:
-            raise typer.Exit(report(error, debug=debug)) from None
+            raise typer.Exit(report(error, debug=debug, muted=terminal.muted)) from None
 
     keyword_only = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
     run.__signature__ = inspect.Signature([*keyword_only, *options])  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *options]}
     return run
+
+
+def joined_processes() -> AbstractContextManager[object]:
+    """Join the other processes if a launcher started several, so that an error of any of them is told once."""
+    if launched().num == 1:
+        return nullcontext()
+    from slimvec.training.processes import started
+
+    return started()
 
 
 def keys_epilog(keys: dict[str, str]) -> str:

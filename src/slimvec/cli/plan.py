@@ -17,7 +17,7 @@ KEYS = {
     "--memory the micro_batch_tokens and graph_tokens that fit",
     "fits": "with --memory: whether every stage fits as the recipe stands; null without",
 }
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_UNITS = ("", "K", "M", "G", "T")
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(I?)B?\s*", re.IGNORECASE)
 
 
@@ -76,8 +76,7 @@ def parse_size(text: str) -> int:
     if found is None:
         raise InputError(f"memory {text!r}", expected="a size such as 24GB or 16GiB")
     number, unit, binary = found.groups()
-    factor = 1024 ** "KMGT".find(unit.upper()) * 1024 if binary and unit else _UNITS[unit.upper()]
-    return int(float(number) * factor)
+    return int(float(number) * (1024 if binary else 1000) ** _UNITS.index(unit.upper()))
 
 
 def _lines(name: str, found: "Forecast", limit: int | None) -> list[str]:

@@ -28,13 +28,14 @@ class Terminal:
     def __init__(self, *, json: bool = False, quiet: bool = False) -> None:
         self.json = json
         self.quiet = quiet
+        self.muted = False  # in all but the first of several processes
 
     def print(self, *parts: "RenderableType") -> None:
         """Show a result to a person: text or rich tables, on stdout. With `--json`, nothing.
 
         Text is never folded, so that commands in it can be copied.
         """
-        if self.json:
+        if self.json or self.muted:
             return
         from rich.console import Console
 
@@ -51,13 +52,13 @@ class Terminal:
 
     def remark(self, text: str) -> None:
         """Tell something on the side that a person should know, on stderr."""
-        if not self.quiet:
+        if not (self.quiet or self.muted):
             print(text, file=sys.stderr, flush=True)  # noqa: T201
 
     @contextmanager
     def task(self, description: str, *, total: float | None = None, unit: str = "") -> Iterator[Task]:
         """Show progress while the body works. Arguments as for `Task`."""
-        with shown(Task(description, total=total, unit=unit), quiet=self.quiet) as task:
+        with shown(Task(description, total=total, unit=unit), quiet=self.quiet or self.muted) as task:
             yield task
 
     @contextmanager
@@ -71,5 +72,5 @@ class Terminal:
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Print the result as one line of JSON, if asked for."""
-        if self.json:
+        if self.json and not self.muted:
             print(json.dumps(result, allow_nan=False), flush=True)  # noqa: T201

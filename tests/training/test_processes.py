@@ -1,0 +1,158 @@
+"""Two processes: the same weights as one, the same stop, a bit-identical resumption, one message for an error."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from slimvec.model.folder import load_model, save_model
+from tests import tiny
+from tests.training import support
+
+CHILD = """
+import json, os, sys, warnings
+warnings.simplefilter("ignore")
+import torch
+torch.set_num_threads(1)
+from pathlib import Path
+from slimvec.errors import PeerError, SlimvecError
+from slimvec.training.processes import Processes, started
+from slimvec.training.recipe_reading import parse_recipe
+from slimvec.training.run import train
+
+rank = int(os.environ["RANK"])
+for job in json.loads(sys.argv[1]):
+    def on_step(event):
+        if job.get("stop") == [rank, event.step]:
+            os.kill(os.getpid(), 15)
+        if job.get("fail") == [rank, event.step]:
+            raise SlimvecError("the disk is gone")
+    recipe = parse_recipe(job["recipe"], overrides=job["overrides"])
+    try:
+        with started():
+            result = train(recipe, Path(job["output"]), resume=job.get("resume", False), on_step=[on_step])
+            print(json.dumps({"rank": rank, "job": job["output"], "steps": result.progress.step,
+                              "tokens": result.progress.tokens}), flush=True)
+    except PeerError:
+        print(json.dumps({"rank": rank, "job": job["output"], "error": "a peer failed"}), flush=True)
+    except SlimvecError as error:
+        print(json.dumps({"rank": rank, "job": job["output"], "error": str(error)}), flush=True)
+    os.environ["MASTER_PORT"] = str(int(os.environ["MASTER_PORT"]) + 1)
+"""
+
+BASE = ("run.steps=4", "run.checkpoint_steps=2", "optim.clip=0.5")
+KINDS = {
+    "lora": ("batch.graph_tokens=0", "batch.micro_batch_tokens=150"),
+    "full": ("tuning={method: full}", "loss.mrl_dims=[32, 8]", "batch.gradient_checkpointing=true"),
+    "shared": ("tuning={method: full}", "run.shard=true", "batch.graph_tokens=0", "batch.micro_batch_tokens=150"),
+    "dropout": ("tuning={method: lora, rank: 4, dropout: 0.3}",),
+    # Batches of one, so that a process has nothing to do.
+    "few": ("batch.pairs=2", "data.0.path=few.jsonl", "run.steps=3"),
+}
+
+pytestmark = pytest.mark.timeout(600)  # starting an interpreter with torch three times, on a machine that is busy
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("processes")
+    save_model(tiny.embedding_model(), made / "base")
+    rows = ({"query": r.query, "positives": r.positives, "negatives": r.negatives} for r in support.records())
+    (made / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (made / "few.jsonl").write_text("".join(json.dumps({"query": "q", "positive": f"d{i}"}) + "\n" for i in range(3)))
+    return made
+
+
+def job(folder, name, kind, *overrides, **more):
+    common = (f"base.source={folder / 'base'}", f"data.0.path={folder / 'pairs.jsonl'}", *BASE, *KINDS[kind])
+    common = [text.replace("few.jsonl", str(folder / "few.jsonl")) for text in common]
+    return {"recipe": support.RECIPE, "overrides": [*common, *overrides], "output": str(folder / name), **more}
+
+
+def free_ports():
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return min(probe.getsockname()[1], 60000)
+
+
+def launch(jobs, num):
+    """Run jobs one after the other in `num` processes; what each process said, by job and rank."""
+    shared = {"WORLD_SIZE": str(num), "MASTER_ADDR": "localhost", "MASTER_PORT": str(free_ports())}
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", CHILD, json.dumps(jobs)],
+            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(num)
+    ]
+    said = {}
+    for child in children:
+        out, err = child.communicate(timeout=550)
+        assert child.returncode == 0, err
+        for line in out.splitlines():
+            if line.startswith("{"):
+                told = json.loads(line)
+                said[Path(told["job"]).name, told["rank"]] = told
+    return said
+
+
+@pytest.fixture(scope="module")
+def said(folder):
+    """All runs of two processes together, because it is their start that takes long."""
+    jobs = [job(folder, f"two-{kind}", kind) for kind in KINDS]
+    for kind in ("dropout", "shared"):
+        jobs += [
+            job(folder, f"stopped-{kind}", kind, stop=[1, 1]),
+            job(folder, f"stopped-{kind}", kind, resume=True),
+        ]
+    jobs.append(job(folder, "failed", "lora", fail=[1, 2]))
+    return launch(jobs, 2)
+
+
+@pytest.fixture(scope="module")
+def alone(folder):
+    return launch([job(folder, f"one-{kind}", kind, "run.shard=false") for kind in KINDS if kind != "dropout"], 1)
+
+
+def weights(path):
+    return dict(load_model(path, dtype=torch.float32).backbone.named_parameters())
+
+
+def metrics(path):
+    return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("kind", ["lora", "full", "shared", "few"])
+def test_two_processes_train_as_one(folder, said, alone, kind):
+    two, one = folder / f"two-{kind}", folder / f"one-{kind}"
+    assert said[two.name, 0]["tokens"] == said[two.name, 1]["tokens"] == alone[one.name, 0]["tokens"]
+    wanted, found, start = weights(one), weights(two), weights(folder / "base")
+    assert wanted.keys() == found.keys()
+    moved = max(float((wanted[name] - start[name]).abs().max()) for name in wanted)
+    apart = max(float((wanted[name] - found[name]).abs().max()) for name in wanted)
+    assert moved > (0.01 if kind != "few" else -1)  # a batch of one has no negatives, and nothing to learn
+    assert apart < 5e-5
+    for ours, theirs in zip(metrics(two), metrics(one), strict=True):
+        for name in ("loss", "gradient_norm", "positive_cosine", "random_cosine", "tokens", "truncated", "lr"):
+            assert ours[name] == pytest.approx(theirs[name], rel=1e-4, abs=1e-5), name
+
+
+@pytest.mark.parametrize("kind", ["dropout", "shared"])
+def test_a_signal_to_one_stops_all_and_resuming_ends_bit_by_bit_alike(folder, said, kind):
+    name = f"stopped-{kind}"
+    assert [said[name, rank]["steps"] for rank in (0, 1)] == [4, 4]
+    assert [line["step"] for line in metrics(folder / name)] == [1, 2, 3, 4]
+    wanted, found = weights(folder / f"two-{kind}"), weights(folder / name)
+    assert all(torch.equal(wanted[key], found[key]) for key in wanted)
+
+
+def test_the_first_to_fail_says_why_and_the_others_end(said):
+    assert [said["failed", rank]["error"] for rank in (0, 1)] == ["a peer failed", "the disk is gone"]
