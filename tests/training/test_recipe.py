@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 from slimvec.errors import InputError
+from slimvec.model.manifest import Manifest
+from slimvec.model.spec import ModelSpec
+from slimvec.training.checkpoints import Progress
 from slimvec.training.recipe_reading import parse_recipe, read_recipe, recipe_yaml
+from slimvec.training.stages import StageRecord
 
 GOOD = """\
 base:
@@ -238,3 +242,16 @@ def test_bad_stages(text, message):
 def test_bad_overrides_of_stages():
     message = "override 'stages.1.optim.lr=0': stage 2: optim.lr is 0; expected greater than 0"
     assert message in refused(STAGED, "stages.1.optim.lr=0")
+
+
+@pytest.mark.parametrize(
+    "override", ["tuning={method: full}", "batch={mix_temperature: .inf}", "model.pooling.beta=.inf"]
+)
+def test_the_record_of_a_stage_reads_back_from_json(override):
+    recipe = parse_recipe(GOOD, overrides=[override])
+    record = StageRecord(
+        name="a", recipe=recipe, recipe_id="b", data=(), num_held_out=0, progress=Progress(run_id="c"), num_trained=1
+    )
+    manifest = Manifest(spec=ModelSpec(), training=record.model_dump(mode="json"))
+    read = Manifest.model_validate_json(manifest.model_dump_json())
+    assert StageRecord.model_validate(read.training) == record

@@ -146,7 +146,7 @@ def test_finished_stages_are_not_done_again_and_another_recipe_is_refused(tmp_pa
 
 
 def test_killed_between_two_stages(tmp_path, recipe, monkeypatch):
-    """The model of a stage is there, its checkpoints too: they are of a stage that is over, and nothing of it is redone."""
+    """The model of a stage is there and its checkpoints too: they are of a stage that is over, and do not count."""
 
     class KilledError(Exception):
         pass

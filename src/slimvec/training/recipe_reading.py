@@ -1,6 +1,7 @@
 """Reading and writing recipes: YAML with line numbers in its errors, and `section.key=value` overrides."""
 
 import difflib
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -55,18 +56,38 @@ def parse_recipe(text: str, *, name: str = "recipe", overrides: Sequence[str] = 
 
 
 def recipe_yaml(recipe: Recipe) -> str:
-    """Write a recipe as YAML that reads back as the same recipe.
+    """Write a recipe as YAML that reads back as the same recipe."""
+    return yaml.safe_dump(recipe_tree(recipe), sort_keys=False, allow_unicode=True)
+
+
+def recipe_tree(recipe: Recipe) -> dict[str, Any]:
+    """Write a recipe as a tree of plain values that reads back as the same recipe.
 
     Defaults are written too, but for the model's: what is not given there comes from the base, and shall again. With
     stages nothing is added to what was given, so that each stage still changes what it changed.
     """
     if recipe.stages:
-        return yaml.safe_dump(recipe.model_dump(mode="json", exclude_unset=True), sort_keys=False, allow_unicode=True)
+        return recipe.model_dump(mode="json", exclude_unset=True)
     given = recipe.model_dump(mode="json", exclude_none=True)
     given["model"] = recipe.model.model_dump(mode="json", exclude_unset=True)
     if recipe.tuning.method == "full":
         given["tuning"] = {"method": "full"}
-    return yaml.safe_dump(given, sort_keys=False, allow_unicode=True)
+    return given
+
+
+def recipe_json(recipe: Recipe) -> dict[str, Any]:
+    """Write a recipe as `recipe_tree` does, for JSON, which has no infinity: it becomes a string that reads back."""
+    written: dict[str, Any] = _without_infinity(recipe_tree(recipe))
+    return written
+
+
+def _without_infinity(tree: Any) -> Any:
+    """Write infinite numbers of a tree as strings."""
+    if isinstance(tree, dict):
+        return {key: _without_infinity(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_without_infinity(value) for value in tree]
+    return "Infinity" if tree == math.inf else tree
 
 
 def _lines(node: yaml.Node, place: Place, name: str) -> Iterator[tuple[Place, int | str]]:

@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_serializer
 
 from slimvec.errors import InputError
 from slimvec.files import atomic_file, atomic_folder, check_free
@@ -21,7 +22,7 @@ from slimvec.training.events import Audience, Notice, StepCallback, ValidationCa
 from slimvec.training.loggers import check_loggers
 from slimvec.training.processes import started
 from slimvec.training.recipe import Recipe
-from slimvec.training.recipe_reading import recipe_yaml
+from slimvec.training.recipe_reading import recipe_json, recipe_yaml
 from slimvec.training.sources import SourceRecord, check_sources
 from slimvec.training.stages import Means, Place, StageOutcome, StageRecord, keep_stage, recipe_ids, run_stage
 from slimvec.training.teacher import OpenTeacher
@@ -46,6 +47,11 @@ class TrainingRecord(BaseModel):
     progress: Progress
     num_trained: int
     stages: tuple[StageRecord, ...]
+
+    @field_serializer("recipe")
+    def _plain_recipe(self, recipe: Recipe) -> dict[str, Any]:
+        """Write the recipe so that it reads back."""
+        return recipe_json(recipe)
 
 
 class TrainingResult(BaseModel):

@@ -19,31 +19,40 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError, field_serializer
+from torch import nn
 
 from slimvec.data.records import Record
-from slimvec.errors import TrainingError
+from slimvec.errors import InputError, TrainingError
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.folder import save_model
 from slimvec.model.guard import check_attention_mode
+from slimvec.model.lm_head import load_lm_head
 from slimvec.model.manifest import read_manifest
+from slimvec.training.adaptation_texts import adaptation_texts, read_adaptation_records
 from slimvec.training.checkpoints import Progress
 from slimvec.training.collation import Collator
 from slimvec.training.contrastive import ContrastiveSteps
 from slimvec.training.data_card import describe_data, keep_stage_card
 from slimvec.training.events import Audience
 from slimvec.training.held_out import part_records
-from slimvec.training.loop import DTYPES, Trainer, TrainingOutcome
+from slimvec.training.loop import DTYPES, Trainee, Trainer, TrainingOutcome
+from slimvec.training.masking import MaskedSteps, StatesTrainee
 from slimvec.training.objective import make_objective
 from slimvec.training.preparation import prepare_model
 from slimvec.training.processes import Processes
 from slimvec.training.recipe import Recipe, StageRecipe
+from slimvec.training.recipe_reading import recipe_json
 from slimvec.training.sharding import put_together, shares_out
 from slimvec.training.sources import SourceRecord, read_sources, source_numbers
+from slimvec.training.steps import Steps
 from slimvec.training.teacher import OpenTeacher, TeacherVectors, prepare_teacher
 from slimvec.training.trainee_embedder import TraineeEmbedder
-from slimvec.training.validation import HeldOutRetrieval, Validator
+from slimvec.training.validation import Held, HeldOutRetrieval, Validator
 
 _CHECKPOINT_KEYS = ("checkpoint_steps", "checkpoint_minutes", "keep", "loggers")
 """Settings of `run` that change nothing in what a run computes."""
@@ -71,6 +80,11 @@ class StageRecord(BaseModel):
     num_held_out: int
     progress: Progress
     num_trained: int
+
+    @field_serializer("recipe")
+    def _plain_recipe(self, recipe: Recipe) -> dict[str, Any]:
+        """Write the recipe so that it reads back."""
+        return recipe_json(recipe)
 
 
 @dataclass(frozen=True)
@@ -189,27 +203,20 @@ def run_stage(
         at_start: Called when data and model are there, before anything is written.
     """
     recipe = place.stage.recipe
-    found, held = read_sources(recipe.data, seed=recipe.run.seed)
+    adapts = recipe.adaptation is not None
+    found, held = read_adaptation_records(recipe) if adapts else read_sources(recipe.data, seed=recipe.run.seed)
     parted = part_records(found, recipe)
     held_out = parted.held_out
     model = prepare_model(recipe, before=before, notice=means.audience.notice)
-    teacher = prepare_teacher(recipe.loss.distill, means.open_teacher)
-    objective = make_objective(
-        recipe.loss, dims=model.dims, teacher_dims=teacher.dims if teacher else None, seed=recipe.run.seed
-    )
+    numbers = source_numbers(held)[parted.numbers]
+    work = _adaptation(model, parted, recipe) if adapts else _contrastive(model, parted, numbers, recipe, means)
     trainer = Trainer(
-        model,
-        ContrastiveSteps(
-            parted.training,
-            recipe,
-            objective=objective,
-            collator=_collator(model, recipe, teacher),
-            sources=source_numbers(held)[parted.numbers],
-        ),
+        work.trainee,
+        work.steps,
         recipe,
         folder=place.workspace,
-        run_id=_fingerprint(recipe_id, [source.model_dump() for source in held], teacher.identity if teacher else None),
-        extra_parameters=objective.named_parameters(),
+        run_id=_fingerprint(recipe_id, [source.model_dump() for source in held], work.teacher),
+        extra_parameters=work.extra_parameters,
         stage=place.stage.name,
         metrics=place.metrics,
         evaluate=_evaluation(model, recipe, held_out, means.validators),
@@ -251,6 +258,54 @@ def keep_stage(place: Place, outcome: StageOutcome) -> None:
     """
     save_model(outcome.model, place.folder, training=outcome.record.model_dump(mode="json"))
     shutil.rmtree(place.workspace)
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """What a stage trains, and how.
+
+    Attributes:
+        trainee: The model as the steps need it.
+        steps: What is done in each.
+        extra_parameters: Trained beside the model.
+        teacher: Identity of the teacher, if there is one.
+    """
+
+    trainee: Trainee
+    steps: Steps
+    extra_parameters: Sequence[tuple[str, nn.Parameter]] = ()
+    teacher: str | None = None
+
+
+def _contrastive(
+    model: EmbeddingModel, parted: Held, sources: NDArray[np.int64], recipe: Recipe, means: Means
+) -> _Work:
+    """Learn from pairs."""
+    teacher = prepare_teacher(recipe.loss.distill, means.open_teacher)
+    objective = make_objective(
+        recipe.loss, dims=model.dims, teacher_dims=teacher.dims if teacher else None, seed=recipe.run.seed
+    )
+    collator = _collator(model, recipe, teacher)
+    steps = ContrastiveSteps(parted.training, recipe, objective=objective, collator=collator, sources=sources)
+    return _Work(model, steps, tuple(objective.named_parameters()), teacher.identity if teacher else None)
+
+
+def _adaptation(model: EmbeddingModel, parted: Held, recipe: Recipe) -> _Work:
+    """Learn to predict masked tokens.
+
+    Raises:
+        InputError: the model is causal.
+        ModelError: the base has no language-model head.
+    """
+    if model.spec.attention != "bidirectional":
+        raise InputError(
+            f"adaptation of {recipe.base.source}, which is causal",
+            expected="bidirectional attention",
+            do="set model.attention=bidirectional",
+        )
+    head = load_lm_head(recipe.base.source, model.backbone, revision=recipe.base.revision)
+    texts = adaptation_texts(parted.training)
+    return _Work(StatesTrainee(model), MaskedSteps(texts, recipe, tokenizer=model.tokenizer, head=head))
 
 
 def _collator(model: EmbeddingModel, recipe: Recipe, teacher: TeacherVectors | None) -> Collator:
