@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from slimvec.cli.failures import Interrupted
 from slimvec.cli.progress import Task
-from slimvec.cli.teachers import open_teacher
 from slimvec.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -87,6 +86,7 @@ def run_training(
         SlimvecError: as `slimvec.training.run.train`.
     """
     with terminal.task("starting to train") as task:
+        from slimvec.evaluation.teachers import open_teacher
         from slimvec.training.run import train
 
         follower = _Follower(task)

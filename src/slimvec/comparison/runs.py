@@ -21,6 +21,7 @@ from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError, TrainingError
 from slimvec.evaluation.results import System, TaskResult
 from slimvec.evaluation.retrieval import score_retrieval
+from slimvec.evaluation.teachers import open_teacher
 from slimvec.files import atomic_file
 from slimvec.text.prompts import ROLES
 from slimvec.training.events import StepCallback
@@ -186,7 +187,7 @@ def _run(
     if run.settings.trained:
         source = models / _training_key(run)
         if not source.exists():
-            result = train(run.recipe, source, resume=True, on_step=watcher.step())
+            result = train(run.recipe, source, resume=True, on_step=watcher.step(), open_teacher=open_teacher)
             if not result.finished:
                 raise TrainingError(
                     f"stopped within variant {run.variant}, seed {run.seed}", do="run it again: it goes on from here"

@@ -5,14 +5,15 @@ teacher and data embed each text once.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
 
-    from slimvec.evaluation.slimvec_model import SlimvecModel
-    from slimvec.text.prompts import Prompts, Role
+from slimvec.evaluation.models import Prompt
+from slimvec.evaluation.slimvec_model import SlimvecModel
+from slimvec.evaluation.vector_store import VectorStore, embed_cached
+from slimvec.model.opening import open_model
+from slimvec.text.prompts import Prompts, Role
 
 
 class Teacher:
@@ -23,9 +24,7 @@ class Teacher:
         prompts: Its own.
     """
 
-    def __init__(self, model: "SlimvecModel", prompts: "Prompts") -> None:
-        from slimvec.evaluation.vector_store import VectorStore
-
+    def __init__(self, model: SlimvecModel, prompts: Prompts) -> None:
         self._model, self._prompts = model, prompts
         assert model.card.dims is not None
         assert model.card.identity is not None
@@ -33,11 +32,8 @@ class Teacher:
         self.identity: str = model.card.identity
         self._store = VectorStore(self.identity)
 
-    def __call__(self, texts: Sequence[str], role: "Role", task: str | None) -> "NDArray[np.float32]":
+    def __call__(self, texts: Sequence[str], role: Role, task: str | None) -> NDArray[np.float32]:
         """Embed texts: [N, E]. A task's name that the teacher does not know leaves it to its default task."""
-        from slimvec.evaluation.models import Prompt
-        from slimvec.evaluation.vector_store import embed_cached
-
         known = task if task is not None and (" " in task.strip() or task in self._prompts.tasks) else None
         prompt = Prompt(self._prompts.render(role, known), role, known)
         return embed_cached(self._model, texts, prompt, store=self._store).vectors
@@ -49,7 +45,4 @@ def open_teacher(name: str) -> Teacher:
     Raises:
         SlimvecError: as for `Embedder.load`.
     """
-    from slimvec.evaluation.slimvec_model import SlimvecModel
-    from slimvec.model.opening import open_model
-
     return Teacher(SlimvecModel.load(name), open_model(name).spec.prompts)
