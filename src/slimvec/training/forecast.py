@@ -146,15 +146,15 @@ def _measure_sample(recipe: Recipe, config: Config, layers: int, checkpointed: b
         checkpoint_gradients(backbone)
     backbone.train()
     with folded_lora(backbone.modules()) if _folds(recipe) else nullcontext():
-        runs = {tokens: _run(backbone, recipe, tokens) for tokens in (_SHORT, _LONG)}
-        seconds = min(runs[_LONG][1], _run(backbone, recipe, _LONG)[1])
-    return (runs[_LONG][0] - runs[_SHORT][0]) / (_LONG - _SHORT), seconds / _LONG
+        length = min(recipe.batch.max_document_tokens, _SHORT)
+        short, long = (PackedBatch.from_sequences([[1] * length] * (most // length)) for most in (_SHORT, _LONG))
+        (kept_short, _), *runs = _run(backbone, short), _run(backbone, long), _run(backbone, long)
+    kept = (runs[0][0] - kept_short) / (long.num_tokens - short.num_tokens)
+    return kept, min(seconds for _, seconds in runs) / long.num_tokens
 
 
-def _run(backbone: TransformersBackbone, recipe: Recipe, tokens: int) -> tuple[int, float]:
-    """Run forward and backward on texts of the recipe's length: bytes kept between the two, and seconds."""
-    length = min(recipe.batch.max_document_tokens, _SHORT)
-    batch = PackedBatch.from_sequences([[1] * length] * (tokens // length))
+def _run(backbone: TransformersBackbone, batch: PackedBatch) -> tuple[int, float]:
+    """Run forward and backward: bytes kept between the two, and seconds."""
     kept: list[Tensor] = []  # held, so that no two tensors can have one address
 
     def keep(tensor: Tensor) -> Tensor:
