@@ -83,14 +83,14 @@ class Embedder:
             source: A folder (slimvec's, sentence-transformers' or a plain language model's), a `.gguf` file, a
                 built-in name (`smollm2-135m`, `gemma3-270m`, `minilm-l6`) or a hub name.
             dtype: `auto`, `float32`, `bfloat16` or `int8`. Auto keeps 16-bit weights in bfloat16 where the machine
-                computes in it, and float32 otherwise. int8 runs the larger half of the products in 8 bits, a third
-                faster, on CPUs with AVX-512 VNNI; vectors move by a cosine of .9995 or so, and loading refuses a
-                model whose vectors move further than .999.
+                computes in it, and float32 otherwise. int8 runs the larger half of the products in 8 bits, on CPUs
+                with AVX-512 VNNI: about 1.3 times as fast as bfloat16, and vectors move a little. Loading takes a
+                second or two longer and refuses a model whose vectors move further than a cosine of .999.
             device: Default CUDA where there is one, else the CPU.
             engine: `auto` takes the fused decoder where it serves the model, `fused` insists on it, `transformers`
                 avoids it. What was taken, and why, is in `engine` and `engine_reason`.
-            compile: Put the transformers path under `torch.compile`. Compiling takes from ten seconds to minutes, all
-                of it here and never later; `warmup_seconds` says how long. Worth it on a GPU, for long runs.
+            compile: Put the transformers path under `torch.compile`. Compiling takes ten seconds to a minute, all of it
+                here and none later; `warmup_seconds` says how long. Worth it on a GPU, for long runs.
             token_budget: Most tokens in a batch; default measured.
             settings: What shall differ from the model's own: revision, attention, pooling, prompts, dims, max_tokens;
                 and `progress`, told what is fetched or converted.
