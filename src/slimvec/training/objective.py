@@ -33,6 +33,11 @@ class TrainingObjective:
         """Compute the loss on the vectors of a batch: the share of its own rows."""
         return compute_losses(batch, self.settings, projection=self.projection)
 
+    def to(self, device: torch.device) -> None:
+        """Bring what is trained to where the model is."""
+        if self.projection is not None:
+            self.projection.data = self.projection.data.to(device)
+
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Give what is trained with the model and kept in checkpoints, and is no part of the model."""
         if self.projection is not None:
