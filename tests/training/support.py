@@ -63,7 +63,9 @@ def collator(made, settings):
     )
 
 
-def trainer(folder, settings, *, data=None, made=None, objective=None, on_step=(), on_validation=(), **more):
+def trainer(
+    folder, settings, *, data=None, made=None, objective=None, on_step=(), on_validation=(), notice=None, **more
+):
     made = made or model(settings)
     folder.mkdir(parents=True, exist_ok=True)
     return Trainer(
@@ -77,7 +79,7 @@ def trainer(folder, settings, *, data=None, made=None, objective=None, on_step=(
         settings,
         folder=folder,
         run_id=more.pop("run_id", "test"),
-        audience=Audience(on_step=on_step, on_validation=on_validation),
+        audience=Audience(on_step, on_validation, *([notice] if notice else [])),
         **more,
     )
 

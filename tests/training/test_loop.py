@@ -169,3 +169,49 @@ def test_checkpoints_by_time(tmp_path):
 
 def test_resume_without_checkpoints_is_a_start(tmp_path):
     assert support.trainer(tmp_path, support.recipe()).resume() is None
+
+
+def watching(made, at, do):
+    """Have something done when the model runs for the `at`-th time."""
+    real, calls = made.forward, []
+
+    def forward(batch):
+        calls.append(batch)
+        if len(calls) == at:
+            do()
+        return real(batch)
+
+    made.forward = forward
+
+
+@pytest.mark.parametrize("piece", [1, 3, 8])
+def test_a_stop_within_a_step_leaves_it_and_it_is_taken_again(tmp_path, piece):
+    settings = support.recipe("tuning={rank: 4, dropout: 0.2}", "batch.micro_batch_tokens=64", "batch.graph_tokens=0")
+    whole, first, second = (support.model(settings) for _ in range(3))
+    support.trainer(tmp_path / "whole", settings, made=whole).run()
+    watching(first, piece, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    outcome = support.trainer(tmp_path / "torn", settings, made=first).run()
+    assert (outcome.finished, outcome.progress.step) == (False, 0)
+    again = support.trainer(tmp_path / "torn", settings, made=second)
+    assert again.resume().step == 0
+    assert again.run().finished
+    wanted = support.trained(whole)
+    assert all(torch.equal(wanted[name], weight) for name, weight in support.trained(second).items())
+    assert steps_in(tmp_path / "torn") == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_first_step_that_takes_longer_than_the_run_may(tmp_path):
+    settings = support.recipe("run={max_minutes: 1, dtype: fp32}", "batch.micro_batch_tokens=64")
+    time, told = [0.0], []
+
+    def clock():
+        time[0] += 25
+        return time[0]
+
+    with pytest.raises(
+        TrainingError, match=r"run\.max_minutes \(1\) are over within the first step, after \d+ tokens;"
+    ):
+        support.trainer(tmp_path, settings, clock=clock, notice=lambda text, _share: told.append(text)).run()
+    assert told[0] == "step 1"
+    assert told[1].startswith("step 1, ")
+    assert told[1].endswith(" tokens so far")

@@ -11,14 +11,11 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Protocol, Self
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from slimvec.errors import InputError, TrainingError
-from slimvec.model.spec import AttentionMode
-from slimvec.text.batch import PackedBatch
 from slimvec.training.checkpoints import Best, Checkpoint, CheckpointStore, Progress
 from slimvec.training.collapse import watch_collapse
 from slimvec.training.events import Audience, MetricsFile, RunLog, StepEvent, ValidationEvent
@@ -32,37 +29,11 @@ from slimvec.training.schedule import Length, StepLength, TimeLength, attention_
 from slimvec.training.sharding import shares_out
 from slimvec.training.steps import Step, Steps
 from slimvec.training.stopping import StopRequest, stop_requests
+from slimvec.training.trainee import Trainee
+from slimvec.training.watching import AbandonedError, StepWatch
 from slimvec.training.weights import TrainedWeights
 
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
-
-
-class Trainee(Protocol):
-    """What the loop needs of a model; `slimvec.model.embedding_model.EmbeddingModel` is one."""
-
-    def __call__(self, batch: PackedBatch) -> Tensor:
-        """Embed n texts: [n, D] float32 unit vectors, differentiable in the trainable parameters."""
-        ...
-
-    def named_parameters(self) -> Iterable[tuple[str, nn.Parameter]]:
-        """Give all parameters; those to be trained require a gradient."""
-        ...
-
-    def modules(self) -> Iterable[nn.Module]:
-        """Give all modules."""
-        ...
-
-    def train(self, mode: bool = True) -> Self:
-        """Switch dropout on or off."""
-        ...
-
-    def attend(self, mode: AttentionMode) -> None:
-        """Change the attention mode."""
-        ...
-
-
-class _AbandonedError(Exception):
-    """A step is left before its end because the run was asked to stop."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +166,7 @@ class Trainer:
         """Open metrics file and loggers; what they hold beyond the checkpoint that is resumed is dropped."""
         if not self._processes.is_main:
             return RunLog(None, [], self._audience)
-        step = self._progress.step or -1
+        step = -1 if self._progress.step == 0 and self._progress.validated < 0 else self._progress.step
         run = "-".join(part for part in (self._metrics.parent.name.removesuffix(".training"), self._stage) if part)
         loggers = open_loggers(self._recipe.run.loggers, self._metrics.parent, run=run, resume_after=step)
         return RunLog(MetricsFile(self._metrics, stage=self._stage, resume_after=step), loggers, self._audience)
@@ -208,10 +179,12 @@ class Trainer:
         """Take steps until the run is over (True) or is asked to stop (False)."""
         self._began = self._clock() - self._progress.seconds
         self._step_began = self._progress.seconds
+        alone, notice = self._processes.num == 1, self._audience.notice
+        watch = StepWatch(stop, self._recipe, self._length, lambda: self._clock() - self._began, notice, alone)
         if self._progress.validated < 0:
             self._validate(log)
         while not self._is_over():
-            taken = self._take_step(stop)
+            taken = self._take_step(watch)
             if taken is None:
                 self._checkpoint()
                 return False
@@ -236,7 +209,7 @@ class Trainer:
             return True
         return self._length.is_over(self._progress.step, self._progress.seconds, self._usual_seconds())
 
-    def _take_step(self, stop: StopRequest) -> _TakenStep | None:
+    def _take_step(self, watch: StepWatch) -> _TakenStep | None:
         """Compute the gradient of the next step and move the weights; None if it was abandoned for a stop."""
         number, seconds = self._progress.step, self._progress.seconds
         if self._recipe.run.attention_ramp:
@@ -244,8 +217,9 @@ class Trainer:
             self._model.attend(attention_mode(self._recipe.run, number, share))
         random = RandomState.now()
         try:
-            step = self._work.backward(number, self._watched(stop))
-        except _AbandonedError:
+            first = not self._step_seconds
+            step = self._work.backward(number, watch.over(self._model, step=number, first=first))
+        except AbandonedError:
             self._weights.forget_gradients()
             random.restore()
             return None
@@ -258,42 +232,6 @@ class Trainer:
         lr = learning_rate(self._recipe.optim, span)
         self._weights.step(lr)
         return _TakenStep(step, norm, lr, self._clock() - self._began)
-
-    def _watched(self, stop: StopRequest) -> Callable[[PackedBatch], Tensor]:
-        """Give the model, which from piece to piece of a step looks whether there is a reason to leave it.
-
-        Several processes leave a step together or not at all, so they never do it here.
-        """
-        first, tokens = not self._step_seconds, 0
-        alone = self._processes.num == 1
-
-        def embed(batch: PackedBatch) -> Tensor:
-            nonlocal tokens
-            if stop and alone:
-                raise _AbandonedError
-            if first:
-                self._watch_first_step(tokens)
-                tokens += batch.num_tokens
-            return self._model(batch)
-
-        return embed
-
-    def _watch_first_step(self, tokens: int) -> None:
-        """Tell how far the first step is, which can take long, and end a run that has no time for even one.
-
-        Raises:
-            TrainingError: `max_minutes` are over.
-        """
-        done = f", {tokens:,} tokens so far" if tokens else ""
-        self._audience.notice(f"step {self._progress.step + 1}{done}", None)
-        limited = self._progress.step == 0 and self._recipe.run.max_minutes is not None
-        if limited and tokens and self._length.exceeded(self._clock() - self._began):
-            raise TrainingError(
-                f"run.max_minutes ({self._recipe.run.max_minutes:g}) are over within the first step, after "
-                f"{tokens:,} tokens",
-                expected="time for one step at least",
-                do=f"raise run.max_minutes or lower batch.pairs ({self._recipe.batch.pairs})",
-            )
 
     def _validation_due(self) -> bool:
         validation = self._recipe.validation

@@ -40,7 +40,7 @@ from slimvec.training.contrastive import ContrastiveSteps
 from slimvec.training.data_card import describe_data, keep_stage_card
 from slimvec.training.events import Audience
 from slimvec.training.held_out import part_records
-from slimvec.training.loop import DTYPES, Trainee, Trainer, TrainingOutcome
+from slimvec.training.loop import DTYPES, Trainer, TrainingOutcome
 from slimvec.training.masking import MaskedSteps, StatesTrainee
 from slimvec.training.objective import make_objective
 from slimvec.training.preparation import prepare_model
@@ -51,6 +51,7 @@ from slimvec.training.sharding import put_together, shares_out
 from slimvec.training.sources import SourceRecord, read_sources, source_numbers
 from slimvec.training.steps import Steps
 from slimvec.training.teacher import OpenTeacher, TeacherVectors, prepare_teacher
+from slimvec.training.trainee import Trainee
 from slimvec.training.trainee_embedder import TraineeEmbedder
 from slimvec.training.validation import Held, HeldOutRetrieval, Validator
 
@@ -285,6 +286,7 @@ def _contrastive(
     objective = make_objective(
         recipe.loss, dims=model.dims, teacher_dims=teacher.dims if teacher else None, seed=recipe.run.seed
     )
+    objective.to(model.device)
     collator = _collator(model, recipe, teacher)
     steps = ContrastiveSteps(parted.training, recipe, objective=objective, collator=collator, sources=sources)
     return _Work(model, steps, tuple(objective.named_parameters()), teacher.identity if teacher else None)
