@@ -9,7 +9,7 @@ from slimvec.cli.progress import Task
 from slimvec.cli.terminal import Terminal
 
 if TYPE_CHECKING:
-    from slimvec.training.events import StepEvent
+    from slimvec.training.events import StepEvent, ValidationEvent
     from slimvec.training.recipe import Recipe
     from slimvec.training.run import TrainingResult
 
@@ -39,6 +39,11 @@ class _Follower:
             detail=f"step {event.step}, loss {event.loss:.3f}, {event.tokens_per_s:,.0f} tokens/s",
             seconds_left=event.seconds_left,
         )
+
+    def validation(self, event: "ValidationEvent") -> None:
+        """Take over an evaluation: it is shown until the next step."""
+        measures = ", ".join(f"{name} {value:.3f}" for name, value in event.measures.items())
+        self.task.update(detail=f"step {event.step}, {measures}{' (best)' if event.best else ''}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,7 @@ def run_training(
             resume=resume,
             force=force,
             on_step=[follower.step],
+            on_validation=[follower.validation],
             notice=task.share,
             open_teacher=open_teacher,
         )
