@@ -1,5 +1,6 @@
 """Reports as pages: Markdown for repositories, one HTML file without scripts or fetched parts for readers."""
 
+import json
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -11,6 +12,8 @@ from slimvec.evaluation.report import EvaluationReport, TaskReport
 from slimvec.files import atomic_folder
 
 Rows = list[list[str]]
+_STEPS = tuple(digit * 10.0**power for power in range(-4, 1) for digit in (1, 2, 5))
+"""Sizes of a scale's steps."""
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; }
@@ -57,7 +60,7 @@ def markdown(reports: Sequence[EvaluationReport], comparison: ComparisonReport |
     for title, note, rows in _sections(reports, comparison):
         parts.append(f"## {title}")
         parts += [note] if note else []
-        cells = [[cell.replace("|", "\\|").replace("\n", "\\n") for cell in row] for row in rows]
+        cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
         lines = [cells[0], ["---", *["---:"] * (len(cells[0]) - 1)], *cells[1:]]
         parts.append("\n".join(f"| {' | '.join(row)} |" for row in lines))
     return "\n\n".join(parts) + "\n"
@@ -159,7 +162,8 @@ def _comparison_note(comparison: ComparisonReport) -> str:
         f"First is {comparison.first.name}, second {comparison.second.name}; paired by sample. p is that of a "
         "sign-flip test, then after Holm's correction over the tasks. What could be seen is the smallest difference "
         "that this many samples would have shown in four of five repetitions, at the strictest step of the correction: "
-        "a smaller one may well exist."
+        "a smaller one may well exist. Where the units are experiments, all of this speaks of mteb's random choices on "
+        "these texts, not of other texts."
     )
 
 
@@ -206,9 +210,10 @@ def _scores_plot(reports: Sequence[EvaluationReport]) -> str:
 
 def _differences_plot(comparison: ComparisonReport) -> str:
     """Differences with their intervals, a row a task."""
-    reach = max(max(abs(task.low), abs(task.high)) for task in comparison.tasks) * 1.1 or 1.0
+    reach = max(0.001, *(1.1 * max(abs(task.low), abs(task.high)) for task in comparison.tasks))
     rows = [(task.task, [_bar(task)]) for task in comparison.tasks]
-    ticks = [round(reach * share, 3) for share in (-0.8, -0.4, 0, 0.4, 0.8)]
+    step = max(size for size in _STEPS if size <= reach / 2)
+    ticks = [step * number for number in range(-int(reach / step), int(reach / step) + 1)]
     return interval_plot(rows, -reach, reach, ticks, [f"{comparison.first.name} minus {comparison.second.name}"])
 
 
@@ -231,4 +236,4 @@ def _share(share: float | None) -> str:
 
 
 def _quoted(text: str) -> str:
-    return f'"{text}"' if text else "none"
+    return json.dumps(text, ensure_ascii=False) if text else "none"
