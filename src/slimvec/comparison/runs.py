@@ -23,6 +23,7 @@ from slimvec.evaluation.results import System, TaskResult
 from slimvec.evaluation.retrieval import score_retrieval
 from slimvec.evaluation.teachers import open_teacher
 from slimvec.files import atomic_file
+from slimvec.model.opening import OpenSettings
 from slimvec.text.prompts import ROLES
 from slimvec.training.events import StepCallback
 from slimvec.training.recipe import Recipe
@@ -221,13 +222,15 @@ def _run(
 def _load(run: Run, source: str | Path) -> Embedder:
     """Load a model as its variant says; an untrained base takes the recipe's settings."""
     asked = run.settings.load
-    pooling, prompts, attention = asked.pooling, asked.prompts, None
+    chosen: OpenSettings = {"pooling": asked.pooling, "prompts": asked.prompts, "dims": asked.dims}
     if not run.settings.trained:
-        chosen = run.recipe.model
-        attention = chosen.attention if "attention" in chosen.model_fields_set else None
-        pooling = pooling or (chosen.pooling if "pooling" in chosen.model_fields_set else None)
-        prompts = prompts or chosen.prompts
-    return Embedder.load(source, pooling=pooling, prompts=prompts, attention=attention, dims=asked.dims)
+        model = run.recipe.model
+        given = model.model_dump(include=model.model_fields_set & {"attention", "max_tokens"})
+        pooling = model.pooling if "pooling" in model.model_fields_set else None
+        chosen.update(
+            {"pooling": asked.pooling or pooling, "prompts": asked.prompts or model.prompts, **given}  # type: ignore[typeddict-item]
+        )
+    return Embedder.load(source, **chosen)
 
 
 def _system(run: Run, embedder: Embedder, key: str) -> System:
