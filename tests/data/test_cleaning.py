@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from slimvec.data.cleaning import Cleaning, LanguageRule, clean
+from slimvec.data.cleaning.cleaner import clean
+from slimvec.data.cleaning.settings import Cleaning, LanguageRule
 from slimvec.data.records import Record
 
 LONG = "A museum of clocks opens its doors every morning in the old town"

@@ -60,7 +60,6 @@ def train(
     metrics are in OUTPUT.training; OUTPUT appears when the model is complete.
     """
     from slimvec.training.recipe_reading import read_recipe
-    from slimvec.training.sources import check_sources
 
     given = [*(overrides or ()), *([f"data_root={json.dumps(str(data))}"] if data else [])]
     settings = read_recipe(recipe, given)
@@ -68,6 +67,8 @@ def train(
         return _dry_run(terminal, settings)
     if output is None:
         raise InputError("no --output", expected="where the model's folder shall appear", do="or pass --dry-run")
+    from slimvec.training.sources import check_sources  # loads numpy: not before the recipe is known to be good
+
     for stage in settings.stage_recipes():
         check_sources(stage.recipe.data)
     check_free(output, force=force)

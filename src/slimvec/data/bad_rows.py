@@ -4,9 +4,8 @@ Nothing is left out without being counted, and the count says why, with examples
 """
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import Literal
-
-from pydantic import BaseModel, ConfigDict
 
 from slimvec.errors import InputError
 
@@ -37,7 +36,8 @@ class BadRowError(InputError):
         return BadRowError(self.kind, f"{place}: {self.found}", expected=self.expected, do=self.do)
 
 
-class BadRowsReport(BaseModel):
+@dataclass(frozen=True, slots=True)
+class BadRowsReport:
     """What was left out.
 
     Attributes:
@@ -45,8 +45,6 @@ class BadRowsReport(BaseModel):
         kinds: The same by what was wrong.
         examples: The first messages, each with its place.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     num_skipped: int
     kinds: dict[BadKind, int]

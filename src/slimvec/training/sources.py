@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from slimvec.data.bad_rows import BadRows
 from slimvec.data.classes import read_class_records
-from slimvec.data.cleaning import clean
+from slimvec.data.cleaning.cleaner import clean
 from slimvec.data.graded_pairs import read_graded_pairs
 from slimvec.data.readers import read_records
 from slimvec.data.records import Record

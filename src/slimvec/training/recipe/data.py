@@ -6,7 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from slimvec.data.bad_rows import OnBad
-from slimvec.data.cleaning import Cleaning
+from slimvec.data.cleaning.settings import Cleaning
 from slimvec.data.hub import HUB_PREFIX
 from slimvec.training.recipe.section import ContradictionError, Section
 
