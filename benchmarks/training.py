@@ -332,7 +332,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     found = compare(settings, rounds=given.rounds, num_threads=given.threads, engines=given.engines)
     output = given.output or ROOT / "benchmarks" / "results" / f"{model_name(given.model)}-training.json"
-    write_json(output, found)
+    write_json(found, output)
     output.with_suffix(".md").write_text(table(found), encoding="utf-8")
     print(table(found))
     return int(any(ratio.median < 1.5 for ratio in found.ratios.values()))
