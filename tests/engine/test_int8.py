@@ -21,9 +21,14 @@ from tests.tiny import VOCABULARY, embedding_model, random_batch
 SETTINGS = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2}
 LLAMA = {**SETTINGS, "num_hidden_layers": 3, "vocab_size": VOCABULARY, "pad_token_id": 0}
 TEXTS = ["one text", "x", "a longer text that says a little more", "mid-sized one"]
-needs_native = pytest.mark.skipif(
-    torch.int8 not in load_kernels().dtypes, reason=f"no native kernel in int8: {load_kernels().reason}"
-)
+needs_native = pytest.mark.usefixtures("int8_kernel")
+
+
+@pytest.fixture
+def int8_kernel():
+    """Loads the kernels when a test runs, not when tests are collected: then they would come from the user's cache."""
+    if torch.int8 not in load_kernels().dtypes:
+        pytest.skip(f"no native kernel in int8: {load_kernels().reason}")
 
 
 @pytest.fixture

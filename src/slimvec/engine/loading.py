@@ -65,7 +65,8 @@ def load_engine(
     dtype = dtype or opened.default_dtype()
     reason = "engine='transformers' was asked for" if engine == "transformers" else _why_not_fused(opened, device)
     if not reason:
-        compile_kernels(progress)
+        if not load_kernels.cache_info().currsize:  # a process has one copy of them, wherever the cache is by now
+            compile_kernels(progress)
         try:
             decoder = _fused(opened, dtype)
         except UnsupportedError as error:
