@@ -7,7 +7,7 @@ import torch
 
 from slimvec.engine.fused import FusedDecoder, UnsupportedError
 from slimvec.engine.int8_texts import int8_texts
-from slimvec.engine.kernels.build import Tell, compile_kernels, load_kernels
+from slimvec.engine.kernels.build import Tell, compile_kernels, kernels_loaded, load_kernels
 from slimvec.errors import InputError, ModelError
 from slimvec.model.architectures import is_decoder
 from slimvec.model.guard import Backbone, check_attention_mode
@@ -65,7 +65,7 @@ def load_engine(
     dtype = dtype or opened.default_dtype()
     reason = "engine='transformers' was asked for" if engine == "transformers" else _why_not_fused(opened, device)
     if not reason:
-        if not load_kernels.cache_info().currsize:  # a process has one copy of them, wherever the cache is by now
+        if not kernels_loaded():
             compile_kernels(progress)
         try:
             decoder = _fused(opened, dtype)

@@ -66,6 +66,11 @@ def load_kernels() -> Kernels:
     return Kernels(dtypes, f"the processor has no {', '.join(missing)}" if missing else "")
 
 
+def kernels_loaded() -> bool:
+    """Whether this process has them: it keeps its copy, wherever the cache is by then."""
+    return load_kernels.cache_info().currsize > 0
+
+
 def compile_kernels(tell: Tell | None = None) -> Path | str:
     """Give the library, compiled where it is not in the cache, or the reason why there can be none.
 
