@@ -6,11 +6,11 @@ Nothing of it touches the course of the run: dropout is off, no gradient is kept
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from slimvec.data.embedders import TextEmbedder
 from slimvec.data.gains import ndcg, reciprocal_rank
 from slimvec.data.records import Record
 from slimvec.data.score_keys import LOW_BITS, largest_keys, score_keys
@@ -25,36 +25,6 @@ DEPTH = 10
 MEASURES = ("ndcg_at_10", "mrr_at_10")
 _ROWS_AT_ONCE = 512
 _HASH_RANGE = 1 << 64
-
-
-class HasVectors(Protocol):
-    """What embedding gives."""
-
-    @property
-    def vectors(self) -> Vectors:
-        """[N, D] float32 of unit length."""
-        ...
-
-    @property
-    def num_truncated(self) -> int:
-        """Texts that lost their end."""
-        ...
-
-
-class TextEmbedder(Protocol):
-    """The model in training, as an evaluation sees it."""
-
-    def embed(
-        self,
-        texts: Sequence[str],
-        *,
-        role: Role,
-        task: str | None = None,
-        on_progress: Callable[[int], None] | None = None,
-    ) -> HasVectors:
-        """Embed texts in a role."""
-        ...
-
 
 Validator = Callable[[TextEmbedder], Mapping[str, float]]
 """An evaluation: measures by name, larger is better. It must not draw random numbers from torch's own generator."""
