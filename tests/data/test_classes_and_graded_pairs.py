@@ -34,6 +34,7 @@ def test_every_example_is_a_query_once_and_a_positive_once(sizes, seed, num_nega
     for record in made:
         label = label_of[record.query]
         assert record.positives[0] != record.query
+        assert record.group == label
         assert label_of[record.positives[0]] == label
         assert len(record.negatives) == min(num_negatives, sum(sizes) - sizes[int(label[1:])])
         drawn = [label_of[text] for text in record.negatives]
@@ -54,6 +55,8 @@ def test_what_is_left_out_is_counted():
     assert set(made.records[0].negatives) == {"b1", "b2"}
     assert (made.num_examples, made.num_classes) == (10, 2)
     assert (made.num_single, made.num_repeated, made.num_ambiguous, made.num_skipped) == (1, 1, 2, 2)
+    with pytest.raises(InputError, match="no example has the label 'OOS', to be skipped; expected a label that"):
+        class_records([ClassExample(*text.split()) for text in texts], skip=["OOS"])
 
 
 def test_class_files(tmp_path):

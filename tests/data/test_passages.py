@@ -69,6 +69,6 @@ def test_wrong_passages_are_named(rows, message, tmp_path):
 
 
 def test_a_record_survives_its_row():
-    full = Record("q", ("p", "o"), ("n",), (1.0, 0.5, 0.25), task="t", language="bo", source="s")
+    full = Record("q", ("p", "o"), ("n",), (1.0, 0.5, 0.25), task="t", language="bo", source="s", group="g")
     assert parse_record(record_row(full)) == full
     assert record_row(Record("q", ("p",))) == {"query": "q", "positives": ["p"]}

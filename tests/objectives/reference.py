@@ -52,6 +52,11 @@ class Plain:
                 [int(batch.positive_ids[i]) for i in rows],
                 [[int(batch.negative_ids[i, k]) for k in range(count)] for i in rows],
             )
+        groups, negative_groups = batch.group_ids, batch.negative_group_ids
+        self.group = [-1 if groups is None else int(groups[i]) for i in rows]
+        self.negative_group = [
+            [-1 if negative_groups is None else int(negative_groups[i, k]) for k in range(count)] for i in rows
+        ]
         self.scores = None if batch.scores is None else [batch.scores[i].tolist() for i in rows]
         self.seed = batch.seed
         self.pairs = range(len(rows))
@@ -59,6 +64,9 @@ class Plain:
     def answers(self, i, text_id):
         q_id, p_id, _ = self.ids
         return text_id in {p_id[m] for m in self.pairs if q_id[m] == q_id[i]} | {q_id[i]}
+
+    def of_one_group(self, i, group):
+        return self.group[i] >= 0 and self.group[i] == group
 
 
 def info_nce(plain, settings, mixing=None):
@@ -75,7 +83,7 @@ def _row(plain, settings, i, mixtures):
     positive = dot(q[i], p[i])
     candidates = []  # of (cosine, whether it is a hard negative of this row)
     for j in plain.pairs:
-        if j == i:
+        if j == i or plain.of_one_group(i, plain.group[j]):
             continue
         p_i, p_j = (plain.ids[1][i], plain.ids[1][j]) if plain.ids else (None, None)
         alike = answers(i, p_j) or answers(j, p_i)
@@ -90,7 +98,9 @@ def _row(plain, settings, i, mixtures):
     if "q-d" in terms:
         for j in plain.pairs:
             for k, negative in enumerate(plain.n[j]):
-                if plain.there[j][k] and not answers(i, plain.ids[2][j][k] if plain.ids else None):
+                known = answers(i, plain.ids[2][j][k] if plain.ids else None)
+                known = known or plain.of_one_group(i, plain.negative_group[j][k])
+                if plain.there[j][k] and not known:
                     candidates.append((dot(q[i], negative), i == j))
     candidates += [(dot(q[i], mixture), True) for mixture in mixtures]
     if settings.margin is not None:
@@ -112,7 +122,12 @@ def _mixtures(plain, settings, mixing):
         return made
     masked = settings.mask_equal_texts and plain.ids is not None
     usable = [
-        [there and not (masked and plain.answers(i, plain.ids[2][i][k])) for k, there in enumerate(plain.there[i])]
+        [
+            there
+            and not (masked and plain.answers(i, plain.ids[2][i][k]))
+            and not plain.of_one_group(i, plain.negative_group[i][k])
+            for k, there in enumerate(plain.there[i])
+        ]
         for i in plain.pairs
     ]
     for i in plain.pairs:

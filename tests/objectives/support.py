@@ -60,8 +60,8 @@ def unit(*shape, seed):
     return F.normalize(torch.randn(*shape, generator=generator, dtype=torch.float64), dim=-1)
 
 
-def make_batch(pairs, negatives, dims, seed, *, texts=1000, graded=False, scored=False, teacher=False):
-    """Random vectors. `texts` is how many different texts there are, `graded` and `scored` concern every other pair."""
+def make_batch(pairs, negatives, dims, seed, *, texts=1000, groups=0, graded=False, scored=False, teacher=False):
+    """Random vectors of so many different texts and groups. `graded` and `scored` concern every other pair."""
     generator = torch.Generator().manual_seed(seed + 1)
     ids = torch.randint(0, texts, (pairs, 2 + negatives), generator=generator)
     mask = torch.rand(pairs, negatives, generator=generator) > 0.3 if negatives else None
@@ -75,6 +75,9 @@ def make_batch(pairs, negatives, dims, seed, *, texts=1000, graded=False, scored
         negative_ids=ids[:, 2:] if negatives else None,
         seed=seed,
     )
+    if groups:
+        drawn = torch.randint(-1, groups, (pairs, 1 + negatives), generator=generator)
+        batch = replace(batch, group_ids=drawn[:, 0], negative_group_ids=drawn[:, 1:] if negatives else None)
     every_other = torch.arange(pairs) % 2 == 0
     if graded:
         grades = torch.randint(0, 4, (pairs,), generator=generator).double() / 3
@@ -90,7 +93,7 @@ def make_batch(pairs, negatives, dims, seed, *, texts=1000, graded=False, scored
     return batch
 
 
-def batch_for(settings, *, pairs=5, negatives=3, dims=6, seed=0, texts=12, **more):
+def batch_for(settings, *, pairs=5, negatives=3, dims=6, seed=0, texts=12, groups=3, **more):
     """A batch that has what the combination needs."""
     distils = settings.distillation
     own = isinstance(distils, ScoreDistillation) and distils.candidates == "own"
@@ -99,7 +102,7 @@ def batch_for(settings, *, pairs=5, negatives=3, dims=6, seed=0, texts=12, **mor
         "scored": own,
         "teacher": distils is not None and not own,
     } | more
-    return make_batch(pairs, negatives, dims, seed, texts=texts, **needs)
+    return make_batch(pairs, negatives, dims, seed, texts=texts, groups=groups, **needs)
 
 
 def projection_for(settings, dims=6):

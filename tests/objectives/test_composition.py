@@ -129,7 +129,8 @@ def test_what_a_part_needs_must_be_there():
 def test_batches_are_joined_whatever_their_negatives():
     parts = [support.make_batch(2, k, 4, seed) for k, seed in ((0, 1), (3, 2), (1, 3))]
     parts = [replace(part, seed=0) for part in parts]
-    parts[1] = replace(parts[1], grades=torch.tensor([0.5, math.nan]))
+    ids = {"group_ids": torch.tensor([5, 6]), "negative_group_ids": torch.tensor([[6, -1, -1], [-1, -1, 7]])}
+    parts[1] = replace(parts[1], grades=torch.tensor([0.5, math.nan]), **ids)
     joined = join_batches(parts, own=1)
     assert joined.own == (2, 4)
     assert joined.negatives.shape == (6, 3, 4)
@@ -142,6 +143,9 @@ def test_batches_are_joined_whatever_their_negatives():
     assert joined.grades.isnan().tolist() == [True, True, False, True, True, True]
     assert bool(joined.scores.isnan().all())
     assert joined.query.tolist() == [row for part in parts for row in part.query.tolist()]
+    assert joined.group_ids.tolist() == [-1, -1, 5, 6, -1, -1]
+    assert joined.negative_group_ids[2:4].tolist() == ids["negative_group_ids"].tolist()
+    assert bool((joined.negative_group_ids[[0, 1, 4, 5]] == -1).all())
     assert joined.negative_ids[2:4].tolist() == parts[1].negative_ids.tolist()
 
 

@@ -12,6 +12,7 @@ from slimvec.objectives.batch import EmbeddedBatch
 from slimvec.objectives.false_negatives import known_answers, known_own_answers
 from slimvec.objectives.infonce import TERMS, InfoNCE, focal_weight, info_nce
 from slimvec.objectives.matryoshka import matryoshka
+from slimvec.objectives.mixing import Mixing, mix
 from tests.objectives import reference
 from tests.objectives.support import make_batch, unit
 
@@ -22,6 +23,7 @@ SUBSETS = [subset for size in range(1, 5) for subset in combinations(TERMS, size
     pairs=st.integers(1, 6),
     negatives=st.integers(0, 3),
     texts=st.sampled_from([3, 6, 1000]),
+    groups=st.sampled_from([0, 1, 3]),
     temperature=st.sampled_from([0.05, 0.2, 1.0]),
     terms=st.sampled_from(SUBSETS),
     mask=st.booleans(),
@@ -30,8 +32,8 @@ SUBSETS = [subset for size in range(1, 5) for subset in combinations(TERMS, size
     hardness=st.sampled_from([0.0, 5.0]),
     seed=st.integers(0, 1000),
 )
-def test_equals_plain_loops(pairs, negatives, texts, temperature, terms, mask, margin, focal, hardness, seed):
-    batch = make_batch(pairs, negatives, 5, seed, texts=texts)
+def test_equals_plain_loops(pairs, negatives, texts, groups, temperature, terms, mask, margin, focal, hardness, seed):
+    batch = make_batch(pairs, negatives, 5, seed, texts=texts, groups=groups)
     settings = InfoNCE(temperature, terms, mask, margin, focal, hardness)
     wanted = [float(loss) for loss in reference.info_nce(reference.Plain(batch), settings)]
     assert info_nce(batch, settings).tolist() == pytest.approx(wanted, rel=1e-9, abs=1e-12)
@@ -93,6 +95,38 @@ def test_known_answers_equal_a_look_through_all_pairs(rows, candidates, texts, s
         assert known_answers(query_ids, asked[i], **pairs)[i].tolist() == wanted
 
 
+@given(
+    pairs=st.integers(2, 6),
+    negatives=st.integers(0, 3),
+    groups=st.integers(1, 3),
+    mixing=st.sampled_from([None, Mixing("both")]),
+    seed=st.integers(0, 1000),
+)
+def test_nothing_of_a_rows_group_counts(pairs, negatives, groups, mixing, seed):
+    batch = make_batch(pairs, negatives, 5, seed, groups=groups)
+    settings = InfoNCE(0.2, TERMS, margin=0.5, hardness=2.0)
+
+    def loss(part):
+        mixtures = None if mixing is None else mix(part, mixing)
+        return float(info_nce(part, settings, rows=slice(0, 1), mixtures=mixtures))
+
+    batch.group_ids[0] = 0
+    turned = {name: getattr(batch, name).clone() for name in ("query", "positive")}
+    for vectors in turned.values():
+        vectors[1:][batch.group_ids[1:] == 0] *= -1
+    if negatives:
+        turned["negatives"] = torch.where((batch.negative_group_ids == 0)[..., None], -batch.negatives, batch.negatives)
+    assert loss(replace(batch, **turned)) == loss(batch)
+
+
+def test_a_group_of_its_own_changes_nothing():
+    batch = make_batch(5, 2, 4, seed=2)
+    alone = replace(batch, group_ids=torch.arange(5), negative_group_ids=torch.full((5, 2), -1))
+    nobody = replace(batch, group_ids=torch.full((5,), -1), negative_group_ids=torch.full((5, 2), -1))
+    wanted = info_nce(batch, InfoNCE(0.1, TERMS)).tolist()
+    assert [info_nce(b, InfoNCE(0.1, TERMS)).tolist() for b in (alone, nobody)] == [wanted, wanted]
+
+
 def test_negatives_of_other_queries_count():
     batch = make_batch(3, 2, 4, seed=3)
     moved = batch.negatives.clone()
@@ -143,6 +177,8 @@ def test_batches_that_do_not_fit_are_refused():
         EmbeddedBatch(q, q, negative_mask=torch.ones(2, 1, dtype=torch.bool))
     with pytest.raises(ValueError, match="ids of some texts but not of others"):
         EmbeddedBatch(q, q, query_ids=torch.tensor([1, 2]))
+    with pytest.raises(ValueError, match="groups of negatives, but not of their pairs"):
+        EmbeddedBatch(q, q, q[:, None], negative_group_ids=torch.ones(2, 1, dtype=torch.int64))
     with pytest.raises(ValueError, match=r"scores \(2, 2\) must be \[B, 1 \+ K\], here \(2, 1\)"):
         EmbeddedBatch(q, q, scores=torch.zeros(2, 2))
     with pytest.raises(ValueError, match=r"grades \(3,\) must be \[B\], here \(2,\)"):

@@ -14,15 +14,16 @@ from tokenizers import models, pre_tokenizers
 from torch import nn
 
 from slimvec.data.records import Record
+from slimvec.data.text_ids import text_id
 from slimvec.text.prompts import Prompts, Task
 from slimvec.text.tokenizer import Tokenizer
 from slimvec.training.collation import Collator
 from slimvec.training.distributed import over_processes
 from slimvec.training.gradients import backward
+from slimvec.training.groups import Groups
 from slimvec.training.objective import make_objective
 from slimvec.training.recipe import Loss
 from slimvec.training.targets import GRADED, PAIR
-from slimvec.training.text_ids import text_id
 
 DIMS, TEACHER_DIMS = 6, 5
 LETTERS = " :abcdefghijklmnopqrstuvwxyz0123456789"
@@ -59,7 +60,10 @@ def tokenizer():
 
 
 def records(num=7):
-    """Records with none to three negatives, every third a graded pair, the rest with scores, some texts repeated."""
+    """Records with none to three negatives, every third a graded pair, the rest with scores, some texts repeated.
+
+    Those with scores are in two groups or none, and some have a negative that is of another one's group.
+    """
     found = []
     for i in range(num):
         query, positive = f"q{i % 5} {'ab' * (i % 4)}", f"p{i % 6} {'xyz'[i % 3] * (1 + i)}"
@@ -67,8 +71,11 @@ def records(num=7):
             found.append(Record(query, (positive,), scores=(round(0.2 + 0.1 * i % 0.7, 2),)))
             continue
         negatives = tuple(f"n{i}{k} {'uvw'[k] * (i + k)}" for k in range(1 + i % 3))
+        if i == 3:
+            negatives = ("q4 ",)  # of the group of 0
         scores = tuple(float(np.sin(7 * i + k) * 3) for k in range(1 + len(negatives)))
-        found.append(Record(query, (positive,), negatives, scores=scores))
+        group = {0: "even", 1: "odd", 4: "even", 6: "odd"}.get(i)
+        found.append(Record(query, (positive,), negatives, scores=scores, group=group))
     return found
 
 
@@ -122,7 +129,7 @@ class Step:
         )
         taken = records()[chosen]
         kinds = [GRADED if loss.graded and not record.negatives else PAIR for record in taken]
-        texts = collator(taken, epoch=0, kinds=kinds, seed=seed)
+        texts = collator(taken, epoch=0, kinds=kinds, groups=Groups(records()), seed=seed)
         self.texts = texts if teacher is None else replace(texts, teacher=texts.teacher.double())
 
     def run(self, *, micro_batch_tokens, graph_tokens):

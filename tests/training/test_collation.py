@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from slimvec.data.records import Record
+from slimvec.data.text_ids import text_id
 from slimvec.errors import InputError
 from slimvec.text.prompts import Prompts, Task
 from slimvec.training.collation import Collator
-from slimvec.training.text_ids import text_id
+from slimvec.training.groups import Groups
 from tests import tiny
 
 TASKS = {"retrieval": Task(instruction="find"), "sts": Task(instruction="same", symmetric=True)}
@@ -116,3 +117,26 @@ def test_a_text_without_tokens_and_an_unknown_task():
     _, collate = collator()
     with pytest.raises(InputError, match="task 'none'; expected one of retrieval, sts"):
         collate([Record("q", ("d",), task="none")], epoch=0)
+
+
+def test_groups_reach_the_batch_with_those_of_known_negatives():
+    _, collate = collator()
+    records = [
+        Record("red one", ("red two",), ("blue one", "unknown"), source="a", group="0"),
+        Record("blue one", ("blue two",), ("RED two",), source="a", group="1"),
+        Record("red three", ("red four",), source="a", group="0"),
+        Record("red one", ("other",), source="b", group="0"),
+        Record("plain", ("pair",), ("red two",), source="a"),
+    ]
+    texts = collate(records[:2], epoch=0, groups=Groups(records))
+    batch = texts.assemble(torch.eye(len(texts.ids)))
+    red, blue = batch.group_ids.tolist()
+    assert red != blue
+    assert min(red, blue) >= 0
+    assert batch.negative_group_ids[batch.negative_mask].tolist() == [blue, -1, red]
+    rest = collate(records[2:], epoch=0, groups=Groups(records))
+    found = rest.assemble(torch.eye(len(rest.ids)))
+    assert found.group_ids[[0, 2]].tolist() == [red, -1]
+    assert found.group_ids[1] not in (red, blue, -1)  # the same name in another source
+    assert found.negative_group_ids[2].tolist() == [red]
+    assert collate(records[4:], epoch=0).group_ids is None

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
+from slimvec.data.text_ids import text_id
 from slimvec.errors import InputError
 from slimvec.model.folder import save_model
 from slimvec.training.run import train
-from slimvec.training.text_ids import text_id
 from tests import tiny
 from tests.training import support
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimvec.data.records import Record
+from slimvec.data.text_ids import text_id
 from slimvec.errors import InputError
 from slimvec.training.plan import BatchPlan
-from slimvec.training.text_ids import text_id
 
 RECORDS = st.lists(
     st.tuples(st.integers(0, 12), st.integers(20, 40), st.sampled_from("ab")), min_size=2, max_size=40

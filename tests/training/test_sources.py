@@ -90,15 +90,17 @@ def test_files_are_asked_for_beforehand_and_hub_datasets_are_not(tmp_path):
 
 def test_class_examples_become_pairs_of_a_class(tmp_path):
     rows = [{"text": f"{label} text {i}", "label": label} for label in ("red", "blue") for i in range(3)]
-    path = write(tmp_path / "a.jsonl", [*rows, {"text": "alone", "label": "green"}, rows[0]])
-    records, (held,) = read_sources([Source(path=path, kind="classes", task="colours")], seed=0)
+    odd = [{"text": f"odd {i}", "label": "oos"} for i in range(2)]
+    path = write(tmp_path / "a.jsonl", [*rows, {"text": "alone", "label": "green"}, rows[0], *odd])
+    source = Source(path=path, kind="classes", task="colours", skip=("oos",))
+    records, (held,) = read_sources([source], seed=0)
     assert len(records) == held.num_used == 6
     for record in records:
         colour = record.query.split()[0]
-        assert record.task == "colours"
+        assert (record.task, record.group) == ("colours", colour)
         assert record.positives[0].startswith(colour)
         assert not any(text.startswith(colour) for text in record.negatives)
-    assert held.skipped == {"single": 1, "repeated": 1}
+    assert held.skipped == {"single": 1, "repeated": 1, "label": 2}
 
 
 def test_graded_pairs_bring_their_grades(tmp_path):
@@ -112,6 +114,7 @@ def test_graded_pairs_bring_their_grades(tmp_path):
     [
         ({"grades": (0, 1)}, "grades belong to kind graded, and the kind is pairs"),
         ({"kind": "graded", "grades": (5, 0)}, "must be the lowest, then the highest"),
+        ({"skip": ("oos",)}, "skip belongs to kind classes, and the kind is pairs"),
         ({"kind": "classes", "on_bad": "skip"}, "on_bad skip goes with kind pairs only, and the kind is classes"),
         ({"kind": "graded", "passages": "p.jsonl"}, "passages p.jsonl goes with kind pairs only"),
     ],

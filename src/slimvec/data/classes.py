@@ -71,8 +71,8 @@ def class_records(
     """Make records of class examples.
 
     Every example is a query once and a positive once: each class is put in a random circle, and the positive is the
-    next in it. Negatives are examples of other classes, each of another class as long as there are enough. The same
-    examples and seed give the same records.
+    next in it. Negatives are examples of other classes, each of another class as long as there are enough. A record's
+    group is its class. The same examples and seed give the same records.
 
     Args:
         examples: Of all classes; texts are compared without white space and capitals.
@@ -83,9 +83,12 @@ def class_records(
         task: Of the records.
 
     Raises:
-        InputError: fewer than two classes have two examples each.
+        InputError: fewer than two classes have two examples each, or no example has a label that is to be skipped.
     """
     all_examples = list(examples)
+    unknown = set(skip) - {example.label for example in all_examples}
+    if unknown:
+        raise InputError(f"no example has the label {min(unknown)!r}, to be skipped", expected="a label that one has")
     wanted = [example for example in all_examples if example.label not in skip]
     usable, num_repeated, num_ambiguous = _unambiguous(wanted)
     classes = _by_class(usable)
@@ -107,6 +110,7 @@ def class_records(
             task=task,
             language=example.language,
             source=source,
+            group=example.label,
         )
         for example in usable
         if example.label in classes

@@ -22,6 +22,7 @@ RECORD_FIELDS = (
     "lang",
     "language",
     "source",
+    "group",
 )
 """The fields of a row that are read; all others are left alone."""
 
@@ -38,6 +39,8 @@ class Record:
         task: Name of the task the prompts know, or a whole instruction; None takes the model's default.
         language: Language code of the query as the source writes it; None when it does not say.
         source: Where the record is from; batches are mixed and counts are kept by it.
+        group: Name of what the record stands for within its source, such as a class: texts of records of one group
+            are no negatives for each other. None for itself alone.
 
     Raises:
         InputError: an empty text, no positive, a positive that is the query or also a negative, or scores that do
@@ -51,6 +54,7 @@ class Record:
     task: str | None = None
     language: str | None = None
     source: str = ""
+    group: str | None = None
 
     def __post_init__(self) -> None:
         check_text(self.query, "query")
@@ -99,10 +103,10 @@ def parse_record(row: Mapping[str, object], *, source: str = "", passages: Mappi
     """Read a record from the fields of a row.
 
     `query` is asked for, and `positive` (a text) or `positives` (a list). `negative` or `negatives`, `scores`, `task`,
-    `lang` or `language` and `source` are optional; null is the same as absent; other fields are left alone. Texts may
-    stand as ids of passages instead: `positive_id`, `positive_ids`, `negative_id`, `negative_ids`. A text that
-    a list repeats is kept once. A negative that is also a positive is a known false negative: it is left out, unless
-    that leaves none or the row has scores, which would no longer fit.
+    `lang` or `language`, `source` and `group` are optional; null is the same as absent; other fields are left alone.
+    Texts may stand as ids of passages instead: `positive_id`, `positive_ids`, `negative_id`, `negative_ids`. A text
+    that a list repeats is kept once. A negative that is also a positive is a known false negative: it is left out,
+    unless that leaves none or the row has scores, which would no longer fit.
 
     Args:
         row: Values by field.
@@ -129,6 +133,7 @@ def parse_record(row: Mapping[str, object], *, source: str = "", passages: Mappi
         task=_optional(row, "task"),
         language=_optional(row, "language", "lang"),
         source=_optional(row, "source") or source,
+        group=_optional(row, "group"),
     )
 
 
@@ -137,7 +142,7 @@ def record_row(record: Record) -> dict[str, object]:
     row: dict[str, object] = {"query": record.query, "positives": list(record.positives)}
     row |= {"negatives": list(record.negatives)} if record.negatives else {}
     row |= {"scores": list(record.scores)} if record.scores else {}
-    labels = {"task": record.task, "language": record.language, "source": record.source or None}
+    labels = {"task": record.task, "language": record.language, "source": record.source or None, "group": record.group}
     return row | {name: value for name, value in labels.items() if value is not None}
 
 

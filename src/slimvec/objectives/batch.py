@@ -10,6 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+NO_GROUP = -1
+"""In place of a group's number: the text stands for itself."""
+
 
 @dataclass(frozen=True, eq=False)
 class EmbeddedBatch:
@@ -24,6 +27,9 @@ class EmbeddedBatch:
             come together or not at all.
         positive_ids: [B] int64.
         negative_ids: [B, K] int64.
+        group_ids: [B] int64, equal for pairs of one group, of which no text is a negative for another; `NO_GROUP`
+            for pairs without.
+        negative_group_ids: [B, K] int64, the groups of the negatives, same numbering.
         scores: [B, 1 + K] a teacher's scores of the positive, then of the negatives; NaN where there is none.
         grades: [B] how alike the two texts of a graded pair are; NaN for the other pairs, whose positive answers
             their query.
@@ -40,6 +46,8 @@ class EmbeddedBatch:
     query_ids: Tensor | None = None
     positive_ids: Tensor | None = None
     negative_ids: Tensor | None = None
+    group_ids: Tensor | None = None
+    negative_group_ids: Tensor | None = None
     scores: Tensor | None = None
     grades: Tensor | None = None
     teacher: "EmbeddedBatch | None" = None
@@ -69,6 +77,8 @@ class EmbeddedBatch:
         )
         if len({tensor is None for tensor in ids}) > 1:
             raise ValueError("ids of some texts but not of others")
+        if self.negative_group_ids is not None and self.group_ids is None:
+            raise ValueError("groups of negatives, but not of their pairs")
         self._check_targets()
 
     def _check_targets(self) -> None:

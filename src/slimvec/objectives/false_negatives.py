@@ -1,13 +1,15 @@
 """Which candidates must not count as negatives: known right answers, and scores too good to be wrong.
 
 A text is a known answer to a query when it is the positive of that query, or of another query with the same text,
-or the text of the query itself.
+or the text of the query itself. No text of a group, such as a class, is a negative for another one of it.
 
 Letters: B pairs, R rows, C candidate documents.
 """
 
 import torch
 from torch import Tensor
+
+from slimvec.objectives.batch import NO_GROUP
 
 
 def known_answers(queries: Tensor, candidates: Tensor, *, query_ids: Tensor, positive_ids: Tensor) -> Tensor:
@@ -53,6 +55,19 @@ def known_own_answers(texts: Tensor, *, query_ids: Tensor, positive_ids: Tensor)
     known = query * base + positive
     asked = query[:, None] * base + text.view(texts.shape)
     return torch.isin(asked, known) | (texts == query_ids[:, None])
+
+
+def same_group(groups: Tensor, others: Tensor) -> Tensor:
+    """Mark what is in the group of each row.
+
+    Args:
+        groups: [R] int64, `NO_GROUP` for none.
+        others: [C] int64, of candidates for all rows, or [R, C], of those of each row.
+
+    Returns:
+        [R, C] bool.
+    """
+    return (groups[:, None] == others) & (groups != NO_GROUP)[:, None]
 
 
 def too_similar(similarity: Tensor, positive_similarity: Tensor, margin: float) -> Tensor:

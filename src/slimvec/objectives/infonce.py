@@ -19,6 +19,8 @@ logit s/t that is an addition of a sg(s).
 Focal weight (KaLM-Embedding-V2, arXiv 2506.20923): w_i = (1 - e^{s(q_i, p_i)/t} / Z_i)^g, and the loss of the row is
 w_i L_i.
 
+Pairs can be in groups (`EmbeddedBatch.group_ids`), such as classes: a candidate of the row's own group never counts.
+
 Letters: B pairs, R rows, K negatives a pair, M mixtures a pair, C candidates, D dims.
 """
 
@@ -28,7 +30,7 @@ import torch
 from torch import Tensor
 
 from slimvec.objectives.batch import EmbeddedBatch
-from slimvec.objectives.false_negatives import known_answers, too_similar
+from slimvec.objectives.false_negatives import known_answers, same_group, too_similar
 from slimvec.objectives.mixing import Mixtures
 
 TERMS = ("q-d", "q-q", "d-d", "d-q")
@@ -149,10 +151,12 @@ def _in_batch_answers(batch: EmbeddedBatch, rows: slice, mask_equal_texts: bool)
     """Mark the positives that answer the queries of the rows, and the queries that their positives answer.
 
     Returns:
-        [R, B] bool each; a pair always belongs together.
+        [R, B] bool each; a pair always belongs together, and so do all of one group.
     """
     numbers = torch.arange(batch.pairs, device=batch.query.device)
     itself = numbers[rows][:, None] == numbers[None, :]
+    if batch.group_ids is not None:
+        itself = itself | same_group(batch.group_ids[rows], batch.group_ids)
     if not mask_equal_texts or batch.query_ids is None or batch.positive_ids is None:
         return itself, itself
     known = {"query_ids": batch.query_ids, "positive_ids": batch.positive_ids}
@@ -167,6 +171,8 @@ def _mined(batch: EmbeddedBatch, negatives: Tensor, rows: slice, mask_equal_text
     numbers = torch.arange(batch.pairs, device=flat.device)
     hard = numbers[rows][:, None] == numbers.repeat_interleave(batch.num_negatives)[None, :]
     dropped = ~batch.present.flatten()[None, :].expand_as(hard)
+    if batch.group_ids is not None and batch.negative_group_ids is not None:
+        dropped = dropped | same_group(batch.group_ids[rows], batch.negative_group_ids.flatten())
     if mask_equal_texts and batch.query_ids is not None:
         assert batch.positive_ids is not None
         assert batch.negative_ids is not None

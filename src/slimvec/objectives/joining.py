@@ -6,14 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from slimvec.objectives.batch import EmbeddedBatch
+from slimvec.objectives.batch import NO_GROUP, EmbeddedBatch
 
 
 def join_batches(batches: Sequence[EmbeddedBatch], *, own: int) -> EmbeddedBatch:
     """Put batches together, row after row. Gradients flow through.
 
-    Batches may differ in their numbers of pairs and of negatives: places without a negative are masked. Ids and
-    the teacher are given for all of them or for none.
+    Batches may differ in their numbers of pairs and of negatives: places without a negative are masked. Pairs and
+    negatives whose groups are not given are in none. Ids and the teacher are given for all of them or for none.
 
     Args:
         batches: At least one, all of one width and with the same seed.
@@ -23,7 +23,8 @@ def join_batches(batches: Sequence[EmbeddedBatch], *, own: int) -> EmbeddedBatch
         ValueError: ids or a teacher for some only, or seeds that differ.
     """
     count = max(batch.num_negatives for batch in batches)
-    padded = [_padded(batch, count) for batch in batches]
+    grouped = any(batch.group_ids is not None for batch in batches)
+    padded = [_padded(batch, count) | (_groups(batch, count) if grouped else {}) for batch in batches]
     seeds = {batch.seed for batch in batches}
     if len(seeds) > 1:
         raise ValueError(f"batches of one step with seeds {sorted(seeds)}")
@@ -55,6 +56,18 @@ def _padded(batch: EmbeddedBatch, count: int) -> dict[str, Tensor | None]:
     fields["scores"] = nothing if batch.scores is None else F.pad(batch.scores, (0, missing), value=torch.nan)
     fields["grades"] = nothing[:, 0] if batch.grades is None else batch.grades
     return fields
+
+
+def _groups(batch: EmbeddedBatch, count: int) -> dict[str, Tensor | None]:
+    """Give the groups of a batch with places for `count` negatives a pair; what is not known is in none."""
+    own = torch.full((batch.pairs,), NO_GROUP, device=batch.query.device)
+    mined = own[:, None].expand(-1, count)
+    if batch.negative_group_ids is not None:
+        mined = F.pad(batch.negative_group_ids, (0, count - batch.num_negatives), value=NO_GROUP)
+    return {
+        "group_ids": own if batch.group_ids is None else batch.group_ids,
+        "negative_group_ids": mined if count else None,
+    }
 
 
 def _joined(parts: Sequence[Tensor | None], name: str) -> Tensor | None:

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from slimvec.objectives.batch import EmbeddedBatch
-from slimvec.objectives.false_negatives import known_own_answers
+from slimvec.objectives.false_negatives import known_own_answers, same_group
 
 MixingKind = Literal["pair", "list", "both"]
 
@@ -70,6 +70,8 @@ def mix(batch: EmbeddedBatch, settings: Mixing, *, mask_equal_texts: bool = True
         usable = usable & ~known_own_answers(
             batch.negative_ids, query_ids=batch.query_ids, positive_ids=batch.positive_ids
         )
+    if batch.group_ids is not None and batch.negative_group_ids is not None:
+        usable = usable & ~same_group(batch.group_ids, batch.negative_group_ids)
     enough = usable.sum(dim=1) >= 2
     made = []
     if settings.kind in ("pair", "both") and batch.num_negatives >= 2:

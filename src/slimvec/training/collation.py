@@ -12,12 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from slimvec.data.records import Record
+from slimvec.data.text_ids import text_ids
 from slimvec.objectives.batch import EmbeddedBatch
 from slimvec.text.prompts import Prompts, Role
 from slimvec.text.tokenizer import TokenizedTexts, Tokenizer
+from slimvec.training.groups import Groups
 from slimvec.training.targets import PAIR, target_grades, target_scores
 from slimvec.training.teacher import TeacherVectors
-from slimvec.training.text_ids import text_ids
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,7 @@ class StepTexts:
         tokenized: N token sequences in that order.
         ids: [N] int64, equal for equal texts.
         negative_counts: By pair, how many negatives it has.
+        group_ids: [N] int64, equal for texts of one group, as `Groups.ids` gives them; None for no groups.
         scores: [B, 1 + K], as in `EmbeddedBatch`.
         grades: [B], as in `EmbeddedBatch`.
         teacher: [N, E] unit vectors of the texts as a teacher embeds them, or None.
@@ -39,6 +41,7 @@ class StepTexts:
     negative_counts: tuple[int, ...]
     scores: Tensor
     grades: Tensor
+    group_ids: Tensor | None = None
     teacher: Tensor | None = None
     seed: int = 0
 
@@ -53,11 +56,16 @@ class StepTexts:
         They are scaled to unit length here, for the models that leave it to their users.
         """
         query_ids, positive_ids, negative_ids = self._parts(self.ids.to(vectors.device))
+        groups, _, negative_groups = (
+            (None, None, None) if self.group_ids is None else self._parts(self.group_ids.to(vectors.device))
+        )
         return replace(
             self._batch(F.normalize(vectors, dim=-1)),
             query_ids=query_ids,
             positive_ids=positive_ids,
             negative_ids=negative_ids,
+            group_ids=groups,
+            negative_group_ids=negative_groups,
             scores=self.scores.to(vectors.device),
             grades=self.grades.to(vectors.device),
             teacher=None if self.teacher is None else self._batch(self.teacher.to(vectors.device)),
@@ -120,7 +128,13 @@ class Collator:
         self._teacher = teacher
 
     def __call__(
-        self, records: Sequence[Record], *, epoch: int, kinds: Sequence[int] | None = None, seed: int = 0
+        self,
+        records: Sequence[Record],
+        *,
+        epoch: int,
+        kinds: Sequence[int] | None = None,
+        groups: Groups | None = None,
+        seed: int = 0,
     ) -> StepTexts:
         """Tokenise the texts of B records.
 
@@ -128,6 +142,7 @@ class Collator:
             records: The batch, which can be empty. Of several positives, each epoch takes the next one.
             epoch: Number of the epoch.
             kinds: Which records are graded pairs, as `slimvec.training.targets` numbers them; default none.
+            groups: Of all records of the run; default those of the batch.
             seed: Of what the loss draws.
 
         Raises:
@@ -150,6 +165,7 @@ class Collator:
             negative_counts=counts,
             scores=target_scores(records, taken, counts),
             grades=target_grades(records, kinds or [PAIR] * len(records)),
+            group_ids=(Groups(records) if groups is None else groups).ids(records, mined),
             teacher=self._teach(queries, documents),
             seed=seed,
         )

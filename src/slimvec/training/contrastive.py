@@ -13,6 +13,7 @@ from slimvec.objectives.composition import Objective
 from slimvec.training.collation import Collator
 from slimvec.training.distributed import mean_over_processes, over_processes
 from slimvec.training.gradients import Embed, backward
+from slimvec.training.groups import Groups
 from slimvec.training.plan import BatchPlan
 from slimvec.training.processes import Processes
 from slimvec.training.recipe import Recipe
@@ -45,7 +46,7 @@ class ContrastiveSteps:
     ) -> None:
         self._records, self._recipe = records, recipe
         self._losses_of, self._collator = over_processes(objective), collator
-        self._kinds = record_kinds(records, recipe.loss)
+        self._kinds, self._groups = record_kinds(records, recipe.loss), Groups(records)
         self._plan = plan_contrastive(records, recipe, sources)
         self._processes = Processes.current()
         if self._processes.num > 1:
@@ -63,6 +64,7 @@ class ContrastiveSteps:
             [self._records[i] for i in own],
             epoch=batch.epoch,
             kinds=[self._kinds[i] for i in own],
+            groups=self._groups,
             seed=step_seed(self._recipe.run.seed, number),
         )
         found = backward(

@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimvec.data.records import Record
+from slimvec.data.text_ids import text_ids
 from slimvec.errors import InputError
 from slimvec.training.dealing import Dealer, OpenBatch, TextKeys
 from slimvec.training.mixing import SourceMix
 from slimvec.training.shuffling import shuffled
-from slimvec.training.text_ids import text_ids
 
 IntArray = NDArray[np.int64]
 

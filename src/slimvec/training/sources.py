@@ -35,7 +35,8 @@ class SourceRecord(BaseModel):
         weight: As the recipe gives it.
         num_records: Good records that were read.
         skipped: Rows left out because they cannot be used, by what was wrong: a kind of bad row, or of class examples
-            `single` (its class has no other), `repeated` or `ambiguous` (in several classes).
+            `single` (its class has no other), `repeated`, `ambiguous` (in several classes) or `label` (the recipe skips
+            its label).
         dropped: Records left out by cleaning, by rule.
         removed: Texts taken by cleaning out of records that stayed, by rule.
         num_merged: Records that cleaning put into another one of the same query.
@@ -127,8 +128,13 @@ def _read_kind(source: Source, seed: int) -> tuple[list[Record], dict[str, int]]
         low, high = source.grades or (0.0, 5.0)
         return list(read_graded_pairs(source.path, low=low, high=high)), {}
     if source.kind == "classes":
-        made = read_class_records(source.path, seed=seed)
-        counts = {"single": made.num_single, "repeated": made.num_repeated, "ambiguous": made.num_ambiguous}
+        made = read_class_records(source.path, seed=seed, skip=source.skip)
+        counts = {
+            "single": made.num_single,
+            "repeated": made.num_repeated,
+            "ambiguous": made.num_ambiguous,
+            "label": made.num_skipped,
+        }
         return list(made), {reason: count for reason, count in counts.items() if count}
     bad = BadRows(source.on_bad)
     records = list(read_records(source.path, passages=source.passages, bad=bad))

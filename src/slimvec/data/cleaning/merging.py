@@ -7,11 +7,11 @@ from slimvec.data.cleaning.report import CleaningTally
 from slimvec.data.records import Record
 from slimvec.data.words import normal_form
 
-_Key = tuple[str, str | None, str | None, str, bool]
+_Key = tuple[str, str | None, str | None, str, str | None, bool]
 
 
 def merge_same_queries(records: Iterable[Record], tally: CleaningTally) -> Iterator[Record]:
-    """Merge records with the same query (white space and capitals aside), task, language and source.
+    """Merge records with the same query (white space and capitals aside), task, language, source and group.
 
     The first one's query stays, and so does its place. A negative of one that is a positive of another is left out.
     Records with scores and without are not merged with each other. All records are held in memory.
@@ -22,7 +22,8 @@ def merge_same_queries(records: Iterable[Record], tally: CleaningTally) -> Itera
     """
     groups: dict[_Key, list[Record]] = {}
     for record in records:
-        key = (normal_form(record.query), record.task, record.language, record.source, bool(record.scores))
+        labels = (record.task, record.language, record.source, record.group)
+        key = (normal_form(record.query), *labels, bool(record.scores))
         group = groups.setdefault(key, [])
         if group:
             tally.merge(record.source)

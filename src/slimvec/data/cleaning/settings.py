@@ -61,8 +61,8 @@ class Cleaning(Settings):
         exact_duplicates: Drop a record whose query and positives another one of any source had before.
         near_duplicates: Drop a record whose query and positives together have this Jaccard similarity of three-word
             runs, or more, with those of an earlier record. .9 leaves translations and numbered variants alone.
-        same_query: `merge` makes one record of all with the same query, task, language and source; needs the memory
-            to hold them all. `keep` leaves them apart.
+        same_query: `merge` makes one record of all with the same query, task, language, source and group; needs the
+            memory to hold them all. `keep` leaves them apart.
         language: See `LanguageRule`.
     """
 

@@ -18,6 +18,7 @@ class Source(Section):
         path: `.jsonl`, `.jsonl.gz` or `.parquet`, or a hub dataset as `hf:owner/name[@revision][:config][:split]`.
         kind: `pairs` are records as they stand. `classes` are texts with labels, of which pairs of the same class are
             made, with negatives of other classes. `graded` are pairs of texts with a grade of likeness.
+        skip: Labels of class examples that are no class, such as clinc150's `oos`; their texts are left out.
         grades: Lowest and highest grade of graded pairs, as the file has them. Default 0 and 5, as in STS.
         passages: File with the texts by id, for rows that hold ids instead of texts.
         task: Task name or whole instruction for the prompts of records that name none.
@@ -30,6 +31,7 @@ class Source(Section):
 
     path: Path
     kind: Literal["pairs", "classes", "graded"] = "pairs"
+    skip: tuple[str, ...] = ()
     grades: tuple[float, float] | None = None
     passages: Path | None = None
     task: str | None = None
@@ -45,6 +47,8 @@ class Source(Section):
             raise ContradictionError("grades", f"grades {list(self.grades)} must be the lowest, then the highest")
         if self.grades is not None and self.kind != "graded":
             raise ContradictionError("grades", f"grades belong to kind graded, and the kind is {self.kind}")
+        if self.skip and self.kind != "classes":
+            raise ContradictionError("skip", f"skip belongs to kind classes, and the kind is {self.kind}")
         for key, is_set in (("passages", self.passages), ("on_bad", self.on_bad == "skip"), ("path", self.is_hub)):
             if self.kind != "pairs" and is_set:
                 message = f"{key} {getattr(self, key)} goes with kind pairs only, and the kind is {self.kind}"
