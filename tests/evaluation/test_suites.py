@@ -213,8 +213,17 @@ def test_a_task_of_the_hub_without_the_hub_is_told(data):
         FetchError, match=r"the data of STS13 cannot be fetched .*; check the network and HF_HUB_OFFLINE"
     ):
         load_task(TaskEntry(name="x", hub="STS13"), data)
+    with pytest.raises(InputError, match="SummEval is a task of type Summarization; expected one of Retrieval, Rer"):
+        load_task(TaskEntry(name="x", hub="SummEval"), data)
     with pytest.raises(InputError, match="mteb has no task 'STS99'"):
         load_task(TaskEntry(name="x", hub="STS99"), data)
+
+
+def test_a_measure_without_values_is_told(data, model):
+    loaded = load_task(SUITE.only(["find"]).tasks[0], data)
+    loaded.task.metadata = loaded.task.metadata.model_copy(update={"main_score": "mrr_at_10"})
+    with pytest.raises(InputError, match="task find: mteb keeps no values behind the measure mrr_at_10"):
+        run_task(loaded, MtebEncoder(model))
 
 
 def test_identical_queries_are_merged_with_all_their_judgements(tmp_path):

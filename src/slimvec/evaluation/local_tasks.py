@@ -13,6 +13,7 @@ from mteb.abstasks import (
     AbsTaskBitextMining,
     AbsTaskClassification,
     AbsTaskClustering,
+    AbsTaskClusteringLegacy,
     AbsTaskPairClassification,
     AbsTaskRetrieval,
     AbsTaskSTS,
@@ -35,6 +36,7 @@ _CLASSES: Mapping[str, tuple[type[AbsTask], str, str]] = {
     "bitext": (AbsTaskBitextMining, "BitextMining", "f1"),
 }
 """mteb's class, its name of the type, and its main measure for that type."""
+_SERVED: tuple[type[AbsTask], ...] = (*(class_ for class_, _, _ in _CLASSES.values()), AbsTaskClusteringLegacy)
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +176,9 @@ def _known(name: str, seed: int) -> AbsTask:
 
 def _from_hub(entry: TaskEntry, seed: int) -> LoadedTask:
     task = _known(str(entry.hub), seed)
+    if not isinstance(task, _SERVED):
+        kinds = ", ".join(kind for _, kind, _ in _CLASSES.values())
+        raise InputError(f"{entry.hub} is a task of type {task.metadata.type}", expected=f"one of {kinds}")
     if entry.subsets:
         unknown = next((name for name in entry.subsets if name not in task.hf_subsets), None)
         if unknown is not None:

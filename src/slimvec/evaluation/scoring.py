@@ -21,6 +21,7 @@ from mteb.abstasks import (
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
 
+from slimvec.errors import InputError
 from slimvec.evaluation import contributions
 from slimvec.evaluation.contributions import Contributions
 from slimvec.evaluation.encoder import Ledger, MtebEncoder
@@ -95,7 +96,11 @@ def evaluate_suite(
 def run_task(
     loaded: LoadedTask, encoder: MtebEncoder, *, seed: int = 0, num_resamples: int = NUM_RESAMPLES
 ) -> TaskReport:
-    """Have mteb score a model on a task, and add values of samples and intervals."""
+    """Have mteb score a model on a task, and add values of samples and intervals.
+
+    Raises:
+        InputError: a text cannot be embedded, or mteb keeps nothing that an interval could be drawn from.
+    """
     start = perf_counter()
     entry, metadata = loaded.entry, loaded.task.metadata
     scores, found = _score(loaded, encoder)
@@ -147,10 +152,16 @@ def _score(loaded: LoadedTask, encoder: MtebEncoder) -> tuple[Mapping[str, Any],
         predictions = json.loads((folder / task.prediction_file_name).read_text(encoding="utf-8")) if folder else {}
     found = {}
     for subset in loaded.subsets:
-        if is_retrieval:
-            part = contributions.of_queries(by_query[subset], task.metadata.main_score)
-        else:
-            part = _values(task, subset, split, scores[subset], predictions[subset][split])
+        try:
+            if is_retrieval:
+                part = contributions.of_queries(by_query[subset], task.metadata.main_score)
+            else:
+                part = _values(task, subset, split, scores[subset], predictions[subset][split])
+        except KeyError as error:
+            raise InputError(
+                f"task {loaded.entry.name}: mteb keeps no values behind the measure {task.metadata.main_score}",
+                expected="a measure with an interval",
+            ) from error
         found[subset] = part.checked(float(scores[subset]["main_score"]))
     return scores, found
 
