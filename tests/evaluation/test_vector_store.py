@@ -1,3 +1,4 @@
+import os
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 
@@ -6,7 +7,7 @@ import pytest
 
 from slimvec.errors import StorageError
 from slimvec.evaluation.models import Embedded, ModelCard, Prompt
-from slimvec.evaluation.vector_store import VectorStore, embed_cached
+from slimvec.evaluation.vector_store import MAX_MODELS, VectorStore, embed_cached
 
 PROMPT = Prompt("p: ", "query")
 
@@ -84,6 +85,14 @@ def test_a_write_that_fails_leaves_nothing(tmp_path):
     with pytest.raises(ValueError, match="zip"):
         store.write("p", ["b", "c"], broken)
     assert set(store.read("p", ["a", "b", "c"])) == {"a"}
+
+
+def test_the_files_written_to_longest_ago_make_room(tmp_path):
+    for number in range(MAX_MODELS + 2):
+        store = VectorStore(f"m{number}", tmp_path)
+        store.write("p", ["a"], embedded(["a"]))
+        os.utime(store.path, ns=(number, number))
+    assert {path.stem for path in tmp_path.iterdir()} == {f"m{number}" for number in range(2, MAX_MODELS + 2)}
 
 
 def test_a_file_that_is_no_database_is_told(tmp_path):

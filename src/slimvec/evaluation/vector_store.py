@@ -21,6 +21,8 @@ from slimvec.model.cache import cache_root
 
 BLOCK_TEXTS = 4096
 """Texts that are computed and then written together: what a killed run loses at most."""
+MAX_MODELS = 24
+"""Files kept: those of models that have changed since are of no use to anyone, and nobody says so."""
 _KEYS_AT_ONCE = 900  # below SQLite's limit of variables in one query, in every version
 _WAIT_SECONDS = 60.0
 _TABLE = (
@@ -74,6 +76,8 @@ class VectorStore:
             rows.append((key, data, num_tokens, truncated, _checksum(key, data, num_tokens, truncated)))
         with storage_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            if not self.path.exists():
+                _make_room(self.path.parent)
         with self._open() as database, database:
             database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?, ?)", rows)
 
@@ -127,6 +131,20 @@ def embed_cached(
         np.asarray([row[1] for row in chosen], dtype=np.int32),
         np.asarray([row[2] for row in chosen], dtype=np.int8),
     )
+
+
+def _make_room(folder: Path) -> None:
+    """Remove the files that were written to longest ago, so that one more fits; a process that reads one still can."""
+    files = sorted(folder.glob("*.sqlite"), key=_last_written, reverse=True)
+    for path in files[MAX_MODELS - 1 :]:
+        path.unlink(missing_ok=True)
+
+
+def _last_written(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:  # another process made room meanwhile
+        return 0
 
 
 def _key(prompt: str, text: str) -> bytes:
