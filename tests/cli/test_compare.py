@@ -173,13 +173,20 @@ def test_parts_are_added_alone_and_left_out_of_the_whole(tmp_path):
         "-mined": ("loss.focal=0.5",),
         "-mixing": ("loss.focal=0.5", "batch.negatives=2", "batch.negatives=3"),
     }
+    assert {name: study.against(name) for name in ("+focal", "+mixing", "all", "-mined")} == {
+        "+focal": "base",
+        "+mixing": "+mined",
+        "all": "base",
+        "-mined": "all",
+    }
     assert study.cells["-mined"].note == "all but mined and mixing"
     assert study.recipe_of("all", 0).batch.negatives == 3
 
 
 def test_shares_of_a_study_make_the_whole(slimvec, trainings):
     first = compare(slimvec, "--part", "1/2", "--json").json
-    assert (list(first["rows"]), first["num_missing"]) == (["base", "last", "raw"], 3)
+    verdicts = {name: row["verdict"] for name, row in first["rows"].items()}
+    assert (verdicts["base"], verdicts["hot"], first["num_missing"]) == ("reference", "not compared", 3)
     assert compare(slimvec, "--part", "2/2", "--json").json["num_missing"] == 0
     assert len(trainings) == 4
     outcome = compare(slimvec, "--part", "3/2")

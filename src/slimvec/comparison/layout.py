@@ -2,18 +2,18 @@
 
 from html import escape
 
-from slimvec.comparison.report import Row, StudyReport
+from slimvec.comparison.report import Effect, Row, StudyReport
 
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums }
-th, td { padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: right }
+th, td { padding: .25rem .6rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap }
 th:first-child, td:first-child, td:last-child, th:last-child { text-align: left }
 .better { color: #0a6b2d } .worse { color: #a11 } .muted { color: #666 }
 svg { max-width: 100%; height: auto }
 """
-_COLOURS = {"better": "#0a6b2d", "worse": "#aa1111", "not distinguishable": "#777777", "reference": "#777777"}
-_LINE, _WIDTH, _LABEL = 26, 860, 250
+_COLOURS = {"better": "#0a6b2d", "worse": "#aa1111", "not distinguishable": "#777777"}
+_LINE, _WIDTH, _LABEL = 26, 940, 320
 
 
 def markdown(report: StudyReport) -> str:
@@ -49,31 +49,53 @@ def page(report: StudyReport) -> str:
 
 
 def forest_plot(report: StudyReport) -> str:
-    """Draw each variant's difference from the reference with its interval, as SVG."""
-    rows = [(row, row.effect.difference) for row in report.rows if row.effect is not None]
-    most = max([0.001, *(max(abs(score.low), abs(score.high)) for _, score in rows)]) * 1.1
-    middle, half = _LABEL + (_WIDTH - _LABEL - 70) / 2, (_WIDTH - _LABEL - 70) / 2
-    height = _LINE * (len(rows) + 2)
-    parts = [f'<line x1="{middle}" y1="0" x2="{middle}" y2="{height - _LINE}" stroke="#999" stroke-dasharray="3 3"/>']
-    for number, (row, score) in enumerate(rows):
-        y = _LINE * number + _LINE / 2
-        low, value, high = (middle + half * x / most for x in (score.low, score.value, score.high))
-        colour = _COLOURS[row.verdict]
-        parts += [
-            f'<text x="{_LABEL - 10}" y="{y + 5}" text-anchor="end">{escape(row.variant)}</text>',
-            f'<line x1="{low:.1f}" y1="{y}" x2="{high:.1f}" y2="{y}" stroke="{colour}" stroke-width="2"/>',
-            f'<circle cx="{value:.1f}" cy="{y}" r="5" fill="{colour}"/>',
-            f'<text x="{_WIDTH - 60}" y="{y + 5}" fill="{colour}">{score.value:+.3f}</text>',
-        ]
-    for mark in (-most / 1.1, 0.0, most / 1.1):
-        x, y = middle + half * mark / most, height - _LINE / 2
-        parts.append(f'<text x="{x:.1f}" y="{y}" text-anchor="middle" fill="#666">{mark:+.3f}</text>')
-    caption = f"difference in {report.metric} from {report.study.reference}, with 95% intervals"
-    parts.append(f'<text x="{middle}" y="{height + 8}" text-anchor="middle" fill="#666">{escape(caption)}</text>')
+    """Draw each variant's difference with its interval, as SVG.
+
+    The scale is that of the differences that are small or uncertain; larger ones end in an arrow at the edge.
+    """
+    effects = [(row, row.effect) for row in report.rows if row.effect is not None]
+    bounds = sorted(max(abs(e.difference.low), abs(e.difference.high)) for _, e in effects)
+    most = 1.2 * max(0.001, bounds[(3 * len(bounds) - 1) // 4] if bounds else 0.0)
+    height = _LINE * (len(effects) + 2)
+    centre = _position(0.0, most)
+    parts = [f'<line x1="{centre}" y1="0" x2="{centre}" y2="{height - _LINE}" stroke="#999" stroke-dasharray="3 3"/>']
+    for number, (row, effect) in enumerate(effects):
+        parts += _line(row, effect, _LINE * number + _LINE / 2, most)
+    parts += [
+        f'<text x="{_position(mark, most):.1f}" y="{height - _LINE / 2}" text-anchor="middle" fill="#666">{mark:+.3f}'
+        "</text>"
+        for mark in (-most / 1.2, 0.0, most / 1.2)
+    ]
+    caption = f"difference in {report.metric}, with 95% intervals"
+    parts.append(f'<text x="{centre}" y="{height + 8}" text-anchor="middle" fill="#666">{escape(caption)}</text>')
     return (
         f'<svg viewBox="0 0 {_WIDTH} {height + 16}" width="{_WIDTH}" xmlns="http://www.w3.org/2000/svg" role="img" '
         f'font-family="system-ui, sans-serif" font-size="14" aria-label="{escape(caption)}">{"".join(parts)}</svg>'
     )
+
+
+def _line(row: Row, effect: Effect, y: float, most: float) -> list[str]:
+    """Draw one variant."""
+    score, colour = effect.difference, _COLOURS[row.verdict]
+    low, value, high = (_position(x, most) for x in (score.low, score.value, score.high))
+    if abs(score.value) > most:
+        tip = 6 if score.value > 0 else -6
+        mark = f'<path d="M{value + tip} {y} l{-2 * tip} -5 v10 z" fill="{colour}"/>'
+    else:
+        mark = f'<circle cx="{value:.1f}" cy="{y}" r="5" fill="{colour}"/>'
+    name = escape(f"{row.variant} against {effect.against}")
+    return [
+        f'<text x="{_LABEL - 14}" y="{y + 5}" text-anchor="end">{name}</text>',
+        f'<line x1="{low:.1f}" y1="{y}" x2="{high:.1f}" y2="{y}" stroke="{colour}" stroke-width="2"/>',
+        mark,
+        f'<text x="{_WIDTH - 55}" y="{y + 5}" fill="{colour}">{score.value:+.3f}</text>',
+    ]
+
+
+def _position(value: float, most: float) -> float:
+    """Place a difference along the line, at the edge where it is beyond it."""
+    half = (_WIDTH - _LABEL - 75) / 2
+    return _LABEL + half + half * max(-1.0, min(1.0, value / most))
 
 
 def _summary(report: StudyReport) -> str:
@@ -82,10 +104,12 @@ def _summary(report: StudyReport) -> str:
     sets = ", ".join(
         f"{name} ({queries:,} queries, {docs:,} documents)" for name, (queries, docs) in report.sets.items()
     )
+    seeds = sorted({seed for row in report.rows for seed in row.seeds})
     missing = f" {report.num_missing} runs are still missing." if report.num_missing else ""
     return (
-        f"{len(report.rows)} variants, seeds {', '.join(map(str, study.seeds))}; {report.metric} on {sets}. "
-        f"Differences are from {study.reference}, paired by query and seed; p is a sign-flip test, corrected by Holm."
+        f"{len(report.rows)} variants, seeds {', '.join(map(str, seeds))}; {report.metric} on {sets}. "
+        f"Differences are from {study.reference} where no other variant is named, paired by query and seed; p is a "
+        f"sign-flip test, corrected by Holm."
         f"{missing}"
     )
 
@@ -97,17 +121,18 @@ def _table(report: StudyReport) -> str:
 
 
 def _cells(report: StudyReport) -> list[list[str]]:
-    header = ["variant", *report.sets, "mean", "difference", "p (Holm)", "would have seen", "finding"]
+    header = ["variant", *report.sets, "mean", "difference", "from", "p (Holm)", "would have seen", "finding"]
     return [header, *(_row_cells(report, row) for row in report.rows)]
 
 
 def _row_cells(report: StudyReport, row: Row) -> list[str]:
     effect = row.effect
-    found = ["", "", ""]
+    found = ["", "", "", ""]
     if effect is not None:
         score = effect.difference
         found = [
             f"{score.value:+.3f} [{score.low:+.3f}, {score.high:+.3f}]",
+            effect.against,
             f"{effect.p_holm:.3f}",
             f"{effect.detectable:.3f}",
         ]

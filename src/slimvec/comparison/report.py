@@ -14,7 +14,7 @@ from slimvec.evaluation.metrics import MAIN_METRIC
 from slimvec.evaluation.results import Score, package_versions
 from slimvec.evaluation.significance import compare_runs, holm
 
-Verdict = Literal["reference", "better", "worse", "not distinguishable"]
+Verdict = Literal["reference", "better", "worse", "not distinguishable", "not compared"]
 SIGNIFICANT = 0.05
 
 
@@ -23,15 +23,17 @@ class _Frozen(BaseModel):
 
 
 class Effect(_Frozen):
-    """A variant against the reference, over all sets.
+    """A variant against another, over all sets.
 
     Attributes:
+        against: The other.
         difference: Mean difference of the main metric with its 95% interval.
         p: Of the sign-flip test.
         p_holm: Corrected for the number of variants.
         detectable: Smallest true difference that would have been found with a chance of 80%, before correction.
     """
 
+    against: str
     difference: Score
     p: float
     p_holm: float
@@ -51,7 +53,7 @@ class Row(_Frozen):
         steps: Of each training.
         tokens: Trained on, mean of the runs.
         loss: At the end, mean of the runs; None untrained.
-        effect: Against the reference; None for the reference itself.
+        effect: Against its reference; None for the study's reference, and where no seed is shared.
         verdict: In a word.
     """
 
@@ -89,7 +91,7 @@ class StudyReport(_Frozen):
 
 
 def make_report(study: Study, results: Sequence[RunResult]) -> StudyReport:
-    """Sum up the results there are. A variant is compared on the seeds that it and the reference both have, if any.
+    """Sum up the results there are. Two variants are compared on the seeds that both have, if there are any.
 
     Raises:
         ValueError: no results of the reference.
@@ -97,9 +99,8 @@ def make_report(study: Study, results: Sequence[RunResult]) -> StudyReport:
     runs = {name: {r.seed: r for r in results if r.variant == name} for name in study.cells}
     if not runs[study.reference]:
         raise ValueError(f"no results of the reference {study.reference}")
-    names = [name for name in study.cells if runs[name].keys() & runs[study.reference].keys()]
-    others = [name for name in names if name != study.reference]
-    effects = dict(zip(others, _effects(study, runs, others), strict=True))
+    names = [name for name in study.cells if runs[name]]
+    effects = _effects(study, runs, names)
     first = next(iter(runs[study.reference].values()))
     return StudyReport(
         study=study,
@@ -111,24 +112,26 @@ def make_report(study: Study, results: Sequence[RunResult]) -> StudyReport:
     )
 
 
-def _effects(study: Study, runs: Mapping[str, Mapping[int, RunResult]], names: Sequence[str]) -> list[Effect]:
-    """Compare the variants with the reference, corrected for their number."""
-    reference = runs[study.reference]
-    differences = []
+def _effects(study: Study, runs: Mapping[str, Mapping[int, RunResult]], names: Sequence[str]) -> dict[str, Effect]:
+    """Compare each variant with its own reference, corrected for the number of comparisons."""
+    differences = {}
     for name in names:
-        seeds = [seed for seed in study.seeds if seed in reference and seed in runs[name]]
-        pair = [_values([found[seed] for seed in seeds]) for found in (runs[name], reference)]
-        differences.append(compare_runs(*pair, seed=study.evaluation.seed))
-    corrected = holm([difference.p for difference in differences])
-    return [
-        Effect(
+        other = runs[study.against(name)]
+        seeds = [seed for seed in study.seeds if seed in other and seed in runs[name]]
+        if name != study.against(name) and seeds:
+            pair = [_values([found[seed] for seed in seeds]) for found in (runs[name], other)]
+            differences[name] = compare_runs(*pair, seed=study.evaluation.seed)
+    corrected = holm([difference.p for difference in differences.values()])
+    return {
+        name: Effect(
+            against=study.against(name),
             difference=Score(value=d.interval.value, low=d.interval.low, high=d.interval.high),
             p=d.p,
             p_holm=p,
             detectable=d.detectable,
         )
-        for d, p in zip(differences, corrected, strict=True)
-    ]
+        for (name, d), p in zip(differences.items(), corrected, strict=True)
+    }
 
 
 def _values(runs: Sequence[RunResult]) -> dict[str, Values]:
@@ -153,14 +156,14 @@ def _row(study: Study, name: str, runs: Sequence[RunResult], effect: Effect | No
         tokens=round(float(np.mean([run.tokens for run in runs]))),
         loss=float(np.mean(losses)) if losses else None,
         effect=effect,
-        verdict=_verdict(effect),
+        verdict=_verdict(effect, is_reference=name == study.reference),
     )
 
 
-def _verdict(effect: Effect | None) -> Verdict:
+def _verdict(effect: Effect | None, *, is_reference: bool) -> Verdict:
     """Call a difference one where the corrected test and the interval both do."""
     if effect is None:
-        return "reference"
+        return "reference" if is_reference else "not compared"
     if effect.p_holm > SIGNIFICANT or effect.difference.low <= 0 <= effect.difference.high:
         return "not distinguishable"
     return "better" if effect.difference.value > 0 else "worse"

@@ -58,12 +58,14 @@ class Variant(_Section):
         set: `section.key=value` over the recipe, as on the command line.
         load: What the model is loaded with when it is scored. Variants that differ in nothing else share one training.
         trained: False scores the base as it is.
+        against: The variant it is compared with; default the study's reference.
         note: What it is, for the report.
     """
 
     set: tuple[str, ...] = ()
     load: Loaded = Loaded()
     trained: bool = True
+    against: str | None = None
     note: str = ""
 
 
@@ -109,10 +111,11 @@ class Study(_Section):
         question: What it asks, in a sentence.
         recipe: The base recipe, whole.
         seeds: Every variant is trained once with each; they choose the order of the data and the adapter's start.
-        reference: The variant all others are compared with.
+        reference: The variant all others are compared with, but for those that name another.
         variants: By name.
         factors: By name, the levels and their overrides. Every combination is a variant named `level/level`.
-        parts: By name. They become the variants `+name` (the recipe with this part), `all` and `-name` (all but it).
+        parts: By name. They become the variants `+name` (the recipe with this part), `all` and `-name` (all but it,
+            and compared with all). A part that needs another is compared with that one added.
         evaluation: What is scored.
         limits: What the study cannot show, in plain words; printed under its findings.
     """
@@ -138,8 +141,9 @@ class Study(_Section):
         names = list(self.cells)
         if len(names) < 2:
             raise ValueError(f"{len(names)} variants: a comparison needs at least two")
-        if self.reference not in names:
-            raise ValueError(f"reference {self.reference!r} is no variant; there are {', '.join(names)}")
+        for name in (self.reference, *(cell.against for cell in self.cells.values() if cell.against)):
+            if name not in names:
+                raise ValueError(f"reference {name!r} is no variant; there are {', '.join(names)}")
         return self
 
     @property
@@ -156,20 +160,28 @@ class Study(_Section):
         """Give the variants of the parts."""
         if not self.parts:
             return {}
-        added = {f"+{name}": self._with({name, *part.needs}, part.note) for name, part in self.parts.items()}
-        left_out = {}
+        found = {}
+        for name, part in self.parts.items():
+            against = f"+{part.needs[0]}" if part.needs else None
+            found[f"+{name}"] = self._with({name, *part.needs}, part.note, against=against)
+        found["all"] = self._with(self.parts.keys(), "all parts")
         for name in self.parts:
             without = {name, *(other for other, part in self.parts.items() if name in part.needs)}
-            left_out[f"-{name}"] = self._with(self.parts.keys() - without, f"all but {' and '.join(sorted(without))}")
-        return {**added, "all": self._with(self.parts.keys(), "all parts"), **left_out}
+            note = f"all but {' and '.join(sorted(without))}"
+            found[f"-{name}"] = self._with(self.parts.keys() - without, note, against="all")
+        return found
 
-    def _with(self, names: Collection[str], note: str) -> Variant:
+    def _with(self, names: Collection[str], note: str, *, against: str | None = None) -> Variant:
         """Give the variant with some of the parts, in the study's order."""
         overrides: list[str] = []
         for name, part in self.parts.items():
             if name in names:
                 overrides += [*part.set, *(o for other, more in part.when.items() if other in names for o in more)]
-        return Variant(set=tuple(overrides), note=note)
+        return Variant(set=tuple(overrides), against=against, note=note)
+
+    def against(self, variant: str) -> str:
+        """Name the variant that one is compared with."""
+        return self.cells[variant].against or self.reference
 
     def recipe_of(self, variant: str, seed: int) -> Recipe:
         """Give the whole recipe of a run.
