@@ -7,7 +7,8 @@ from slimvec.comparison.report import Effect, Row, StudyReport
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums }
-th, td { padding: .25rem .6rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap }
+th, td { padding: .25rem .6rem; border-bottom: 1px solid #ddd; text-align: right }
+td { white-space: nowrap }
 th:first-child, td:first-child, td:last-child, th:last-child { text-align: left }
 .better { color: #0a6b2d } .worse { color: #a11 } .muted { color: #666 }
 svg { max-width: 100%; height: auto }
