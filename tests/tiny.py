@@ -1,6 +1,7 @@
 """Tiny models of every served architecture, built in memory with fixed seeds. Nothing is downloaded."""
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import tokenizers
@@ -123,3 +124,15 @@ def random_batch(lengths: list[int], *, seed: int = 0, prefixes: list[int] | Non
     generator = torch.Generator().manual_seed(seed)
     sequences = [torch.randint(2, VOCABULARY, (n,), generator=generator).tolist() for n in lengths]
     return PackedBatch.from_sequences(sequences, prefixes)
+
+
+def save_causal_model(folder: Path, *, chat_template: str | None = None, **settings: Any) -> None:
+    """Write a tiny Llama with its head, and a tokenizer of bytes, as transformers has them."""
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(**{**_DECODER, "eos_token_id": 1, "tie_word_embeddings": True, **settings})
+    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer_backend(), pad_token="<pad>", eos_token="<unk>"
+    )
+    tokenizer.chat_template = chat_template
+    tokenizer.save_pretrained(folder)

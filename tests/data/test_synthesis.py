@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from slimvec.data.readers import read_records
-from slimvec.data.synthesis import Endpoint, Prices, SynthesisSettings, read_personas, synthesize
+from slimvec.data.synthesis import Completion, Endpoint, Prices, SynthesisSettings, read_personas, synthesize
 from slimvec.data.synthesis.tasks import Assignment
 from slimvec.data.synthesis.validation import AnswerError, parse_instruction, parse_sample
 from slimvec.errors import FetchError, InputError
@@ -118,11 +118,12 @@ def run(server, cache, *, num=12, endpoint=(), prices=None, languages=("en",), *
 
     async def asked():
         options = {"first_wait": 0.001, "timeout": 5, **dict(endpoint)}
-        async with Endpoint(server.url, "big", cache=cache, **options) as open_endpoint:
+        async with Endpoint(server.url, "big", **options) as open_endpoint:
             return await synthesize(
                 open_endpoint,
                 SynthesisSettings(num_records=num, **settings),
                 read_personas().only(languages),
+                cache=cache,
                 prices=prices,
             )
 
@@ -295,3 +296,36 @@ def test_personas_of_our_own_and_of_a_file(tmp_path):
         read_personas(path)
     with pytest.raises(InputError, match=r"none.yaml cannot be read: No such file"):
         read_personas(tmp_path / "none.yaml")
+
+
+class Writer:
+    """A generator on this machine that writes well when asked again."""
+
+    model = "small"
+
+    def __init__(self, **settings):
+        self.settings, self.num_asked = settings, 0
+
+    async def generate(self, messages, *, seed, temperature):
+        self.num_asked += 1
+        request = {"messages": messages, "seed": seed, "temperature": temperature}
+        return Completion(text="..." if seed % 3 == 0 else honest_answer(request), tokens_in=7, tokens_out=5)
+
+
+def test_any_generator_will_do_and_its_settings_tell_answers_apart(tmp_path):
+    def written(writer):
+        settings = SynthesisSettings(num_records=6, kinds=("sts", "short-short"), attempts=3)
+        told = []
+        voices = read_personas().only(("en",))
+        made = asyncio.run(synthesize(writer, settings, voices, cache=tmp_path, on_answer=told.append))
+        assert told == list(range(1, len(told) + 1))
+        return *made, len(told)
+
+    first = Writer(length=1)
+    records, report, num_answers = written(first)
+    assert (len(records), report.model, num_answers) == (6, "small", first.num_asked)
+    assert report.refused == {"json": num_answers // 2}
+    assert report.tokens_in == 7 * first.num_asked
+    again, other = Writer(length=1), Writer(length=2)
+    assert written(again)[0] == written(other)[0] == records
+    assert (again.num_asked, other.num_asked) == (0, first.num_asked)

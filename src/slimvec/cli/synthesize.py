@@ -1,6 +1,7 @@
 """`slimvec synthesize`: training pairs written by a language model in the voice of many personas."""
 
 import os
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,8 @@ from slimvec.files import atomic_file, check_free
 
 if TYPE_CHECKING:
     from slimvec.data.records import Record
-    from slimvec.data.synthesis import SynthesisReport, SynthesisSettings
+    from slimvec.data.synthesis import Generator, SynthesisReport, SynthesisSettings
+    from slimvec.model.generation import LocalGenerator
 
 KEYS = {
     "output": "path of the records",
@@ -22,7 +24,7 @@ KEYS = {
     "num_records": "records written",
     "num_samples": "samples tried for them",
     "refused": "by reason: answers that could not be used",
-    "num_requests": "requests answered by the endpoint in this run",
+    "num_requests": "requests answered by the model in this run",
     "num_cached": "requests answered by earlier runs",
     "tokens_in": "tokens of this run's requests",
     "tokens_out": "tokens of their answers",
@@ -34,9 +36,21 @@ KEYS = {
 def synthesize(
     terminal: Terminal,
     *,
-    endpoint: Annotated[str, typer.Option(help="Base address, as in http://localhost:8000/v1.", metavar="URL")],
-    model: Annotated[str, typer.Option("--model", "-m", help="Name of the model there.", metavar="NAME")],
     output: RecordsOutputOption,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(help="Base address of a server, as in http://localhost:8000/v1.", metavar="URL"),
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Name of the model there.", metavar="NAME")] = None,
+    local: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead of a server: a causal language model on this machine, as a folder, a .gguf file, a built-in "
+            "name (smollm2-135m) or a hub name. Small ones write little that passes the checks.",
+            metavar="M",
+        ),
+    ] = None,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer of a local model.")] = 1024,
     num: Annotated[int, typer.Option("--num", "-n", min=1, help="Records wanted.")] = 100,
     kind: Annotated[
         list[str] | None,
@@ -59,7 +73,9 @@ def synthesize(
     key_variable: Annotated[
         str, typer.Option(help="Environment variable with the key, if the endpoint wants one.", metavar="NAME")
     ] = "OPENAI_API_KEY",
-    concurrency: Annotated[int, typer.Option(min=1, help="Requests under way at once.")] = 8,
+    concurrency: Annotated[
+        int, typer.Option(min=1, help="Requests under way at once; a local model answers one after the other.")
+    ] = 8,
     timeout: Annotated[float, typer.Option(min=0.01, help="Seconds an answer may take.")] = 120.0,
     retries: Annotated[int, typer.Option(min=0, help="Further attempts when the endpoint fails.")] = 6,
     temperature: Annotated[float, typer.Option(min=0, help="Of the model's choice of words.")] = 1.0,
@@ -80,6 +96,7 @@ def synthesize(
     from slimvec.data.synthesis import synthesize as write
     from slimvec.data.writers import check_records_output, record_writer
 
+    _check_model(endpoint=endpoint, model=model, local=local)
     place = report_path(output, report)
     check_records_output(output, force=force)
     check_free(place, force=force)
@@ -87,15 +104,25 @@ def synthesize(
     voices = read_personas(personas).only(tuple(language or ()))
     answers = cache or output.with_name(f"{output.name}.answers")
     prices = Prices(tokens_in=price_in, tokens_out=price_out)
-    server = Endpoint(
-        endpoint, model, cache=answers, key=os.environ.get(key_variable) or None, timeout=timeout, retries=retries
-    )
+    generator: Generator
+    opened: AbstractAsyncContextManager[object] = nullcontext()
+    if local is not None:
+        generator = _load_local(terminal, local, max_new_tokens)
+    else:
+        key = os.environ.get(key_variable) or None
+        generator = opened = Endpoint(str(endpoint), str(model), key=key, timeout=timeout, retries=retries)
     with terminal.task("writing", total=num, unit="records") as progress:
 
         async def run() -> "tuple[list[Record], SynthesisReport]":
-            async with server:
+            async with opened:
                 return await write(
-                    server, settings, voices, prices=prices, on_record=lambda done: progress.update(completed=done)
+                    generator,
+                    settings,
+                    voices,
+                    cache=answers,
+                    prices=prices,
+                    on_record=lambda done: progress.update(completed=done),
+                    on_answer=lambda done: progress.update(detail=f"{done:,} answers"),
                 )
 
         records, done = asyncio.run(run())
@@ -112,6 +139,28 @@ def synthesize(
         f"{output}: the records; {place}: the report",
     )
     return {"output": str(output), "report": str(place), **{key: known[key] for key in list(KEYS)[2:]}}
+
+
+def _check_model(*, endpoint: str | None, model: str | None, local: str | None) -> None:
+    """See that one model is named, a server's or a local one.
+
+    Raises:
+        InputError: none, both, or half of one.
+    """
+    if (endpoint is None) == (local is None):
+        found = "neither --endpoint nor --local" if local is None else "--endpoint and --local"
+        raise InputError(found, expected="one of them")
+    if (endpoint is None) != (model is None):
+        found = "--endpoint without --model" if model is None else "--model without --endpoint"
+        raise InputError(found, expected="both, or --local M alone")
+
+
+def _load_local(terminal: Terminal, source: str, max_new_tokens: int) -> "LocalGenerator":
+    """Load a model of this machine. Errors as for `LocalGenerator`."""
+    with terminal.task(f"loading {source}") as task:
+        from slimvec.model.generation import LocalGenerator
+
+        return LocalGenerator(source, max_new_tokens=max_new_tokens, progress=task.share)
 
 
 def _settings(

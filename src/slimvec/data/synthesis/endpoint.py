@@ -1,74 +1,38 @@
-"""Chat completions from any OpenAI-compatible endpoint: retried, counted, and kept by what was asked."""
+"""Chat completions from any OpenAI-compatible endpoint, retried when it fails."""
 
 import asyncio
-import hashlib
 import json
 import random
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
+from slimvec.data.synthesis.answers import Completion, Message
 from slimvec.errors import FetchError
-from slimvec.files import atomic_file
 from slimvec.optional import require
 
-Message = Mapping[str, str]
 _RETRIED = (408, 409, 429, 500, 502, 503, 504)
 _MAX_WAIT = 60.0
 
 
-class Completion(BaseModel):
-    """What the model answered.
-
-    Attributes:
-        text: The answer.
-        tokens_in: Tokens of the request, as the endpoint counts them; 0 when it does not say.
-        tokens_out: Tokens of the answer.
-        from_cache: Whether it was answered in an earlier run, or earlier in this one.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    text: str
-    tokens_in: int = 0
-    tokens_out: int = 0
-    from_cache: bool = False
-
-
-class Prices(BaseModel):
-    """Money for a million tokens, in the endpoint's currency.
-
-    Attributes:
-        tokens_in: Of requests.
-        tokens_out: Of answers.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    tokens_in: float = Field(default=0.0, ge=0)
-    tokens_out: float = Field(default=0.0, ge=0)
-
-    def cost(self, completion: Completion) -> float:
-        """What an answer costs."""
-        return (completion.tokens_in * self.tokens_in + completion.tokens_out * self.tokens_out) / 1e6
-
-
 class Endpoint:
-    """An endpoint with its cache, to be used as an asynchronous context.
+    """An endpoint, to be used as an asynchronous context.
 
     Args:
         url: The base, as in `http://localhost:8000/v1`.
         model: Name of the model there.
-        cache: Folder of the answers, a file each, named by the SHA-256 of model and request. The address is no part
-            of the name, so that answers survive a move of the server.
         key: Sent as bearer token, if any.
         timeout: Seconds an answer may take.
         retries: Further attempts after refusals for the time being (429), failures of the server and of the network.
         first_wait: Seconds before the first of them; doubled each time, up to a minute, and cut by a random share so
             that workers do not come back together. A `Retry-After` of the server counts if it is longer.
+
+    Attributes:
+        url: The base.
+        model: Name of the model.
+        settings: Nothing: an answer depends on no more than the request.
     """
 
     def __init__(
@@ -76,13 +40,13 @@ class Endpoint:
         url: str,
         model: str,
         *,
-        cache: Path,
         key: str | None = None,
         timeout: float = 120.0,
         retries: int = 6,
         first_wait: float = 1.0,
     ) -> None:
-        self.url, self.model, self.cache = url.rstrip("/"), model, cache
+        self.url, self.model = url.rstrip("/"), model
+        self.settings: Mapping[str, str | int] = {}
         self._retries, self._first_wait = retries, first_wait
         self._http = require("httpx2", purpose="asking an endpoint")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -100,23 +64,14 @@ class Endpoint:
         """Close the connections."""
         await self._client.__aexit__(kind, error, trace)
 
-    async def complete(self, messages: Sequence[Message], *, seed: int, temperature: float = 1.0) -> Completion:
-        """Have messages answered, by the cache if it can.
+    async def generate(self, messages: Sequence[Message], *, seed: int, temperature: float) -> Completion:
+        """Have messages answered.
 
         Raises:
             FetchError: the endpoint refuses, cannot be reached, or keeps failing.
-            StorageError: the answer cannot be kept.
         """
         request = {"model": self.model, "messages": list(messages), "seed": seed, "temperature": temperature}
-        digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
-        kept = self.cache / digest[:2] / f"{digest}.json"
-        known = _read(kept)
-        if known is not None:
-            return known.model_copy(update={"from_cache": True})
-        completion = _completion(await self._post(request), self.url)
-        with atomic_file(kept, force=True) as path:
-            path.write_text(completion.model_dump_json(), encoding="utf-8")
-        return completion
+        return _completion(await self._post(request), self.url)
 
     async def _post(self, request: Mapping[str, Any]) -> Any:
         """Send a request until it is answered.
@@ -146,14 +101,6 @@ class Endpoint:
             f"{self.url} failed {self._retries + 1} times, last with {problem}",
             do="see that the server is well; the same command goes on where it stopped",
         )
-
-
-def _read(path: Path) -> Completion | None:
-    """An answer kept; None when there is none that can be read."""
-    try:
-        return Completion.model_validate_json(path.read_bytes())
-    except (FileNotFoundError, ValidationError):
-        return None
 
 
 def _completion(answer: Any, url: str) -> Completion:

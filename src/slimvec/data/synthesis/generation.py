@@ -8,12 +8,13 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from slimvec.data.records import Record
-from slimvec.data.synthesis.endpoint import Completion, Endpoint, Message, Prices
+from slimvec.data.synthesis.answers import AnswerCache, Completion, Generator, Message, Prices
 from slimvec.data.synthesis.personas import Personas
 from slimvec.data.synthesis.tasks import TASK_TYPES, Assignment, TaskType, instruction_messages, sample_messages
 from slimvec.data.synthesis.validation import AnswerError, Novelty, Refusal, parse_instruction, parse_sample
@@ -61,7 +62,7 @@ class SynthesisReport(BaseModel):
         languages: Records by language.
         refused: Answers refused, by reason.
         examples: The first refused answers of each reason, cut at 300 characters.
-        num_requests: Requests answered by the endpoint in this run.
+        num_requests: Requests answered by the model in this run.
         num_cached: Requests answered by the cache.
         tokens_in: Tokens of the requests answered in this run.
         tokens_out: Tokens of their answers.
@@ -90,8 +91,16 @@ class SynthesisReport(BaseModel):
 class _Writer:
     """Has samples written, and counts what that takes."""
 
-    def __init__(self, endpoint: Endpoint, settings: SynthesisSettings, personas: Personas, prices: Prices) -> None:
-        self.endpoint, self.settings, self.personas, self.prices = endpoint, settings, personas, prices
+    def __init__(
+        self,
+        answers: AnswerCache,
+        settings: SynthesisSettings,
+        personas: Personas,
+        prices: Prices,
+        on_answer: Callable[[int], None] | None,
+    ) -> None:
+        self.answers, self.settings, self.personas, self.prices = answers, settings, personas, prices
+        self._on_answer = on_answer
         self.refused: Counter[Refusal] = Counter()
         self.examples: dict[Refusal, tuple[str, ...]] = {}
         self.answered: Counter[bool] = Counter()
@@ -123,9 +132,7 @@ class _Writer:
         """Ask until an answer can be used, each time with another seed."""
         for attempt in range(self.settings.attempts):
             seed = (self.settings.seed * 1_000_003 + number) * self.settings.attempts + attempt
-            completion = await self.endpoint.complete(
-                messages, seed=seed % 2**31, temperature=self.settings.temperature
-            )
+            completion = await self.answers.complete(messages, seed=seed % 2**31, temperature=self.settings.temperature)
             self._count(completion)
             try:
                 return parse(completion.text)
@@ -148,6 +155,8 @@ class _Writer:
             self.cost += cost
             self.tokens_in += completion.tokens_in
             self.tokens_out += completion.tokens_out
+        if self._on_answer is not None:
+            self._on_answer(self.answered.total())
 
     def _group(self, number: int) -> int:
         return number // (len(self.settings.kinds) * self.settings.samples_per_instruction) * len(
@@ -173,33 +182,38 @@ class _Writer:
 
 
 async def synthesize(
-    endpoint: Endpoint,
+    generator: Generator,
     settings: SynthesisSettings,
     personas: Personas,
     *,
+    cache: Path,
     prices: Prices | None = None,
+    on_answer: Callable[[int], None] | None = None,
     on_record: Callable[[int], None] | None = None,
 ) -> tuple[list[Record], SynthesisReport]:
     """Have a language model write training records.
 
     Args:
-        endpoint: Where the model is; open.
+        generator: The model; an endpoint must be open.
         settings: What to write.
         personas: In whose voice.
+        cache: Folder of the answers, as `AnswerCache` has it.
         prices: For the cost; default free.
+        on_answer: Told how many answers there are, each time one more has come.
         on_record: Told how many records there are, each time one more has passed.
 
     Returns:
         The records, in the order of their samples, and the report.
 
     Raises:
-        FetchError: the endpoint failed for good; its answers so far are kept.
+        FetchError: an endpoint failed for good; its answers so far are kept.
+        ModelError: a model on this machine cannot answer.
         InputError: bitext with personas of one language only, or four samples for each record wanted were not
             enough.
     """
     if "bitext" in settings.kinds and len(personas.languages) < 2:
         raise InputError("bitext with one language", expected="personas that name two languages or more")
-    writer = _Writer(endpoint, settings, personas, prices or Prices())
+    writer = _Writer(AnswerCache(generator, cache), settings, personas, prices or Prices(), on_answer)
     novelty, records, kinds = Novelty(), list[Record](), Counter[str]()
     num_samples = 0
     while len(records) < settings.num_records:
@@ -225,7 +239,7 @@ async def synthesize(
                 on_record(len(records))
     return records, SynthesisReport(
         settings=settings,
-        model=endpoint.model,
+        model=generator.model,
         num_records=len(records),
         num_samples=num_samples,
         kinds=dict(kinds.most_common()),
