@@ -10,7 +10,6 @@ Letters: N samples, R flips or resamples.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
@@ -21,13 +20,11 @@ from slimvec.errors import InputError
 from slimvec.evaluation.intervals import NUM_RESAMPLES, bootstrap_intervals
 from slimvec.evaluation.models import ModelCard
 from slimvec.evaluation.report import EvaluationReport, SubsetScore, TaskReport
+from slimvec.evaluation.significance import LEVEL, holm, sign_flip_p_value, smallest_visible
 from slimvec.evaluation.task_values import task_values
 
 Values = NDArray[np.float64]
 Verdict = Literal["first", "second", "not distinguishable"]
-LEVEL = 0.95
-POWER = 0.8
-_CELLS_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,59 +77,6 @@ def paired_comparison(
     return _comparison(
         differences, differences, seed=seed, num_resamples=num_resamples, level=level, num_tests=num_tests
     )
-
-
-def sign_flip_p_value(differences: Values, *, seed: int, num_flips: int = NUM_RESAMPLES) -> float:
-    """Test whether differences have mean 0, by flipping their signs at random: two-sided p-value.
-
-    The signs as they were count as one of the flips, so that p is at least 1 / (R + 1) and the test is exact at any R
-    (Phipson and Smyth 2010). Samples without a difference change nothing.
-
-    Args:
-        differences: [N].
-        seed: Of the flips.
-        num_flips: R.
-    """
-    moving = differences[differences != 0]
-    if len(moving) == 0:
-        return 1.0
-    generator = np.random.default_rng(seed)
-    observed = abs(moving.sum())
-    reached = 0
-    rows = max(1, _CELLS_AT_ONCE // len(moving))
-    for start in range(0, num_flips, rows):
-        signs = generator.integers(0, 2, size=(min(rows, num_flips - start), len(moving)), dtype=np.int8)
-        sums = 2 * (signs @ moving) - moving.sum()
-        reached += int((np.abs(sums) >= observed * (1 - 1e-9)).sum())
-    return (reached + 1) / (num_flips + 1)
-
-
-def smallest_visible(differences: Values, *, level: float = LEVEL, power: float = POWER, num_tests: int = 1) -> float:
-    """Give the smallest mean difference that a test of this many such samples finds with the given power.
-
-    (z_{1 - a/2} + z_power) s / sqrt(N), with a = (1 - level) / tests, the strictest step of Holm's method.
-
-    Args:
-        differences: [N], of which only the spread is used.
-        level: 1 minus the share of false alarms.
-        power: Share of repetitions in which a difference of that size would be found.
-        num_tests: Tests that are corrected together.
-    """
-    if len(differences) < 2:
-        return float("inf")
-    normal = NormalDist()
-    width = normal.inv_cdf(1 - (1 - level) / num_tests / 2) + normal.inv_cdf(power)
-    return float(width * differences.std(ddof=1) / np.sqrt(len(differences)))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct p-values of several tests by Holm's step-down method, in their own order."""
-    order = sorted(range(len(p_values)), key=lambda number: p_values[number])
-    corrected, highest = [0.0] * len(p_values), 0.0
-    for step, number in enumerate(order):
-        highest = max(highest, min(1.0, p_values[number] * (len(p_values) - step)))
-        corrected[number] = highest
-    return corrected
 
 
 class TaskComparison(BaseModel):

@@ -1,6 +1,6 @@
 """Whether a difference between two systems is more than chance: paired sign-flip tests, Holm's correction, power.
 
-Letters: Q queries, S runs of a system with different seeds, R draws.
+Letters: N samples, Q queries of a set, S runs of a system with different seeds, R draws.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from slimvec.evaluation.intervals import NUM_RESAMPLES, Interval, Values
 
 LEVEL = 0.95
 POWER = 0.8
+_CELLS_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,42 +54,71 @@ def compare_runs(
     differences = [first[name] - second[name] for name in first]
     if len({len(rows) for rows in differences}) > 1:
         raise ValueError("every set needs all runs")
-    generator = np.random.default_rng(seed)
-    means = _resampled(differences, generator, num_resamples)
+    means = _resampled(differences, np.random.default_rng(seed), num_resamples)
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     value = float(np.mean([rows.mean() for rows in differences]))
-    normal = NormalDist()
-    factor = normal.inv_cdf((1 + LEVEL) / 2) + normal.inv_cdf(POWER)
-    p = sign_flip_test([rows.mean(axis=0) for rows in differences], generator, num_flips=num_resamples)
-    return Difference(Interval(value, float(low), float(high)), p, float(factor * means.std()))
+    # Each query by its share of the mean over sets, so that their sum is that mean.
+    shares = np.concatenate([rows.mean(axis=0) / (rows.shape[1] * len(differences)) for rows in differences])
+    p = sign_flip_p_value(shares, seed=seed, num_flips=num_resamples)
+    return Difference(Interval(value, float(low), float(high)), p, float(_spreads_apart() * means.std()))
 
 
-def sign_flip_test(
-    differences: Sequence[Values], generator: np.random.Generator, *, num_flips: int = NUM_RESAMPLES
-) -> float:
-    """Give the two-sided p-value of a mean difference: how often random signs reach it (Fisher 1935, section 21).
+def sign_flip_p_value(differences: Values, *, seed: int, num_flips: int = NUM_RESAMPLES) -> float:
+    """Test whether differences have mean 0, by flipping their signs at random: two-sided p-value.
+
+    The signs as they were count as one of the flips, so that p is at least 1 / (R + 1) and the test is exact at any R
+    (Phipson and Smyth 2010). Samples without a difference change nothing.
 
     Args:
-        differences: By set, paired differences [Q].
-        generator: Of the signs.
-        num_flips: Draws of signs; the observed ones count as one more, so that p is never 0.
+        differences: [N].
+        seed: Of the flips.
+        num_flips: R.
     """
-    observed = abs(float(np.mean([values.mean() for values in differences])))
-    flipped = np.zeros(num_flips)
-    for values in differences:
-        signs = generator.integers(0, 2, size=(num_flips, len(values)), dtype=np.int8).astype(np.float32) * 2 - 1
-        flipped += signs @ values.astype(np.float32) / (len(values) * len(differences))
-    # Sums in another order differ in the last digit; an equal one must count as equal.
-    return float((1 + np.count_nonzero(np.abs(flipped) >= observed - 1e-7)) / (num_flips + 1))
+    moving = differences[differences != 0]
+    if len(moving) == 0:
+        return 1.0
+    generator = np.random.default_rng(seed)
+    observed = abs(moving.sum())
+    reached = 0
+    rows = max(1, _CELLS_AT_ONCE // len(moving))
+    for start in range(0, num_flips, rows):
+        signs = generator.integers(0, 2, size=(min(rows, num_flips - start), len(moving)), dtype=np.int8)
+        sums = 2 * (signs @ moving) - moving.sum()
+        reached += int((np.abs(sums) >= observed * (1 - 1e-9)).sum())
+    return (reached + 1) / (num_flips + 1)
+
+
+def smallest_visible(differences: Values, *, level: float = LEVEL, power: float = POWER, num_tests: int = 1) -> float:
+    """Give the smallest mean difference that a test of this many such samples finds with the given power.
+
+    (z_{1 - a/2} + z_power) s / sqrt(N), with a = (1 - level) / tests, the strictest step of Holm's method.
+
+    Args:
+        differences: [N], of which only the spread is used.
+        level: 1 minus the share of false alarms.
+        power: Share of repetitions in which a difference of that size would be found.
+        num_tests: Tests that are corrected together.
+    """
+    if len(differences) < 2:
+        return float("inf")
+    spread = differences.std(ddof=1) / np.sqrt(len(differences))
+    return float(_spreads_apart(level=level, power=power, num_tests=num_tests) * spread)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct p-values for their number, keeping the chance of any false finding at the level (Holm 1979)."""
-    adjusted, largest = [0.0] * len(p_values), 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, p_values[index] * (len(p_values) - rank)))
-        adjusted[index] = largest
-    return adjusted
+    """Correct p-values of several tests by Holm's step-down method, in their own order."""
+    order = sorted(range(len(p_values)), key=lambda number: p_values[number])
+    corrected, highest = [0.0] * len(p_values), 0.0
+    for step, number in enumerate(order):
+        highest = max(highest, min(1.0, p_values[number] * (len(p_values) - step)))
+        corrected[number] = highest
+    return corrected
+
+
+def _spreads_apart(*, level: float = LEVEL, power: float = POWER, num_tests: int = 1) -> float:
+    """Give how many standard errors a true difference must measure to be found with the given power."""
+    normal = NormalDist()
+    return normal.inv_cdf(1 - (1 - level) / num_tests / 2) + normal.inv_cdf(power)
 
 
 def _resampled(differences: Sequence[Values], generator: np.random.Generator, num_resamples: int) -> Values:
