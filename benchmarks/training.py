@@ -122,18 +122,16 @@ def train_peer(settings: Settings, *, low_precision: bool) -> Course:
         SentenceTransformerTrainingArguments,
         losses,
     )
-    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     from torch.utils.data import BatchSampler, SequentialSampler
     from transformers import TrainerCallback
 
-    from slimvec.model.sources import resolve_source
+    from slimvec import Embedder
 
-    folder = str(resolve_source(settings.model))
     dtype = torch.bfloat16 if low_precision else torch.float32
-    transformer = Transformer(folder, max_seq_length=settings.max_tokens, model_kwargs={"dtype": dtype})
-    if transformer.tokenizer.pad_token is None:
-        transformer.tokenizer.pad_token = transformer.tokenizer.eos_token
-    model = SentenceTransformer(modules=[transformer, Pooling(transformer.get_embedding_dimension())], device="cpu")
+    with tempfile.TemporaryDirectory() as folder:
+        # As slimvec saves it: from the plain folder sentence-transformers would put every text into the chat template.
+        Embedder.load(settings.model, max_tokens=settings.max_tokens).save(Path(folder) / "base")
+        model = SentenceTransformer(str(Path(folder) / "base"), device="cpu", model_kwargs={"dtype": dtype})
     torch.manual_seed(0)
     model.add_adapter(LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules="all-linear"))
     rows, tokens = _rows(settings)
@@ -198,7 +196,7 @@ def compare(settings: Settings, *, rounds: int, num_threads: int, engines: Seque
     own = courses[ENGINES[0]][0].losses
     peers = [engine for engine in engines if engine != ENGINES[0]]
     return TrainingBenchmark(
-        settings=settings,
+        settings=settings.model_copy(update={"data": "/".join(Path(settings.data).parts[-2:])}),
         machine=this_machine(),
         num_rounds=rounds,
         tokens_per_s=speeds,
@@ -258,13 +256,13 @@ def _recipe(settings: Settings) -> dict[str, Any]:
 def _rows(settings: Settings) -> tuple[list[dict[str, str]], list[int]]:
     """The pairs of slimvec's batches in order, and the tokens of each batch."""
     from slimvec.model.opening import open_model
-    from slimvec.training.plan import BatchPlan
+    from slimvec.training.contrastive import plan_contrastive
     from slimvec.training.recipe_reading import parse_recipe
-    from slimvec.training.sources import read_sources
+    from slimvec.training.sources import read_sources, source_numbers
 
     recipe = parse_recipe(json.dumps(_recipe(settings)))
-    records = read_sources(recipe.data, seed=recipe.run.seed)[0]
-    plan = BatchPlan.of(records, batch_size=settings.pairs, seed=recipe.run.seed)
+    records, held = read_sources(recipe.data, seed=recipe.run.seed)
+    plan = plan_contrastive(records, recipe, source_numbers(held))
     tokenizer = open_model(settings.model, max_tokens=settings.max_tokens).tokenizer()
     rows, tokens = [], []
     for step in range(settings.steps):

@@ -84,6 +84,7 @@ def test_a_study_is_run_once_and_reported(slimvec, tmp_path, trainings):
     assert not any((tmp_path / "out/models").iterdir())
     report = StudyReport.model_validate_json((tmp_path / "out/report.json").read_bytes())
     assert report.sets == {"words": (6, 8)}
+    assert report.study.recipe["data"] == [{"path": "${data}/pairs.jsonl"}]  # no path of this machine
     assert [row.steps for row in report.rows] == [2, 2, 2, 0]
     assert report.rows[0].mean == pytest.approx(sum(report.rows[0].by_seed) / 2)
     assert "## Limits" not in (tmp_path / "out/report.md").read_text()

@@ -118,6 +118,7 @@ class Study(_Section):
             and compared with all). A part that needs another is compared with that one added.
         evaluation: What is scored.
         limits: What the study cannot show, in plain words; printed under its findings.
+        folders: What `${NAME}` in recipe and overrides stands for here; left out wherever the study is written.
     """
 
     name: str = Field(min_length=1, pattern=r"^[a-z0-9][a-z0-9.-]*$")
@@ -130,6 +131,7 @@ class Study(_Section):
     parts: Mapping[str, Part] = {}
     evaluation: Evaluation
     limits: tuple[str, ...] = ()
+    folders: Mapping[str, Path] = Field(default={}, exclude=True)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -189,10 +191,10 @@ class Study(_Section):
         Raises:
             InputError: the variant's overrides do not fit the recipe.
         """
-        overrides = [*self.cells[variant].set, f"run.seed={seed}"]
-        text = yaml.safe_dump(dict(self.recipe), sort_keys=False, allow_unicode=True)
+        overrides = [_fill(override, self.folders) for override in self.cells[variant].set]
+        text = _fill(yaml.safe_dump(dict(self.recipe), sort_keys=False, allow_unicode=True), self.folders)
         try:
-            return parse_recipe(text, name="its recipe", overrides=overrides)
+            return parse_recipe(text, name="its recipe", overrides=[*overrides, f"run.seed={seed}"])
         except InputError as error:
             found = f"variant {variant} of study {self.name}: {error.found}"
             raise InputError(found, expected=error.expected, do=error.do) from error
@@ -210,7 +212,8 @@ def read_study(path: Path, *, folders: Mapping[str, Path]) -> Study:
             that is not given.
     """
     try:
-        text = Template(path.read_text(encoding="utf-8")).substitute({name: str(p) for name, p in folders.items()})
+        text = path.read_text(encoding="utf-8")
+        _fill(text, folders)
         tree = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"study {path} cannot be read: {error}", expected="a YAML file") from error
@@ -222,9 +225,14 @@ def read_study(path: Path, *, folders: Mapping[str, Path]) -> Study:
     if not isinstance(tree, dict):
         raise InputError(f"study {path} holds no settings", expected=f"keys {', '.join(Study.model_fields)}")
     try:
-        study = Study.model_validate(tree)
+        study = Study.model_validate({**tree, "folders": folders})
     except ValidationError as error:
         raise InputError(f"study {path}: {validation_summary(error)}") from None
     for variant in study.cells:
         study.recipe_of(variant, study.seeds[0])
     return study
+
+
+def _fill(text: str, folders: Mapping[str, Path]) -> str:
+    """Put folders in the place of their names."""
+    return Template(text).substitute({name: str(folder) for name, folder in folders.items()})
