@@ -5,6 +5,7 @@ A neighbour's name starts with a dot and holds `.partial`; one that is left by a
 """
 
 import errno
+import hashlib
 import os
 import re
 import shutil
@@ -189,3 +190,9 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """Hash a file, as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -64,7 +64,7 @@ def system_of(embedder: "Embedder", described: dict[str, Any]) -> "System":
 
 def _weights_hash(folder: Path) -> str:
     """SHA-256 over a model's weight files and tokenizer, in the order of their names."""
-    from slimvec.model.cache import sha256_of
+    from slimvec.files import sha256_of
 
     digest = hashlib.sha256()
     for path in sorted([*folder.glob("*.safetensors"), *folder.glob("tokenizer.json")]):

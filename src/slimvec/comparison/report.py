@@ -5,24 +5,19 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from slimvec.comparison.runs import RunResult
 from slimvec.comparison.study import Study
 from slimvec.evaluation.intervals import Values
 from slimvec.evaluation.metrics import MAIN_METRIC
-from slimvec.evaluation.results import Score, package_versions
+from slimvec.evaluation.results import Frozen, Score, package_versions
 from slimvec.evaluation.significance import compare_runs, holm
 
 Verdict = Literal["reference", "better", "worse", "not distinguishable", "not compared"]
 SIGNIFICANT = 0.05
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Effect(_Frozen):
+class Effect(Frozen):
     """A variant against another, over all sets.
 
     Attributes:
@@ -40,7 +35,7 @@ class Effect(_Frozen):
     detectable: float
 
 
-class Row(_Frozen):
+class Row(Frozen):
     """A variant's results.
 
     Attributes:
@@ -70,7 +65,7 @@ class Row(_Frozen):
     verdict: Verdict
 
 
-class StudyReport(_Frozen):
+class StudyReport(Frozen):
     """A study's findings.
 
     Attributes:

@@ -7,8 +7,9 @@ stopped, one that grew keeps what it has, and a result of another recipe is neve
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -22,13 +23,12 @@ from slimvec.errors import InputError, TrainingError
 from slimvec.evaluation.results import System, TaskResult
 from slimvec.evaluation.retrieval import score_retrieval
 from slimvec.evaluation.teachers import open_teacher
-from slimvec.files import atomic_file
+from slimvec.files import atomic_file, sha256_of
 from slimvec.model.opening import OpenSettings
 from slimvec.text.prompts import ROLES
 from slimvec.training.events import StepCallback
 from slimvec.training.recipe import Recipe
 from slimvec.training.run import train
-from slimvec.training.sources import file_sha256
 
 
 class Watcher(Protocol):
@@ -56,12 +56,14 @@ class Run:
         seed: Of the training.
         settings: The variant.
         recipe: In full.
+        weights_key: Hash of what the scored weights depend on: the recipe and the bytes of its data, or the base.
     """
 
     variant: str
     seed: int
     settings: Variant
     recipe: Recipe
+    weights_key: str
 
 
 class RunResult(BaseModel):
@@ -92,11 +94,13 @@ class RunResult(BaseModel):
 
 def plan_runs(study: Study) -> list[Run]:
     """List all runs, seed by seed, so that a study that is stopped early has whole rounds."""
-    return [
-        Run(name, seed, variant, study.recipe_of(name, seed))
-        for seed in study.seeds
-        for name, variant in study.cells.items()
-    ]
+    sha256 = cache(sha256_of)  # variants share their data files
+    runs = []
+    for seed in study.seeds:
+        for name, variant in study.cells.items():
+            recipe = study.recipe_of(name, seed)
+            runs.append(Run(name, seed, variant, recipe, _weights_key(variant, recipe, sha256)))
+    return runs
 
 
 def read_sets(study: Study, folder: Path) -> list[RetrievalSet]:
@@ -160,8 +164,8 @@ def _part(runs: Sequence[Run], number: int, count: int) -> list[Run]:
     """Deal the runs out by their trainings, and give one process its share."""
     trainings: dict[str, int] = {}
     for run in runs:
-        trainings.setdefault(_model_key(run), len(trainings))
-    return [run for run in runs if trainings[_model_key(run)] % count == number - 1]
+        trainings.setdefault(run.weights_key, len(trainings))
+    return [run for run in runs if trainings[run.weights_key] % count == number - 1]
 
 
 def stored_results(study: Study, folder: Path, output: Path) -> list[RunResult]:
@@ -186,7 +190,7 @@ def _run(
     steps, tokens, seconds, loss = 0, 0, 0.0, None
     source: str | Path = run.recipe.base.source
     if run.settings.trained:
-        source = models / _training_key(run)
+        source = models / run.weights_key
         if not source.exists():
             result = train(run.recipe, source, resume=True, on_step=watcher.step(), open_teacher=open_teacher)
             if not result.finished:
@@ -247,15 +251,11 @@ def _training_figures(model: Path) -> tuple[int, int, float, float | None]:
     return len(events), sum(event["tokens"] for event in events), events[-1]["seconds"] if events else 0.0, loss
 
 
-def _training_key(run: Run) -> str:
-    """Hash what a training depends on: the recipe, and the bytes of its data."""
-    data = {str(source.path): file_sha256(Path(source.path)) for source in run.recipe.data}
-    return _digest(run.recipe.model_dump(mode="json"), data)
-
-
-def _model_key(run: Run) -> str:
-    """Hash what the weights that are scored depend on."""
-    return _training_key(run) if run.settings.trained else _digest(run.recipe.base.model_dump(mode="json"))
+def _weights_key(variant: Variant, recipe: Recipe, sha256: Callable[[Path], str]) -> str:
+    if not variant.trained:
+        return _digest(recipe.base.model_dump(mode="json"))
+    data = {str(source.path): sha256(Path(source.path)) for source in recipe.data}
+    return _digest(recipe.model_dump(mode="json"), data)
 
 
 def _key(run: Run, study: Study, datasets: Sequence[RetrievalSet]) -> str:
@@ -263,7 +263,7 @@ def _key(run: Run, study: Study, datasets: Sequence[RetrievalSet]) -> str:
     sets = [dataset.content_hash for dataset in datasets]
     settings = run.settings.load.model_dump(mode="json")
     model = {} if run.settings.trained else run.recipe.model.model_dump(mode="json")
-    return _digest(_model_key(run), settings, model, sets, study.evaluation.seed)
+    return _digest(run.weights_key, settings, model, sets, study.evaluation.seed)
 
 
 def _digest(*parts: object) -> str:
@@ -287,8 +287,8 @@ def _read(path: Path, key: str) -> RunResult | None:
 
 def _forget(run: Run, coming: Sequence[Run], models: Path) -> None:
     """Remove a model that no run to come is scored with."""
-    if run.settings.trained and _training_key(run) not in {_training_key(r) for r in coming if r.settings.trained}:
-        shutil.rmtree(models / _training_key(run), ignore_errors=True)
+    if run.settings.trained and run.weights_key not in {other.weights_key for other in coming}:
+        shutil.rmtree(models / run.weights_key, ignore_errors=True)
 
 
 def _one_language(dataset: RetrievalSet, language: str) -> RetrievalSet:

@@ -12,18 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from slimvec.errors import InputError
-from slimvec.evaluation.intervals import NUM_RESAMPLES, bootstrap_intervals
+from slimvec.evaluation.intervals import NUM_RESAMPLES, Values, bootstrap_intervals
 from slimvec.evaluation.models import ModelCard
 from slimvec.evaluation.report import EvaluationReport, SubsetScore, TaskReport
 from slimvec.evaluation.significance import LEVEL, holm, sign_flip_p_value, smallest_visible
 from slimvec.evaluation.task_values import task_values
 
-Values = NDArray[np.float64]
 Verdict = Literal["first", "second", "not distinguishable"]
 
 

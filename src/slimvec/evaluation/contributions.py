@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from slimvec.evaluation.intervals import Values
 from slimvec.evaluation.jackknife import average_precision_values, spearman_values
 from slimvec.evaluation.report import Method, Unit
 
-Values = NDArray[np.float64]
 TOLERANCE = 2e-5
 """mteb rounds the measures of retrieval to five decimals; nothing else may differ."""
 

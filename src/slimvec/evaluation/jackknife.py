@@ -10,7 +10,8 @@ Letters: N samples.
 import numpy as np
 from numpy.typing import NDArray
 
-Values = NDArray[np.float64]
+from slimvec.evaluation.intervals import Values
+
 _CELLS_AT_ONCE = 2_000_000
 
 

@@ -6,12 +6,10 @@ Letters: Q queries, K documents ranked.
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from slimvec.data.gains import ndcg, recall, reciprocal_rank
+from slimvec.evaluation.intervals import Values
 from slimvec.evaluation.ranking import Ranking
-
-Values = NDArray[np.float64]
 
 MAIN_METRIC = "ndcg_at_10"
 RECALL_DEPTHS = (1, 10, 100)

@@ -4,22 +4,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from slimvec.errors import InputError, validation_summary
 from slimvec.evaluation.models import ModelCard
-from slimvec.evaluation.results import Score
-from slimvec.files import atomic_file
+from slimvec.evaluation.results import Frozen, Score, Stored
 
 Unit = Literal["queries", "pairs", "texts", "sentences", "experiments", "samples"]
 Method = Literal["mean", "pseudo-values"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SubsetScore(_Frozen):
+class SubsetScore(Frozen):
     """How a model did on a subset of a task: a language, or all there is.
 
     Attributes:
@@ -46,7 +41,7 @@ class SubsetScore(_Frozen):
     truncated_share: float | None
 
 
-class TaskReport(_Frozen):
+class TaskReport(Frozen):
     """How a model did on a task.
 
     Attributes:
@@ -89,7 +84,7 @@ class TaskReport(_Frozen):
         return sum((subset.truncated_share or 0) * subset.num_texts for subset in known) / total if total else None
 
 
-class EvaluationReport(_Frozen):
+class EvaluationReport(Stored):
     """An evaluation of a model on a suite.
 
     Attributes:
@@ -123,16 +118,6 @@ class EvaluationReport(_Frozen):
         kinds = dict.fromkeys(task.kind for task in self.tasks)
         groups = {kind: [task.score.value for task in self.tasks if task.kind == kind] for kind in kinds}
         return {kind: sum(values) / len(values) for kind, values in groups.items()}
-
-    def write(self, path: str | Path, *, force: bool = False) -> None:
-        """Write as JSON.
-
-        Raises:
-            InputError: the file exists, and not `force`.
-            StorageError: it cannot be written.
-        """
-        with atomic_file(path, force=force) as temporary:
-            temporary.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: str | Path) -> Self:

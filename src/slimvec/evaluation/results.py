@@ -15,11 +15,27 @@ from slimvec.files import atomic_file
 _PACKAGES = ("slimvec", "torch", "transformers", "tokenizers", "numpy", "bm25s")
 
 
-class _Frozen(BaseModel):
+class Frozen(BaseModel):
+    """Base of all results."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Score(_Frozen):
+class Stored(Frozen):
+    """A result with a file of its own."""
+
+    def write(self, path: str | Path, *, force: bool = False) -> None:
+        """Write as JSON.
+
+        Raises:
+            InputError: the file exists, and not `force`.
+            StorageError: it cannot be written.
+        """
+        with atomic_file(path, force=force) as temporary:
+            temporary.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+class Score(Frozen):
     """A mean over queries with its 95% bootstrap interval; between 0 and 1."""
 
     value: float
@@ -30,7 +46,7 @@ class Score(_Frozen):
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
-class System(_Frozen):
+class System(Frozen):
     """What was scored.
 
     Attributes:
@@ -46,7 +62,7 @@ class System(_Frozen):
     prompts: Mapping[str, str] = {}
 
 
-class TaskResult(_Frozen):
+class TaskResult(Frozen):
     """How a system did on one retrieval set.
 
     Attributes:
@@ -87,7 +103,7 @@ class TaskResult(_Frozen):
         return self.metrics[MAIN_METRIC]
 
 
-class EvaluationResult(_Frozen):
+class EvaluationResult(Stored):
     """Results of one system on one or more tasks."""
 
     tasks: tuple[TaskResult, ...]
@@ -96,16 +112,6 @@ class EvaluationResult(_Frozen):
     def scores(self) -> dict[str, Score]:
         """The main metric by task."""
         return {task.task: task.main for task in self.tasks}
-
-    def write(self, path: str | Path, *, force: bool = False) -> None:
-        """Write as JSON.
-
-        Raises:
-            InputError: the file exists, and not `force`.
-            StorageError: it cannot be written.
-        """
-        with atomic_file(path, force=force) as temporary:
-            temporary.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: str | Path) -> Self:

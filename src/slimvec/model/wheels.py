@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from slimvec.errors import FetchError, StorageError
-from slimvec.model.cache import sha256_of
+from slimvec.files import sha256_of
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from slimvec.data.readers import read_texts
 from slimvec.data.records import Record
 from slimvec.data.tables import has_suffix
+from slimvec.files import sha256_of
 from slimvec.training.recipe import Recipe, Source
-from slimvec.training.sources import SourceRecord, file_sha256, read_sources
+from slimvec.training.sources import SourceRecord, read_sources
 
 
 def read_adaptation_records(recipe: Recipe) -> tuple[list[Record], list[SourceRecord]]:
@@ -45,7 +46,7 @@ def _plain(source: Source, field: str, seed: int) -> tuple[list[Record], SourceR
         used = [texts[number] for number in sorted(chosen)]
     record = SourceRecord(
         path=str(source.path),
-        sha256=file_sha256(source.path),
+        sha256=sha256_of(source.path),
         license=source.license,
         weight=source.weight,
         num_records=len(texts),

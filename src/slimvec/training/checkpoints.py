@@ -5,7 +5,6 @@ manifest with the SHA-256 of both, written last. One whose contents do not match
 before it is used.
 """
 
-import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from slimvec.files import atomic_folder, remove_partial
+from slimvec.files import atomic_folder, remove_partial, sha256_of
 
 _TENSORS, _PROGRESS, _MANIFEST = "tensors.safetensors", "progress.json", "manifest.json"
 
@@ -111,7 +110,7 @@ class CheckpointStore:
             tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
             save_file(tensors, building / _TENSORS)
             (building / _PROGRESS).write_text(checkpoint.progress.model_dump_json(indent=2), encoding="utf-8")
-            digests = {name: _sha256(building / name) for name in (_TENSORS, _PROGRESS)}
+            digests = {name: sha256_of(building / name) for name in (_TENSORS, _PROGRESS)}
             (building / _MANIFEST).write_text(_Manifest(sha256=digests).model_dump_json(indent=2), encoding="utf-8")
         for old in self.paths()[: -self.keep]:
             shutil.rmtree(old)
@@ -149,15 +148,9 @@ def _read(path: Path) -> Checkpoint | None:
     """Read a checkpoint, or give None when it is torn."""
     try:
         manifest = _Manifest.model_validate_json((path / _MANIFEST).read_bytes())
-        if manifest.sha256 != {name: _sha256(path / name) for name in (_TENSORS, _PROGRESS)}:
+        if manifest.sha256 != {name: sha256_of(path / name) for name in (_TENSORS, _PROGRESS)}:
             return None
         progress = Progress.model_validate_json((path / _PROGRESS).read_bytes())
     except (FileNotFoundError, ValidationError):
         return None
     return Checkpoint(progress, load_file(path / _TENSORS))
-
-
-def _sha256(path: Path) -> str:
-    """Digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

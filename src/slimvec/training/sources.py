@@ -6,7 +6,6 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from slimvec.data.readers import read_records
 from slimvec.data.records import Record
 from slimvec.data.tables import check_file
 from slimvec.errors import InputError
+from slimvec.files import sha256_of
 from slimvec.training.recipe import Source
 
 
@@ -98,12 +98,6 @@ def source_numbers(held: Sequence[SourceRecord]) -> NDArray[np.int64]:
     return np.repeat(np.arange(len(held)), [source.num_used for source in held])
 
 
-def file_sha256(path: Path) -> str:
-    """Digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _read_source(source: Source, seed: int) -> tuple[list[Record], SourceRecord]:
     """Read one source, clean it and take what the recipe wants of it."""
     found, skipped = _read_kind(source, seed)
@@ -111,8 +105,8 @@ def _read_source(source: Source, seed: int) -> tuple[list[Record], SourceRecord]
     used = [_with_task(record, source.task) for record in _choose(kept, source, seed)]
     return used, SourceRecord(
         path=str(source.path),
-        sha256=_records_sha256(found) if source.is_hub else file_sha256(source.path),
-        passages_sha256=None if source.passages is None else file_sha256(source.passages),
+        sha256=_records_sha256(found) if source.is_hub else sha256_of(source.path),
+        passages_sha256=None if source.passages is None else sha256_of(source.passages),
         license=source.license,
         weight=source.weight,
         num_records=len(found),

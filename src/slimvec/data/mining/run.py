@@ -3,7 +3,6 @@
 Letters: Q queries, R records, K documents kept of each query.
 """
 
-import hashlib
 from array import array
 from collections import Counter
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from slimvec.data.records import Record
 from slimvec.data.text_ids import text_ids
 from slimvec.data.writers import check_records_output, record_writer
 from slimvec.errors import InputError
+from slimvec.files import sha256_of
 
 _RECORDS_AT_ONCE = 1024
 
@@ -164,8 +164,7 @@ def _report(
     ready: Prepared, inputs: Inputs, output: Path, settings: MiningSettings, tally: _Tally, *, num_known: int
 ) -> MiningReport:
     first, last = settings.ranks(ready.collection.num_candidates)
-    with output.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256_of(output)
     return MiningReport(
         **ready.facts(inputs),
         settings=settings,
