@@ -1,0 +1,94 @@
+"""What a probe is: a question, and a way to put it to any model that can be evaluated."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+
+from slimvec.evaluation.models import EvaluatedModel, Prompt, Usage, Vectors
+from slimvec.probes.readings import Reading
+from slimvec.text.prompts import Role
+
+Amount = Literal["tiny", "quick", "full"]
+
+
+def ignore(_: int) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a probe is run with.
+
+    Attributes:
+        data: Folder with outside sets (`xquad`, `sugarcrepe`, `sib200`, ...); None has only what the probe makes
+            itself.
+        seed: Of everything drawn.
+        amount: How much is drawn: `full` for a report, `quick` for a look (about a quarter), `tiny` for a callback in
+            training and for tests (about a twentieth).
+        source: What the user called the model; for probes that need its files, such as the tokenizer's.
+        text_file: A user's file, a text a line, where a probe can read one.
+        on_progress: Told how many more texts are embedded.
+    """
+
+    data: Path | None = None
+    seed: int = 0
+    amount: Amount = "full"
+    source: str = ""
+    text_file: Path | None = None
+    on_progress: Callable[[int], None] = ignore
+
+    def count(self, full: int) -> int:
+        """Give the number of items to draw where `full` are drawn for a report; at least 8."""
+        share = {"tiny": 0.05, "quick": 0.25, "full": 1.0}[self.amount]
+        return max(8, min(full, round(full * share)))
+
+    def folder(self, name: str) -> Path | None:
+        """Give the folder of an outside set, or None where it is not at hand."""
+        found = None if self.data is None else self.data / name
+        return found if found is not None and found.is_dir() else None
+
+
+class Probe(Protocol):
+    """A probe.
+
+    Attributes:
+        name: On the command line and in reports.
+        question: What it asks, in a sentence.
+    """
+
+    name: str
+    question: str
+
+    def run(self, model: EvaluatedModel, setting: Setting) -> Reading:
+        """Put the question to a model.
+
+        Raises:
+            InputError: an outside set that is there and malformed, or a user's file that cannot be read.
+        """
+        ...
+
+
+def embed(
+    model: EvaluatedModel, texts: Sequence[str], setting: Setting, *, role: Role | None = None, kind: str = "STS"
+) -> Vectors:
+    """Embed texts as the model wants them in a kind of task: [N, D] float32, of length 1.
+
+    Args:
+        model: Embeds.
+        texts: N texts; repeated ones cost nothing twice where the model sees to it.
+        setting: Told of the progress.
+        role: Side of retrieval; None where both sides are alike.
+        kind: mteb's word for the task.
+    """
+    prompt = model.prompt(Usage("probe", kind, role))
+    return embed_with(model, texts, prompt, setting)
+
+
+def embed_with(model: EvaluatedModel, texts: Sequence[str], prompt: Prompt, setting: Setting) -> Vectors:
+    """Embed texts behind a prompt of the caller's: [N, D] float32, of length 1."""
+    vectors = model.embed(texts, prompt, on_progress=setting.on_progress).vectors
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
