@@ -3,7 +3,7 @@
 Letters: B pairs, N texts in all, D dims.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -134,6 +134,7 @@ class Collator:
         epoch: int,
         kinds: Sequence[int] | None = None,
         groups: Groups | None = None,
+        stands_for: Mapping[str, str] | None = None,
         seed: int = 0,
     ) -> StepTexts:
         """Tokenise the texts of B records.
@@ -143,6 +144,8 @@ class Collator:
             epoch: Number of the epoch.
             kinds: Which records are graded pairs, as `slimvec.training.targets` numbers them; default none.
             groups: Of all records of the run; default those of the batch.
+            stands_for: By a text that replaced one of the data (see `slimvec.training.augmentation`), that one: it is
+                what the text is compared by, and what a teacher is asked for.
             seed: Of what the loss draws.
 
         Raises:
@@ -154,6 +157,8 @@ class Collator:
         documents = [(record.positives[place], record.task) for record, place in zip(records, taken, strict=True)]
         documents += [(text, r.task) for r, texts in zip(records, mined, strict=True) for text in texts]
         queries = [(record.query, record.task) for record in records]
+        known = {text: text for text, _ in [*queries, *documents]} | dict(stands_for or {})
+        compared = [[(known[text], task) for text, task in part] for part in (queries, documents)]
         parts = [self._tokenize("query", queries), self._tokenize("document", documents)]
         return StepTexts(
             tokenized=TokenizedTexts(
@@ -161,12 +166,14 @@ class Collator:
                 [length for part in parts for length in part.prefix_lengths],
                 [cut for part in parts for cut in part.truncated],
             ),
-            ids=torch.tensor(text_ids(text for text, _ in [*queries, *documents]), dtype=torch.int64),
+            ids=torch.tensor(text_ids(text for part in compared for text, _ in part), dtype=torch.int64),
             negative_counts=counts,
             scores=target_scores(records, taken, counts),
             grades=target_grades(records, kinds or [PAIR] * len(records)),
-            group_ids=(Groups(records) if groups is None else groups).ids(records, mined),
-            teacher=self._teach(queries, documents),
+            group_ids=(Groups(records) if groups is None else groups).ids(
+                records, [[known[text] for text in texts] for texts in mined]
+            ),
+            teacher=self._teach(*compared),
             seed=seed,
         )
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from slimvec.data.records import Record
 from slimvec.objectives.batch import EmbeddedBatch
 from slimvec.objectives.composition import Objective
+from slimvec.training.augmentation import Augmentation, changes_of
 from slimvec.training.collation import Collator
 from slimvec.training.distributed import mean_over_processes, over_processes
 from slimvec.training.gradients import Embed, backward
@@ -44,7 +45,10 @@ class ContrastiveSteps:
         collator: Collator,
         sources: NDArray[np.int64] | None = None,
     ) -> None:
-        self._records, self._recipe = records, recipe
+        self._recipe = recipe
+        self._augmentation = Augmentation(
+            records, [changes_of(source) for source in recipe.data], sources=sources, seed=recipe.run.seed
+        )
         self._losses_of, self._collator = over_processes(objective), collator
         self._kinds, self._groups = record_kinds(records, recipe.loss), Groups(records)
         self._plan = plan_contrastive(records, recipe, sources)
@@ -60,9 +64,11 @@ class ContrastiveSteps:
         """Add the gradient of step `number`, counted from 0, and describe it."""
         batch = self._plan.step(number)
         own = batch.slice(self._processes.rank, self._processes.num)
+        drawn = self._augmentation.draw(own, batch.epoch)
         texts = self._collator(
-            [self._records[i] for i in own],
+            drawn.records,
             epoch=batch.epoch,
+            stands_for=drawn.stands_for,
             kinds=[self._kinds[i] for i in own],
             groups=self._groups,
             seed=step_seed(self._recipe.run.seed, number),
