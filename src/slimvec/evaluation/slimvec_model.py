@@ -92,6 +92,11 @@ class SlimvecModel:
         """What is known of it."""
         return self._card
 
+    @property
+    def embedder(self) -> Embedder:
+        """What runs it, for those who look deeper than vectors."""
+        return self._embedder
+
     def prompt(self, usage: Usage) -> Prompt:
         """Choose the prompt for a usage."""
         prompts = self._embedder.spec.prompts

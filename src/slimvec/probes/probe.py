@@ -3,15 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from slimvec.evaluation.models import EvaluatedModel, Prompt, Usage, Vectors
-from slimvec.probes.readings import Reading
+from slimvec.probes.readings import Amount, Reading
 from slimvec.text.prompts import Role
-
-Amount = Literal["tiny", "quick", "full"]
 
 
 def ignore(_: int) -> None:
@@ -69,6 +67,16 @@ class Probe(Protocol):
             InputError: an outside set that is there and malformed, or a user's file that cannot be read.
         """
         ...
+
+
+def skipped(probe: Probe, reason: str) -> Reading:
+    """Give the reading of a probe that cannot be run on a model.
+
+    Args:
+        probe: Which one.
+        reason: Why, in words that say what would be needed.
+    """
+    return Reading(probe=probe.name, question=probe.question, skipped=reason)
 
 
 def embed(

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
 from slimvec.errors import InputError, validation_summary
 from slimvec.evaluation.models import ModelCard
 from slimvec.evaluation.results import Frozen, Stored
 
 Unit = Literal["share", "cosine", "score", "ratio", "tokens", "characters", "count"]
+Amount = Literal["tiny", "quick", "full"]
 
 
 class Measure(Frozen):
@@ -30,11 +31,11 @@ class Measure(Frozen):
     """
 
     name: str = Field(min_length=1)
-    value: float
-    low: float | None = None
-    high: float | None = None
+    value: FiniteFloat
+    low: FiniteFloat | None = None
+    high: FiniteFloat | None = None
     unit: Unit
-    baseline: float | None = None
+    baseline: FiniteFloat | None = None
     baseline_name: str = ""
     num_items: int = Field(ge=1)
     higher_is_better: bool | None = None
@@ -84,10 +85,10 @@ class Curve(Frozen):
     """
 
     label: str
-    xs: tuple[float, ...]
-    ys: tuple[float, ...]
-    lows: tuple[float, ...] = ()
-    highs: tuple[float, ...] = ()
+    xs: tuple[FiniteFloat, ...]
+    ys: tuple[FiniteFloat, ...]
+    lows: tuple[FiniteFloat, ...] = ()
+    highs: tuple[FiniteFloat, ...] = ()
     baseline: bool = False
 
     @model_validator(mode="after")
@@ -141,7 +142,7 @@ class Reading(Frozen):
 
     probe: str
     question: str
-    definition: str
+    definition: str = ""
     sources: tuple[str, ...] = ()
     answer: str = ""
     measures: tuple[Measure, ...] = ()
@@ -153,6 +154,11 @@ class Reading(Frozen):
     seconds: float = 0.0
     num_texts: int = 0
     details: Mapping[str, str | int | float] = {}
+
+    @property
+    def main(self) -> Measure | None:
+        """The main measure; None where nothing was measured."""
+        return self.measures[0] if self.measures else None
 
     @model_validator(mode="after")
     def _unique(self) -> Self:
@@ -180,6 +186,7 @@ class ProbeReport(Stored):
     Attributes:
         model: What was probed.
         readings: By probe, in the order they were run.
+        amount: How much was drawn.
         seed: Of everything drawn.
         created: Day and time, UTC, ISO 8601.
         versions: Package versions.
@@ -187,6 +194,7 @@ class ProbeReport(Stored):
 
     model: ModelCard
     readings: tuple[Reading, ...]
+    amount: Amount
     seed: int
     created: str
     versions: Mapping[str, str]

@@ -1,0 +1,74 @@
+"""The model under a probe: its vectors kept so that no text is embedded twice, its work counted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from slimvec.engine.embedder import Embedder
+from slimvec.evaluation.models import Embedded, EvaluatedModel, ModelCard, OnProgress, Prompt, Usage
+from slimvec.evaluation.slimvec_model import SlimvecModel
+from slimvec.evaluation.vector_store import VectorStore, embed_cached
+
+
+@dataclass(slots=True)
+class Work:
+    """What was asked of a model so far.
+
+    Attributes:
+        num_texts: Texts, repeated and known ones included.
+        num_tokens: Their tokens, prompts included, as far as somebody counts them.
+        num_truncated: Those that lost their end, as far as somebody knows.
+    """
+
+    num_texts: int = 0
+    num_tokens: int = 0
+    num_truncated: int = 0
+
+    def add(self, embedded: Embedded) -> None:
+        """Count what was embedded."""
+        self.num_texts += len(embedded.num_tokens)
+        self.num_tokens += int(embedded.num_tokens.clip(min=0).sum())
+        self.num_truncated += int((embedded.truncated == 1).sum())
+
+
+class KeptModel:
+    """A model that embeds each text once.
+
+    Args:
+        model: Embeds.
+        store: Of its vectors.
+
+    Attributes:
+        model: The same, without the store.
+        work: Counted from the beginning; replace it to count anew.
+    """
+
+    def __init__(self, model: EvaluatedModel, store: VectorStore) -> None:
+        self.model = model
+        self.work = Work()
+        self._store = store
+
+    @property
+    def card(self) -> ModelCard:
+        """What is known of the model."""
+        return self.model.card
+
+    def prompt(self, usage: Usage) -> Prompt:
+        """Choose the prompt for a usage, as the model does."""
+        return self.model.prompt(usage)
+
+    def embed(self, texts: Sequence[str], prompt: Prompt, *, on_progress: OnProgress | None = None) -> Embedded:
+        """Embed texts; errors as for `embed_cached`."""
+        found = embed_cached(self.model, texts, prompt, store=self._store, on_progress=on_progress)
+        self.work.add(found)
+        return found
+
+
+def bare_model(model: EvaluatedModel) -> EvaluatedModel:
+    """Give the model without its store: it then computes all it is asked for, in the batches it is asked in."""
+    return model.model if isinstance(model, KeptModel) else model
+
+
+def embedder_of(model: EvaluatedModel) -> Embedder | None:
+    """Give what runs a model of slimvec's, for probes that look deeper than vectors; None for all others."""
+    bare = bare_model(model)
+    return bare.embedder if isinstance(bare, SlimvecModel) else None
