@@ -119,6 +119,15 @@ class Plot(Frozen):
     categories: tuple[str, ...] = ()
     x_log: bool = False
 
+    @model_validator(mode="after")
+    def _can_be_drawn(self) -> Self:
+        xs = [x for curve in self.curves for x in curve.xs]
+        if self.kind == "dots" and not all(x in range(len(self.categories)) for x in xs):
+            raise ValueError(f"plot {self.title!r} has dots outside its {len(self.categories)} categories")
+        if self.x_log and min(xs, default=1.0) <= 0:
+            raise ValueError(f"plot {self.title!r} has a place of {min(xs):g} on an axis in powers")
+        return self
+
 
 class Reading(Frozen):
     """What a probe says of a model.
