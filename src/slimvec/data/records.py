@@ -17,6 +17,10 @@ RECORD_FIELDS = (
     "negatives",
     "negative_id",
     "negative_ids",
+    "contrast",
+    "contrasts",
+    "contrast_id",
+    "contrast_ids",
     "scores",
     "task",
     "lang",
@@ -41,10 +45,13 @@ class Record:
         source: Where the record is from; batches are mixed and counts are kept by it.
         group: Name of what the record stands for within its source, such as a class: texts of records of one group
             are no negatives for each other. None for itself alone.
+        contrasts: Texts made to be wrong, such as a positive with its words in another order. They are negatives that
+            stay negatives however alike they look: `loss.margin`, which takes what is too alike for a right answer,
+            does not touch them. A teacher's scores say nothing of them.
 
     Raises:
-        InputError: an empty text, no positive, a positive that is the query or also a negative, or scores that do
-            not fit.
+        InputError: an empty text, no positive, a positive that is also a negative, a contrast that is the query or a
+            positive, or scores that do not fit.
     """
 
     query: str
@@ -55,12 +62,14 @@ class Record:
     language: str | None = None
     source: str = ""
     group: str | None = None
+    contrasts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_text(self.query, "query")
         if not self.positives:
             raise BadRowError("fields", "no positive", expected="at least one")
-        for name, texts in (("positive", self.positives), ("negative", self.negatives)):
+        for name in ("positive", "negative", "contrast"):
+            texts: tuple[str, ...] = getattr(self, f"{name}s")
             for text in texts:
                 check_text(text, name)
         both = set(self.positives) & set(self.negatives)
@@ -68,6 +77,10 @@ class Record:
             raise BadRowError(
                 "negatives", f"{_short(min(both))} is a positive and a negative", expected="one of the two"
             )
+        known = {self.query, *self.positives} & set(self.contrasts)
+        if known:
+            found = f"{_short(min(known))} is a contrast, and the query or a positive"
+            raise BadRowError("negatives", found, expected="another text")
         num_texts = len(self.positives) + len(self.negatives)
         if self.scores and len(self.scores) != num_texts:
             expected = f"one for each of the {num_texts} texts, or none"
@@ -102,10 +115,10 @@ def check_text(text: object, name: str) -> str:
 def parse_record(row: Mapping[str, object], *, source: str = "", passages: Mapping[str, str] | None = None) -> Record:
     """Read a record from the fields of a row.
 
-    `query` is asked for, and `positive` (a text) or `positives` (a list). `negative` or `negatives`, `scores`, `task`,
-    `lang` or `language`, `source` and `group` are optional; null is the same as absent; other fields are left alone.
-    Texts may stand as ids of passages instead: `positive_id`, `positive_ids`, `negative_id`, `negative_ids`. A text
-    that a list repeats is kept once. A negative that is also a positive is a known false negative: it is left out,
+    `query` is asked for, and `positive` (a text) or `positives` (a list). `negative` or `negatives`, `contrast` or
+    `contrasts`, `scores`, `task`, `lang` or `language`, `source` and `group` are optional; null is the same as absent;
+    other fields are left alone. Texts may stand as ids of passages instead: `positive_id`, `positive_ids` and so on. A
+    text that a list repeats is kept once. A negative that is also a positive is a known false negative: it is left out,
     unless that leaves none or the row has scores, which would no longer fit.
 
     Args:
@@ -134,6 +147,7 @@ def parse_record(row: Mapping[str, object], *, source: str = "", passages: Mappi
         language=_optional(row, "language", "lang"),
         source=_optional(row, "source") or source,
         group=_optional(row, "group"),
+        contrasts=_texts(row, "contrast", passages) or (),
     )
 
 
@@ -141,6 +155,7 @@ def record_row(record: Record) -> dict[str, object]:
     """Give a record as a row that `parse_record` reads back; what is empty is left out."""
     row: dict[str, object] = {"query": record.query, "positives": list(record.positives)}
     row |= {"negatives": list(record.negatives)} if record.negatives else {}
+    row |= {"contrasts": list(record.contrasts)} if record.contrasts else {}
     row |= {"scores": list(record.scores)} if record.scores else {}
     labels = {"task": record.task, "language": record.language, "source": record.source or None, "group": record.group}
     return row | {name: value for name, value in labels.items() if value is not None}

@@ -23,6 +23,8 @@ class EmbeddedBatch:
         positive: [B, D] unit vectors, row i the document of query i.
         negatives: [B, K, D] unit vectors of documents mined for query i, or None.
         negative_mask: [B, K] bool, True where a negative is there; None when all are.
+        contrast_mask: [B, K] bool, True where a negative is a contrast: made to be wrong, and one for its own query
+            however alike they look; None when none is.
         query_ids: [B] int64, equal for equal normalised texts. The three id tensors share one numbering, and
             come together or not at all.
         positive_ids: [B] int64.
@@ -43,6 +45,7 @@ class EmbeddedBatch:
     positive: Tensor
     negatives: Tensor | None = None
     negative_mask: Tensor | None = None
+    contrast_mask: Tensor | None = None
     query_ids: Tensor | None = None
     positive_ids: Tensor | None = None
     negative_ids: Tensor | None = None
@@ -68,7 +71,7 @@ class EmbeddedBatch:
             rows, _, dims = self.negatives.shape
             if (rows, dims) != tuple(self.query.shape):
                 raise ValueError(f"negatives {tuple(self.negatives.shape)} do not fit query {tuple(self.query.shape)}")
-        elif self.negative_mask is not None or self.negative_ids is not None:
+        elif any(part is not None for part in (self.negative_mask, self.contrast_mask, self.negative_ids)):
             raise ValueError("a mask or ids of negatives, but no negatives")
         ids = (
             self.query_ids,

@@ -45,7 +45,8 @@ class InfoNCE:
         terms: Kinds of candidates, of `TERMS`.
         mask_equal_texts: Leave out candidates whose text is a known answer; needs the batch's ids, and does
             nothing without them.
-        margin: Leave out candidates more than this above the positive's cosine; None keeps all.
+        margin: Leave out candidates more than this above the positive's cosine, unless they are contrasts of the row
+            (`EmbeddedBatch.contrast_mask`): those are made alike and known to be wrong. None keeps all.
         focal: g, 0 for none. The weight has its gradient, as in the focal loss (arXiv 1708.02002).
         hardness: a, 0 for none.
 
@@ -79,11 +80,13 @@ class _Candidates:
         similarity: [R, C] cosines.
         dropped: [R, C] bool, which are left out.
         hard: [R, C] bool, which are hard negatives of their row; None for none.
+        contrasts: [R, C] bool, which of these are contrasts; None for none.
     """
 
     similarity: Tensor
     dropped: Tensor
     hard: Tensor | None = None
+    contrasts: Tensor | None = None
 
 
 def info_nce(
@@ -108,7 +111,8 @@ def info_nce(
         if candidates.hard is not None and settings.hardness:
             logit = logit + settings.hardness * candidates.similarity.detach() * candidates.hard
         if settings.margin is not None:
-            dropped = dropped | too_similar(candidates.similarity, positive, settings.margin)
+            alike = too_similar(candidates.similarity, positive, settings.margin)
+            dropped = dropped | (alike if candidates.contrasts is None else alike & ~candidates.contrasts)
         logits.append(logit.masked_fill(dropped, -torch.inf))
     loss = torch.logsumexp(torch.cat(logits, dim=1), dim=1) - positive / settings.temperature
     return loss * focal_weight(loss, settings.focal) if settings.focal else loss
@@ -178,4 +182,5 @@ def _mined(batch: EmbeddedBatch, negatives: Tensor, rows: slice, mask_equal_text
         assert batch.negative_ids is not None
         known = {"query_ids": batch.query_ids, "positive_ids": batch.positive_ids}
         dropped = dropped | known_answers(batch.query_ids[rows], batch.negative_ids.flatten(), **known)
-    return _Candidates(batch.query[rows] @ flat.T, dropped, hard)
+    contrasts = None if batch.contrast_mask is None else hard & batch.contrast_mask.flatten()[None, :]
+    return _Candidates(batch.query[rows] @ flat.T, dropped, hard, contrasts)

@@ -24,7 +24,13 @@ def join_batches(batches: Sequence[EmbeddedBatch], *, own: int) -> EmbeddedBatch
     """
     count = max(batch.num_negatives for batch in batches)
     grouped = any(batch.group_ids is not None for batch in batches)
-    padded = [_padded(batch, count) | (_groups(batch, count) if grouped else {}) for batch in batches]
+    contrasted = any(batch.contrast_mask is not None for batch in batches)
+    padded = [
+        _padded(batch, count)
+        | (_groups(batch, count) if grouped else {})
+        | (_contrasts(batch, count) if contrasted else {})
+        for batch in batches
+    ]
     seeds = {batch.seed for batch in batches}
     if len(seeds) > 1:
         raise ValueError(f"batches of one step with seeds {sorted(seeds)}")
@@ -68,6 +74,12 @@ def _groups(batch: EmbeddedBatch, count: int) -> dict[str, Tensor | None]:
         "group_ids": own if batch.group_ids is None else batch.group_ids,
         "negative_group_ids": mined if count else None,
     }
+
+
+def _contrasts(batch: EmbeddedBatch, count: int) -> dict[str, Tensor | None]:
+    """Mark the contrasts of a batch among `count` places a pair; a batch that names none has none."""
+    mask = torch.zeros_like(batch.present) if batch.contrast_mask is None else batch.contrast_mask
+    return {"contrast_mask": F.pad(mask, (0, count - batch.num_negatives))}
 
 
 def _joined(parts: Sequence[Tensor | None], name: str) -> Tensor | None:

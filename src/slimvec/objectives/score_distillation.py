@@ -8,9 +8,9 @@ temperatures, for row i:
     margin-mse   mean over c != p_i of ( (S_ip - S_ic) / t_S - (T_ip - T_ic) / t_T )^2
                  (arXiv 2010.02666, there with both temperatures 1)
 
-The candidates are the row's positive and its own negatives (`own`), or all positives and all negatives of the batch
-(`batch`), which takes a teacher's vectors: its cosines are the scores then. No candidate is masked for a false
-negative: the teacher says how good it is.
+The candidates are the row's positive and its own negatives (`own`; contrasts, which no teacher has judged, are none),
+or all positives and all negatives of the batch (`batch`), which takes a teacher's vectors: its cosines are the scores
+then. No candidate is masked for a false negative: the teacher says how good it is.
 
 Letters: B pairs, R rows, K negatives a pair, C candidates.
 """
@@ -70,7 +70,10 @@ def distil_scores(batch: EmbeddedBatch, settings: ScoreDistillation, *, rows: sl
     student, present = _cosines(batch, rows, settings.candidates)
     if batch.teacher is None:
         assert batch.scores is not None
-        teacher = batch.scores[rows].to(student).nan_to_num(0.0)
+        scores = batch.scores[rows].to(student)
+        judged = ~scores.isnan()
+        judged[:, 0] = True  # rows without scores count as 0 below; with no candidate at all they would be NaN
+        present, teacher = present & judged, scores.nan_to_num(0.0)
     else:
         teacher = _cosines(batch.teacher, rows, settings.candidates)[0].to(student)
     student, teacher = student / settings.temperature, teacher / settings.teacher_temperature

@@ -29,6 +29,7 @@ class StepTexts:
         tokenized: N token sequences in that order.
         ids: [N] int64, equal for equal texts.
         negative_counts: By pair, how many negatives it has.
+        contrast_counts: By pair, how many of them are contrasts, the last ones.
         group_ids: [N] int64, equal for texts of one group, as `Groups.ids` gives them; None for no groups.
         scores: [B, 1 + K], as in `EmbeddedBatch`.
         grades: [B], as in `EmbeddedBatch`.
@@ -39,6 +40,7 @@ class StepTexts:
     tokenized: TokenizedTexts
     ids: Tensor
     negative_counts: tuple[int, ...]
+    contrast_counts: tuple[int, ...]
     scores: Tensor
     grades: Tensor
     group_ids: Tensor | None = None
@@ -77,7 +79,8 @@ class StepTexts:
         query, positive, negatives = self._parts(vectors)
         if negatives is None:
             return EmbeddedBatch(query, positive)
-        return EmbeddedBatch(query, positive, negatives, self._mask().to(vectors.device))
+        mask = self._mask().to(vectors.device)
+        return EmbeddedBatch(query, positive, negatives, mask, contrast_mask=self._contrasts(mask))
 
     def _parts(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Part what there is of each text, [N, ...], into [B, ...], [B, ...] and [B, K, ...]; None for K = 0."""
@@ -95,6 +98,14 @@ class StepTexts:
         counts = torch.tensor(self.negative_counts)
         return torch.arange(max(self.negative_counts, default=0))[None, :] < counts[:, None]
 
+    def _contrasts(self, mask: Tensor) -> Tensor | None:
+        """Which of them are contrasts: [B, K]; None for none."""
+        if not any(self.contrast_counts):
+            return None
+        mined = torch.tensor(self.negative_counts) - torch.tensor(self.contrast_counts)
+        places = torch.arange(mask.shape[1])[None, :] >= mined[:, None]
+        return mask & places.to(mask.device)
+
 
 class Collator:
     """Writes prompts in front of texts and tokenises them.
@@ -104,7 +115,8 @@ class Collator:
         prompts: The model's.
         max_query_tokens: Longest query, prompt included; at most the tokenizer's own limit counts.
         max_document_tokens: Longest document.
-        max_negatives: Negatives used of each pair, the first ones.
+        max_negatives: Negatives used of each pair: its contrasts, and so many of the mined ones, the first, as there is
+            room for.
         teacher: Its vectors of the same texts come with them.
     """
 
@@ -151,8 +163,10 @@ class Collator:
         Raises:
             InputError: a text without tokens, or a task that is not known.
         """
-        mined = [record.negatives[: self._max_negatives] for record in records]
-        counts = tuple(len(texts) for texts in mined)
+        contrasts = [record.contrasts[: self._max_negatives] for record in records]
+        judged = [r.negatives[: self._max_negatives - len(own)] for r, own in zip(records, contrasts, strict=True)]
+        mined = [(*texts, *own) for texts, own in zip(judged, contrasts, strict=True)]
+        counts = tuple(map(len, mined))
         taken = [epoch % len(record.positives) for record in records]
         documents = [(record.positives[place], record.task) for record, place in zip(records, taken, strict=True)]
         documents += [(text, r.task) for r, texts in zip(records, mined, strict=True) for text in texts]
@@ -168,7 +182,8 @@ class Collator:
             ),
             ids=torch.tensor(text_ids(text for part in compared for text, _ in part), dtype=torch.int64),
             negative_counts=counts,
-            scores=target_scores(records, taken, counts),
+            contrast_counts=tuple(map(len, contrasts)),
+            scores=_widened(target_scores(records, taken, [len(texts) for texts in judged]), max(counts, default=0)),
             grades=target_grades(records, kinds or [PAIR] * len(records)),
             group_ids=(Groups(records) if groups is None else groups).ids(
                 records, [[known[text] for text in texts] for texts in mined]
@@ -206,3 +221,8 @@ class Collator:
             found.update(zip(numbers, rows, strict=True))
         ordered = [found[number] for number in range(len(texts))]
         return TokenizedTexts([row[0] for row in ordered], [row[1] for row in ordered], [row[2] for row in ordered])
+
+
+def _widened(scores: Tensor, count: int) -> Tensor:
+    """Give scores, [B, 1 + k], places for `count` negatives; nobody has judged the further ones."""
+    return F.pad(scores, (0, 1 + count - scores.shape[1]), value=torch.nan)

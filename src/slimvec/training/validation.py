@@ -100,7 +100,7 @@ class HeldOutRetrieval:
     """How well each held-out query finds its positives among all documents of the held-out records.
 
     Args:
-        records: Held out. Mined negatives are documents too; records with the same query are one query.
+        records: Held out. Negatives are documents too; records with the same query are one query.
     """
 
     def __init__(self, records: Sequence[Record]) -> None:
@@ -110,7 +110,7 @@ class HeldOutRetrieval:
         for record in records:
             query = text_id(record.query)
             self._queries.setdefault(query, (record.query, record.task))
-            for text in (*record.positives, *record.negatives):
+            for text in (*record.positives, *record.negatives, *record.contrasts):
                 self._documents.setdefault(text_id(text), (text, record.task))
             relevant.setdefault(query, set()).update(map(text_id, record.positives))
         places = {key: place for place, key in enumerate(self._documents)}

@@ -57,7 +57,7 @@ class SourceSummary(BaseModel):
         num_repeated: Records used whose query and positives an earlier record has, of this source or of one before
             it; white space and capitals aside.
         num_positives: In all records used.
-        num_negatives: Likewise.
+        num_negatives: Likewise, contrasts included.
         languages: Records used by declared language; `` (empty) is for those that declare none.
         tasks: Likewise by task.
         query_chars: Lengths of queries, in characters.
@@ -122,7 +122,7 @@ def summarise_source(
         seen: Digests of the records of the sources before; this one's are added. Default: none before.
     """
     queries = [record.query for record in records]
-    documents = [text for record in records for text in (*record.positives, *record.negatives)]
+    documents = [text for record in records for text in (*record.positives, *record.negatives, *record.contrasts)]
     num_positives = sum(len(record.positives) for record in records)
     return SourceSummary(
         name=name,

@@ -36,6 +36,8 @@ def _merged(group: list[Record]) -> Record:
     """One record; where a text is scored twice the first score counts."""
     positives = dict.fromkeys(text for record in group for text in record.positives)
     negatives = dict.fromkeys(text for record in group for text in record.negatives if text not in positives)
+    known = {*positives, group[0].query}
+    contrasts = dict.fromkeys(text for record in group for text in record.contrasts if text not in known)
     scores: dict[str, float] = {}
     for record in group:
         if record.scores:
@@ -46,5 +48,6 @@ def _merged(group: list[Record]) -> Record:
         group[0],
         positives=tuple(positives),
         negatives=tuple(negatives),
+        contrasts=tuple(contrasts),
         scores=tuple(scores[text] for text in texts) if scores else (),
     )
