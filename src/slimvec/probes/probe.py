@@ -50,15 +50,17 @@ class Setting:
 
 
 class Probe(Protocol):
-    """A probe.
+    """A probe; a frozen dataclass whose fields are its options, with `name` and `question` among them."""
 
-    Attributes:
-        name: On the command line and in reports.
-        question: What it asks, in a sentence.
-    """
+    @property
+    def name(self) -> str:
+        """On the command line and in reports."""
+        ...
 
-    name: str
-    question: str
+    @property
+    def question(self) -> str:
+        """What it asks, in a sentence."""
+        ...
 
     def run(self, model: EvaluatedModel, setting: Setting) -> Reading:
         """Put the question to a model.
