@@ -23,7 +23,7 @@ embedder = Embedder.load(sys.argv[1])
 loaded = time.perf_counter()
 embedder.embed(["first"])
 done = time.perf_counter()
-print(json.dumps({"imports": imported - start, "load": loaded - imported, "first": done - loaded}))
+print(json.dumps({"imports": imported - start, "load": loaded - imported, "first": done - loaded}), flush=True)
 """
 
 
@@ -34,10 +34,11 @@ class StartupResult(Frozen):
         model: Name of the model.
         machine: Where.
         num_runs: Fresh processes, after one that is not counted.
-        total_seconds: From the start of the process to its end, Python's own start and stop included.
+        total_seconds: From the start of the process to its first vector, Python's own start included.
         import_seconds: Of that, importing slimvec, and torch with it.
         load_seconds: Of that, `Embedder.load`.
         first_seconds: Of that, embedding one word.
+        exit_seconds: After that, until the process is gone.
         import_share: Import over total, in the middle run.
         limit_seconds: Most the total may be.
     """
@@ -49,6 +50,7 @@ class StartupResult(Frozen):
     import_seconds: Spread
     load_seconds: Spread
     first_seconds: Spread
+    exit_seconds: Spread
     import_share: float
     limit_seconds: float
 
@@ -60,20 +62,22 @@ def time_once(model: str, num_threads: int) -> dict[str, float]:
         subprocess.CalledProcessError: it failed; its own words are on stderr.
     """
     start = time.perf_counter()
-    finished = subprocess.run(
-        [sys.executable, "-c", _PROGRAM, model],
-        cwd=ROOT,
-        env=worker_environment(num_threads),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return {**json.loads(finished.stdout), "total": time.perf_counter() - start}
+    command = [sys.executable, "-c", _PROGRAM, model]
+    environment = worker_environment(num_threads)
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        total = time.perf_counter() - start
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return {**json.loads(line), "total": total, "exit": time.perf_counter() - start - total}
 
 
 def summarise(model: str, runs: Sequence[dict[str, float]]) -> StartupResult:
     """Sum up the runs."""
-    spreads = {phase: Spread.of([run[phase] for run in runs]) for phase in ("total", "imports", "load", "first")}
+    spreads = {
+        phase: Spread.of([run[phase] for run in runs]) for phase in ("total", "imports", "load", "first", "exit")
+    }
     return StartupResult(
         model=model_name(model),
         machine=this_machine(),
@@ -82,6 +86,7 @@ def summarise(model: str, runs: Sequence[dict[str, float]]) -> StartupResult:
         import_seconds=spreads["imports"],
         load_seconds=spreads["load"],
         first_seconds=spreads["first"],
+        exit_seconds=spreads["exit"],
         import_share=spreads["imports"].median / spreads["total"].median,
         limit_seconds=LIMIT_SECONDS,
     )

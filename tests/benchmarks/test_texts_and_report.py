@@ -193,7 +193,7 @@ def test_generated_texts_differ():
 
 
 def test_startup_is_summed_up():
-    runs = [{"total": total, "imports": total / 2, "load": 0.1, "first": 0.1} for total in (1.0, 3.0, 2.0)]
+    runs = [{"total": total, "imports": total / 2, "load": 0.1, "first": 0.1, "exit": 0.3} for total in (1.0, 3.0, 2.0)]
     result = startup.summarise("smollm2-135m", runs)
     assert result.total_seconds == Spread(median=2.0, low=1.0, high=3.0)
     assert result.import_share == 0.5

@@ -170,7 +170,7 @@ def test_models_and_paths_without_int8_are_refused(tmp_path):
         Embedder.load(tmp_path / "bert", dtype="int8")
     with pytest.raises(InputError, match=r"dtype int8 for .*: engine='transformers' was asked for"):
         Embedder.load(tmp_path / "bert", dtype="int8", engine="transformers")
-    with pytest.raises(UnsupportedError, match="3 layers, of which the first 2 and last stay in full"):
+    with pytest.raises(UnsupportedError, match="3 layers, of which the first 2 and the last 2 stay in full"):
         int8_decoder(build("llama", LLAMA), "torch")
 
 
