@@ -33,6 +33,8 @@ def _length(stage: "StageOutline") -> str:
     """Say how long a stage lasts."""
     if stage.max_minutes is not None:
         return f"{stage.max_minutes:g} minutes"
+    if stage.tokens is not None:
+        return f"{stage.tokens:,} tokens"
     return "steps not known without the data" if stage.steps is None else f"{stage.steps:,} steps"
 
 

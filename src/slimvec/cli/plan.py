@@ -47,10 +47,9 @@ def plan(
     settings = read_recipe(recipe, overrides or ())
     limit = None if memory is None else parse_size(memory)
     with terminal.task("measuring a layer"):
-        from slimvec.model.shapes import read_shape
-        from slimvec.training.forecast import forecast
+        from slimvec.training.forecast import base_config, forecast
 
-        shape = read_shape(settings.base.source, revision=settings.base.revision, config=config)
+        shape = base_config(settings.base, config=config)
         found = [
             (stage, forecast(stage.recipe, shape, memory=limit, num_processes=processes))
             for stage in settings.stage_recipes()
@@ -101,7 +100,9 @@ def _advice(found: "Forecast", limit: int) -> str:
         )
     fits = "fits" if found.total_bytes <= limit else "does not fit"
     sizes: dict[str, Any] = {"micro_batch_tokens": found.micro_batch_tokens, "graph_tokens": found.graph_tokens}
-    return f"the recipe {fits} {_size(limit)}; " + " ".join(f"batch.{key}={value}" for key, value in sizes.items())
+    return f"the recipe {fits} {_size(limit)}; " + " ".join(
+        f"batch.{key}={value}" for key, value in sizes.items() if value is not None
+    )
 
 
 def _size(size: int) -> str:

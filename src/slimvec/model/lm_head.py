@@ -44,4 +44,10 @@ def load_lm_head(
     # Gemma's config class ties by default and does not write it; transformers' own reading of the config knows.
     if not backbone.config.tie_word_embeddings:
         raise ModelError(f"{source} has no {_NAME}", expected="one, or a head that is tied to the embedding")
+    return tied_head(backbone)
+
+
+def tied_head(backbone: TransformersBackbone) -> Callable[[], Tensor]:
+    """Give the head of a model whose head is its embedding: a function that gives [V, H], trained with it."""
+    embedding = backbone.hf_model.get_input_embeddings()
     return lambda: embedding.weight

@@ -103,7 +103,7 @@ def read_shape(source: str, *, revision: str | None = None, config: Path | None 
 def count_weights(config: Config) -> WeightCounts:
     """Count the numbers of the bare model, by building it without memory."""
     with torch.device("meta"):
-        model = _build(config, torch.float32)
+        model = build_bare(config, torch.float32)
     matrices = [module.weight for module in model.modules() if isinstance(module, nn.Linear)]
     return WeightCounts(
         total=sum(parameter.numel() for parameter in model.parameters()),
@@ -121,11 +121,15 @@ def sample_backbone(
     changes |= dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"), 0)
     if "layer_types" in config:
         changes["layer_types"] = list(config["layer_types"])[:num_layers]
-    return TransformersBackbone(_build({**config, **changes}, dtype), mode)
+    return TransformersBackbone(build_bare({**config, **changes}, dtype), mode)
 
 
-def _build(config: Config, dtype: torch.dtype) -> PreTrainedModel:
-    """Build the bare model of a config, with random weights."""
+def build_bare(config: Config, dtype: torch.dtype) -> PreTrainedModel:
+    """Build the bare model of a config, with random weights.
+
+    Raises:
+        ModelError: an architecture that is not served.
+    """
     check_served(config)
     settings = {key: value for key, value in config.items() if key not in ("model_type", "torch_dtype", "dtype")}
     model = AutoModel.from_config(AutoConfig.for_model(config["model_type"], **settings), dtype=dtype)

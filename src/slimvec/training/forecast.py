@@ -12,6 +12,7 @@ import sys
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -21,12 +22,12 @@ from slimvec.model.adapters import add_lora
 from slimvec.model.architectures import Config, read_attention_mode
 from slimvec.model.backbone import TransformersBackbone
 from slimvec.model.gradient_checkpointing import checkpoint_gradients
-from slimvec.model.shapes import WeightCounts, count_weights, sample_backbone
+from slimvec.model.shapes import WeightCounts, count_weights, read_shape, sample_backbone
 from slimvec.objectives.blocks import BLOCK_ELEMENTS
 from slimvec.text.batch import PackedBatch
 from slimvec.training.folding import folded_lora
 from slimvec.training.loop import DTYPES
-from slimvec.training.recipe import Recipe
+from slimvec.training.recipe import Base, Recipe
 
 MARGIN = 0.9
 """Share of the memory that a proposal fills: allocators keep pieces they cannot use."""
@@ -46,7 +47,8 @@ class Forecast(BaseModel):
         bytes: By purpose; they add up to the highest memory in use.
         seconds_per_step: At most.
         micro_batch_tokens: Largest piece that fits the memory asked about; None without one, or if none does.
-        graph_tokens: Largest batch that can keep its results in that memory; 0 for none.
+        graph_tokens: Largest batch that can keep its results in that memory; 0 for none, None for an adaptation, which
+            never has to.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,6 +83,26 @@ class LayerCost:
     seconds: float
 
 
+def base_config(base: Base, *, config: Path | None = None) -> Config:
+    """Give the shape of a base, touching no network.
+
+    Args:
+        base: As a recipe has it. A new tokenizer of a recipe, which is not there yet, counts as full.
+        config: A folder with a `config.json` to take instead.
+
+    Raises:
+        InputError: it, or the tokenizer that it takes, is not on this machine.
+        ModelError: its config cannot be used.
+    """
+    if base.shape is None or base.tokenizer is None or config is not None:
+        return read_shape(base.name, revision=base.revision, config=config)
+    choice = base.tokenizer
+    if choice.vocabulary is not None:
+        return base.shape.config(choice.vocabulary)
+    assert choice.source is not None
+    return base.shape.config(int(read_shape(choice.source, revision=choice.revision)["vocab_size"]))
+
+
 def forecast(recipe: Recipe, config: Config, *, memory: int | None = None, num_processes: int = 1) -> Forecast:
     """Predict what one process of a stage needs.
 
@@ -95,8 +117,10 @@ def forecast(recipe: Recipe, config: Config, *, memory: int | None = None, num_p
     fixed = {"runtime": _runtime_bytes(), **_weight_bytes(recipe, counts, num_processes)}
     tokens = tokens_per_step(recipe, num_processes)
     batch = recipe.batch
-    keeps = tokens <= batch.graph_tokens
-    at_once = tokens if keeps else min(batch.micro_batch_tokens, tokens)
+    piece = min(batch.micro_batch_tokens, tokens)
+    # Predicting tokens sums the gradients of pieces up; only a contrastive loss needs its whole batch at once.
+    keeps = recipe.adaptation is not None or tokens <= batch.graph_tokens
+    at_once = tokens if keeps and recipe.adaptation is None else piece
     needed = fixed | _batch_bytes(recipe, config, cost, at_once)
     layers = int(config["num_hidden_layers"])
     # A forward pass is a third of a step's work; the gradient cache takes it twice.
@@ -118,6 +142,8 @@ def forecast(recipe: Recipe, config: Config, *, memory: int | None = None, num_p
 def tokens_per_step(recipe: Recipe, num_processes: int = 1) -> int:
     """Give the tokens of a process's share of a batch, with all texts as long as the recipe lets them be."""
     batch = recipe.batch
+    if recipe.adaptation is not None:
+        return -(-recipe.adaptation.step_tokens // num_processes)
     longest = recipe.model.max_tokens if "max_tokens" in recipe.model.model_fields_set else 1 << 30
     query, document = (min(tokens, longest) for tokens in (batch.max_query_tokens, batch.max_document_tokens))
     return -(-batch.pairs // num_processes) * (query + document * (1 + batch.negatives))
@@ -146,7 +172,8 @@ def _measure_sample(recipe: Recipe, config: Config, layers: int, checkpointed: b
         checkpoint_gradients(backbone)
     backbone.train()
     with folded_lora(backbone.modules()) if _folds(recipe) else nullcontext():
-        length = min(recipe.batch.max_document_tokens, _SHORT)
+        longest = recipe.adaptation.max_tokens if recipe.adaptation else recipe.batch.max_document_tokens
+        length = min(longest, _SHORT)
         short, long = (PackedBatch.from_sequences([[1] * length] * (most // length)) for most in (_SHORT, _LONG))
         (kept_short, _), *runs = _run(backbone, short), _run(backbone, long), _run(backbone, long)
     kept = (runs[0][0] - kept_short) / (long.num_tokens - short.num_tokens)
@@ -198,14 +225,17 @@ def _batch_bytes(recipe: Recipe, config: Config, cost: LayerCost, at_once: int) 
     layers, width = int(config["num_hidden_layers"]), int(config["hidden_size"])
     batch = recipe.batch
     piece = min(at_once, batch.micro_batch_tokens)
-    texts = batch.pairs * (2 + batch.negatives)
-    similarities = min(BLOCK_ELEMENTS, batch.pairs * texts)
-    return {
+    kept = {
         "activations": int(layers * cost.kept_bytes * at_once + cost.layer_bytes * piece),
         "states": 16 * width * piece,
-        "vectors": 16 * width * texts,
-        "similarities": 24 * similarities,
     }
+    if recipe.adaptation is not None:
+        # Scores of every token of the vocabulary: in the model's dtype, in float32, and their gradient.
+        scores = int(piece * recipe.adaptation.predicted_share) * int(config["vocab_size"])
+        return kept | {"scores": scores * (2 * DTYPES[recipe.run.dtype].itemsize + 8)}
+    texts = batch.pairs * (2 + batch.negatives)
+    similarities = min(BLOCK_ELEMENTS, batch.pairs * texts)
+    return kept | {"vectors": 16 * width * texts, "similarities": 24 * similarities}
 
 
 def _propose(recipe: Recipe, config: Config, cost: LayerCost, tokens: int, room: int) -> dict[str, int | None]:
@@ -217,6 +247,8 @@ def _propose(recipe: Recipe, config: Config, cost: LayerCost, tokens: int, room:
         return sum(_batch_bytes(changed, config, cost, at_once).values()) <= room
 
     micro = next((size for size in MICRO_BATCHES if fits(size)), None)
+    if recipe.adaptation is not None:
+        return {"micro_batch_tokens": micro, "graph_tokens": None}
     graph = 0 if micro is None else max((size for size in (*MICRO_BATCHES, tokens) if fits(size)), default=0)
     return {"micro_batch_tokens": micro, "graph_tokens": graph}
 

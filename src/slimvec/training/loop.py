@@ -25,7 +25,7 @@ from slimvec.training.loggers import open_loggers
 from slimvec.training.processes import Processes
 from slimvec.training.random_states import random_tensors, restore_random
 from slimvec.training.recipe import Recipe
-from slimvec.training.schedule import Length, StepLength, TimeLength, attention_mode, learning_rate
+from slimvec.training.schedule import Done, attention_mode, learning_rate, run_length
 from slimvec.training.sharding import shares_out
 from slimvec.training.steps import Step, Steps
 from slimvec.training.stopping import StopRequest, stop_requests
@@ -97,7 +97,7 @@ class Trainer:
         self._processes = Processes.current()
         self._audience, self._clock, self._folder = audience or Audience(), self._processes.shared(clock), folder
         self._stage, self._metrics, self._evaluate = stage, metrics or folder / "metrics.jsonl", evaluate
-        self._length = _length(recipe, steps)
+        self._length = run_length(recipe.run, steps.num_steps)
         self._weights = TrainedWeights(
             chain(model.named_parameters(), extra_parameters),
             recipe.optim,
@@ -207,13 +207,13 @@ class Trainer:
         validation = self._recipe.validation
         if validation is not None and validation.patience and self._progress.stale >= validation.patience:
             return True
-        return self._length.is_over(self._progress.step, self._progress.seconds, self._usual_seconds())
+        return self._length.is_over(_done(self._progress), self._usual_seconds())
 
     def _take_step(self, watch: StepWatch) -> _TakenStep | None:
         """Compute the gradient of the next step and move the weights; None if it was abandoned for a stop."""
-        number, seconds = self._progress.step, self._progress.seconds
+        number, before = self._progress.step, _done(self._progress)
         if self._recipe.run.attention_ramp:
-            share = self._length.span(number, seconds, seconds).start
+            share = self._length.span(before, before).start
             self._model.attend(attention_mode(self._recipe.run, number, share))
         random = RandomState.now()
         try:
@@ -227,7 +227,7 @@ class Trainer:
         norm = self._weights.clip(self._recipe.optim.clip)
         self._check(step.loss, norm)
         now = self._clock() - self._began
-        span = self._length.span(number, seconds, now)
+        span = self._length.span(before, Done(number + 1, now, before.tokens + step.tokens))
         self._progress = watch_collapse(self._progress, step.random_cosine, span, self._recipe)
         lr = learning_rate(self._recipe.optim, span)
         self._weights.step(lr)
@@ -330,7 +330,7 @@ class Trainer:
         return StepEvent(
             stage=self._stage,
             step=before.step + 1,
-            share=self._length.span(before.step, before.seconds, taken.seconds).end,
+            share=self._length.span(_done(before), _done(self._progress)).end,
             epoch=step.epoch,
             loss=step.loss,
             lr=taken.lr,
@@ -342,7 +342,7 @@ class Trainer:
             truncated=step.truncated,
             tokens_per_s=step.tokens / max(seconds, 1e-9),
             seconds=taken.seconds,
-            seconds_left=self._length.seconds_left(before.step + 1, taken.seconds, self._usual_seconds()),
+            seconds_left=self._length.seconds_left(_done(self._progress), self._usual_seconds()),
         )
 
     def _usual_seconds(self) -> float:
@@ -363,12 +363,9 @@ class Trainer:
         self._checkpoint_seconds = self._progress.seconds
 
 
-def _length(recipe: Recipe, steps: Steps) -> Length:
-    """Give the run's length in steps or in time."""
-    run = recipe.run
-    if run.max_minutes is not None:
-        return TimeLength(60 * run.max_minutes)
-    return StepLength(run.steps if run.steps is not None else steps.num_steps(run.epochs or 1))
+def _done(progress: Progress) -> Done:
+    """Say how far a run is, as its length counts."""
+    return Done(progress.step, progress.seconds, progress.tokens)
 
 
 def _judged(progress: Progress, score: float) -> Progress:

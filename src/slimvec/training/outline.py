@@ -31,13 +31,14 @@ class StageOutline(BaseModel):
 
     Attributes:
         name: Empty in a recipe without stages.
-        objective: `contrastive` or `adaptation`.
+        objective: `contrastive`, or that of an adaptation.
         attention: As the recipe has it; None for the base's own.
         tuning: `lora` or `full`.
         sources: In the recipe's order.
         num_held_out: Records kept for validation; None when the data is not there.
         steps_per_epoch: Of the first epoch; None likewise, and for adaptations.
-        steps: In all; None likewise, and for stages limited in time.
+        steps: In all; None likewise, and for stages limited in tokens or time.
+        tokens: Limit in tokens.
         max_minutes: Limit in time.
     """
 
@@ -51,6 +52,7 @@ class StageOutline(BaseModel):
     num_held_out: int | None = None
     steps_per_epoch: int | None = None
     steps: int | None = None
+    tokens: int | None = None
     max_minutes: float | None = None
 
 
@@ -59,7 +61,7 @@ class Outline(BaseModel):
 
     Attributes:
         base: As the recipe names it.
-        base_found: Where it is on this machine; None if it would be fetched.
+        base_found: Where it is on this machine, or that it starts from random weights; None if it would be fetched.
         stages: One after the other.
         missing: Files of data that are not there.
     """
@@ -78,12 +80,13 @@ def outline_recipe(recipe: Recipe) -> Outline:
     Raises:
         InputError: no such base, or data that is malformed or does not fit the recipe.
     """
-    found = find_source(recipe.base.source, revision=recipe.base.revision)
+    base = recipe.base
+    found = None if base.source is None else find_source(base.source, revision=base.revision)
     stages = recipe.stage_recipes()
     missing = dict.fromkeys(path for stage in stages for path in _missing(stage.recipe))
     return Outline(
-        base=recipe.base.source,
-        base_found=None if found is None else str(found),
+        base=base.name,
+        base_found="random weights" if base.source is None else None if found is None else str(found),
         stages=tuple(map(_outline_stage, stages)),
         missing=tuple(missing),
     )
@@ -113,11 +116,12 @@ def _outline_stage(stage: StageRecipe) -> StageOutline:
     given = "attention" in recipe.model.model_fields_set
     outline = StageOutline(
         name=stage.name,
-        objective="contrastive" if recipe.adaptation is None else "adaptation",
+        objective="contrastive" if recipe.adaptation is None else recipe.adaptation.objective,
         attention=recipe.model.attention if given else None,
         tuning=recipe.tuning.method,
         sources=tuple(_outline_source(source) for source in recipe.data),
         steps=recipe.run.steps,
+        tokens=recipe.run.tokens,
         max_minutes=recipe.run.max_minutes,
     )
     on_hub = any(source.is_hub for source in recipe.data)

@@ -1,16 +1,20 @@
 """The model at the beginning of a run or a stage: its base loaded, its settings as in the recipe, and trainable."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from slimvec.data.records import Record
 from slimvec.errors import InputError
 from slimvec.model.adapters import add_lora, has_lora, merge_lora
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.folder import load_model
 from slimvec.model.gradient_checkpointing import checkpoint_gradients
 from slimvec.model.manifest import read_manifest
+from slimvec.model.scratch_model import draw_model
+from slimvec.model.spec import ModelSpec
 from slimvec.text.prompts import Prompts
 from slimvec.training.events import Notice
 from slimvec.training.loop import DTYPES
@@ -19,12 +23,15 @@ from slimvec.training.recipe import ContradictionError, Recipe, check_mrl_dims
 from slimvec.training.sharding import share_out, shares_out
 
 
-def prepare_model(recipe: Recipe, *, before: Path | None, notice: Notice | None) -> EmbeddingModel:
-    """Load what is to be trained, give it the recipe's spec and make the right weights trainable.
+def prepare_model(
+    recipe: Recipe, *, before: Path | None, records: Sequence[Record], notice: Notice | None
+) -> EmbeddingModel:
+    """Load or draw what is to be trained, give it the recipe's spec and make the right weights trainable.
 
     Args:
         recipe: Of the stage.
         before: The result of the stage before; None for the first, which starts from the base.
+        records: Of the stage; a new tokenizer is trained on them.
         notice: Told what is fetched or converted.
 
     Raises:
@@ -34,21 +41,10 @@ def prepare_model(recipe: Recipe, *, before: Path | None, notice: Notice | None)
     """
     chosen = {key: getattr(recipe.model, key) for key in recipe.model.model_fields_set}
     normalize = chosen.pop("normalize", None)
-    # Training is what leads from one attention mode to another, so here the mode may be another than the weights'.
-    leads = before is not None or recipe.run.attention_ramp > 0 or recipe.adaptation is not None
-    attention = chosen.pop("attention", None) if leads else None
-    model = load_model(
-        recipe.base.source if before is None else before,
-        revision=recipe.base.revision if before is None else None,
-        # Weights that are shared out are their own masters.
-        dtype=torch.float32 if shares_out(recipe.run) else DTYPES[recipe.run.dtype],
-        progress=notice,
-        **chosen,
-    )
-    if attention is not None:
-        model.attend(attention)
-    if before is not None and (manifest := read_manifest(before)) is not None:
-        model.origin = manifest.base  # where the weights started, not the stage, which does not outlive the run
+    if before is None and recipe.base.shape is not None:
+        model = _draw(recipe, chosen, records, notice)
+    else:
+        model = _load(recipe, chosen, before, notice)
     _check_mrl_dims(recipe, model.dims)
     changes: dict[str, Any] = {"trained_dims": recipe.loss.mrl_dims or model.spec.trained_dims}
     if normalize is not None:
@@ -61,6 +57,45 @@ def prepare_model(recipe: Recipe, *, before: Path | None, notice: Notice | None)
         checkpoint_gradients(model.backbone)
     _place(model, recipe)
     return model
+
+
+def _draw(
+    recipe: Recipe, chosen: Mapping[str, Any], records: Sequence[Record], notice: Notice | None
+) -> EmbeddingModel:
+    """Draw a new model."""
+    assert recipe.base.shape is not None
+    assert recipe.base.tokenizer is not None
+    texts = dict.fromkeys(text for record in records for text in (record.query, *record.positives))
+    return draw_model(
+        recipe.base.shape,
+        recipe.base.tokenizer,
+        ModelSpec(**chosen),
+        texts=texts,
+        seed=recipe.run.seed,
+        dtype=_dtype(recipe),
+        progress=notice,
+    )
+
+
+def _load(recipe: Recipe, chosen: dict[str, Any], before: Path | None, notice: Notice | None) -> EmbeddingModel:
+    """Load the base, or what the stage before gave."""
+    # Training is what leads from one attention mode to another, so here the mode may be another than the weights'.
+    leads = before is not None or recipe.run.attention_ramp > 0 or recipe.adaptation is not None
+    attention = chosen.pop("attention", None) if leads else None
+    source = before or recipe.base.source
+    assert source is not None
+    revision = recipe.base.revision if before is None else None
+    model = load_model(source, revision=revision, dtype=_dtype(recipe), progress=notice, **chosen)
+    if attention is not None:
+        model.attend(attention)
+    if before is not None and (manifest := read_manifest(before)) is not None:
+        model.origin = manifest.base  # where the weights started, not the stage, which does not outlive the run
+    return model
+
+
+def _dtype(recipe: Recipe) -> torch.dtype:
+    """Give the dtype to load in. Weights that are shared out are their own masters."""
+    return torch.float32 if shares_out(recipe.run) else DTYPES[recipe.run.dtype]
 
 
 def _place(model: EmbeddingModel, recipe: Recipe) -> None:
@@ -93,9 +128,7 @@ def _make_trainable(model: EmbeddingModel, recipe: Recipe) -> None:
     tuning = recipe.tuning
     if has_lora(model.backbone):
         if not tuning.merge:
-            raise InputError(
-                f"tuning.merge=false on the adapter {recipe.base.source}", expected="a whole model as base"
-            )
+            raise InputError(f"tuning.merge=false on the adapter {recipe.base.name}", expected="a whole model as base")
         merge_lora(model.backbone)
     if tuning.method == "full":
         model.requires_grad_(True)

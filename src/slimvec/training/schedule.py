@@ -1,9 +1,10 @@
-"""How long a run lasts, and the learning rate along it: both as shares of the run, counted in steps or in time."""
+"""How long a run lasts, and the learning rate along it: as shares of the run, in steps, in tokens or in time."""
 
 import math
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from slimvec.model.spec import AttentionMode
 from slimvec.training.recipe import Optim, Run
@@ -17,18 +18,26 @@ class Span:
     end: float
 
 
+class Done(NamedTuple):
+    """How far a run is: steps, seconds and tokens since its start."""
+
+    steps: int
+    seconds: float
+    tokens: int
+
+
 class Length(Protocol):
     """When a run is over."""
 
-    def is_over(self, steps: int, seconds: float, step_seconds: float) -> bool:
-        """Tell after `steps` steps and `seconds`, when a step takes about `step_seconds`."""
+    def is_over(self, done: Done, step_seconds: float) -> bool:
+        """Tell whether it is, when a step takes about `step_seconds`."""
         ...
 
-    def span(self, steps: int, seconds: float, now: float) -> Span:
-        """Give the span of the step that began after `steps` steps at `seconds` and ends `now`."""
+    def span(self, before: Done, after: Done) -> Span:
+        """Give the span of a step from how far the run was before and after it."""
         ...
 
-    def seconds_left(self, steps: int, seconds: float, step_seconds: float) -> float:
+    def seconds_left(self, done: Done, step_seconds: float) -> float:
         """Estimate the time to the end."""
         ...
 
@@ -43,17 +52,41 @@ class StepLength:
 
     total: int
 
-    def is_over(self, steps: int, seconds: float, step_seconds: float) -> bool:  # noqa: ARG002
+    def is_over(self, done: Done, step_seconds: float) -> bool:  # noqa: ARG002
         """Tell whether all steps are done."""
-        return steps >= self.total
+        return done.steps >= self.total
 
-    def span(self, steps: int, seconds: float, now: float) -> Span:  # noqa: ARG002
+    def span(self, before: Done, after: Done) -> Span:  # noqa: ARG002
         """Give a step its equal share."""
-        return Span(steps / self.total, (steps + 1) / self.total)
+        return Span(before.steps / self.total, (before.steps + 1) / self.total)
 
-    def seconds_left(self, steps: int, seconds: float, step_seconds: float) -> float:  # noqa: ARG002
+    def seconds_left(self, done: Done, step_seconds: float) -> float:
         """Count the steps left at their usual pace."""
-        return (self.total - steps) * step_seconds
+        return (self.total - done.steps) * step_seconds
+
+    def exceeded(self, now: float) -> bool:  # noqa: ARG002
+        """Say that there is time."""
+        return False
+
+
+@dataclass(frozen=True)
+class TokenLength:
+    """A run of `total` tokens: it ends with the first step that brings it there."""
+
+    total: int
+
+    def is_over(self, done: Done, step_seconds: float) -> bool:  # noqa: ARG002
+        """Tell whether there were as many tokens."""
+        return done.tokens >= self.total
+
+    def span(self, before: Done, after: Done) -> Span:
+        """Give a step the share of its tokens."""
+        return Span(min(before.tokens / self.total, 1.0), min(after.tokens / self.total, 1.0))
+
+    def seconds_left(self, done: Done, step_seconds: float) -> float:
+        """Count the tokens left in steps as large as those so far."""
+        left = max(self.total - done.tokens, 0)
+        return left * step_seconds * done.steps / done.tokens if done.tokens else 0.0
 
     def exceeded(self, now: float) -> bool:  # noqa: ARG002
         """Say that there is time."""
@@ -66,21 +99,35 @@ class TimeLength:
 
     limit: float
 
-    def is_over(self, steps: int, seconds: float, step_seconds: float) -> bool:
+    def is_over(self, done: Done, step_seconds: float) -> bool:
         """Tell whether another step would exceed the limit."""
-        return steps > 0 and seconds + step_seconds > self.limit
+        return done.steps > 0 and done.seconds + step_seconds > self.limit
 
-    def span(self, steps: int, seconds: float, now: float) -> Span:  # noqa: ARG002
+    def span(self, before: Done, after: Done) -> Span:
         """Give a step the share of the time it took."""
-        return Span(min(seconds / self.limit, 1.0), min(now / self.limit, 1.0))
+        return Span(min(before.seconds / self.limit, 1.0), min(after.seconds / self.limit, 1.0))
 
-    def seconds_left(self, steps: int, seconds: float, step_seconds: float) -> float:  # noqa: ARG002
+    def seconds_left(self, done: Done, step_seconds: float) -> float:  # noqa: ARG002
         """Count the time left."""
-        return max(self.limit - seconds, 0.0)
+        return max(self.limit - done.seconds, 0.0)
 
     def exceeded(self, now: float) -> bool:
         """Tell whether the limit has passed."""
         return now > self.limit
+
+
+def run_length(run: Run, num_steps: Callable[[int], int]) -> Length:
+    """Give the length that a recipe asks for.
+
+    Args:
+        run: With one of its lengths given.
+        num_steps: Counts the steps of so many passes over the data.
+    """
+    if run.max_minutes is not None:
+        return TimeLength(60 * run.max_minutes)
+    if run.tokens is not None:
+        return TokenLength(run.tokens)
+    return StepLength(run.steps if run.steps is not None else num_steps(run.epochs or 1))
 
 
 def learning_rate(settings: Optim, span: Span) -> float:

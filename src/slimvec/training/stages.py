@@ -31,7 +31,7 @@ from slimvec.errors import InputError, TrainingError
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.folder import save_model
 from slimvec.model.guard import check_attention_mode
-from slimvec.model.lm_head import load_lm_head
+from slimvec.model.lm_head import load_lm_head, tied_head
 from slimvec.model.manifest import read_manifest
 from slimvec.training.adaptation_texts import adaptation_texts, read_adaptation_records
 from slimvec.training.checkpoints import Progress
@@ -41,8 +41,8 @@ from slimvec.training.data_card import describe_data, keep_stage_card
 from slimvec.training.events import Audience
 from slimvec.training.held_out import part_records
 from slimvec.training.loop import DTYPES, Trainer, TrainingOutcome
-from slimvec.training.masking import MaskedSteps, StatesTrainee
 from slimvec.training.objective import make_objective
+from slimvec.training.prediction import PredictionSteps, StatesTrainee
 from slimvec.training.preparation import prepare_model
 from slimvec.training.processes import Processes
 from slimvec.training.recipe import Recipe, StageRecipe
@@ -208,7 +208,7 @@ def run_stage(
     found, held = read_adaptation_records(recipe) if adapts else read_sources(recipe.data, seed=recipe.run.seed)
     parted = part_records(found, recipe)
     held_out = parted.held_out
-    model = prepare_model(recipe, before=before, notice=means.audience.notice)
+    model = prepare_model(recipe, before=before, records=parted.training, notice=means.audience.notice)
     numbers = source_numbers(held)[parted.numbers]
     work = _adaptation(model, parted, recipe) if adapts else _contrastive(model, parted, numbers, recipe, means)
     trainer = Trainer(
@@ -293,21 +293,27 @@ def _contrastive(
 
 
 def _adaptation(model: EmbeddingModel, parted: Held, recipe: Recipe) -> _Work:
-    """Learn to predict masked tokens.
+    """Learn to predict tokens.
 
     Raises:
-        InputError: the model is causal.
+        InputError: the model attends in the mode in which there is nothing to learn.
         ModelError: the base has no language-model head.
     """
-    if model.spec.attention != "bidirectional":
+    assert recipe.adaptation is not None
+    wanted = recipe.adaptation.attention
+    if model.spec.attention != wanted:
         raise InputError(
-            f"adaptation of {recipe.base.source}, which is causal",
-            expected="bidirectional attention",
-            do="set model.attention=bidirectional",
+            f"adaptation of {recipe.base.name}, which is {model.spec.attention}, by {recipe.adaptation.objective}",
+            expected=f"{wanted} attention",
+            do=f"set model.attention={wanted}",
         )
-    head = load_lm_head(recipe.base.source, model.backbone, revision=recipe.base.revision)
+    source = recipe.base.source
+    if source is None:
+        head = tied_head(model.backbone)
+    else:
+        head = load_lm_head(source, model.backbone, revision=recipe.base.revision)
     texts = adaptation_texts(parted.training)
-    return _Work(StatesTrainee(model), MaskedSteps(texts, recipe, tokenizer=model.tokenizer, head=head))
+    return _Work(StatesTrainee(model), PredictionSteps(texts, recipe, tokenizer=model.tokenizer, head=head))
 
 
 def _collator(model: EmbeddingModel, recipe: Recipe, teacher: TeacherVectors | None) -> Collator:

@@ -4,21 +4,40 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from slimvec.model.scratch import Shape, TokenizerChoice
 from slimvec.model.spec import LoraSettings, ModelSpec
 from slimvec.text.prompts import INSTRUCTED, Prompts
 from slimvec.training.recipe.section import ContradictionError, Section
 
 
 class Base(Section):
-    """The model to start from.
+    """The model to start from: a source, or the shape of a new one with its tokenizer.
 
     Attributes:
         source: A folder, a hub name, a `.gguf` file or a built-in name.
         revision: Of a hub name; a commit or tag makes the run repeatable.
+        shape: Of a model whose weights are drawn at random by the run's seed.
+        tokenizer: Of such a model; goes with a shape, always.
     """
 
-    source: str = Field(min_length=1)
+    source: str | None = Field(default=None, min_length=1)
     revision: str | None = None
+    shape: Shape | None = None
+    tokenizer: TokenizerChoice | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.source is None) == (self.shape is None):
+            found = "both are given" if self.source else "neither is given"
+            raise ContradictionError("source", f"{found}; give one of source, shape")
+        if (self.shape is None) != (self.tokenizer is None):
+            raise ContradictionError("tokenizer", "shape and tokenizer go together; give both or none")
+        return self
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages."""
+        return f"a new {self.shape.architecture} model" if self.shape is not None else str(self.source)
 
 
 class ModelSettings(ModelSpec):

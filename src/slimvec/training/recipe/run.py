@@ -6,6 +6,9 @@ from pydantic import Field, model_validator
 
 from slimvec.training.recipe.section import ContradictionError, Section
 
+LENGTHS = ("steps", "tokens", "epochs", "max_minutes")
+"""Ways to say how long a run is."""
+
 
 class Optim(Section):
     """AdamW (arXiv 1711.05101) and its learning rate.
@@ -34,10 +37,12 @@ class Optim(Section):
 
 
 class Run(Section):
-    """How long, and how carefully. One of `steps`, `epochs` and `max_minutes` is given, and no more.
+    """How long, and how carefully. One of `steps`, `tokens`, `epochs` and `max_minutes` is given, and no more.
 
     Attributes:
         steps: Number of optimiser steps.
+        tokens: The run ends with the first step that brings it to so many tokens, and the learning rate follows them:
+            equal work for models whose tokenizers cut the same texts into more or fewer tokens.
         epochs: Passes over the data.
         max_minutes: Wall time of training; the learning rate follows the time and reaches zero at its end.
         shard: Share weights, gradients and moments out over the processes (FSDP2), for models that do not fit a
@@ -58,6 +63,7 @@ class Run(Section):
     """
 
     steps: int | None = Field(default=None, ge=1)
+    tokens: int | None = Field(default=None, ge=1)
     epochs: int | None = Field(default=None, ge=1)
     max_minutes: float | None = Field(default=None, gt=0)
     shard: bool = False
@@ -77,12 +83,12 @@ class Run(Section):
         return bool(self._lengths())
 
     def _lengths(self) -> list[str]:
-        return [key for key in ("steps", "epochs", "max_minutes") if getattr(self, key) is not None]
+        return [key for key in LENGTHS if getattr(self, key) is not None]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         given = self._lengths()
         if len(given) > 1:
             found = " and ".join(given)
-            raise ContradictionError(given[-1], f"{found} are all given; give one of steps, epochs, max_minutes")
+            raise ContradictionError(given[-1], f"{found} are all given; give one of {', '.join(LENGTHS)}")
         return self

@@ -5,14 +5,13 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from slimvec.training.recipe.run import LENGTHS
 from slimvec.training.recipe.section import Section
 
 Tree = dict[str, Any]
 
 KINDS = ("method", "mode")
 """Keys that decide what else a section may hold: another one replaces its section."""
-ALTERNATIVES = ("steps", "epochs", "max_minutes")
-"""Keys of which one is given: one that is given takes the place of the others."""
 
 
 class Stage(Section):
@@ -64,8 +63,8 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> Tree:
     if any(key in above and above[key] != below.get(key) for key in KINDS):
         return dict(above)
     kept = dict(below)
-    if any(key in above for key in ALTERNATIVES):
-        kept = {key: value for key, value in kept.items() if key not in ALTERNATIVES}
+    if any(key in above for key in LENGTHS):  # one is given: it takes the place of the others
+        kept = {key: value for key, value in kept.items() if key not in LENGTHS}
     for key, value in above.items():
         inner = kept.get(key)
         kept[key] = merged(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value

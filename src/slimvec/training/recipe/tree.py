@@ -10,7 +10,7 @@ from slimvec.training.recipe.adaptation import Adaptation
 from slimvec.training.recipe.data import Batch, Source
 from slimvec.training.recipe.loss import Loss, check_mined, check_mrl_dims
 from slimvec.training.recipe.model import Base, ModelSettings, Tuning
-from slimvec.training.recipe.run import Optim, Run
+from slimvec.training.recipe.run import LENGTHS, Optim, Run
 from slimvec.training.recipe.section import ContradictionError, Section
 from slimvec.training.recipe.stages import Stage, StageError
 from slimvec.training.recipe.validation import Validation
@@ -80,9 +80,10 @@ class Recipe(Section):
         if not self.data:
             raise ContradictionError("data", "data is missing; add data")
         if not self.run.has_length:
-            raise ContradictionError("run", "no length is given; give one of steps, epochs, max_minutes")
+            raise ContradictionError("run", f"no length is given; give one of {', '.join(LENGTHS)}")
         if self.model.trained_dims:
             raise ContradictionError("model.trained_dims", "trained_dims is what training writes; use loss.mrl_dims")
+        self._check_base()
         check_mined(self.loss, self.batch.negatives)
         if self.model.dims is not None:
             check_mrl_dims(self.loss, self.model.dims)
@@ -99,10 +100,29 @@ class Recipe(Section):
         if self.adaptation is not None:
             self._check_adaptation(self.adaptation)
 
+    def _check_base(self) -> None:
+        """See that the sections go together with a new model.
+
+        In later stages too: their weights were random once, and an adapter on them would have no base to name.
+        """
+        shape = self.base.shape
+        if shape is None:
+            return
+        if self.model.max_tokens > shape.max_positions:
+            message = f"max_tokens {self.model.max_tokens} is above the shape's max_positions {shape.max_positions}"
+            raise ContradictionError("model.max_tokens", message)
+        if not self.tuning.merge:
+            message = "merge false on a new model: the adapter's base would be random weights, which are not kept"
+            raise ContradictionError("tuning.merge", message)
+
     def _check_adaptation(self, adaptation: Adaptation) -> None:
-        """See that the sections go together with masked next-token prediction."""
-        if "attention" in self.model.model_fields_set and self.model.attention == "causal":
-            message = "adaptation with causal attention has nothing to learn; set model.attention to bidirectional"
+        """See that the sections go together with token prediction."""
+        if "attention" in self.model.model_fields_set and self.model.attention != adaptation.attention:
+            why = "reads the answer" if self.model.attention == "bidirectional" else "has nothing to learn"
+            message = (
+                f"adaptation by {adaptation.objective} with {self.model.attention} attention {why}; set "
+                f"model.attention to {adaptation.attention}"
+            )
             raise ContradictionError("model.attention", message)
         if adaptation.max_tokens > self.model.max_tokens:
             message = f"max_tokens {adaptation.max_tokens} is above the model's max_tokens {self.model.max_tokens}"

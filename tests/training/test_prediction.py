@@ -1,4 +1,4 @@
-"""Masked next-token prediction: against a plain reference, learning, resumed, and refused where it means nothing."""
+"""Token prediction: against a plain reference, learning, resumed, and refused where it means nothing."""
 
 import json
 import os
@@ -15,8 +15,9 @@ from slimvec.errors import InputError, ModelError
 from slimvec.model.folder import load_model, save_model
 from slimvec.model.lm_head import load_lm_head
 from slimvec.text.batch import PackedBatch
+from slimvec.text.tokenizer import Tokenizer
 from slimvec.training.adaptation_texts import adaptation_texts, read_adaptation_records
-from slimvec.training.masking import MaskedSteps, StatesTrainee, mask_id
+from slimvec.training.prediction import PredictionSteps, StatesTrainee, mask_id
 from slimvec.training.recipe_reading import parse_recipe
 from slimvec.training.run import train
 from tests import tiny
@@ -24,38 +25,47 @@ from tests.training import support
 
 TEXTS = ["the cat sat on the mat", "a bird", "north and south are not the same", "red and blue " * 6]
 ADAPTED = ("adaptation={mask_share: 0.3, max_tokens: 60, step_tokens: 80}", "model={attention: bidirectional}")
+OBJECTIVES = {
+    "masked-next-token": ADAPTED,
+    "masked-token": ("adaptation={objective: masked-token, max_tokens: 60, step_tokens: 80}", ADAPTED[1]),
+    "next-token": ("adaptation={objective: next-token, max_tokens: 60, step_tokens: 80}",),
+}
 
 
-def steps(texts=TEXTS, head=None, **changes):
-    settings = support.recipe(*ADAPTED, *(f"{key}={value}" for key, value in changes.items()))
-    made = tiny.embedding_model("gemma3_text", "bidirectional")
+def steps(texts=TEXTS, objective="masked-next-token", **changes):
+    settings = support.recipe(*OBJECTIVES[objective], *(f"{key}={value}" for key, value in changes.items()))
+    made = tiny.embedding_model("gemma3_text", settings.adaptation.attention)
     weight = made.backbone.hf_model.get_input_embeddings().weight
-    return made, MaskedSteps(texts, settings, tokenizer=made.tokenizer, head=head or (lambda: weight))
+    return made, PredictionSteps(texts, settings, tokenizer=made.tokenizer, head=lambda: weight)
 
 
-def plain_loss(made, work, number):
+def plain_loss(made, work, number, objective):
     """The loss of a step, text by text and place by place, in float64 after the states."""
     batch = work._batch(number)
     head = made.backbone.hf_model.get_input_embeddings().weight
+    mask = made.tokenizer.backend.token_to_id("_")
     losses = []
-    for text, hidden in zip(batch.texts, batch.masked, strict=True):
+    for text, chosen in zip(batch.texts, batch.predicted, strict=True):
         tokens = work._sequences[text].tolist()
-        seen = [work._mask if place in hidden else token for place, token in enumerate(tokens)]
-        states = made.backbone(PackedBatch.from_sequences([seen]))[0 : len(seen)]
-        for place in hidden:
-            logits = head.double() @ states[place - 1].double()
-            losses.append(-torch.log_softmax(logits, dim=0)[tokens[place]])
+        seen = list(tokens)
+        if objective != "next-token":
+            seen = [mask if place in chosen else token for place, token in enumerate(tokens)]
+        states = made.backbone(PackedBatch.from_sequences([seen]))
+        for place in range(1, len(tokens)) if objective == "next-token" else chosen:
+            read = states[place if objective == "masked-token" else place - 1]
+            losses.append(-torch.log_softmax(head.double() @ read.double(), dim=0)[tokens[place]])
     return torch.stack(losses).mean()
 
 
+@pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("micro_batch_tokens", [1, 64, 4096])
-def test_loss_and_gradient_equal_a_plain_reference(micro_batch_tokens):
-    made, work = steps(**{"batch.micro_batch_tokens": micro_batch_tokens})
+def test_loss_and_gradient_equal_a_plain_reference(micro_batch_tokens, objective):
+    made, work = steps(objective=objective, **{"batch.micro_batch_tokens": micro_batch_tokens})
     made.requires_grad_(True)
     trainee = StatesTrainee(made)
     for number in range(work.num_steps(1)):
         made.zero_grad()
-        wanted = plain_loss(made, work, number)
+        wanted = plain_loss(made, work, number, objective)
         wanted.backward()
         slopes = {name: p.grad.clone() for name, p in made.named_parameters() if p.grad is not None}
         made.zero_grad()
@@ -67,26 +77,39 @@ def test_loss_and_gradient_equal_a_plain_reference(micro_batch_tokens):
                 torch.testing.assert_close(parameter.grad, slopes[name], rtol=2e-3, atol=1e-5)
 
 
+def test_special_tokens_are_not_predicted_at_their_own_place():
+    settings = support.recipe(*OBJECTIVES["masked-token"], "adaptation.mask_share=0.9")
+    tokenizer = Tokenizer(tiny.bracketing_backend(), max_tokens=60)
+    work = PredictionSteps([*TEXTS, "x"], settings, tokenizer=tokenizer, head=lambda: torch.zeros(1))
+    for number in range(work.num_steps(2)):
+        batch = work._batch(number)
+        for text, places in zip(batch.texts, batch.predicted, strict=True):
+            assert all(0 < place < len(work._sequences[text]) - 1 for place in places)
+    with pytest.raises(InputError, match="no text has a token to predict; expected longer texts"):
+        PredictionSteps(["a"], support.recipe(*ADAPTED), tokenizer=tiny.embedding_model().tokenizer, head=torch.zeros)
+
+
 @given(st.integers(0, 100), st.integers(1, 9), st.integers(2, 200))
 def test_every_text_once_an_epoch_and_steps_near_their_size(seed, num_texts, step_tokens):
     texts = [f"text {'x' * (7 * number % 40)}" for number in range(num_texts)]
     settings = support.recipe(*ADAPTED, f"run.seed={seed}", f"adaptation.step_tokens={step_tokens}")
     tokenizer = tiny.embedding_model().tokenizer
-    work = MaskedSteps(texts, settings, tokenizer=tokenizer, head=lambda: torch.zeros(1))
-    length = work.num_steps(1)
+    work = PredictionSteps(texts, settings, tokenizer=tokenizer, head=lambda: torch.zeros(1))
     for epoch in range(2):
-        batches = [work._batch(epoch * length + n) if epoch == 0 else work._batch(n + length) for n in range(length)]
+        batches = [work._batch(number) for number in range(work.num_steps(epoch), work.num_steps(epoch + 1))]
         assert sorted(np.concatenate([b.texts for b in batches]).tolist()) == list(range(num_texts))
         assert batches[-1].epoch == epoch + 1
         for batch in batches:
-            masked = [(text, place) for text, places in zip(batch.texts, batch.masked, strict=True) for place in places]
+            masked = [
+                (text, place) for text, places in zip(batch.texts, batch.predicted, strict=True) for place in places
+            ]
             assert masked
             assert all(1 <= place < len(work._sequences[text]) for text, place in masked)
             assert sum(len(work._sequences[text]) for text in batch.texts) < step_tokens + 60
-    other = MaskedSteps(texts, settings, tokenizer=tokenizer, head=lambda: torch.zeros(1))
-    again = other._batch(length)
-    assert again.texts.tolist() == work._batch(length).texts.tolist()
-    assert [m.tolist() for m in again.masked] == [m.tolist() for m in work._batch(length).masked]
+    other = PredictionSteps(texts, settings, tokenizer=tokenizer, head=lambda: torch.zeros(1))
+    first, again = (steps._batch(work.num_steps(1)) for steps in (work, other))
+    assert again.texts.tolist() == first.texts.tolist()
+    assert [places.tolist() for places in again.predicted] == [places.tolist() for places in first.predicted]
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +175,9 @@ def test_resumed_equals_uninterrupted(tmp_path, recipe):
 
 
 def test_a_causal_base_is_refused(tmp_path, recipe):
-    with pytest.raises(InputError, match=r"adaptation of .*, which is causal; expected bidirectional attention; set"):
+    with pytest.raises(
+        InputError, match=r"which is causal, by masked-next-token; expected bidirectional attention; set"
+    ):
         train(recipe("model={max_tokens: 200}"), tmp_path / "out")
     assert not (tmp_path / "out.training").exists()
 

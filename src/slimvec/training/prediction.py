@@ -1,11 +1,12 @@
-"""Masked next-token prediction (LLM2Vec, arXiv 2404.05961), which teaches a causal model to use what comes after.
+"""Token prediction: pre-training from scratch, and adaptation of a causal model to what comes after.
 
-Some tokens of a text are replaced by a mask token, all of them by the same one. A masked token at place i is predicted
-from the state at i - 1, as the language-model head is used to:
+    masked-next-token   L = mean over masked i of -log softmax(W s_{i-1})[x_i]     LLM2Vec, arXiv 2404.05961
+    next-token          L = mean over all i > 1 of -log softmax(W s_{i-1})[x_i]
+    masked-token        L = mean over masked i of -log softmax(W s_i)[x_i]         BERT, arXiv 1810.04805
 
-    L = mean over masked i of -log softmax(W s_{i-1})[x_i]
-
-Texts are packed; no place is padded, and the first token of a text is never masked, since nothing stands before it.
+s_i are the states, W is the language-model head. Masked tokens of a text are all replaced by the same mask token. The
+first token is never predicted from the state before it, since nothing stands there, and `masked-token` leaves special
+tokens alone, which are the same in every text. Texts are packed; no place is padded.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,6 +33,7 @@ from slimvec.training.shuffling import shuffled
 from slimvec.training.steps import Step
 
 IntArray = NDArray[np.int64]
+Tokens = NDArray[np.int32]
 
 MASKS = ("<mask>", "[MASK]", "_")
 """Mask tokens in the order they are looked for."""
@@ -63,21 +65,21 @@ class StatesTrainee:
 
 @dataclass(frozen=True, eq=False)
 class _Batch:
-    """The texts of a step and what is masked in them.
+    """The texts of a step and what is predicted in them.
 
     Attributes:
         texts: Numbers of the texts.
-        masked: By text, the places that are masked, in the text.
+        predicted: By text, the places whose tokens are predicted, in the text.
         epoch: Passes over the data done after it.
     """
 
     texts: IntArray
-    masked: list[IntArray]
+    predicted: list[IntArray]
     epoch: float
 
 
-class MaskedSteps:
-    """The steps of an adaptation.
+class PredictionSteps:
+    """The steps of token prediction.
 
     Args:
         texts: To learn from.
@@ -86,7 +88,7 @@ class MaskedSteps:
         head: Gives the head's weights, [V, H].
 
     Raises:
-        InputError: a text without tokens, no mask token, or no text with a token to predict.
+        InputError: a text without tokens, no mask token where one is needed, or no text with a token to predict.
     """
 
     def __init__(
@@ -94,12 +96,17 @@ class MaskedSteps:
     ) -> None:
         assert recipe.adaptation is not None
         self._settings, self._recipe, self._head = recipe.adaptation, recipe, head
-        self._mask = mask_id(tokenizer.backend, self._settings.mask_token)
+        masks = self._settings.objective != "next-token"
+        self._mask = mask_id(tokenizer.backend, self._settings.mask_token) if masks else None
+        known = tokenizer.backend.get_added_tokens_decoder()
+        self._special = np.array([number for number, token in known.items() if token.special], dtype=np.int32)
+        self._offset = 0 if self._settings.objective == "masked-token" else 1
         tokenized = Tokenizer(tokenizer.backend, max_tokens=self._settings.max_tokens).tokenize(texts)
-        kept = [number for number, sequence in enumerate(tokenized.sequences) if len(sequence) > 1]
+        sequences = [np.array(sequence, dtype=np.int32) for sequence in tokenized.sequences]
+        kept = [number for number, sequence in enumerate(sequences) if len(self._predictable(sequence))]
         if not kept:
-            raise InputError("no text has two tokens", expected="texts in which a token follows another")
-        self._sequences = [np.array(tokenized.sequences[number], dtype=np.int32) for number in kept]
+            raise InputError("no text has a token to predict", expected="longer texts")
+        self._sequences = [sequences[number] for number in kept]
         self._truncated = np.array([tokenized.truncated[number] for number in kept])
         self._processes = Processes.current()
         self._epoch, self._batches = -1, list[IntArray]()
@@ -112,7 +119,7 @@ class MaskedSteps:
     def backward(self, number: int, embed: Embed) -> Step:
         """Add the gradient of step `number`, counted from 0, and describe it."""
         batch = self._batch(number)
-        total = sum(len(places) for places in batch.masked)
+        total = sum(len(places) for places in batch.predicted)
         rank, num = self._processes.rank, self._processes.num
         own = range(rank, len(batch.texts), num)
         lengths = [len(self._sequences[batch.texts[place]]) for place in own]
@@ -120,7 +127,7 @@ class MaskedSteps:
         for piece in plan_batches(lengths, token_budget=self._recipe.batch.micro_batch_tokens):
             chosen = [own[index] for index in piece]
             part = self._loss(
-                [self._sequences[batch.texts[p]] for p in chosen], [batch.masked[p] for p in chosen], embed
+                [self._sequences[batch.texts[p]] for p in chosen], [batch.predicted[p] for p in chosen], embed
             )
             if part is not None:
                 # The gradients of all processes are averaged, so each scales its share up by their number.
@@ -130,39 +137,46 @@ class MaskedSteps:
         tokens, cut, whole = self._processes.add([sum(lengths), truncated, loss])
         return Step(epoch=batch.epoch, loss=whole, tokens=int(tokens), truncated=int(cut))
 
-    def _loss(self, sequences: Sequence[IntArray], masked: Sequence[IntArray], embed: Embed) -> Tensor | None:
-        """Give the summed loss of some texts; None where nothing is masked."""
+    def _loss(self, sequences: Sequence[Tokens], predicted: Sequence[IntArray], embed: Embed) -> Tensor | None:
+        """Give the summed loss of some texts; None where nothing is predicted."""
         inputs, places, targets, start = [], [], [], 0
-        for sequence, hidden in zip(sequences, masked, strict=True):
+        for sequence, chosen in zip(sequences, predicted, strict=True):
             seen = sequence.copy()
-            seen[hidden] = self._mask
+            if self._mask is not None:
+                seen[chosen] = self._mask
             inputs.append(seen.tolist())
-            places.append(start + hidden - 1)
-            targets.append(sequence[hidden])
+            places.append(start + chosen - self._offset)
+            targets.append(sequence[chosen])
             start += len(sequence)
         wanted = torch.from_numpy(np.concatenate(targets).astype(np.int64))
         if not len(wanted):
             return None
         states = embed(PackedBatch.from_sequences(inputs))
-        before = states[torch.from_numpy(np.concatenate(places)).to(states.device)]
-        logits = F.linear(before, self._head().to(before.dtype)).float()
+        read = states[torch.from_numpy(np.concatenate(places)).to(states.device)]
+        logits = F.linear(read, self._head().to(read.dtype)).float()
         return F.cross_entropy(logits, wanted.to(logits.device), reduction="sum")
 
+    def _predictable(self, sequence: Tokens) -> IntArray:
+        """Give the places whose tokens can be predicted."""
+        if self._offset:
+            return np.arange(1, len(sequence))
+        return np.flatnonzero(~np.isin(sequence, self._special))
+
     def _batch(self, number: int) -> _Batch:
-        """Give the texts of a step, and draw what is masked: fixed by the seed and the step's number."""
+        """Give the texts of a step, and draw what is predicted: fixed by the seed and the step's number."""
         dice = np.random.Generator(np.random.PCG64([self._recipe.run.seed, number]))
         epoch = 0
         while number >= self._epoch_length(epoch):
             number -= self._epoch_length(epoch)
             epoch += 1
         texts = self._deal(epoch)[number]
-        masked = []
-        for text in texts:
-            drawn = dice.random(len(self._sequences[text]) - 1) < self._settings.mask_share
-            masked.append(np.flatnonzero(drawn) + 1)
-        if not any(len(places) for places in masked):
-            masked[0] = dice.integers(1, len(self._sequences[texts[0]]), size=1)
-        return _Batch(texts, masked, epoch + (number + 1) / self._epoch_length(epoch))
+        possible = [self._predictable(self._sequences[text]) for text in texts]
+        predicted = possible
+        if self._mask is not None:
+            predicted = [places[dice.random(len(places)) < self._settings.predicted_share] for places in possible]
+            if not any(len(places) for places in predicted):
+                predicted[0] = dice.choice(possible[0], size=1)
+        return _Batch(texts, predicted, epoch + (number + 1) / self._epoch_length(epoch))
 
     def _epoch_length(self, epoch: int) -> int:
         while len(self._sizes) <= epoch:
