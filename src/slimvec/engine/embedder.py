@@ -20,7 +20,7 @@ from slimvec.model.golden import worst_cosine
 from slimvec.model.guard import Backbone
 from slimvec.model.head import check_dims
 from slimvec.model.opening import OpenedModel, OpenSettings, open_model
-from slimvec.model.spec import ModelSpec
+from slimvec.model.spec import ModelSpec, Pooling
 from slimvec.text.prompts import Role
 from slimvec.text.tokenizer import Tokenizer
 
@@ -203,6 +203,44 @@ class Embedder:
         check_dims(dims, self._width)
         prompt = self.spec.prompts.render(role, task)
         return self._runner.stream(texts, prompt=prompt, dims=dims, on_progress=on_progress or _ignore)
+
+    def embed_poolings(
+        self,
+        texts: Sequence[str],
+        poolings: Sequence[Pooling],
+        *,
+        role: Role = "document",
+        task: str | None = None,
+        dims: int | None = None,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> list[Embeddings]:
+        """Embed texts in several poolings; states are computed once, and each vector is as with that pooling alone.
+
+        Args:
+            texts: N texts, as for `embed`.
+            poolings: P different ones; the model's own is not among them unless it is named.
+            role: As for `embed`.
+            task: As for `embed`.
+            dims: As for `embed`.
+            on_progress: As for `embed`; every text counts once.
+
+        Returns:
+            By pooling, what `embed` gives for a model loaded with it.
+
+        Raises:
+            InputError: as for `embed`; no poolings, or one of them twice.
+        """
+        if not poolings or len(set(poolings)) < len(poolings):
+            raise InputError(f"poolings {[pooling.mode for pooling in poolings]}", expected="different ones")
+        check_dims(dims, self._width)
+        prompt = self.spec.prompts.render(role, task)
+        blocks = list(
+            self._runner.stream_poolings(
+                texts, tuple(poolings), prompt=prompt, dims=dims, on_progress=on_progress or _ignore
+            )
+        )
+        by_pooling = [[block[number] for block in blocks] for number in range(len(poolings))]
+        return [Embeddings.joined(found, dims or self.dims) for found in by_pooling]
 
     def embed_queries(self, texts: Sequence[str], *, task: str | None = None, dims: int | None = None) -> Vectors:
         """Embed queries: [N, D]. As `embed` with role `query`."""

@@ -4,7 +4,7 @@ In a causal model the states of the first tokens do not depend on what follows, 
 need only their own tokens. Works under every pooling, with the instruction in the pool or left out of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -26,20 +26,23 @@ class SharedPrefix:
     Attributes:
         length: Its tokens.
         kv: Their keys and values.
-        pooled: What they add to every vector.
+        pooled: What they add to every vector, by pooling.
     """
 
     length: int
     kv: KeyValues
-    pooled: PooledPrefix
+    pooled: dict[Pooling, PooledPrefix]
 
     @classmethod
-    def run(cls, decoder: FusedDecoder, tokens: Sequence[int], pooling: Pooling) -> Self:
-        """Run the instruction's tokens once."""
+    def run(cls, decoder: FusedDecoder, tokens: Sequence[int], poolings: Iterable[Pooling]) -> Self:
+        """Run the instruction's tokens once, for any number of poolings."""
         states, kv = decoder.forward(PackedBatch.from_sequences([tokens]), return_kv=True)
-        return cls(len(tokens), kv, PooledPrefix.of(states, pooling))
+        return cls(len(tokens), kv, {pooling: PooledPrefix.of(states, pooling) for pooling in poolings})
 
-    def pool_behind(self, decoder: FusedDecoder, sequences: Sequence[Sequence[int]], pooling: Pooling) -> Tensor:
-        """Pool texts of which only the tokens behind the instruction are given: [B, H] float32."""
+    def pool_behind(
+        self, decoder: FusedDecoder, sequences: Sequence[Sequence[int]], poolings: Iterable[Pooling]
+    ) -> list[Tensor]:
+        """Pool texts of which only the tokens behind the instruction are given: [B, H] float32 by pooling."""
         batch = PackedBatch.from_sequences(sequences)
-        return pool(decoder.forward(batch, self.kv), batch, pooling, self.pooled)
+        states = decoder.forward(batch, self.kv)
+        return [pool(states, batch, pooling, self.pooled[pooling]) for pooling in poolings]

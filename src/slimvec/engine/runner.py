@@ -19,7 +19,7 @@ from slimvec.engine.prefix_reuse import MIN_TOKENS, SharedPrefix
 from slimvec.errors import InputError
 from slimvec.model.head import finish
 from slimvec.model.pooling import pool
-from slimvec.model.spec import ModelSpec
+from slimvec.model.spec import ModelSpec, Pooling
 from slimvec.text.schedule import plan_batches
 from slimvec.text.tokenizer import TokenizedTexts, Tokenizer
 
@@ -86,12 +86,26 @@ class Runner:
     ) -> None:
         self._engine, self._tokenizer, self._spec, self._width = engine, tokenizer, spec, width
         self._budget = token_budget
-        self._prefixes: dict[str, SharedPrefix] = {}
+        self._prefixes: dict[tuple[str, tuple[Pooling, ...]], SharedPrefix] = {}
 
     def stream(
         self, texts: Iterable[str], *, prompt: str, dims: int | None, on_progress: OnProgress
     ) -> Iterator[Embeddings]:
         """Embed blocks of texts; the next block is tokenised while this one is computed."""
+        poolings = (self._spec.pooling,)
+        for blocks in self.stream_poolings(texts, poolings, prompt=prompt, dims=dims, on_progress=on_progress):
+            yield blocks[0]
+
+    def stream_poolings(
+        self,
+        texts: Iterable[str],
+        poolings: tuple[Pooling, ...],
+        *,
+        prompt: str,
+        dims: int | None,
+        on_progress: OnProgress,
+    ) -> Iterator[list[Embeddings]]:
+        """Embed blocks of texts in several poolings of the same states; each block as often as there are poolings."""
         blocks = _blocks(texts)
         with ThreadPoolExecutor(max_workers=1) as pool_of_one:
 
@@ -103,7 +117,7 @@ class Runner:
             while upcoming is not None:
                 block = upcoming.result()
                 upcoming = prepare()
-                yield self._run(block, prompt, dims, on_progress)
+                yield self._run(block, poolings, prompt, dims, on_progress)
 
     def _tokenize(self, texts: list[str], prompt: str, first: int) -> _Block:
         numbers: dict[str, int] = {}
@@ -117,13 +131,15 @@ class Runner:
             self._tokenizer.tokenize(texts, prompt=prompt, first=first)  # raises with the number the caller knows
             raise
 
-    def _run(self, block: _Block, prompt: str, dims: int | None, on_progress: OnProgress) -> Embeddings:
+    def _run(
+        self, block: _Block, poolings: tuple[Pooling, ...], prompt: str, dims: int | None, on_progress: OnProgress
+    ) -> list[Embeddings]:
         tokenized = block.tokenized
         repeats = np.bincount(block.places, minlength=len(tokenized.sequences))
-        prefix, num_computed = self._shared_prefix(prompt, tokenized)
+        prefix, num_computed = self._shared_prefix(prompt, poolings, tokenized)
         behind = [prefix is not None and shared == prefix.length for shared in tokenized.prefix_lengths]
         lengths = [n - prefix.length if prefix and own else n for n, own in zip(tokenized.lengths, behind, strict=True)]
-        vectors = np.empty((len(lengths), dims or self._spec.dims or self._width), dtype=np.float32)
+        vectors = np.empty((len(poolings), len(lengths), dims or self._spec.dims or self._width), dtype=np.float32)
         budget = self._token_budget(sum(lengths))
 
         def issue() -> Iterator[tuple[list[int], Fetch]]:
@@ -131,43 +147,50 @@ class Runner:
                 members = [number for number, own in enumerate(behind) if own == shared]
                 for batch in plan_batches([lengths[number] for number in members], token_budget=budget):
                     chosen = [members[index] for index in batch]
-                    pooled = self._pool(tokenized, chosen, prefix if shared else None)
+                    pooled = self._pool(tokenized, chosen, poolings, prefix if shared else None)
                     yield chosen, fetch_later(finish(pooled, self._spec, dims))
 
         for chosen, fetch in one_behind(issue(), ahead=0 if self._engine.device.type == "cpu" else 1):
-            vectors[chosen] = fetch()
+            vectors[:, chosen] = fetch()
             on_progress(int(repeats[chosen].sum()))
-        return Embeddings(
-            vectors=vectors[block.places],
-            num_tokens=int(np.asarray(tokenized.lengths) @ repeats),
-            num_computed=num_computed + sum(lengths),
-            num_truncated=int(np.asarray(tokenized.truncated, dtype=np.int64) @ repeats),
-        )
+        num_tokens = int(np.asarray(tokenized.lengths) @ repeats)
+        num_truncated = int(np.asarray(tokenized.truncated, dtype=np.int64) @ repeats)
+        num_computed += sum(lengths)
+        return [Embeddings(pooled[block.places], num_tokens, num_computed, num_truncated) for pooled in vectors]
 
-    def _pool(self, tokenized: TokenizedTexts, chosen: Sequence[int], prefix: SharedPrefix | None) -> Tensor:
-        """Run a batch and pool it: [B, H] float32."""
+    def _pool(
+        self,
+        tokenized: TokenizedTexts,
+        chosen: Sequence[int],
+        poolings: tuple[Pooling, ...],
+        prefix: SharedPrefix | None,
+    ) -> Tensor:
+        """Run a batch and pool it in P ways: [P, B, H] float32."""
         with torch.inference_mode():
             if prefix is not None:
                 assert isinstance(self._engine.backbone, FusedDecoder)
                 own = [tokenized.sequences[number][prefix.length :] for number in chosen]
-                return prefix.pool_behind(self._engine.backbone, own, self._spec.pooling)
+                return torch.stack(prefix.pool_behind(self._engine.backbone, own, poolings))
             batch = send(tokenized.pack(chosen), self._engine.device)
-            return pool(self._engine.backbone(batch), batch, self._spec.pooling)
+            states = self._engine.backbone(batch)
+            return torch.stack([pool(states, batch, pooling) for pooling in poolings])
 
-    def _shared_prefix(self, prompt: str, tokenized: TokenizedTexts) -> tuple[SharedPrefix | None, int]:
+    def _shared_prefix(
+        self, prompt: str, poolings: tuple[Pooling, ...], tokenized: TokenizedTexts
+    ) -> tuple[SharedPrefix | None, int]:
         """Give the prompt as a prefix that has been run, where that helps, and the tokens just spent on it."""
         tokens = self._tokenizer.prompt_ids(prompt)
         decoder = self._engine.backbone
         if not isinstance(decoder, FusedDecoder) or not decoder.causal or len(tokens) < MIN_TOKENS:
             return None, 0
-        if prompt in self._prefixes:
-            return self._prefixes[prompt], 0
+        if (prompt, poolings) in self._prefixes:
+            return self._prefixes[prompt, poolings], 0
         if len(tokens) not in tokenized.prefix_lengths:
             return None, 0
         while len(self._prefixes) >= _MAX_PREFIXES:
             self._prefixes.pop(next(iter(self._prefixes)))
-        self._prefixes[prompt] = SharedPrefix.run(decoder, tokens, self._spec.pooling)
-        return self._prefixes[prompt], len(tokens)
+        self._prefixes[prompt, poolings] = SharedPrefix.run(decoder, tokens, poolings)
+        return self._prefixes[prompt, poolings], len(tokens)
 
     def _token_budget(self, num_tokens: int) -> int:
         if self._budget is not None:
