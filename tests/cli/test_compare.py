@@ -7,6 +7,7 @@ import yaml
 
 from slimvec.cli.compare import KEYS
 from slimvec.comparison import runs
+from slimvec.comparison import trainings as study_trainings
 from slimvec.comparison.layout import page
 from slimvec.comparison.report import StudyReport
 from slimvec.comparison.study import read_study
@@ -65,13 +66,13 @@ def change(tmp_path, **changes):
 def trainings(monkeypatch):
     """Counts trainings."""
     seen = []
-    train = runs.train
+    train = study_trainings.train
 
     def counting(recipe, output, **settings):
         seen.append(recipe)
         return train(recipe, output, **settings)
 
-    monkeypatch.setattr(runs, "train", counting)
+    monkeypatch.setattr(study_trainings, "train", counting)
     return seen
 
 

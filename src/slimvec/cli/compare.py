@@ -14,11 +14,14 @@ from slimvec.errors import InputError
 if TYPE_CHECKING:
     from slimvec.comparison.report import Row, StudyReport
     from slimvec.comparison.runs import Run
+    from slimvec.comparison.trainings import Training
     from slimvec.training.events import StepCallback, StepEvent
 
 KEYS = {
     "output": "the folder with report.html, report.md, report.json and every run's results",
     "rows": "by variant: mean, difference from the reference with low and high, p_holm and verdict",
+    "best_betas": "by model of a sweep: best beta with low and high; null where the sweep has no two betas",
+    "checks": "by prediction: borne out, not borne out or cannot be told",
     "num_missing": "runs that are not done",
 }
 
@@ -60,13 +63,15 @@ def compare(
     if not any(result.variant == study.reference for result in results):
         if report_only:
             raise InputError(f"{output} has no results of {study.reference}", do="run the study without --report-only")
-        return {"output": str(output), "rows": {}, "num_missing": num_missing}
+        return {"output": str(output), "rows": {}, "best_betas": {}, "checks": {}, "num_missing": num_missing}
     report = make_report(study, results)
     _write(report, output)
     terminal.print(markdown(report))
     return {
         "output": str(output),
         "rows": {row.variant: _figures(row) for row in report.rows},
+        "best_betas": {m.variant: None if m.best_beta is None else m.best_beta.model_dump() for m in report.swept},
+        "checks": {check.name: check.outcome for check in report.checks},
         "num_missing": num_missing,
     }
 
@@ -100,18 +105,23 @@ class _Watcher:
     Attributes:
         task: The display.
         name: Of the run.
+        variant: Of the run.
     """
 
     task: Task
     name: str = ""
+    variant: str = ""
 
     def begin(self, run: "Run", number: int, total: int) -> None:
         """Announce a run."""
+        self.variant = run.variant
         self.name = f"run {number} of {total}: {run.variant}, seed {run.seed}"
         self.task.update(description=self.name)
 
-    def step(self) -> "Sequence[StepCallback]":
-        """Show the steps of its training."""
+    def train(self, training: "Training") -> "Sequence[StepCallback]":
+        """Show a training and its steps."""
+        what = "" if training.name == self.variant else f", training {training.name}"
+        self.task.update(description=f"{self.name}{what}")
 
         def show(event: "StepEvent") -> None:
             self.task.update(detail=f"step {event.step}, loss {event.loss:.3f}, {event.tokens_per_s:,.0f} tokens/s")
@@ -120,7 +130,7 @@ class _Watcher:
 
     def scored(self, texts: int) -> None:  # noqa: ARG002
         """Show that it is being scored."""
-        self.task.update(detail="scoring")
+        self.task.update(description=self.name, detail="scoring")
 
 
 def _part(given: str) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from html import escape
 
 from slimvec.comparison.report import Effect, Row, StudyReport
+from slimvec.comparison.sweep_layout import sweep_markdown, sweep_page
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }
@@ -20,10 +21,13 @@ _LINE, _WIDTH, _LABEL = 26, 940, 320
 def markdown(report: StudyReport) -> str:
     """Lay the report out as Markdown."""
     study = report.study
-    parts = [f"# {study.name}", study.question, _summary(report), _table(report)]
+    parts = [f"# {study.name}", study.question, _summary(report)]
+    parts += [f"**{warning}**" for warning in report.warnings]
+    parts.append(_table(report))
     notes = [f"- **{row.variant}**: {row.note}" for row in report.rows if row.note]
     if notes:
         parts += ["What the variants are:", "\n".join(notes)]
+    parts += sweep_markdown(report)
     parts += ["Limits:", "\n".join(f"- {limit}" for limit in _limits(report))]
     return "\n\n".join(parts) + "\n"
 
@@ -42,9 +46,12 @@ def page(report: StudyReport) -> str:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(study.name)}</title>'
         f"<style>{_STYLE}</style></head><body><h1>{escape(study.name)}</h1><p>{escape(study.question)}</p>"
-        f"<p>{escape(_summary(report))}</p>{forest_plot(report)}"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        f"<p>{escape(_summary(report))}</p>"
+        + "".join(f'<p class="worse"><b>{escape(warning)}</b></p>' for warning in report.warnings)
+        + forest_plot(report)
+        + f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         + (f"<h2>Variants</h2><ul>{notes}</ul>" if notes else "")
+        + sweep_page(report)
         + f"<h2>Limits</h2><ul>{limits}</ul></body></html>\n"
     )
 
@@ -122,7 +129,7 @@ def _table(report: StudyReport) -> str:
 
 
 def _cells(report: StudyReport) -> list[list[str]]:
-    header = ["variant", *report.sets, "mean", "difference", "from", "p (Holm)", "would have seen", "finding"]
+    header = ["variant", "tokens", *report.sets, "mean", "difference", "from", "p (Holm)", "would have seen", "finding"]
     return [header, *(_row_cells(report, row) for row in report.rows)]
 
 
@@ -137,7 +144,14 @@ def _row_cells(report: StudyReport, row: Row) -> list[str]:
             f"{effect.p_holm:.3f}",
             f"{effect.detectable:.3f}",
         ]
-    return [row.variant, *(f"{row.by_set[name]:.3f}" for name in report.sets), f"{row.mean:.3f}", *found, row.verdict]
+    scores = [*(f"{row.by_set[name]:.3f}" for name in report.sets), f"{row.mean:.3f}"]
+    return [row.variant, _tokens(row), *scores, *found, row.verdict]
+
+
+def _tokens(row: Row) -> str:
+    """Write what a variant was trained on, and its base before it."""
+    own = f"{row.tokens:,}" if row.tokens else "none"
+    return f"{row.base_tokens:,} + {own}" if row.base_tokens else own
 
 
 def _limits(report: StudyReport) -> list[str]:

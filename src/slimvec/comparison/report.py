@@ -8,6 +8,7 @@ import numpy as np
 
 from slimvec.comparison.runs import RunResult
 from slimvec.comparison.study import Study
+from slimvec.comparison.sweeps import CheckResult, Sweeps, SweptModel
 from slimvec.evaluation.intervals import Values
 from slimvec.evaluation.metrics import MAIN_METRIC
 from slimvec.evaluation.results import Frozen, Score, package_versions
@@ -15,6 +16,8 @@ from slimvec.evaluation.significance import compare_runs, holm
 
 Verdict = Literal["reference", "better", "worse", "not distinguishable", "not compared"]
 SIGNIFICANT = 0.05
+TOKENS_APART = 0.02
+"""Share by which trainings may differ in tokens and still count as equal: a last step may go a little beyond."""
 
 
 class Effect(Frozen):
@@ -46,7 +49,8 @@ class Row(Frozen):
         by_seed: Mean over sets of each run.
         mean: Over all sets and runs.
         steps: Of each training.
-        tokens: Trained on, mean of the runs.
+        tokens: Trained on, mean of the runs; without those of a base that the study trained.
+        base_tokens: Those of such a base.
         loss: At the end, mean of the runs; None untrained.
         effect: Against its reference; None for the study's reference, and where no seed is shared.
         verdict: In a word.
@@ -60,6 +64,7 @@ class Row(Frozen):
     mean: float
     steps: int
     tokens: int
+    base_tokens: int = 0
     loss: float | None
     effect: Effect | None
     verdict: Verdict
@@ -71,7 +76,10 @@ class StudyReport(Frozen):
     Attributes:
         study: As its file states it.
         metric: The main metric.
-        rows: In the study's order.
+        rows: In the study's order, without those of the sweep.
+        swept: Models read with several poolings.
+        checks: Predictions about them.
+        warnings: What makes the comparison less than it says.
         sets: Number of queries and documents by set.
         versions: Of packages, and the machine's kind.
         num_missing: Runs that are not done yet.
@@ -80,6 +88,9 @@ class StudyReport(Frozen):
     study: Study
     metric: str
     rows: tuple[Row, ...]
+    swept: tuple[SweptModel, ...] = ()
+    checks: tuple[CheckResult, ...] = ()
+    warnings: tuple[str, ...] = ()
     sets: Mapping[str, tuple[int, int]]
     versions: Mapping[str, str]
     num_missing: int
@@ -94,13 +105,18 @@ def make_report(study: Study, results: Sequence[RunResult]) -> StudyReport:
     runs = {name: {r.seed: r for r in results if r.variant == name} for name in study.cells}
     if not runs[study.reference]:
         raise ValueError(f"no results of the reference {study.reference}")
-    names = [name for name in study.cells if runs[name]]
+    names = [name for name in study.plain if runs[name]]
     effects = _effects(study, runs, names)
     first = next(iter(runs[study.reference].values()))
+    rows = tuple(_row(study, name, list(runs[name].values()), effects.get(name)) for name in names)
+    sweeps = Sweeps(study, results)
     return StudyReport(
         study=study,
         metric=MAIN_METRIC,
-        rows=tuple(_row(study, name, list(runs[name].values()), effects.get(name)) for name in names),
+        rows=rows,
+        swept=sweeps.models(),
+        checks=sweeps.checks(),
+        warnings=_warnings(study, rows),
         sets={task.task: (task.num_queries, task.num_documents) for task in first.tasks},
         versions=package_versions() | {"machine": f"{platform.machine()}, {platform.system()}"},
         num_missing=len(study.cells) * len(study.seeds) - len(results),
@@ -149,10 +165,29 @@ def _row(study: Study, name: str, runs: Sequence[RunResult], effect: Effect | No
         mean=float(np.mean(list(by_set.values()))),
         steps=runs[0].steps,
         tokens=round(float(np.mean([run.tokens for run in runs]))),
+        base_tokens=round(float(np.mean([run.base_tokens for run in runs]))),
         loss=float(np.mean(losses)) if losses else None,
         effect=effect,
         verdict=_verdict(effect, is_reference=name == study.reference),
     )
+
+
+def _warnings(study: Study, rows: Sequence[Row]) -> tuple[str, ...]:
+    """Tell where a study of equal tokens was not one."""
+    if study.equal != "tokens":
+        return ()
+    found = []
+    for what, tokens in (
+        ("trained", {row.variant: row.tokens for row in rows if row.tokens}),
+        ("pre-trained", {row.variant: row.base_tokens for row in rows if row.base_tokens}),
+    ):
+        if tokens and max(tokens.values()) > (1 + TOKENS_APART) * min(tokens.values()):
+            least, most = (choose(tokens, key=tokens.__getitem__) for choose in (min, max))
+            found.append(
+                f"Tokens are not equal: {most} was {what} on {tokens[most]:,}, {least} on {tokens[least]:,}, more than "
+                f"{TOKENS_APART:.0%} apart."
+            )
+    return tuple(found)
 
 
 def _verdict(effect: Effect | None, *, is_reference: bool) -> Verdict:

@@ -1,34 +1,34 @@
 """Running a study: train each variant with each seed, score it, and keep every result by what it depends on.
 
 A run is known by a hash of its recipe, its data and what it is scored on, so a study that was killed goes on where it
-stopped, one that grew keeps what it has, and a result of another recipe is never taken for this one's.
+stopped, one that grew keeps what it has, and a result of another recipe is never taken for this one's. Runs that read
+one model with different poolings are scored together, on states that are computed once.
 """
 
-import hashlib
-import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from slimvec.comparison.study import Study, Variant
+from slimvec.comparison.mixing import measure_mixing
+from slimvec.comparison.sections import Variant
+from slimvec.comparison.shared_states import SharedStates
+from slimvec.comparison.study import Study
+from slimvec.comparison.trainings import Training, TrainingFigures, TrainingPlan, digest, provide
 from slimvec.data.retrieval import RetrievalSet
 from slimvec.data.retrieval_reading import read_retrieval_set
 from slimvec.engine.embedder import Embedder
-from slimvec.errors import InputError, TrainingError
+from slimvec.errors import InputError
 from slimvec.evaluation.results import System, TaskResult
 from slimvec.evaluation.retrieval import score_retrieval
-from slimvec.evaluation.teachers import open_teacher
-from slimvec.files import atomic_file, sha256_of
+from slimvec.files import atomic_file
 from slimvec.model.opening import OpenSettings
+from slimvec.model.spec import Pooling
 from slimvec.text.prompts import ROLES
 from slimvec.training.events import StepCallback
-from slimvec.training.recipe import Recipe
-from slimvec.training.run import train
 
 
 class Watcher(Protocol):
@@ -38,8 +38,8 @@ class Watcher(Protocol):
         """Announce a run that was not there yet."""
         ...
 
-    def step(self) -> Sequence[StepCallback]:
-        """Give what shall be called after each step of training."""
+    def train(self, training: Training) -> Sequence[StepCallback]:
+        """Announce a training; give what shall be called after each of its steps."""
         ...
 
     def scored(self, texts: int) -> None:
@@ -47,7 +47,7 @@ class Watcher(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """One variant with one seed.
 
@@ -55,15 +55,36 @@ class Run:
         variant: Name.
         seed: Of the training.
         settings: The variant.
-        recipe: In full.
-        weights_key: Hash of what the scored weights depend on: the recipe and the bytes of its data, or the base.
+        training: Of the model that is scored.
+        mixing: Whether it is measured how much the model mixes context.
     """
 
     variant: str
     seed: int
     settings: Variant
-    recipe: Recipe
-    weights_key: str
+    training: Training
+    mixing: bool = False
+
+    def states_key(self) -> str:
+        """Hash what the model's states depend on: runs with equal ones differ in nothing but the pooling."""
+        load = self.settings.load.model_dump(mode="json", exclude={"pooling"})
+        return digest(self.training.key, load, self._settings(exclude={"pooling"}))
+
+    def result_key(self, study: Study, datasets: Sequence[RetrievalSet]) -> str:
+        """Hash what the result depends on."""
+        sets = [dataset.content_hash for dataset in datasets]
+        load = self.settings.load.model_dump(mode="json")
+        return digest(self.training.key, load, self._settings(), sets, study.evaluation.seed, self.mixing)
+
+    def pooling(self, embedder: Embedder) -> Pooling:
+        """Give the pooling that the variant asks for, else the model's own."""
+        model = self.training.recipe.model
+        chosen = model.pooling if not self.training.trained and "pooling" in model.model_fields_set else None
+        return self.settings.load.pooling or chosen or embedder.spec.pooling
+
+    def _settings(self, exclude: set[str] | None = None) -> dict[str, object]:
+        """Give the settings that an untrained base takes from the recipe; a trained model has its own."""
+        return {} if self.training.trained else self.training.recipe.model.model_dump(mode="json", exclude=exclude)
 
 
 class RunResult(BaseModel):
@@ -74,10 +95,12 @@ class RunResult(BaseModel):
         seed: Of the training.
         key: Hash of all it depends on.
         steps: Of training; 0 for an untrained base.
-        tokens: Trained on.
+        tokens: Trained on, without those of a base.
+        base_tokens: That the study's base was trained on, if it starts from one.
         train_seconds: Of training.
         loss: Mean of the last tenth of the steps; None untrained.
         tasks: Scores with every query's values.
+        mixing: How much of a state comes from its context; None where nobody asks.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -87,20 +110,23 @@ class RunResult(BaseModel):
     key: str
     steps: int
     tokens: int
+    base_tokens: int = 0
     train_seconds: float
     loss: float | None
     tasks: tuple[TaskResult, ...]
+    mixing: float | None = None
 
 
 def plan_runs(study: Study) -> list[Run]:
     """List all runs, seed by seed, so that a study that is stopped early has whole rounds."""
-    sha256 = cache(sha256_of)  # variants share their data files
-    runs = []
-    for seed in study.seeds:
-        for name, variant in study.cells.items():
-            recipe = study.recipe_of(name, seed)
-            runs.append(Run(name, seed, variant, recipe, _weights_key(variant, recipe, sha256)))
-    return runs
+    trainings = TrainingPlan(study)
+    measured = {name for check in study.checks if check.rises_with == "mixing" for name in check.of}
+    cells = study.cells
+    return [
+        Run(name, seed, cell, trainings.of(name, seed), name in measured)
+        for seed in study.seeds
+        for name, cell in cells.items()
+    ]
 
 
 def read_sets(study: Study, folder: Path) -> list[RetrievalSet]:
@@ -146,26 +172,29 @@ def run_study(
     """
     datasets = read_sets(study, folder)
     runs = _part(plan_runs(study), *part)
-    keys = [_key(run, study, datasets) for run in runs]
-    for number, (run, key) in enumerate(zip(runs, keys, strict=True), start=1):
-        path = _path(output, run)
-        result = _read(path, key)
-        if result is None:
+    keys = {run: run.result_key(study, datasets) for run in runs}
+    missing = [run for run in runs if _read(_path(output, run), keys[run]) is None]
+    for number, run in enumerate(runs, start=1):
+        if run in missing:
             watcher.begin(run, number, len(runs))
-            result = _run(run, key, study, datasets, output / "models", watcher)
-            with atomic_file(path, force=True) as temporary:
-                temporary.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            together = {other: keys[other] for other in missing if other.states_key() == run.states_key()}
+            for other, result in _score(together, study, datasets, output / "models", watcher).items():
+                with atomic_file(_path(output, other), force=True) as temporary:
+                    temporary.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            missing = [other for other in missing if other not in together]
         if not keep_models:
-            _forget(run, runs[number:], output / "models")
-        yield result
+            _forget(run, missing, output / "models")
+        found = _read(_path(output, run), keys[run])
+        assert found is not None
+        yield found
 
 
 def _part(runs: Sequence[Run], number: int, count: int) -> list[Run]:
     """Deal the runs out by their trainings, and give one process its share."""
     trainings: dict[str, int] = {}
     for run in runs:
-        trainings.setdefault(run.weights_key, len(trainings))
-    return [run for run in runs if trainings[run.weights_key] % count == number - 1]
+        trainings.setdefault(run.training.root, len(trainings))
+    return [run for run in runs if trainings[run.training.root] % count == number - 1]
 
 
 def stored_results(study: Study, folder: Path, output: Path) -> list[RunResult]:
@@ -175,7 +204,7 @@ def stored_results(study: Study, folder: Path, output: Path) -> list[RunResult]:
         InputError: a file that is no result.
     """
     datasets = read_sets(study, folder)
-    found = (_read(_path(output, run), _key(run, study, datasets)) for run in plan_runs(study))
+    found = (_read(_path(output, run), run.result_key(study, datasets)) for run in plan_runs(study))
     return [result for result in found if result is not None]
 
 
@@ -183,91 +212,63 @@ def _path(output: Path, run: Run) -> Path:
     return output / "runs" / f"{run.variant.replace('/', '+')}-{run.seed}.json"
 
 
-def _run(
-    run: Run, key: str, study: Study, datasets: Sequence[RetrievalSet], models: Path, watcher: Watcher
-) -> RunResult:
-    """Train unless the model is there, and score."""
-    steps, tokens, seconds, loss = 0, 0, 0.0, None
-    source: str | Path = run.recipe.base.source
-    if run.settings.trained:
-        source = models / run.weights_key
-        if not source.exists():
-            result = train(run.recipe, source, resume=True, on_step=watcher.step(), open_teacher=open_teacher)
-            if not result.finished:
-                raise TrainingError(
-                    f"stopped within variant {run.variant}, seed {run.seed}", do="run it again: it goes on from here"
-                )
-        steps, tokens, seconds, loss = _training_figures(source)
-    embedder = _load(run, source)
-    system = _system(run, embedder, key)
-    tasks = tuple(
-        score_retrieval(
-            embedder,
-            dataset,
-            system=system,
-            task=run.settings.load.task,
-            seed=study.evaluation.seed,
-            on_progress=watcher.scored,
+def _score(
+    keys: Mapping[Run, str], study: Study, datasets: Sequence[RetrievalSet], models: Path, watcher: Watcher
+) -> dict[Run, RunResult]:
+    """Score runs, given with their keys, whose states are the same; train first what is not there."""
+    first = next(iter(keys))
+    source = provide(first.training, models, announce=watcher.train)
+    embedder = _load(first, source)
+    poolings = {run: run.pooling(embedder) for run in keys}
+    states = SharedStates(embedder, list(dict.fromkeys(poolings.values())))
+    tasks: dict[Run, list[TaskResult]] = {run: [] for run in keys}
+    for dataset in datasets:
+        for run, key in keys.items():
+            result = score_retrieval(
+                states.read(poolings[run]),
+                dataset,
+                system=_system(run, embedder, key),
+                task=run.settings.load.task,
+                seed=study.evaluation.seed,
+                on_progress=watcher.scored,
+            )
+            tasks[run].append(result)
+        states.drop()
+    mixing = None
+    if any(run.mixing for run in keys):
+        mixing = measure_mixing(embedder, [document.content for dataset in datasets for document in dataset.documents])
+    figures = TrainingFigures.read(Path(source)) if first.training.trained else TrainingFigures()
+    base_tokens = first.training.base_tokens(models)
+    return {
+        run: RunResult(
+            variant=run.variant,
+            seed=run.seed,
+            key=key,
+            steps=figures.steps,
+            tokens=figures.tokens,
+            base_tokens=base_tokens,
+            train_seconds=figures.seconds,
+            loss=figures.loss,
+            tasks=tuple(tasks[run]),
+            mixing=mixing if run.mixing else None,
         )
-        for dataset in datasets
-    )
-    return RunResult(
-        variant=run.variant,
-        seed=run.seed,
-        key=key,
-        steps=steps,
-        tokens=tokens,
-        train_seconds=seconds,
-        loss=loss,
-        tasks=tasks,
-    )
+        for run, key in keys.items()
+    }
 
 
 def _load(run: Run, source: str | Path) -> Embedder:
-    """Load a model as its variant says; an untrained base takes the recipe's settings."""
-    asked = run.settings.load
-    chosen: OpenSettings = {"pooling": asked.pooling, "prompts": asked.prompts, "dims": asked.dims}
-    if not run.settings.trained:
-        model = run.recipe.model
+    """Load a model as its variant says, but for the pooling; an untrained base takes the recipe's settings."""
+    asked, model = run.settings.load, run.training.recipe.model
+    chosen: OpenSettings = {"prompts": asked.prompts, "dims": asked.dims}
+    if not run.training.trained:
         given = model.model_dump(include=model.model_fields_set & {"attention", "max_tokens"})
-        pooling = model.pooling if "pooling" in model.model_fields_set else None
-        chosen.update(
-            {"pooling": asked.pooling or pooling, "prompts": asked.prompts or model.prompts, **given}  # type: ignore[typeddict-item]
-        )
+        chosen.update({"prompts": asked.prompts or model.prompts, **given})  # type: ignore[typeddict-item]
     return Embedder.load(source, **chosen)
 
 
 def _system(run: Run, embedder: Embedder, key: str) -> System:
     prompts = {role: embedder.spec.prompts.render(role, run.settings.load.task) for role in ROLES}
     return System(name=f"{run.variant} (seed {run.seed})", identity=key, dtype=embedder.dtype, prompts=prompts)
-
-
-def _training_figures(model: Path) -> tuple[int, int, float, float | None]:
-    """Read steps, tokens, seconds and the last tenth's mean loss from a trained model's metrics."""
-    lines = (model / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    events = [event for event in map(json.loads, lines) if "loss" in event]
-    last = events[-max(1, len(events) // 10) :]
-    loss = sum(event["loss"] for event in last) / len(last) if last else None
-    return len(events), sum(event["tokens"] for event in events), events[-1]["seconds"] if events else 0.0, loss
-
-
-def _weights_key(variant: Variant, recipe: Recipe, sha256: Callable[[Path], str]) -> str:
-    if not variant.trained:
-        return _digest(recipe.base.model_dump(mode="json"))
-    data = {str(source.path): sha256(Path(source.path)) for source in recipe.data}
-    return _digest(recipe.model_dump(mode="json"), data)
-
-
-def _key(run: Run, study: Study, datasets: Sequence[RetrievalSet]) -> str:
-    """Hash what a result depends on."""
-    sets = [dataset.content_hash for dataset in datasets]
-    settings = run.settings.load.model_dump(mode="json")
-    model = {} if run.settings.trained else run.recipe.model.model_dump(mode="json")
-    return _digest(run.weights_key, settings, model, sets, study.evaluation.seed)
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _read(path: Path, key: str) -> RunResult | None:
@@ -285,10 +286,12 @@ def _read(path: Path, key: str) -> RunResult | None:
     return result if result.key == key else None
 
 
-def _forget(run: Run, coming: Sequence[Run], models: Path) -> None:
-    """Remove a model that no run to come is scored with."""
-    if run.settings.trained and run.weights_key not in {other.weights_key for other in coming}:
-        shutil.rmtree(models / run.weights_key, ignore_errors=True)
+def _forget(run: Run, missing: Sequence[Run], models: Path) -> None:
+    """Remove the models of a run that no run to come needs."""
+    needed = {training.key for other in missing for training in other.training.needed}
+    for training in run.training.needed:
+        if training.key not in needed:
+            shutil.rmtree(models / training.key, ignore_errors=True)
 
 
 def _one_language(dataset: RetrievalSet, language: str) -> RetrievalSet:

@@ -13,97 +13,38 @@
     evaluation: { sets: [cranfield, cacm], max_queries: 200, max_documents: 1000 }
 
 `${NAME}` in the file stands for a folder given on the command line, so that no study names a machine's paths.
+
+    bases:                        # models the study trains first, once a seed, for all variants that start from them
+      decoder: { ... a whole recipe ... }
+    variants:
+      mean: { set: ["base.source=${base:decoder}"] }
+    sweep:                        # more poolings of every model, on states that are computed once
+      pooling: [{mode: beta, beta: 0}, {mode: beta, beta: 0.5}, last]
+    checks:                       # what theory says of the sweep
+      - { name: bidirectional models want 0, best_beta: 0, of: [bidirectional] }
+    equal: tokens                 # refuse variants that are not trained by equally many tokens
 """
 
+import math
 from collections.abc import Collection, Mapping
 from itertools import product
 from pathlib import Path
 from string import Template
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from slimvec.comparison.sections import Check, Evaluation, Part, Section, Sweep, Variant, beta_of, pooling_name
 from slimvec.errors import InputError, validation_summary
-from slimvec.model.spec import Pooling
-from slimvec.text.prompts import Prompts
 from slimvec.training.recipe import Recipe
 from slimvec.training.recipe_reading import parse_recipe
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Loaded(_Section):
-    """Settings a model is scored with instead of its own; unset ones are the model's.
-
-    Attributes:
-        pooling: How states become a vector; a model trained with another shows what training brings to each.
-        prompts: Templates and instructions.
-        dims: Width of the vectors.
-        task: Task name or whole instruction; a wrong one on purpose, for instance.
-    """
-
-    pooling: Pooling | None = None
-    prompts: Prompts | None = None
-    dims: int | None = Field(default=None, ge=1)
-    task: str | None = None
+BASE_PREFIX = "base:"
+"""Marks a source that is a base of the study. No hub name has it."""
 
 
-class Variant(_Section):
-    """What a variant changes.
-
-    Attributes:
-        set: `section.key=value` over the recipe, as on the command line.
-        load: What the model is loaded with when it is scored. Variants that differ in nothing else share one training.
-        trained: False scores the base as it is.
-        against: The variant it is compared with; default the study's reference.
-        note: What it is, for the report.
-    """
-
-    set: tuple[str, ...] = ()
-    load: Loaded = Loaded()
-    trained: bool = True
-    against: str | None = None
-    note: str = ""
-
-
-class Part(_Section):
-    """A part of a recipe that is added alone, and left out of the whole.
-
-    Attributes:
-        set: `section.key=value` over the recipe, where the part is in.
-        when: More of them where another part is in as well, by its name.
-        needs: Parts it makes no sense without: they are added with it, and it is left out with them.
-        note: What it is, for the report.
-    """
-
-    set: tuple[str, ...] = Field(min_length=1)
-    when: Mapping[str, tuple[str, ...]] = {}
-    needs: tuple[str, ...] = ()
-    note: str = ""
-
-
-class Evaluation(_Section):
-    """What the models are scored on.
-
-    Attributes:
-        sets: Folders of retrieval sets, below the study's data folder.
-        max_queries: Queries taken of a set, chosen by `seed`; default all.
-        max_documents: Documents, those relevant to the chosen queries always among them; default all.
-        language: Only this language of sets that have several; default all together.
-        seed: Of the choice, and of the bootstrap.
-    """
-
-    sets: tuple[str, ...] = Field(min_length=1)
-    max_queries: int | None = Field(default=None, ge=1)
-    max_documents: int | None = Field(default=None, ge=1)
-    language: str | None = None
-    seed: int = Field(default=0, ge=0)
-
-
-class Study(_Section):
+class Study(Section):
     """A study as its file states it.
 
     Attributes:
@@ -116,6 +57,13 @@ class Study(_Section):
         factors: By name, the levels and their overrides. Every combination is a variant named `level/level`.
         parts: By name. They become the variants `+name` (the recipe with this part), `all` and `-name` (all but it,
             and compared with all). A part that needs another is compared with that one added.
+        bases: By name, whole recipes of models that variants start from, as the source `${base:NAME}`. Each is trained
+            once with each seed: what training from scratch owes to chance is in the seeds' spread, as it should be.
+        sweep: Poolings that need no training of their own. The models so read are the variants `NAME@POOLING`, which
+            are compared in a table of their own.
+        checks: Predictions about the sweep.
+        equal: `tokens` refuses trained variants whose recipes are not of equally many tokens (`run.tokens`), and warns
+            of those that were not trained by equally many. `steps` leaves lengths to the recipe.
         evaluation: What is scored.
         limits: What the study cannot show, in plain words; printed under its findings.
         folders: What `${NAME}` in recipe and overrides stands for here; left out wherever the study is written.
@@ -129,6 +77,10 @@ class Study(_Section):
     variants: Mapping[str, Variant] = {}
     factors: Mapping[str, Mapping[str, tuple[str, ...]]] = {}
     parts: Mapping[str, Part] = {}
+    bases: Mapping[str, Mapping[str, Any]] = {}
+    sweep: Sweep | None = None
+    checks: tuple[Check, ...] = ()
+    equal: Literal["steps", "tokens"] = "steps"
     evaluation: Evaluation
     limits: tuple[str, ...] = ()
     folders: Mapping[str, Path] = Field(default={}, exclude=True)
@@ -140,17 +92,60 @@ class Study(_Section):
         unknown = {name for part in self.parts.values() for name in (*part.when, *part.needs)} - self.parts.keys()
         if unknown:
             raise ValueError(f"part {min(unknown)!r} is named and not there; there are {', '.join(self.parts)}")
-        names = list(self.cells)
+        names = list(self.plain)
         if len(names) < 2:
             raise ValueError(f"{len(names)} variants: a comparison needs at least two")
-        for name in (self.reference, *(cell.against for cell in self.cells.values() if cell.against)):
+        for name in (self.reference, *(cell.against for cell in self.plain.values() if cell.against)):
             if name not in names:
                 raise ValueError(f"reference {name!r} is no variant; there are {', '.join(names)}")
+        swept = {*(self.sweep.variants if self.sweep else ()), *(name for check in self.checks for name in check.of)}
+        if swept - set(names):
+            raise ValueError(
+                f"variant {min(swept - set(names))!r} is named and not there; there are {', '.join(names)}"
+            )
+        self._check_betas()
+        unswept = {name for check in self.checks for name in check.of} - self.swept.keys()
+        if unswept:
+            raise ValueError(f"checks are about {min(unswept)!r}, which the sweep leaves out")
         return self
+
+    def _check_betas(self) -> None:
+        """See that the sweep holds what the checks are about."""
+        betas = {beta_of(pooling) for pooling in self.sweep.pooling} if self.sweep else set()
+        finite = {beta for beta in betas if beta is not None and beta < math.inf}
+        for check in self.checks:
+            if len(finite) < 2 or check.best_beta not in {None, *finite}:
+                wanted = "" if check.best_beta is None else f", {check.best_beta:g} among them"
+                raise ValueError(f"check {check.name!r} needs a sweep over at least two finite betas{wanted}")
 
     @property
     def cells(self) -> dict[str, Variant]:
-        """All variants by name: those that are listed, every combination of the factors, every part in and out."""
+        """All variants by name: the plain ones, then those of the sweep."""
+        found = dict(self.plain)
+        for cells in self.swept.values():
+            found.update(cells)
+        return found
+
+    @property
+    def swept(self) -> dict[str, dict[str, Variant]]:
+        """By plain variant that is swept, its variants by name, in the order of the sweep's poolings."""
+        if self.sweep is None:
+            return {}
+        plain = self.plain
+        chosen = self.sweep.variants or [name for name, cell in plain.items() if cell.load.pooling is None]
+        return {
+            name: {
+                f"{name}@{pooling_name(pooling)}": plain[name].model_copy(
+                    update={"load": plain[name].load.model_copy(update={"pooling": pooling}), "against": name}
+                )
+                for pooling in self.sweep.pooling
+            }
+            for name in chosen
+        }
+
+    @property
+    def plain(self) -> dict[str, Variant]:
+        """Variants that are listed, every combination of the factors, every part in and out."""
         crossed = {
             "/".join(level for level, _ in chosen): Variant(set=tuple(o for _, overrides in chosen for o in overrides))
             for chosen in product(*(levels.items() for levels in self.factors.values()))
@@ -186,22 +181,38 @@ class Study(_Section):
         return self.cells[variant].against or self.reference
 
     def recipe_of(self, variant: str, seed: int) -> Recipe:
-        """Give the whole recipe of a run.
+        """Give the whole recipe of a run. A base of the study stands in it as the source `base:NAME`.
 
         Raises:
             InputError: the variant's overrides do not fit the recipe.
         """
-        overrides = [_fill(override, self.folders) for override in self.cells[variant].set]
-        text = _fill(yaml.safe_dump(dict(self.recipe), sort_keys=False, allow_unicode=True), self.folders)
+        overrides = self.cells[variant].set
+        return self._recipe(self.recipe, overrides, seed, self.bases, f"variant {variant}")
+
+    def base_recipe(self, name: str, seed: int) -> Recipe:
+        """Give the whole recipe of a base.
+
+        Raises:
+            InputError: it is none.
+        """
+        return self._recipe(self.bases[name], (), seed, (), f"base {name}")
+
+    def _recipe(
+        self, tree: Mapping[str, Any], overrides: Collection[str], seed: int, bases: Collection[str], what: str
+    ) -> Recipe:
         try:
-            return parse_recipe(text, name="its recipe", overrides=[*overrides, f"run.seed={seed}"])
+            text = fill(yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True), self.folders, bases)
+            filled = [fill(override, self.folders, bases) for override in overrides]
+            return parse_recipe(text, name="its recipe", overrides=[*filled, f"run.seed={seed}"])
+        except KeyError as error:
+            raise InputError(f"{what} of study {self.name} names {error.args[0]}", expected="a base's name") from error
         except InputError as error:
-            found = f"variant {variant} of study {self.name}: {error.found}"
+            found = f"{what} of study {self.name}: {error.found}"
             raise InputError(found, expected=error.expected, do=error.do) from error
 
 
 def read_study(path: Path, *, folders: Mapping[str, Path]) -> Study:
-    """Read a study file, and see that every variant gives a valid recipe.
+    """Read a study file, and see that every variant and base gives a valid recipe.
 
     Args:
         path: YAML, as the module shows.
@@ -209,30 +220,92 @@ def read_study(path: Path, *, folders: Mapping[str, Path]) -> Study:
 
     Raises:
         InputError: the file is missing or is no YAML, has unknown keys or settings that do not fit, or names a folder
-            that is not given.
+            or base that is not given.
     """
     try:
         text = path.read_text(encoding="utf-8")
-        _fill(text, folders)
         tree = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"study {path} cannot be read: {error}", expected="a YAML file") from error
-    except KeyError as error:
-        name = error.args[0]
-        raise InputError(f"study {path} needs the folder {name}", do=f"give it with --folder {name}=PATH") from error
-    except ValueError as error:
-        raise InputError(f"study {path}: {error}", expected="${NAME}, or $$ for a dollar sign") from error
     if not isinstance(tree, dict):
         raise InputError(f"study {path} holds no settings", expected=f"keys {', '.join(Study.model_fields)}")
+    bases = tree.get("bases")
+    _check_names(text, path, folders, bases if isinstance(bases, dict) else ())
     try:
         study = Study.model_validate({**tree, "folders": folders})
     except ValidationError as error:
         raise InputError(f"study {path}: {validation_summary(error)}") from None
-    for variant in study.cells:
+    for variant in study.plain:
         study.recipe_of(variant, study.seeds[0])
+    for name in study.bases:
+        study.base_recipe(name, study.seeds[0])
+    if study.equal == "tokens":
+        check_equal_tokens(study)
     return study
 
 
-def _fill(text: str, folders: Mapping[str, Path]) -> str:
-    """Put folders in the place of their names."""
-    return Template(text).substitute({name: str(folder) for name, folder in folders.items()})
+def _check_names(text: str, path: Path, folders: Mapping[str, Path], bases: Collection[str]) -> None:
+    """See that everything a study's text names as `${NAME}` is there.
+
+    Raises:
+        InputError: something is not.
+    """
+    try:
+        fill(text, folders, bases)
+    except KeyError as error:
+        name = error.args[0]
+        if name.startswith(BASE_PREFIX):
+            there = f"one of {', '.join(bases)}" if bases else "a section bases"
+            raise InputError(f"study {path} has no {name.replace(':', ' ')}", expected=there) from error
+        raise InputError(f"study {path} needs the folder {name}", do=f"give it with --folder {name}=PATH") from error
+    except ValueError as error:
+        raise InputError(f"study {path}: {error}", expected="${NAME}, or $$ for a dollar sign") from error
+
+
+def check_equal_tokens(study: Study) -> None:
+    """See that all trainings are of equally many tokens, and all bases too.
+
+    Raises:
+        InputError: a recipe of another length, or of none in tokens.
+    """
+    trained = [
+        (f"variant {name}", study.recipe_of(name, study.seeds[0])) for name, v in study.plain.items() if v.trained
+    ]
+    bases = [(f"base {name}", study.base_recipe(name, study.seeds[0])) for name in study.bases]
+    for recipes in (trained, bases):
+        lengths = {what: _num_tokens(recipe) for what, recipe in recipes}
+        for what, length in lengths.items():
+            if length is None:
+                raise InputError(
+                    f"study {study.name} is of equal tokens, and {what} is not of a length in tokens",
+                    expected="run.tokens, in every stage",
+                )
+            first = next(iter(lengths))
+            if length != lengths[first]:
+                raise InputError(
+                    f"study {study.name} is of equal tokens, and {what} is trained by {length:,}",
+                    expected=f"{lengths[first]:,}, as {first}",
+                )
+
+
+def _num_tokens(recipe: Recipe) -> int | None:
+    """Give the tokens a recipe asks for, over its stages; None where one is of another length."""
+    lengths = [stage.recipe.run.tokens for stage in recipe.stage_recipes()]
+    return None if None in lengths else sum(length for length in lengths if length is not None)
+
+
+class _Template(Template):
+    """`${folder}` and `${base:name}`."""
+
+    braceidpattern = r"(?a:[_a-z][_a-z0-9]*(?::[a-z0-9][a-z0-9._-]*)?)"
+
+
+def fill(text: str, folders: Mapping[str, Path], bases: Collection[str]) -> str:
+    """Put folders in the place of their names; `${base:NAME}` becomes the source `base:NAME`.
+
+    Raises:
+        KeyError: another name.
+        ValueError: a dollar sign before something else.
+    """
+    names = {name: str(folder) for name, folder in folders.items()}
+    return _Template(text).substitute(names | {f"{BASE_PREFIX}{name}": f"{BASE_PREFIX}{name}" for name in bases})

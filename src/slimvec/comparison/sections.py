@@ -1,0 +1,140 @@
+"""The sections of a study file but the recipe's own. No torch here."""
+
+import math
+from collections.abc import Mapping
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from slimvec.model.spec import Pooling
+from slimvec.text.prompts import Prompts
+
+
+class Section(BaseModel):
+    """A part of a study: frozen, and closed to keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Loaded(Section):
+    """Settings a model is scored with instead of its own; unset ones are the model's.
+
+    Attributes:
+        pooling: How states become a vector; a model trained with another shows what training brings to each.
+        prompts: Templates and instructions.
+        dims: Width of the vectors.
+        task: Task name or whole instruction; a wrong one on purpose, for instance.
+    """
+
+    pooling: Pooling | None = None
+    prompts: Prompts | None = None
+    dims: int | None = Field(default=None, ge=1)
+    task: str | None = None
+
+
+class Variant(Section):
+    """What a variant changes.
+
+    Attributes:
+        set: `section.key=value` over the recipe, as on the command line.
+        load: What the model is loaded with when it is scored. Variants that differ in nothing else share one training.
+        trained: False scores the base as it is.
+        against: The variant it is compared with; default the study's reference.
+        note: What it is, for the report.
+    """
+
+    set: tuple[str, ...] = ()
+    load: Loaded = Loaded()
+    trained: bool = True
+    against: str | None = None
+    note: str = ""
+
+
+class Part(Section):
+    """A part of a recipe that is added alone, and left out of the whole.
+
+    Attributes:
+        set: `section.key=value` over the recipe, where the part is in.
+        when: More of them where another part is in as well, by its name.
+        needs: Parts it makes no sense without: they are added with it, and it is left out with them.
+        note: What it is, for the report.
+    """
+
+    set: tuple[str, ...] = Field(min_length=1)
+    when: Mapping[str, tuple[str, ...]] = {}
+    needs: tuple[str, ...] = ()
+    note: str = ""
+
+
+class Evaluation(Section):
+    """What the models are scored on.
+
+    Attributes:
+        sets: Folders of retrieval sets, below the study's data folder.
+        max_queries: Queries taken of a set, chosen by `seed`; default all.
+        max_documents: Documents, those relevant to the chosen queries always among them; default all.
+        language: Only this language of sets that have several; default all together.
+        seed: Of the choice, and of the bootstrap.
+    """
+
+    sets: tuple[str, ...] = Field(min_length=1)
+    max_queries: int | None = Field(default=None, ge=1)
+    max_documents: int | None = Field(default=None, ge=1)
+    language: str | None = None
+    seed: int = Field(default=0, ge=0)
+
+
+class Sweep(Section):
+    """Poolings that every model is read with besides its own; its states are computed once for all of them.
+
+    Attributes:
+        pooling: The poolings.
+        variants: Models to read so; default all whose own scoring names no pooling.
+    """
+
+    pooling: tuple[Pooling, ...] = Field(min_length=1)
+    variants: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [pooling_name(pooling) for pooling in self.pooling]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"sweep has {twice} twice")
+        return self
+
+
+class Check(Section):
+    """A prediction that the sweep bears out or not. One of `best_beta` and `rises_with` is given.
+
+    Attributes:
+        name: The prediction, in plain words.
+        of: The models it is about.
+        best_beta: It says that each of them is best at this beta.
+        rises_with: It says that the best beta is the higher the more of this a model has. `mixing` is how much of a
+            state comes from the other tokens (see comparison/mixing.py).
+    """
+
+    name: str = Field(min_length=1)
+    of: tuple[str, ...] = Field(min_length=1)
+    best_beta: float | None = Field(default=None, ge=0)
+    rises_with: Literal["mixing"] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.best_beta is None) == (self.rises_with is None):
+            raise ValueError(f"check {self.name!r}: give one of best_beta, rises_with")
+        if self.rises_with is not None and len(self.of) < 3:
+            raise ValueError(f"check {self.name!r}: {len(self.of)} models show no order; name at least 3")
+        return self
+
+
+def pooling_name(pooling: Pooling) -> str:
+    """Name a pooling as variants are named after it: `last`, `beta=0.5`, `mean, prompt left out`."""
+    name = pooling.mode if pooling.beta is None else f"beta={pooling.beta:g}"
+    return name if pooling.include_prompt else f"{name}, prompt left out"
+
+
+def beta_of(pooling: Pooling) -> float | None:
+    """Place a pooling in the family w_{t+1} = w_t (1 + b / t); None for those outside."""
+    return {"mean": 0.0, "weighted": 1.0, "last": math.inf}.get(pooling.mode, pooling.beta)

@@ -1,0 +1,67 @@
+"""Several poolings of one model, scored on states that are computed once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from slimvec.engine.embedder import Embedder, Embeddings
+from slimvec.model.spec import Pooling
+from slimvec.text.prompts import Role
+
+
+@dataclass(eq=False)
+class SharedStates:
+    """Embeds texts in all poolings at once and keeps the vectors until they are dropped.
+
+    Attributes:
+        embedder: The model.
+        poolings: Different ones.
+    """
+
+    embedder: Embedder
+    poolings: Sequence[Pooling]
+    _kept: dict[tuple[Role, str | None, tuple[str, ...]], list[Embeddings]] = field(default_factory=dict, init=False)
+
+    def read(self, pooling: Pooling) -> "PooledReader":
+        """Give the model as it is with one of the poolings."""
+        return PooledReader(self, self.poolings.index(pooling))
+
+    def embed(
+        self, texts: Sequence[str], role: Role, task: str | None, on_progress: Callable[[int], None] | None
+    ) -> list[Embeddings]:
+        """Embed texts in every pooling; a second time they are there. Errors as for `Embedder.embed`."""
+        key = role, task, tuple(texts)
+        if key not in self._kept:
+            self._kept[key] = self.embedder.embed_poolings(
+                texts, self.poolings, role=role, task=task, on_progress=on_progress
+            )
+        elif on_progress is not None:
+            on_progress(len(texts))
+        return self._kept[key]
+
+    def drop(self) -> None:
+        """Forget the vectors, once all that needs them is done."""
+        self._kept.clear()
+
+
+@dataclass(frozen=True, eq=False)
+class PooledReader:
+    """A model with one of several poolings; an embedder of texts.
+
+    Attributes:
+        states: Shared with those of the other poolings.
+        number: Of the pooling.
+    """
+
+    states: SharedStates
+    number: int
+
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        role: Role,
+        task: str | None = None,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> Embeddings:
+        """Embed texts. Errors as for `Embedder.embed`."""
+        return self.states.embed(texts, role, task, on_progress)[self.number]

@@ -1,0 +1,218 @@
+"""What a sweep over poolings found: a curve for each model, its best beta, and whether predictions are borne out.
+
+Letters: S runs, Q queries, P poolings, R resamples. Queries are resampled within each set and runs over all sets, with
+the same draws for every model and pooling, so that what is compared shares its luck.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import numpy as np
+
+from slimvec.comparison.runs import RunResult
+from slimvec.comparison.sections import Check, beta_of
+from slimvec.comparison.study import Study
+from slimvec.evaluation.intervals import Values
+from slimvec.evaluation.metrics import MAIN_METRIC
+from slimvec.evaluation.results import Frozen, Score
+
+NUM_RESAMPLES = 2000
+Outcome = Literal["borne out", "not borne out", "cannot be told"]
+_LEVELS = (0.025, 0.975)
+
+
+class SweptModel(Frozen):
+    """A model read with several poolings.
+
+    Attributes:
+        variant: The model.
+        names: Of the poolings, [P].
+        betas: Their betas; None for those outside the family, and for the last token, whose beta is infinite.
+        scores: Mean of the main metric over sets, with intervals.
+        best: Name of the pooling with the highest mean.
+        best_beta: Beta of the best one of the family, with the interval of where the best lies; the last token is left
+            out of it. None where fewer than two have one.
+        best_over_mean: Best of the family less beta 0, if 0 is among them. The best is chosen on the same queries, so
+            this is a little too large.
+        mixing: How much of a state comes from its context, mean of the runs; None where it was not measured.
+    """
+
+    variant: str
+    names: tuple[str, ...]
+    betas: tuple[float | None, ...]
+    scores: tuple[Score, ...]
+    best: str
+    best_beta: Score | None
+    best_over_mean: Score | None
+    mixing: float | None
+
+
+class CheckResult(Frozen):
+    """Whether a prediction is borne out.
+
+    Attributes:
+        name: The prediction.
+        outcome: In a word.
+        finding: With the figures.
+    """
+
+    name: str
+    outcome: Outcome
+    finding: str
+
+
+class Sweeps:
+    """The sweep of a study, resampled.
+
+    Args:
+        study: With a section `sweep`.
+        results: Those there are; a model is taken as soon as all its poolings have a seed in common.
+    """
+
+    def __init__(self, study: Study, results: Sequence[RunResult]) -> None:
+        self._study = study
+        by_variant: dict[str, dict[int, RunResult]] = {}
+        for result in results:
+            by_variant.setdefault(result.variant, {})[result.seed] = result
+        self._mixing = {name: _mean_mixing(runs.values()) for name, runs in by_variant.items()}
+        self._means: dict[str, Values] = {}
+        self._draws: dict[str, Values] = {}
+        for name, cells in study.swept.items():
+            found = [by_variant.get(cell, {}) for cell in cells]
+            seeds = [seed for seed in study.seeds if all(seed in runs for runs in found)]
+            if seeds:
+                self._resample(name, [[runs[seed] for seed in seeds] for runs in found])
+
+    def models(self) -> tuple[SweptModel, ...]:
+        """Sum up each model."""
+        return tuple(self._model(name) for name in self._means)
+
+    def checks(self) -> tuple[CheckResult, ...]:
+        """Judge each prediction whose models are all there."""
+        ready = [check for check in self._study.checks if all(name in self._means for name in check.of)]
+        return tuple(self._ordered(check) if check.rises_with else self._at(check) for check in ready)
+
+    def _resample(self, name: str, runs: Sequence[Sequence[RunResult]]) -> None:
+        """Keep the means of a model's poolings, [P], and those of every resample, [R, P]."""
+        tables = [
+            np.array([[run.tasks[number].per_query[MAIN_METRIC] for run in of_pooling] for of_pooling in runs])
+            for number in range(len(runs[0][0].tasks))
+        ]
+        generator = np.random.default_rng(self._study.evaluation.seed)
+        counts = [_drawn(generator, table.shape[2]) for table in tables]
+        by_run = _drawn(generator, tables[0].shape[1])
+        self._means[name] = np.mean([table.mean(axis=(1, 2)) for table in tables], axis=0)
+        parts = [np.einsum("rs,rq,psq->rp", by_run, of_set, t) for of_set, t in zip(counts, tables, strict=True)]
+        self._draws[name] = np.mean(parts, axis=0)
+
+    def _betas(self) -> list[float | None]:
+        """Give the poolings' betas, infinite for the last token."""
+        assert self._study.sweep is not None
+        return [beta_of(pooling) for pooling in self._study.sweep.pooling]
+
+    def _family(self) -> tuple[list[int], Values]:
+        """Give the numbers of the poolings with a finite beta, and the betas, in rising order."""
+        betas = self._betas()
+        order = [n for n, beta in enumerate(betas) if beta is not None and np.isfinite(beta)]
+        order.sort(key=lambda number: betas[number] or 0.0)
+        return order, np.array([betas[number] or 0.0 for number in order])
+
+    def _best_betas(self, name: str) -> tuple[float, Values]:
+        """Give a model's best beta, and that of every resample."""
+        order, betas = self._family()
+        return float(betas[self._means[name][order].argmax()]), betas[self._draws[name][:, order].argmax(axis=1)]
+
+    def _model(self, name: str) -> SweptModel:
+        means, draws = self._means[name], self._draws[name]
+        names = [cell.removeprefix(f"{name}@") for cell in self._study.swept[name]]
+        order, betas = self._family()
+        best_beta = over = None
+        if len(order) > 1:
+            value, drawn = self._best_betas(name)
+            best_beta = _score(value, drawn)
+            if 0.0 in betas:
+                first, best = order[betas.tolist().index(0.0)], order[int(means[order].argmax())]
+                over = _score(means[best] - means[first], draws[:, best] - draws[:, first])
+        return SweptModel(
+            variant=name,
+            names=tuple(names),
+            betas=tuple(beta if beta is not None and np.isfinite(beta) else None for beta in self._betas()),
+            scores=tuple(_score(mean, draws[:, number]) for number, mean in enumerate(means)),
+            best=names[int(means.argmax())],
+            best_beta=best_beta,
+            best_over_mean=over,
+            mixing=self._mixing.get(name),
+        )
+
+    def _at(self, check: Check) -> CheckResult:
+        """Judge that models are best at a beta: not borne out where another is better beyond its interval."""
+        order, betas = self._family()
+        assert check.best_beta is not None
+        place = betas.tolist().index(check.best_beta)
+        outcomes, parts = [], []
+        for name in check.of:
+            means, draws = self._means[name][order], self._draws[name][:, order]
+            best = int(means.argmax())
+            gain = _score(means[best] - means[place], draws[:, best] - draws[:, place])
+            outcome: Outcome = "borne out" if best == place else "not borne out" if gain.low > 0 else "cannot be told"
+            outcomes.append(outcome)
+            more = "" if best == place else f", {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] over it"
+            parts.append(f"{name} is best at {betas[best]:g}{more}")
+        order_of_weight: tuple[Outcome, ...] = ("not borne out", "cannot be told", "borne out")
+        return CheckResult(
+            name=check.name,
+            outcome=next(outcome for outcome in order_of_weight if outcome in outcomes),
+            finding="; ".join(parts),
+        )
+
+    def _ordered(self, check: Check) -> CheckResult:
+        """Judge that the best beta rises with the models' mixing, by Spearman's rank correlation."""
+        mixing = [self._mixing[name] for name in check.of]
+        if any(value is None for value in mixing):
+            return CheckResult(name=check.name, outcome="cannot be told", finding="the mixing was not measured")
+        found = [self._best_betas(name) for name in check.of]
+        measured = np.array(mixing, dtype=np.float64)
+        value = rank_correlation(measured, np.array([[beta for beta, _ in found]]))[0]
+        rho = _score(float(value), rank_correlation(measured, np.stack([drawn for _, drawn in found], axis=1)))
+        outcome: Outcome = "cannot be told"
+        if rho.low > 0:
+            outcome = "borne out"
+        elif rho.high <= 0:
+            outcome = "not borne out"
+        pairs = (f"{name} {m:.2f}: {beta:g}" for name, m, (beta, _) in zip(check.of, measured, found, strict=True))
+        finding = f"rank correlation {rho.value:+.2f} [{rho.low:+.2f}, {rho.high:+.2f}]; mixing: best beta of "
+        return CheckResult(name=check.name, outcome=outcome, finding=finding + ", ".join(pairs))
+
+
+def rank_correlation(xs: Values, ys: Values) -> Values:
+    """Spearman's rank correlation of xs [M] with every row of ys [R, M]: [R]; 0 for a row without an order."""
+    first, second = _ranks(xs[None]), _ranks(ys)
+    first, second = (ranks - ranks.mean(axis=1, keepdims=True) for ranks in (first, second))
+    scale = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
+    together = (first * second).sum(axis=1)
+    result: Values = np.divide(together, scale, out=np.zeros_like(together), where=scale > 0)
+    return result
+
+
+def _ranks(rows: Values) -> Values:
+    """Rank each row; equal ones share the mean of their ranks."""
+    below = (rows[:, :, None] > rows[:, None, :]).sum(axis=2)
+    alike = (rows[:, :, None] == rows[:, None, :]).sum(axis=2)
+    ranks: Values = below + (alike - 1) / 2
+    return ranks
+
+
+def _drawn(generator: np.random.Generator, number: int) -> Values:
+    """Draw shares of so many things in every resample: [R, number], each row summing to 1."""
+    shares: Values = generator.multinomial(number, [1 / number] * number, size=NUM_RESAMPLES) / number
+    return shares
+
+
+def _score(value: float, draws: Values) -> Score:
+    low, high = np.quantile(draws, _LEVELS)
+    return Score(value=float(value), low=float(low), high=float(high))
+
+
+def _mean_mixing(runs: Iterable[RunResult]) -> float | None:
+    found = [run.mixing for run in runs if run.mixing is not None]
+    return float(np.mean(found)) if found else None

@@ -1,0 +1,19 @@
+#!/usr/bin/env sh
+# Makes the texts and pairs of the study from shared data: English titles and descriptions, questions and answers,
+# docstrings and code, summaries and abstracts. The positives of pretrain.jsonl.gz are the texts of the pre-training,
+# about 65,000 of them; train.jsonl.gz is every eighth pair.
+#   sh studies/backbone-twins/prepare.sh DATA OUTPUT
+set -eu
+data=$1
+output=$2
+mkdir -p "$output"
+named() { # the pairs of a source, named after it
+    gzip -dc "$data/$1/train.jsonl.gz" | sed "s/^{/{\"source\": \"$1\", /"
+}
+{
+    named code_docstring
+    named debian_pairs | grep '"lang": "en"'
+    named medquad
+    named scitldr
+} | gzip >"$output/pretrain.jsonl.gz"
+gzip -dc "$output/pretrain.jsonl.gz" | awk 'NR % 8 == 1' | gzip >"$output/train.jsonl.gz"
