@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -172,7 +173,7 @@ class OrderSensitive(Planted):
     def vector(self, words: Sequence[str], text: str) -> Vector:  # noqa: ARG002
         """Unit bag and unit pairs, mixed."""
         ends = ["\x02", *words, "\x03"]
-        pairs = [f"{left} {right}" for left, right in zip(ends[:-1], ends[1:], strict=True)]
+        pairs = [f"{left} {right}" for left, right in pairwise(ends)]
         return np.sqrt(1 - self.share) * unit(self.bag(words)) + np.sqrt(self.share) * unit(self.bag(pairs))
 
 

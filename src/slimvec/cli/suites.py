@@ -73,7 +73,10 @@ def evaluate_models(
     from slimvec.evaluation.opening import check_extra
 
     check_extra()
-    reports = [_evaluate(terminal, _open(terminal, s, through, settings), suite, data, cache=cache) for s in sources]
+    reports = [
+        _evaluate(terminal, open_with_progress(terminal, source, through, settings), suite, data, cache=cache)
+        for source in sources
+    ]
     comparison = compare_reports(*reports) if len(reports) > 1 else None
     if output is not None:
         from slimvec.evaluation.page import write_reports
@@ -96,7 +99,10 @@ def evaluate_models(
     }
 
 
-def _open(terminal: Terminal, source: str, through: "Through", settings: "EvaluatedSettings") -> "EvaluatedModel":
+def open_with_progress(
+    terminal: Terminal, source: str, through: "Through", settings: "EvaluatedSettings"
+) -> "EvaluatedModel":
+    """Open a model, telling what is fetched or converted. Arguments and errors as for `open_evaluated`."""
     with terminal.task(f"loading {source}") as task:
         from slimvec.evaluation.opening import open_evaluated
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from slimvec.engine.embedder import Embedder
 from slimvec.evaluation.models import Embedded, EvaluatedModel, ModelCard, OnProgress, Prompt, Usage
 from slimvec.evaluation.slimvec_model import SlimvecModel
 from slimvec.evaluation.vector_store import VectorStore, embed_cached
+from slimvec.text.prompts import Prompts
 
 
 @dataclass(slots=True)
@@ -72,3 +74,21 @@ def embedder_of(model: EvaluatedModel) -> Embedder | None:
     """Give what runs a model of slimvec's, for probes that look deeper than vectors; None for all others."""
     bare = bare_model(model)
     return bare.embedder if isinstance(bare, SlimvecModel) else None
+
+
+@runtime_checkable
+class HasPrompts(Protocol):
+    """A model that makes its prompts of templates that can be seen."""
+
+    @property
+    def prompts(self) -> Prompts:
+        """The templates."""
+        ...
+
+
+def prompts_of(model: EvaluatedModel) -> Prompts | None:
+    """Give the templates a model makes its prompts of; None where nobody can see them."""
+    bare, embedder = bare_model(model), embedder_of(model)
+    if embedder is not None:
+        return embedder.spec.prompts
+    return bare.prompts if isinstance(bare, HasPrompts) else None

@@ -50,7 +50,7 @@ class Setting:
 
 
 class Probe(Protocol):
-    """A probe; a frozen dataclass whose fields are its options, with `name` and `question` among them."""
+    """A probe: usually a frozen dataclass whose fields are its options, with `name` and `question` as ClassVar."""
 
     @property
     def name(self) -> str:

@@ -9,7 +9,10 @@ from slimvec.errors import InputError
 if TYPE_CHECKING:
     from slimvec.probes.probe import Probe
 
-PROBES: dict[str, tuple[str, str]] = {}
+PROBES: dict[str, tuple[str, str]] = {
+    "instruction": ("slimvec.probes.instruction.probe", "InstructionProbe"),
+    "attention": ("slimvec.probes.attention_mode", "AttentionModeProbe"),
+}
 """Module and class by name, in the order they are run."""
 
 

@@ -1,0 +1,168 @@
+"""`slimvec probe`: what a model sees of a text, as numbers with intervals and baselines, in one report."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from slimvec.cli.options import DimsOption, DtypeOption, ForceOption, RevisionOption
+from slimvec.cli.terminal import Result, Terminal
+from slimvec.errors import InputError
+from slimvec.files import check_free
+from slimvec.probes.registry import PROBES, choose_probes
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from slimvec.evaluation.models import EvaluatedModel
+    from slimvec.evaluation.opening import EvaluatedSettings
+    from slimvec.probes.probe import Probe, Setting
+    from slimvec.probes.readings import ProbeReport, Reading
+
+KEYS = {
+    "readings": "by probe: answer, skipped, seconds, and measures with value, low, high, unit and baseline",
+    "model": "its card",
+    "against": "readings and model of the second model; null without --against",
+    "output": "the folder with report.html, report.md and report.json; null without --output",
+}
+
+
+def probe(
+    terminal: Terminal,
+    *,
+    model: Annotated[
+        str,
+        typer.Option("--model", "-m", help="As everywhere, or a server: http://HOST:PORT/v1#MODEL.", metavar="M"),
+    ],
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Only this probe: {', '.join(PROBES)}. Can be given several times.", metavar="NAME"),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", "-d", help="A folder with outside sets, each in a folder.", metavar="FOLDER"),
+    ] = None,
+    text_file: Annotated[
+        Path | None, typer.Option(help="Your own texts, one a line, for probes that read them.", metavar="FILE")
+    ] = None,
+    amount: Annotated[
+        Literal["full", "quick", "tiny"],
+        typer.Option(help="How much is drawn: quick is about a quarter, tiny a twentieth."),
+    ] = "full",
+    seed: Annotated[int, typer.Option(min=0, help="Of everything drawn.", metavar="N")] = 0,
+    against: Annotated[str | None, typer.Option(help="A second model, shown beside the first.", metavar="M")] = None,
+    through: Annotated[
+        Literal["auto", "slimvec", "sentence-transformers"],
+        typer.Option(help="What runs the model; auto is sentence-transformers where slimvec cannot."),
+    ] = "auto",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the report into this folder.", metavar="FOLDER")
+    ] = None,
+    query_prompt: Annotated[str | None, typer.Option(help="Written in front of queries.", metavar="TEXT")] = None,
+    document_prompt: Annotated[str | None, typer.Option(help="Written in front of documents.", metavar="TEXT")] = None,
+    cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Keep vectors for the next run.")] = True,
+    dims: DimsOption = None,
+    dtype: DtypeOption = "auto",
+    revision: RevisionOption = None,
+    force: ForceOption = False,
+) -> Result:
+    """Ask what a model sees of a text: word order, position, length, instruction, and what its tokenizer reads.
+
+    Each probe gives an answer in words and numbers with 95% intervals, beside what a model without the property would
+    have on the same items. Any model that `evaluate --suite` takes can be probed; what a model does not bear is left
+    out, and the report says why. docs/probes.md says how each is measured, and how to read it.
+    """
+    if output is not None:
+        check_free(output, force=force)
+    probes = choose_probes(only or ())
+    for path, there, what in ((data, Path.is_dir, "folder"), (text_file, Path.is_file, "file")):
+        if path is not None and not there(path):
+            raise InputError(f"no {what} {path}", expected=f"a {what} that exists")
+    settings: EvaluatedSettings = {
+        "revision": revision,
+        "dtype": dtype,
+        "dims": dims,
+        "query_prompt": query_prompt,
+        "document_prompt": document_prompt,
+    }
+    from slimvec.cli.suites import open_with_progress
+    from slimvec.probes.probe import Setting
+
+    reports = []
+    for source in (model, *([against] if against else ())):
+        opened = open_with_progress(terminal, source, through, settings)
+        setting = Setting(data=data, seed=seed, amount=amount, source=source, text_file=text_file)
+        reports.append(_run(terminal, opened, probes, setting, cache=cache))
+    if output is not None:
+        from slimvec.probes.page import write_probe_reports
+
+        write_probe_reports(output, reports, force=force)
+    _show(terminal, reports)
+    if output is not None:
+        terminal.print(f"report: {output / 'report.html'}")
+    first, *others = map(_described, reports)
+    return {**first, "against": others[0] if others else None, "output": None if output is None else str(output)}
+
+
+def _run(
+    terminal: Terminal, model: "EvaluatedModel", probes: "Sequence[Probe]", setting: "Setting", *, cache: bool
+) -> "ProbeReport":
+    """Run the probes with a progress bar over them and a count of the texts."""
+    from dataclasses import replace
+
+    from slimvec.evaluation.vector_store import VectorStore
+    from slimvec.probes.run import run_probes
+
+    identity = model.card.identity
+    store = VectorStore(identity) if cache and identity is not None else None
+    num_texts = 0
+    with terminal.task(f"probing {model.card.name}", total=len(probes), unit="probes") as task:
+
+        def embedded(count: int) -> None:
+            nonlocal num_texts
+            num_texts += count
+            task.update(detail=f"{num_texts:,} texts")
+
+        return run_probes(
+            model,
+            probes,
+            replace(setting, on_progress=embedded),
+            store=store,
+            on_probe=lambda probe: task.update(description=f"probing {model.card.name}: {probe.name}"),
+            on_reading=lambda _: task.advance(),
+        )
+
+
+def _show(terminal: Terminal, reports: "Sequence[ProbeReport]") -> None:
+    """Print the main measures as a table, and the answers under it."""
+    from slimvec.probes.page import summary_rows
+
+    rows = summary_rows(reports)
+    terminal.print(_table(rows, several=len(reports) > 1))
+    for probe, model, _, _, _, answer in rows:
+        terminal.print(f"{probe}{f', {model}' if len(reports) > 1 else ''}: {answer}")
+
+
+def _table(rows: "Sequence[tuple[str, ...]]", *, several: bool) -> "Table":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("probe", *(["model"] if several else []), "main measure", "value [95% interval]", "baseline"):
+        table.add_column(heading, no_wrap=True)
+    for name, model, *cells, _ in rows:
+        table.add_row(name, *([model] if several else []), *cells)
+    return table
+
+
+def _described(report: "ProbeReport") -> dict[str, Any]:
+    """Give what the JSON holds of a model's report."""
+    readings = {reading.probe: _figures(reading) for reading in report.readings}
+    return {"readings": readings, "model": report.model.model_dump(mode="json")}
+
+
+def _figures(reading: "Reading") -> dict[str, Any]:
+    keys = {"value", "low", "high", "unit", "baseline"}
+    measures = {measure.name: measure.model_dump(include=keys) for measure in reading.measures}
+    return {**reading.model_dump(include={"answer", "skipped", "seconds"}), "measures": measures}

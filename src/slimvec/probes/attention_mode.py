@@ -1,0 +1,173 @@
+"""Which tokens feel a token: what `slimvec.model.guard` checks when a model is loaded, shown with its size.
+
+Letters: N texts, L tokens a text, H width of a state.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from slimvec.engine.embedder import Embedder
+from slimvec.evaluation.intervals import Interval, bootstrap_intervals
+from slimvec.evaluation.models import EvaluatedModel
+from slimvec.probes.models import embedder_of
+from slimvec.probes.probe import Setting, skipped
+from slimvec.probes.readings import Curve, Measure, Plot, Reading
+from slimvec.text.batch import PackedBatch
+
+Moves = NDArray[np.float64]
+
+_WORDS = (
+    "river stone quiet window seven letters crossed harbour morning teacher carried paper under bridges "
+    "winter market sold green apples before noon sailor wrote home about rain children painted walls beside old "
+    "station while trains waited for coal engineer measured copper pipes again doctor closed garden gate"
+)
+_NOISE = 10.0
+"""How many times further than unchanged texts a state has to move to count as moved."""
+
+
+@dataclass(frozen=True)
+class AttentionModeProbe:
+    """Changes a token in the middle of a text, and sees how far the states of all others move.
+
+    Attributes:
+        num_texts: N at full; half of them are changed, the others lie unchanged in the same batch. 120 bring the
+            interval to about a twentieth of the value.
+        num_tokens: L; the token that is changed is the middle one. 25 is short enough for every model's window.
+    """
+
+    num_texts: int = 120
+    num_tokens: int = 25
+
+    name: ClassVar[str] = "attention"
+    question: ClassVar[str] = "Does a token feel the tokens behind it, or only those before it?"
+
+    def run(self, model: EvaluatedModel, setting: Setting) -> Reading:
+        """Put the question to a model of slimvec's; others do not show their states."""
+        embedder = embedder_of(model)
+        if embedder is None:
+            return skipped(self, "the states of tokens are not to be had; load the model through slimvec")
+        texts = self._texts(embedder, setting)
+        setting.on_progress(2 * len(texts))
+        changed, still = moved_states(embedder, texts)
+        if not np.isfinite(changed).all():
+            return skipped(self, "states are not finite numbers; load the model with --dtype float32")
+        middle = self.num_tokens // 2
+        before, behind, beside = (
+            bootstrap_intervals(values.mean(axis=1, keepdims=True), seed=setting.seed)[0]
+            for values in (changed[:, :middle], changed[:, middle + 1 :], still)
+        )
+        return Reading(
+            probe=self.name,
+            question=self.question,
+            definition=self._definition(),
+            answer=_answer(before, behind, beside, embedder.spec.attention),
+            measures=_measures(before, behind, beside, len(changed)),
+            plots=(self._plot(changed, still, setting.seed),),
+            num_texts=2 * len(texts),
+            details={
+                "declared": embedder.spec.attention,
+                "engine": embedder.engine,
+                "computed in": embedder.dtype,
+                "tokens a text": self.num_tokens,
+            },
+        )
+
+    def _texts(self, embedder: Embedder, setting: Setting) -> list[list[int]]:
+        """Draw N texts of L tokens: words without a meaning, in the model's own tokens."""
+        generator = np.random.default_rng(setting.seed)
+        count = setting.count(self.num_texts)
+        drawn = [" ".join(generator.choice(_WORDS.split(), size=self.num_tokens)) for _ in range(count + count % 2)]
+        encodings = embedder.tokenizer.backend.encode_batch_fast(drawn, add_special_tokens=False)
+        return [list(encoding.ids[: self.num_tokens]) for encoding in encodings]
+
+    def _definition(self) -> str:
+        middle = self.num_tokens // 2 + 1
+        return (
+            f"Texts of {self.num_tokens} tokens, of words drawn at random, run packed in one batch; then again with "
+            f"token {middle} of every other text replaced by another. A state's movement is the length of its change "
+            "over its own length. Reported is the mean movement of the states before the changed token; beside it that "
+            "of the states behind it, and as the baseline that of the unchanged texts in the same batch, which shows "
+            "both rounding and leaks between texts. The last layer's states are read. Intervals: bootstrap over texts."
+        )
+
+    def _plot(self, changed: Moves, still: Moves, seed: int) -> Plot:
+        """Movement by distance from the changed token."""
+        xs = tuple(float(place - self.num_tokens // 2) for place in range(self.num_tokens))
+        curves = [
+            Curve(
+                label=label,
+                xs=xs,
+                ys=tuple(i.value for i in found),
+                lows=tuple(i.low for i in found),
+                highs=tuple(i.high for i in found),
+                baseline=values is still,
+            )
+            for label, values in (("text with a changed token", changed), ("unchanged text beside it", still))
+            for found in [bootstrap_intervals(values, seed=seed)]
+        ]
+        return Plot(
+            title="How far the states move when the middle token is changed",
+            x_label="tokens behind the changed one (negative: before it)",
+            y_label="movement, share of the state's length",
+            curves=tuple(curves),
+        )
+
+
+def moved_states(embedder: Embedder, texts: Sequence[Sequence[int]]) -> tuple[Moves, Moves]:
+    """Change the middle token of every other text, and measure how far each state moves.
+
+    Args:
+        embedder: Gives the states.
+        texts: N token sequences of L tokens each, N even.
+
+    Returns:
+        Movements by text and place, of the changed texts and of the unchanged: [N / 2, L] each, shares of the
+        states' lengths.
+    """
+    num_tokens, middle = len(texts[0]), len(texts[0]) // 2
+    pool = sorted({token for text in texts for token in text})
+    changed = [list(text) for text in texts]
+    for number in range(0, len(texts), 2):
+        old = texts[number][middle]
+        changed[number][middle] = pool[(pool.index(old) + 1 + number) % len(pool)]
+        if changed[number][middle] == old:
+            changed[number][middle] = pool[pool.index(old) - 1]
+    with torch.inference_mode():
+        states = [embedder.backbone(PackedBatch.from_sequences(each)) for each in (texts, changed)]
+    first, second = (found.double().cpu().view(len(texts), num_tokens, -1) for found in states)
+    moves: Moves = ((second - first).norm(dim=-1) / first.norm(dim=-1)).numpy()
+    return moves[::2], moves[1::2]
+
+
+def _measures(before: Interval, behind: Interval, beside: Interval, num_items: int) -> tuple[Measure, ...]:
+    """Give the movements as measures; the first is that of the tokens before."""
+    return tuple(
+        Measure(
+            name=name,
+            value=found.value,
+            low=found.low,
+            high=found.high,
+            unit="ratio",
+            baseline=beside.value,
+            baseline_name="unchanged texts in the batch",
+            num_items=num_items,
+        )
+        for name, found in (("movement before the change", before), ("movement behind the change", behind))
+    )
+
+
+def _answer(before: Interval, behind: Interval, beside: Interval, declared: str) -> str:
+    """Say what came out, and whether it is what the model's files declare."""
+    feels = before.low > _NOISE * beside.high + 1e-4
+    does = "bidirectional" if feels else "causal"
+    agrees = "as its files say" if does == declared else f"although its files say {declared}"
+    leaks = "" if beside.low <= 1e-2 else f" Unchanged texts in the batch move by {beside.value:.1%}: texts leak."
+    return (
+        f"Changing a token moves the states before it by {before.value:.2%} of their length and those behind it by "
+        f"{behind.value:.2%}: the model is {does}, {agrees}.{leaks}"
+    )

@@ -1,0 +1,134 @@
+"""A report as a list of blocks, written as Markdown or as one HTML page without scripts or fetched parts."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from slimvec.probes.readings import Table
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #1c1c1c; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
+h1 { font-size: 1.6rem } h2 { font-size: 1.25rem; margin-top: 2.6rem; border-bottom: 1px solid #ccc }
+h3 { font-size: 1rem; margin: 1.4rem 0 .3rem } p { max-width: 50rem; margin: .5rem 0 }
+p.note { color: #555; font-size: 14px } p.answer { border-left: 4px solid #1f6f8b; padding-left: .8rem }
+div.wide, figure { overflow-x: auto; margin: .6rem 0 } figcaption { font-weight: 600; font-size: 14px }
+table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums }
+th, td { padding: .25rem .7rem; border-bottom: 1px solid #e2e2e2; text-align: left; vertical-align: top }
+th { border-bottom: 2px solid #888; vertical-align: bottom } .number { text-align: right; white-space: nowrap }
+summary { cursor: pointer; font-size: 14px; color: #1f6f8b } li { max-width: 50rem }
+"""
+_NUMBER = re.compile(r"[+\N{MINUS SIGN}-]?\d[\d.,]*%?(\s.*\d.*)?|")
+_MOST_ROWS = 24
+"""Rows up to which a table is open on the page."""
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading; level 1 is the title."""
+
+    text: str
+    level: int = 2
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A paragraph; `kind` is `note` for what is said on the side, `answer` for what came out."""
+
+    text: str
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list."""
+
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture.
+
+    Attributes:
+        title: Above it.
+        svg: Itself.
+        file: Path of the file that Markdown points to.
+    """
+
+    title: str
+    svg: str
+    file: str
+
+
+Block = Heading | Paragraph | Items | Picture | Table
+
+
+def to_markdown(blocks: Sequence[Block]) -> str:
+    """Write blocks as Markdown."""
+    return "\n\n".join(_markdown(block) for block in blocks) + "\n"
+
+
+def to_html(title: str, blocks: Sequence[Block]) -> str:
+    """Write blocks as a page."""
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
+    lines = ["<!doctype html>", f'<html lang="en"><head>{head}<style>{_STYLE}</style></head><body>']
+    return "\n".join([*lines, *map(_html, blocks), "</body></html>"]) + "\n"
+
+
+def _markdown(block: Block) -> str:
+    match block:
+        case Heading(text, level):
+            return f"{'#' * level} {text}"
+        case Paragraph(text, kind):
+            return f"> {text}" if kind == "answer" else text
+        case Items(texts):
+            return "\n".join(f"- {text}" for text in texts)
+        case Picture(title, _, file):
+            return f"![{title}]({file})"
+        case Table():
+            return _markdown_table(block)
+
+
+def _markdown_table(table: Table) -> str:
+    rules = ["---:" if number else "---" for number in _number_columns(table)]
+    rows = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in (table.header, rules, *table.rows)]
+    parts = [f"**{table.title}**"] if table.title else []
+    parts.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
+    return "\n\n".join([*parts, *([table.note] if table.note else [])])
+
+
+def _html(block: Block) -> str:
+    match block:
+        case Heading(text, level):
+            return f"<h{level}>{escape(text)}</h{level}>"
+        case Paragraph(text, kind):
+            return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
+        case Items(texts):
+            return f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in texts)}</ul>"
+        case Picture(title, svg, _):
+            return f"<figure><figcaption>{escape(title)}</figcaption>\n{svg}</figure>"
+        case Table():
+            return _html_table(block)
+
+
+def _html_table(table: Table) -> str:
+    """A table, folded up where it is long."""
+    kinds = [' class="number"' if number else "" for number in _number_columns(table)]
+    head = "".join(f"<th{kind}>{escape(cell)}</th>" for kind, cell in zip(kinds, table.header, strict=True))
+    rows = [
+        "<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True)) + "</tr>"
+        for row in table.rows
+    ]
+    grid = f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>\n'
+    grid += "\n".join(rows) + "\n</tbody></table></div>"
+    note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
+    if len(rows) > _MOST_ROWS:
+        name = escape(f"{table.title or 'Table'}: {len(rows)} rows")
+        return f"<details><summary>{name}</summary>{grid}{note}</details>"
+    return (f"<h3>{escape(table.title)}</h3>" if table.title else "") + grid + note
+
+
+def _number_columns(table: Table) -> list[bool]:
+    """Say which columns hold numbers alone, and are set flush right."""
+    return [all(_NUMBER.fullmatch(row[column]) for row in table.rows) for column in range(len(table.header))]

@@ -1,0 +1,133 @@
+"""What the instruction in front of a query is worth, and how much hangs on its words.
+
+Letters: Q queries of a set, W wordings of a kind, D dims.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from slimvec.data.retrieval import RetrievalSet
+from slimvec.evaluation.intervals import Interval, Values
+from slimvec.evaluation.models import EvaluatedModel, Prompt, Vectors
+from slimvec.evaluation.significance import compare_runs
+from slimvec.probes.instruction.prompts import instructed, no_prompt, own_prompt
+from slimvec.probes.instruction.report import Base, Effect, lay_out
+from slimvec.probes.instruction.retrieval import Share, embed_documents, embed_queries, gather_sets, score
+from slimvec.probes.instruction.wordings import NONE, WORDINGS
+from slimvec.probes.probe import Setting, skipped
+from slimvec.probes.readings import Reading
+
+
+@dataclass(frozen=True)
+class InstructionProbe:
+    """Searches with the same queries behind different instructions.
+
+    Attributes:
+        shares: Sets and how much of them is taken at full: some 200,000 tokens in all for a tokenizer of 49,000
+            entries. Cranfield's abstracts are hard and long, XQuAD's questions easy and many.
+        num_made: Queries made where the data has none of the sets.
+        wordings: Instructions by kind.
+    """
+
+    shares: tuple[Share, ...] = (Share("cranfield", 60, 300), Share("xquad", 240, 240))
+    num_made: int = 240
+    wordings: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: WORDINGS)
+
+    name: ClassVar[str] = "instruction"
+    question: ClassVar[str] = "What is the instruction in front of a query worth, and how much hangs on its words?"
+
+    def run(self, model: EvaluatedModel, setting: Setting) -> Reading:
+        """Put the question to a model that writes something in front of its queries; others have nothing to ask."""
+        own = own_prompt(model)
+        if not own.text:
+            return skipped(self, "the model writes nothing in front of queries; give it a prompt with --query-prompt")
+        prompts = self._prompts(model)
+        if not prompts:
+            return skipped(self, "the model's prompt can neither be changed nor be left out")
+        sets = gather_sets(setting, self.shares, self.num_made)
+        searched = [_Searched.of(model, dataset, own, setting) for dataset in sets]
+        effects = [_effect(kind, given, model, searched, setting) for kind, given in prompts.items()]
+        base = Base(
+            score=_mean({s.dataset.name: s.scores for s in searched}, setting.seed),
+            other_query=_mean({s.dataset.name: s.other_cosines() for s in searched}, setting.seed),
+            num_queries=sum(len(s.scores) for s in searched),
+            sets=tuple(
+                f"{s.dataset.name} ({len(s.dataset.queries)} queries, {len(s.dataset.documents)} documents)"
+                for s in searched
+            ),
+        )
+        left_out = [kind for kind in (NONE, *self.wordings) if kind not in prompts]
+        reason = f"{', '.join(left_out)}: the model's prompt has no place for it" if left_out else ""
+        return lay_out(self, base, effects, skipped=reason, own=own.text)
+
+    def _prompts(self, model: EvaluatedModel) -> dict[str, dict[str, Prompt]]:
+        """Give the prompts by kind and instruction, those that the model can have."""
+        bare = no_prompt(model)
+        found = {NONE: {"(nothing)": bare}} if bare is not None else {}
+        for kind, texts in self.wordings.items():
+            made = {text: prompt for text in texts if (prompt := instructed(model, text)) is not None}
+            found |= {kind: made} if made else {}
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Searched:
+    """A set with what the model's own instruction gives.
+
+    Attributes:
+        dataset: The set.
+        documents: [N, D].
+        queries: [Q, D], behind the model's own instruction.
+        scores: [Q], nDCG@10 with them.
+    """
+
+    dataset: RetrievalSet
+    documents: Vectors
+    queries: Vectors
+    scores: Values
+
+    @classmethod
+    def of(cls, model: EvaluatedModel, dataset: RetrievalSet, own: Prompt, setting: Setting) -> "_Searched":
+        """Embed a set and search it."""
+        documents = embed_documents(model, dataset, setting)
+        queries = embed_queries(model, dataset, own, setting)
+        return cls(dataset, documents, queries, score(queries, documents, dataset))
+
+    def other_cosines(self) -> Values:
+        """Cosine of each query with the next one, around in a circle: [Q]."""
+        return _cosines(self.queries, np.roll(self.queries, 1, axis=0))
+
+
+def _effect(
+    kind: str, prompts: Mapping[str, Prompt], model: EvaluatedModel, searched: Sequence[_Searched], setting: Setting
+) -> Effect:
+    """Search with the instructions of a kind; of several, each query counts with the mean over them."""
+    scores: dict[str, list[Values]] = {s.dataset.name: [] for s in searched}
+    cosines: dict[str, list[Values]] = {s.dataset.name: [] for s in searched}
+    wordings = {}
+    for text, prompt in prompts.items():
+        for s in searched:
+            queries = embed_queries(model, s.dataset, prompt, setting)
+            scores[s.dataset.name].append(score(queries, s.documents, s.dataset))
+            cosines[s.dataset.name].append(_cosines(queries, s.queries))
+        last = (np.mean([values[-1].mean() for values in found.values()]) for found in (scores, cosines))
+        wordings[text] = (float(next(last)), float(next(last)))
+    own = {s.dataset.name: s.scores for s in searched}
+    changed = {name: np.mean(values, axis=0) - own[name] for name, values in scores.items()}
+    near = {name: np.mean(values, axis=0) for name, values in cosines.items()}
+    return Effect(kind, _mean(changed, setting.seed), _mean(near, setting.seed), wordings)
+
+
+def _mean(values: Mapping[str, Values], seed: int) -> Interval:
+    """Mean over queries, then over sets, with its interval: a bootstrap over the queries within each set."""
+    rows = {name: found[None] for name, found in values.items()}
+    return compare_runs(rows, {name: np.zeros_like(found) for name, found in rows.items()}, seed=seed).interval
+
+
+def _cosines(first: Vectors, second: Vectors) -> Values:
+    """Cosine of each row with the row of the same number: [Q]."""
+    found: Values = (first.astype(np.float64) * second.astype(np.float64)).sum(axis=1)
+    return found

@@ -1,0 +1,93 @@
+"""The questions of the instruction probe: outside sets where they are at hand, made facts where they are not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from slimvec.data.retrieval import Document, Query, RetrievalSet
+from slimvec.data.retrieval_reading import read_retrieval_set
+from slimvec.evaluation.intervals import Values
+from slimvec.evaluation.metrics import MAIN_METRIC, NUM_KEPT, measure
+from slimvec.evaluation.models import EvaluatedModel, Prompt, Vectors
+from slimvec.evaluation.ranking import rank_vectors
+from slimvec.probes.facts import make_facts
+from slimvec.probes.instruction.prompts import document_prompt
+from slimvec.probes.probe import Setting, embed_with
+
+_FACTS_A_DOCUMENT = 3
+_LANGUAGE = "en"
+
+
+@dataclass(frozen=True)
+class Share:
+    """How much of an outside set is taken, at full.
+
+    Attributes:
+        name: Its folder.
+        num_queries: Queries.
+        num_documents: Documents; more where more are judged for the queries.
+    """
+
+    name: str
+    num_queries: int
+    num_documents: int
+
+
+def gather_sets(setting: Setting, shares: Sequence[Share], num_made: int) -> list[RetrievalSet]:
+    """Gather the sets to search.
+
+    Args:
+        setting: Its data may have the sets.
+        shares: What is taken of each; of a set in several languages the English part.
+        num_made: Queries made of facts where the data has none of the sets.
+
+    Raises:
+        InputError: a set is there and malformed.
+    """
+    found = []
+    for share in shares:
+        folder = setting.folder(share.name)
+        if folder is None:
+            continue
+        whole = read_retrieval_set(folder)
+        whole = whole.by_language().get(f"{whole.name}/{_LANGUAGE}", whole)
+        limits = {"num_queries": setting.count(share.num_queries), "num_documents": setting.count(share.num_documents)}
+        found.append(whole.sample(**limits, seed=setting.seed))
+    return found or [_made_set(setting.count(num_made), np.random.default_rng(setting.seed))]
+
+
+def embed_documents(model: EvaluatedModel, dataset: RetrievalSet, setting: Setting) -> Vectors:
+    """Embed the documents of a set: [N, D]."""
+    texts = [document.content for document in dataset.documents]
+    return embed_with(model, texts, document_prompt(model), setting)
+
+
+def embed_queries(model: EvaluatedModel, dataset: RetrievalSet, prompt: Prompt, setting: Setting) -> Vectors:
+    """Embed the queries of a set behind a prompt: [Q, D]."""
+    return embed_with(model, [query.text for query in dataset.queries], prompt, setting)
+
+
+def score(queries: Vectors, documents: Vectors, dataset: RetrievalSet) -> Values:
+    """Give nDCG@10 of each query: [Q].
+
+    Args:
+        queries: [Q, D], in the set's order.
+        documents: [N, D], likewise.
+        dataset: Says what is relevant.
+    """
+    ids = [document.id for document in dataset.documents]
+    ranking = rank_vectors(queries, documents, ids, num_kept=NUM_KEPT)
+    return measure(ranking, [query.id for query in dataset.queries], dataset.qrels)[MAIN_METRIC]
+
+
+def _made_set(num_queries: int, generator: np.random.Generator) -> RetrievalSet:
+    """Make documents of some facts each, and ask for one fact of each."""
+    facts = make_facts(_FACTS_A_DOCUMENT * num_queries, generator)
+    documents, queries = [], []
+    for number in range(num_queries):
+        own = facts[_FACTS_A_DOCUMENT * number : _FACTS_A_DOCUMENT * (number + 1)]
+        documents.append(Document(str(number), " ".join(fact.text for fact in own)))
+        queries.append(Query(str(number), own[number % _FACTS_A_DOCUMENT].question))
+    qrels = {str(number): {str(number): 1} for number in range(num_queries)}
+    return RetrievalSet("made facts", tuple(documents), tuple(queries), qrels)

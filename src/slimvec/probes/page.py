@@ -1,0 +1,149 @@
+"""Reports of probes as a folder: one HTML page, Markdown with its pictures, and JSON with all that stands behind them.
+
+One model's report, or those of two side by side.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from slimvec.evaluation.models import ModelCard
+from slimvec.files import atomic_folder
+from slimvec.probes.blocks import Block, Heading, Items, Paragraph, Picture, to_html, to_markdown
+from slimvec.probes.drawing import draw
+from slimvec.probes.figures import show_baseline, show_measure
+from slimvec.probes.pairing import difference_table, pair_plots, pair_readings
+from slimvec.probes.readings import ProbeReport, Reading, Table
+
+_FILES = ("report", "against")
+
+
+def write_probe_reports(folder: str | Path, reports: Sequence[ProbeReport], *, force: bool = False) -> None:
+    """Write a report, or those of two models.
+
+    The folder holds `report.html`, `report.md` with its pictures in `plots`, `report.json`, and `against.json` of a
+    second model.
+
+    Args:
+        folder: Must not exist, or `force`.
+        reports: Of one model, or of two with the same probes.
+        force: Replace what is there.
+
+    Raises:
+        InputError: the folder exists, and not `force`.
+        StorageError: it cannot be written.
+    """
+    title, blocks = _title(reports), list(report_blocks(reports))
+    with atomic_folder(folder, force=force) as staged:
+        for name, report in zip(_FILES, reports, strict=False):
+            report.write(staged / f"{name}.json")
+        (staged / "report.md").write_text(to_markdown(blocks), encoding="utf-8")
+        (staged / "report.html").write_text(to_html(title, blocks), encoding="utf-8")
+        (staged / "plots").mkdir()
+        for block in blocks:
+            if isinstance(block, Picture):
+                (staged / block.file).write_text(block.svg + "\n", encoding="utf-8")
+
+
+def report_blocks(reports: Sequence[ProbeReport]) -> Iterator[Block]:
+    """Lay out one report, or two side by side."""
+    yield Heading(_title(reports), 1)
+    yield Paragraph(
+        "Values in brackets are 95% intervals. A baseline is what a model without the property would have on the same "
+        "items: a measure means something where its interval leaves the baseline out.",
+        "note",
+    )
+    yield _summary(reports)
+    names = [report.model.name for report in reports]
+    for readings in pair_readings(reports):
+        yield from _reading_blocks(readings, names)
+    yield Heading("Models, settings and versions")
+    for report in reports:
+        yield _model_table(report.model)
+    first = reports[0]
+    settings = {"created": first.created, "amount": first.amount, "seed": str(first.seed), **first.versions}
+    yield Table(title="Settings and versions", header=("what", "value"), rows=tuple(settings.items()))
+
+
+def summary_rows(reports: Sequence[ProbeReport]) -> list[tuple[str, ...]]:
+    """Give a row a probe and model: probe, model, main measure, value with its interval, baseline, answer."""
+    rows: list[tuple[str, ...]] = []
+    for readings in pair_readings(reports):
+        for report, reading in zip(reports, readings, strict=True):
+            main = reading.main
+            cells = ("", "", "") if main is None else (main.name, show_measure(main), show_baseline(main))
+            answer = reading.answer or f"Left out: {reading.skipped}"
+            rows.append((reading.probe, report.model.name, *cells, answer))
+    return rows
+
+
+def _title(reports: Sequence[ProbeReport]) -> str:
+    names = " and ".join(report.model.name for report in reports)
+    return f"What {names} {'see' if len(reports) > 1 else 'sees'} of a text"
+
+
+def _summary(reports: Sequence[ProbeReport]) -> Table:
+    """The table at the top; the column of models is left out where there is one."""
+    header = ("probe", "model", "main measure", "value", "baseline", "answer")
+    kept = [number for number, name in enumerate(header) if name != "model" or len(reports) > 1]
+    rows = tuple(tuple(row[number] for number in kept) for row in summary_rows(reports))
+    return Table(title="", header=tuple(header[number] for number in kept), rows=rows)
+
+
+def _reading_blocks(readings: Sequence[Reading], names: Sequence[str]) -> Iterator[Block]:
+    """Lay out what a probe says of each model."""
+    first = readings[0]
+    yield Heading(f"{first.probe}: {first.question}")
+    several = len(readings) > 1
+    for name, reading in zip(names, readings, strict=True):
+        called = f"{name}: " if several else ""
+        if reading.answer:
+            yield Paragraph(called + reading.answer, "answer")
+        if reading.skipped:
+            yield Paragraph(f"{called}left out: {reading.skipped}", "note")
+    definition = next((reading.definition for reading in readings if reading.definition), "")
+    if definition:
+        yield Paragraph(f"How it is measured. {definition}")
+    if several and all(reading.measures for reading in readings):
+        yield difference_table(readings[0], readings[1], names)
+    for number, (plot, other) in enumerate(pair_plots(readings, names), start=1):
+        yield Picture(plot.title, draw(plot, other, names=names), f"plots/{first.probe}-{number}.svg")
+    for name, reading in zip(names, readings, strict=True):
+        yield from _details(reading, f", {name}" if several else "")
+    remedies = tuple(dict.fromkeys(remedy for reading in readings for remedy in reading.remedies))
+    if remedies:
+        yield Heading("What helps", 3)
+        yield Items(remedies)
+    sources = tuple(dict.fromkeys(source for reading in readings for source in reading.sources))
+    if sources:
+        yield Heading("Sources", 3)
+        yield Items(sources)
+
+
+def _details(reading: Reading, whose: str) -> Iterator[Block]:
+    """Lay out the measures and tables of a reading, and what it took."""
+    if reading.measures:
+        header = ("measure", "value", "baseline", "items", "better")
+        better = {True: "higher", False: "lower", None: ""}
+        rows = tuple(
+            (m.name, show_measure(m), show_baseline(m), f"{m.num_items:,}", better[m.higher_is_better])
+            for m in reading.measures
+        )
+        yield Table(title=f"Measures{whose}", header=header, rows=rows)
+    for table in reading.tables:
+        yield table.model_copy(update={"title": table.title + whose})
+    if reading.measures:
+        facts = [f"{reading.num_texts:,} texts", f"{reading.seconds:.1f} s", f"seed {reading.seed}"]
+        facts += [_fact(key, value) for key, value in reading.details.items()]
+        yield Paragraph(f"What it took{whose}: {'; '.join(facts)}.", "note")
+
+
+def _fact(key: str, value: str | int | float) -> str:
+    return f"{key} {value:,}" if isinstance(value, int) else f"{key} {value}"
+
+
+def _model_table(card: ModelCard) -> Table:
+    """All that is known of a model; prompts as they are written in front of a text."""
+    known = {key: value for key, value in card.model_dump().items() if key != "prompts" and value not in (None, "")}
+    known |= {f"prompt of {role}": repr(prompt) for role, prompt in card.prompts.items() if prompt}
+    rows = tuple((key.replace("_", " "), str(value)) for key, value in known.items())
+    return Table(title=card.name, header=("what", "value"), rows=rows)

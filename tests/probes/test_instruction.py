@@ -1,0 +1,133 @@
+"""The instruction probe reads what was planted: a model that hears its instruction, and one that does not."""
+
+import json
+
+import pytest
+
+from slimvec.errors import InputError
+from slimvec.evaluation.models import Prompt
+from slimvec.probes.instruction.probe import InstructionProbe
+from slimvec.probes.instruction.prompts import instructed, no_prompt, own_prompt
+from slimvec.probes.instruction.retrieval import Share, gather_sets
+from slimvec.probes.probe import Setting
+from slimvec.text.prompts import Prompts, Task
+from tests.probes.planted import INSTRUCTED, BagOfWords, Random, ignores_prompt, reads_prompt
+from tests.probes.support import slimvec_model
+
+SMALL = Setting(amount="quick", seed=2)
+PROBE = InstructionProbe(num_made=160)
+KINDS = ("missing", "paraphrased", "wrong", "another language")
+
+
+def test_a_model_that_leaves_its_instruction_out_is_moved_by_none():
+    reading = PROBE.run(ignores_prompt(), SMALL)
+    for kind in KINDS:
+        change, cosine = reading.measure(f"change/{kind}"), reading.measure(f"cosine/{kind}")
+        assert (change.value, change.low, change.high) == (0, 0, 0)
+        assert cosine.value == pytest.approx(1, abs=1e-6)
+    assert reading.answer.count("not distinguishable from 0") == 4
+    assert reading.skipped == ""
+    assert reading.measure("ndcg/right").value > 0.5  # the words of a question are those of its answer
+
+
+def test_a_model_that_pools_its_instruction_is_moved_as_far_as_its_words_differ():
+    reading = PROBE.run(reads_prompt(), SMALL)
+    cosines = {kind: reading.measure(f"cosine/{kind}") for kind in KINDS}
+    assert all(cosine.high < 0.97 for cosine in cosines.values())
+    assert cosines["paraphrased"].low > cosines["another language"].high  # it shares words with the right one
+    assert cosines["missing"].baseline == pytest.approx(cosines["wrong"].baseline)
+    missing = reading.measure("change/missing")
+    assert missing.value == pytest.approx(reading.measure("ndcg/right").value * -1 + self_score(), abs=1e-9)
+
+
+def self_score():
+    """nDCG@10 of the same queries with nothing in front, which the model that leaves prompts out has."""
+    return PROBE.run(ignores_prompt(), SMALL).measure("ndcg/right").value
+
+
+def test_a_random_model_with_a_prompt_it_reads_loses_nothing_it_has():
+    reading = PROBE.run(Random(template=INSTRUCTED, reads_prompt=True), SMALL)
+    for kind in KINDS:
+        change = reading.measure(f"change/{kind}")
+        assert change.low <= 0 <= change.high
+        assert abs(reading.measure(f"cosine/{kind}").value) < 0.1
+
+
+def test_a_model_without_a_prompt_is_passed_over():
+    reading = PROBE.run(BagOfWords(), SMALL)
+    assert reading.skipped == "the model writes nothing in front of queries; give it a prompt with --query-prompt"
+
+
+class FixedPrompt(BagOfWords):
+    """A model whose prompt is written out, as sentence-transformers and servers have it."""
+
+    def prompt(self, usage):
+        return Prompt(self.template if usage.role == "query" else "", usage.role)
+
+
+def test_an_instruction_written_out_is_replaced_and_a_plain_prefix_only_left_out():
+    model = FixedPrompt(template="Instruct: Find it well\nQuery: ", reads_prompt=True)
+    assert instructed(model, "Sort these").text == "Instruct: Sort these\nQuery: "
+    assert no_prompt(model) == Prompt("", "query")
+    assert [effect.name for effect in PROBE.run(model, SMALL).measures[:4]] == [f"change/{kind}" for kind in KINDS]
+    plain = FixedPrompt(template="query: ", reads_prompt=True)
+    assert instructed(plain, "Sort these") is None
+    reading = PROBE.run(plain, SMALL)
+    assert [m.name for m in reading.measures] == ["change/missing", "cosine/missing", "ndcg/right"]
+    assert reading.skipped == "paraphrased, wrong, another language: the model's prompt has no place for it"
+
+
+def test_models_of_slimvec_are_told_by_their_templates():
+    model = slimvec_model()
+    assert own_prompt(model).text.startswith("Instruct: ")
+    told = Prompt("Instruct: Sort these now\nQuery:\n", "query", "Sort these now")
+    assert instructed(model, "Sort these now") == told
+    assert no_prompt(model) == Prompt("", "document")
+    both = slimvec_model(prompts=Prompts(query="q: ", document="d: "))
+    assert no_prompt(both) is None
+    assert instructed(both, "Sort these now") is None
+    assert PROBE.run(both, SMALL).skipped == "the model's prompt can neither be changed nor be left out"
+    tasks = {"retrieval": Task(instruction="find it"), "sts": Task(instruction="same", symmetric=True)}
+    symmetric = slimvec_model(prompts=Prompts(query="{task}: ", document="d: ", tasks=tasks))
+    assert no_prompt(symmetric) == Prompt("", "query", "sts")
+    bare, same = symmetric.embed(["a text"], no_prompt(symmetric)), slimvec_model(prompts=Prompts())
+    assert (bare.vectors == same.embed(["a text"], own_prompt(same)).vectors).all()
+
+
+def test_a_tiny_model_is_probed_from_end_to_end():
+    told = []
+    reading = InstructionProbe(num_made=8).run(slimvec_model(), Setting(seed=1, on_progress=told.append))
+    assert len(reading.measures) == 9
+    assert len(reading.plots) == 2
+    assert len(reading.tables[0].rows) == 8
+    assert sum(told) == 8 * 9  # documents, and the queries behind eight prompts
+
+
+def write_set(folder, languages):
+    folder.mkdir(parents=True)
+    rows = {"corpus": [], "queries": [], "qrels": []}
+    for language in languages:
+        for n in range(30):
+            name = f"{language}-{n}"
+            rows["corpus"].append({"id": name, "title": "", "text": f"topic number{n} {language}", "lang": language})
+            rows["queries"].append({"id": name, "text": f"number{n}", "lang": language})
+            rows["qrels"].append({"query_id": name, "doc_id": name, "score": 1})
+    for stem, found in rows.items():
+        (folder / f"{stem}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found))
+
+
+def test_outside_sets_are_taken_in_their_share_and_in_english(tmp_path):
+    write_set(tmp_path / "xquad", ("de", "en"))
+    write_set(tmp_path / "cranfield", ("en",))
+    sets = gather_sets(Setting(data=tmp_path), (Share("cranfield", 10, 20), Share("xquad", 12, 12)), 99)
+    assert [(s.name, len(s.queries), len(s.documents)) for s in sets] == [("cranfield", 10, 20), ("xquad/en", 12, 12)]
+    reading = PROBE.run(reads_prompt(), Setting(data=tmp_path))
+    assert reading.details["sets"].startswith("cranfield (30 queries, 30 documents), xquad/en")
+    assert reading.measures[0].num_items == 60
+
+
+def test_a_malformed_set_is_an_error(tmp_path):
+    write_set(tmp_path / "xquad", ("en",))
+    (tmp_path / "xquad" / "qrels.jsonl").write_text('{"query_id": "en-0"}\n')
+    with pytest.raises(InputError, match=r"xquad/qrels.jsonl:1: no doc_id"):
+        PROBE.run(reads_prompt(), Setting(data=tmp_path))
