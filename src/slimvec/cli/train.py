@@ -15,6 +15,7 @@ from slimvec.cli.terminal import Result, Terminal
 from slimvec.cli.training import run_training
 from slimvec.errors import InputError
 from slimvec.files import check_free
+from slimvec.probes.registry import PROBES
 
 if TYPE_CHECKING:
     from slimvec.training.checkpoints import Progress
@@ -51,10 +52,19 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Resolve everything but the weights, and say what would be done.")
     ] = False,
+    probe: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Run this probe at each evaluation: {', '.join(PROBES)}. Can be given several times.", metavar="NAME"
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
     force: ForceOption = False,
 ) -> Result:
     """Train an embedding model as a recipe says.
+
+    With --probe, what the model sees of a text is measured at each evaluation, by a twentieth of the probe's items, and
+    logged as PROBE/MEASURE.
 
     Ctrl-C ends the run, saves it, and says how to go on. While a run is on, its checkpoints and
     metrics are in OUTPUT.training; OUTPUT appears when the model is complete.
@@ -78,7 +88,8 @@ def train(
         output,
         resume=resume,
         force=force,
-        when_stopped=f"it is saved; go on with: {_resume_command(recipe, given, output)}",
+        when_stopped=f"it is saved; go on with: {_resume_command(recipe, given, output, probe or ())}",
+        probes=probe or (),
     )
     report: Result = {
         "output": str(output),
@@ -112,9 +123,10 @@ def _scores(progress: "Progress") -> Result | None:
     return {"best": best, "first_score": progress.first_score, "last_score": progress.last_score}
 
 
-def _resume_command(recipe: Path, overrides: Sequence[str], output: Path) -> str:
+def _resume_command(recipe: Path, overrides: Sequence[str], output: Path, probes: Sequence[str]) -> str:
     """Write the command that goes on with a stopped run."""
-    return shlex.join(["slimvec", "train", str(recipe), *overrides, "--output", str(output), "--resume"])
+    asked = [part for name in probes for part in ("--probe", name)]
+    return shlex.join(["slimvec", "train", str(recipe), *overrides, "--output", str(output), *asked, "--resume"])
 
 
 def _losses(report: Result) -> str:

@@ -1,5 +1,6 @@
 """A training run as the terminal shows it; `train` and `quickstart` share it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from slimvec.cli.failures import Interrupted
 from slimvec.cli.progress import Task
 from slimvec.cli.terminal import Terminal
+from slimvec.errors import InputError
 
 if TYPE_CHECKING:
+    from slimvec.probes.callback import ProbeValidator
     from slimvec.training.events import StepEvent, ValidationEvent
     from slimvec.training.recipe import Recipe
     from slimvec.training.run import TrainingResult
@@ -42,7 +45,10 @@ class _Follower:
 
     def validation(self, event: "ValidationEvent") -> None:
         """Take over an evaluation: it is shown until the next step."""
-        measures = ", ".join(f"{name} {value:.3f}" for name, value in event.measures.items())
+        mains: dict[str, str] = {}  # of an evaluation handed in, only its first measure is shown
+        for name in event.measures:
+            mains.setdefault(name.partition("/")[0], name)
+        measures = ", ".join(f"{name} {event.measures[name]:.3f}" for name in mains.values())
         self.task.update(detail=f"step {event.step}, {measures}{' (best)' if event.best else ''}")
 
 
@@ -74,7 +80,14 @@ class FinishedRun:
 
 
 def run_training(
-    terminal: Terminal, recipe: "Recipe", output: Path, *, resume: bool, force: bool, when_stopped: str
+    terminal: Terminal,
+    recipe: "Recipe",
+    output: Path,
+    *,
+    resume: bool,
+    force: bool,
+    when_stopped: str,
+    probes: Sequence[str] = (),
 ) -> FinishedRun:
     """Train with a progress bar.
 
@@ -85,11 +98,14 @@ def run_training(
         resume: Go on from a stopped run.
         force: Replace what is there.
         when_stopped: What a user who stopped the run is told about going on.
+        probes: Names of probes that are run at each evaluation, for a recipe with a section `validation`.
 
     Raises:
         Interrupted: the run was stopped, and saved.
+        InputError: an unknown probe, or probes without a section `validation`.
         SlimvecError: as `slimvec.training.run.train`.
     """
+    validators = _validators(recipe, probes) if probes else {}
     with terminal.task("starting to train") as task:
         from slimvec.evaluation.teachers import open_teacher
         from slimvec.training.run import train
@@ -102,9 +118,30 @@ def run_training(
             force=force,
             on_step=[follower.step],
             on_validation=[follower.validation],
+            validators=validators,
             notice=task.share,
             open_teacher=open_teacher,
         )
     if not result.finished:
         raise Interrupted(f"stopped after step {result.progress.step}; {when_stopped}")
     return FinishedRun(result, follower.first_loss, follower.last.loss if follower.last else None)
+
+
+def _validators(recipe: "Recipe", probes: Sequence[str]) -> "dict[str, ProbeValidator]":
+    """Give probes as evaluations.
+
+    Raises:
+        InputError: one is unknown, or no stage evaluates anything.
+    """
+    from slimvec.probes.registry import choose_probes
+
+    chosen = choose_probes(probes)
+    if not any(stage.recipe.validation for stage in recipe.stage_recipes()):
+        raise InputError(
+            f"--probe {probes[0]} with a recipe that evaluates nothing",
+            expected="a section validation, which says when",
+            do="add validation={share: 0.02} or the like",
+        )
+    from slimvec.probes.callback import probe_validators
+
+    return probe_validators(chosen, seed=recipe.run.seed)

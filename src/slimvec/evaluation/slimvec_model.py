@@ -99,15 +99,7 @@ class SlimvecModel:
 
     def prompt(self, usage: Usage) -> Prompt:
         """Choose the prompt for a usage."""
-        prompts = self._embedder.spec.prompts
-        if usage.role is not None:
-            task = usage.instruction if usage.role == "query" else None
-            return Prompt(prompts.render(usage.role, task), usage.role, task)
-        known = next((name for name in TASK_NAMES.get(usage.kind, ()) if name in prompts.tasks), None)
-        task = known or usage.instruction
-        if task is not None:
-            return Prompt(prompts.render("query", task), "query", task)
-        return Prompt(prompts.render("document"), "document")
+        return choose_prompt(self._embedder.spec.prompts, usage)
 
     def embed(self, texts: Sequence[str], prompt: Prompt, *, on_progress: OnProgress | None = None) -> Embedded:
         """Embed texts; errors as for `Embedder.embed`."""
@@ -116,6 +108,23 @@ class SlimvecModel:
         tokenized = self._embedder.tokenizer.tokenize(texts, prompt=prompt.text)
         lengths = np.asarray(tokenized.lengths, dtype=np.int32)
         return Embedded(found.vectors, lengths, np.asarray(tokenized.truncated, dtype=np.int8))
+
+
+def choose_prompt(prompts: Prompts, usage: Usage) -> Prompt:
+    """Choose among a model's prompts, as `SlimvecModel` says.
+
+    Args:
+        prompts: The model's.
+        usage: What texts are embedded for.
+    """
+    if usage.role is not None:
+        task = usage.instruction if usage.role == "query" else None
+        return Prompt(prompts.render(usage.role, task), usage.role, task)
+    known = next((name for name in TASK_NAMES.get(usage.kind, ()) if name in prompts.tasks), None)
+    task = known or usage.instruction
+    if task is not None:
+        return Prompt(prompts.render("query", task), "query", task)
+    return Prompt(prompts.render("document"), "document")
 
 
 def weights_identity(*folders: Path) -> str:

@@ -147,6 +147,7 @@ class Collator:
         kinds: Sequence[int] | None = None,
         groups: Groups | None = None,
         stands_for: Mapping[str, str] | None = None,
+        untold: Sequence[bool] | None = None,
         seed: int = 0,
     ) -> StepTexts:
         """Tokenise the texts of B records.
@@ -158,6 +159,8 @@ class Collator:
             groups: Of all records of the run; default those of the batch.
             stands_for: By a text that replaced one of the data (see `slimvec.training.augmentation`), that one: it is
                 what the text is compared by, and what a teacher is asked for.
+            untold: By record, whether its query goes without a prompt (see `slimvec.training.instruction_dropout`);
+                default none does.
             seed: Of what the loss draws.
 
         Raises:
@@ -173,7 +176,7 @@ class Collator:
         queries = [(record.query, record.task) for record in records]
         known = {text: text for text, _ in [*queries, *documents]} | dict(stands_for or {})
         compared = [[(known[text], task) for text, task in part] for part in (queries, documents)]
-        parts = [self._tokenize("query", queries), self._tokenize("document", documents)]
+        parts = [self._tokenize("query", queries, untold), self._tokenize("document", documents)]
         return StepTexts(
             tokenized=TokenizedTexts(
                 [sequence for part in parts for sequence in part.sequences],
@@ -209,11 +212,14 @@ class Collator:
             found[numbers] = torch.from_numpy(vectors)
         return F.normalize(found, dim=-1)
 
-    def _tokenize(self, role: Role, texts: Sequence[tuple[str, str | None]]) -> TokenizedTexts:
+    def _tokenize(
+        self, role: Role, texts: Sequence[tuple[str, str | None]], untold: Sequence[bool] | None = None
+    ) -> TokenizedTexts:
         """Tokenise (text, task) pairs, those of one prompt together, and give them in their own order."""
         by_prompt: dict[str, list[int]] = {}
         for number, (_, task) in enumerate(texts):
-            by_prompt.setdefault(self._prompts.render(role, task), []).append(number)
+            prompt = "" if untold is not None and untold[number] else self._prompts.render(role, task)
+            by_prompt.setdefault(prompt, []).append(number)
         found: dict[int, tuple[list[int], int, bool]] = {}
         for prompt, numbers in by_prompt.items():
             part = self._tokenizers[role].tokenize([texts[n][0] for n in numbers], prompt=prompt)

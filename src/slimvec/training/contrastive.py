@@ -15,6 +15,7 @@ from slimvec.training.collation import Collator
 from slimvec.training.distributed import mean_over_processes, over_processes
 from slimvec.training.gradients import Embed, backward
 from slimvec.training.groups import Groups
+from slimvec.training.instruction_dropout import draw_untold
 from slimvec.training.plan import BatchPlan
 from slimvec.training.processes import Processes
 from slimvec.training.recipe import Recipe
@@ -69,6 +70,9 @@ class ContrastiveSteps:
             drawn.records,
             epoch=batch.epoch,
             stands_for=drawn.stands_for,
+            untold=draw_untold(
+                own, share=self._recipe.batch.instruction_dropout, seed=self._recipe.run.seed, step=number
+            ),
             kinds=[self._kinds[i] for i in own],
             groups=self._groups,
             seed=step_seed(self._recipe.run.seed, number),

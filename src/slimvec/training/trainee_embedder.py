@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from slimvec.model.embedding_model import EmbeddingModel
-from slimvec.text.prompts import Role
+from slimvec.text.prompts import Prompts, Role
 from slimvec.text.schedule import plan_batches
 from slimvec.text.tokenizer import Tokenizer
 from slimvec.training.recipe import Batch
@@ -43,6 +43,11 @@ class TraineeEmbedder:
             role: Tokenizer(model.tokenizer.backend, max_tokens=min(limit, model.tokenizer.max_tokens))
             for role, limit in limits.items()
         }
+
+    @property
+    def prompts(self) -> Prompts:
+        """The model's."""
+        return self._model.spec.prompts
 
     def embed(
         self,

@@ -72,6 +72,8 @@ class Batch(Section):
             batch of one group, 0 mixes all. KaLM's scores fell as it rose.
         mix_temperature: Sources are drawn from by size to the power 1 / this: 1 is every record once an epoch,
             `.inf` draws from all sources alike.
+        instruction_dropout: Share of the queries trained without their prompt, drawn anew in every step, for models
+            that are also asked without one. 0.1 is a usual share; at 1 no query has any.
         max_query_tokens: Longest query, prompt included; the rest is cut off and counted.
         max_document_tokens: Longest document, likewise.
         micro_batch_tokens: Tokens run at once. Below 2,048 the many small products cost more than they save.
@@ -87,6 +89,7 @@ class Batch(Section):
     group_by: Literal["task", "source", "language"] = "task"
     homogeneous: float = Field(default=0.0, ge=0, le=1)
     mix_temperature: float = Field(default=1.0, ge=1)
+    instruction_dropout: float = Field(default=0.0, ge=0, le=1)
     max_query_tokens: int = Field(default=64, ge=1)
     max_document_tokens: int = Field(default=256, ge=1)
     micro_batch_tokens: int = Field(default=2048, ge=1)

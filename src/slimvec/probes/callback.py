@@ -1,0 +1,93 @@
+"""Probes while a model is trained: their measures beside those on held-out records, so one sees when a bias appears.
+
+    validators = {name: ProbeValidator(probe) for name, probe in ...}
+    train(recipe, output, validators=validators)
+
+A probe draws from numpy's generators by its own seed, never from torch's, and the same items at every evaluation: a
+curve shows the model's change alone, and the run goes on as if nobody had looked.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from slimvec.data.embedders import TextEmbedder
+from slimvec.engine.embedder import Embedder
+from slimvec.errors import InputError
+from slimvec.evaluation.models import Embedded, ModelCard, OnProgress, Prompt, Usage, unknown_counts
+from slimvec.evaluation.slimvec_model import choose_prompt
+from slimvec.probes.probe import Probe, Setting
+from slimvec.probes.run import run_probes
+from slimvec.text.prompts import Prompts
+from slimvec.training.trainee_embedder import TraineeEmbedder
+
+_DEEPEST = 1
+"""Slashes in the names of measures that are logged: what is further apart (by language, by template) rests on a few
+items each at the amount drawn here."""
+
+
+class TrainingModel:
+    """A model in training as something to probe.
+
+    Args:
+        embedder: Embeds with the weights as they are.
+    """
+
+    def __init__(self, embedder: TextEmbedder) -> None:
+        self._embedder = embedder
+
+    @property
+    def card(self) -> ModelCard:
+        """What is known of it; no identity, as its weights change."""
+        return ModelCard(name="model in training", kind="training", identity=None)
+
+    @property
+    def prompts(self) -> Prompts:
+        """The templates of its prompts; those of a model without any where the embedder does not show them."""
+        if isinstance(self._embedder, Embedder):
+            return self._embedder.spec.prompts
+        return self._embedder.prompts if isinstance(self._embedder, TraineeEmbedder) else Prompts()
+
+    def prompt(self, usage: Usage) -> Prompt:
+        """Choose the prompt for a usage."""
+        return choose_prompt(self.prompts, usage)
+
+    def embed(self, texts: Sequence[str], prompt: Prompt, *, on_progress: OnProgress | None = None) -> Embedded:
+        """Embed texts; errors as for the embedder."""
+        role = prompt.role or "document"
+        found = self._embedder.embed(texts, role=role, task=prompt.task, on_progress=on_progress)
+        return Embedded(found.vectors, *unknown_counts(len(texts)))
+
+
+@dataclass(frozen=True)
+class ProbeValidator:
+    """A probe as an evaluation of a training run (`slimvec.training.validation.Validator`).
+
+    Attributes:
+        probe: Asks.
+        setting: Of the probe; a twentieth of the items, as it is asked again and again.
+    """
+
+    probe: Probe
+    setting: Setting = field(default_factory=lambda: Setting(amount="tiny"))
+
+    def __call__(self, embedder: TextEmbedder) -> Mapping[str, float]:
+        """Give the probe's measures by name, with `_` for spaces: the main ones, down to one `/`.
+
+        Raises:
+            InputError: the probe cannot be put to a model in training.
+        """
+        reading = run_probes(TrainingModel(embedder), [self.probe], self.setting).readings[0]
+        if not reading.measures:
+            raise InputError(f"probe {reading.probe} cannot be run in training: {reading.skipped}", do="leave it out")
+        kept = (measure for measure in reading.measures if measure.name.count("/") <= _DEEPEST)
+        return {measure.name.replace(" ", "_"): measure.value for measure in kept}
+
+
+def probe_validators(probes: Sequence[Probe], *, seed: int = 0) -> dict[str, ProbeValidator]:
+    """Give probes as evaluations by their names.
+
+    Args:
+        probes: Which.
+        seed: Of the items drawn.
+    """
+    return {probe.name: ProbeValidator(probe, Setting(amount="tiny", seed=seed)) for probe in probes}
