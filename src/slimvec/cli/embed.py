@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from slimvec.cli.blocks import embed_items, truncation_remark
+from slimvec.cli.coverage import OnLowCoverage, check_input_coverage
 from slimvec.cli.inputs import Item, check_input, read_items
 from slimvec.cli.models import describe_model, load_embedder
 from slimvec.cli.options import (
@@ -33,6 +34,7 @@ KEYS = {
     "dims": "width of the vectors",
     "num_tokens": "tokens run through the model, prompts included",
     "num_truncated": "texts that were longer than the model's limit and lost their end",
+    "coverage": "what --min-coverage found: min, lowest, place, num_low, piece_share; null unless asked",
     "prompt": "what was written in front of each text",
     "role": "query or document",
     "model": "source, revision, sha256, dims, dtype, engine and spec of the model",
@@ -55,17 +57,31 @@ def embed(
     dims: DimsOption = None,
     dtype: DtypeOption = "auto",
     revision: RevisionOption = None,
+    min_coverage: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Share of each text's characters that the tokenizer shall read.", metavar="SHARE"
+        ),
+    ] = None,
+    on_low_coverage: Annotated[OnLowCoverage, typer.Option(help="What is done about texts below it.")] = "refuse",
     force: ForceOption = False,
 ) -> Result:
     """Turn the texts of a file into vectors.
 
     A .npy file holds the vectors in the order of the texts. A .parquet file holds id, text and vector, and says in its
     metadata which model wrote it, with which prompt, and how many texts were cut off.
+
+    With --min-coverage, every text is first turned into tokens and back, and the share of its characters that returns
+    is held against the limit: a text in a script that the model cannot read is named, not embedded.
     """
     _check_output(output, force=force)
     num_texts = _count(terminal, input_path, field)
     embedder = load_embedder(terminal, model, revision=revision, dtype=dtype, dims=dims)
+    coverage = check_input_coverage(
+        terminal, embedder, input_path, field=field, min_coverage=min_coverage, on_low_coverage=on_low_coverage
+    )
     report: Result = {"output": str(output), "num_texts": num_texts, "dims": embedder.dims, "role": role}
+    report["coverage"] = coverage
     report["prompt"] = embedder.spec.prompts.render(role, task)
     report["model"] = describe_model(embedder, model, revision=revision)
     with terminal.task("embedding", total=num_texts, unit="texts") as progress:

@@ -9,6 +9,7 @@ import torch
 
 from slimvec.engine.append import open_text
 from slimvec.engine.chunks import embed_chunks
+from slimvec.engine.coverage import check_coverage, coverage
 from slimvec.engine.explanation import explain
 from slimvec.engine.loading import EngineName, LoadedEngine, load_engine
 from slimvec.engine.long_texts import embed_long
@@ -257,6 +258,10 @@ class Embedder:
     open = open_text
     load_state = load_state
     explain = explain
+
+    # What its tokenizer can read; no model is run.
+    coverage = coverage
+    check_coverage = check_coverage
 
     def similarity(self, queries: Vectors, documents: Vectors) -> Vectors:
         """Cosine of every query [Q, D] with every document [N, D]: [Q, N]."""
