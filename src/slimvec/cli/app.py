@@ -24,6 +24,7 @@ from slimvec.cli import (
     quickstart,
     search,
     synthesize,
+    tokenizers,
     train,
 )
 from slimvec.cli import filter as filter_
@@ -47,6 +48,7 @@ COMMANDS: dict[str, tuple[Callable[..., Result], dict[str, str]]] = {
     "embed": (embed.embed, embed.KEYS),
     "evaluate": (evaluate.evaluate, evaluate.KEYS),
     "probe": (probe.probe, probe.KEYS),
+    "tokenizers": (tokenizers.tokenizers, tokenizers.KEYS),
     "compare": (compare.compare, compare.KEYS),
     "search": (search.search, search.KEYS),
     "explain": (explain.explain, explain.KEYS),

@@ -10,7 +10,8 @@ from slimvec.model.builtin import BUILTINS, resolve_builtin
 from slimvec.model.cache import Progress, SourceRecord, cached_entry, cached_sha256, entry_folder, read_record
 from slimvec.model.gguf import convert_gguf
 
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+"""What a name on the hub looks like; a path of two parts that is not there looks the same."""
 _HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "LICENSE*", "LICENCE*", "NOTICE*")
 _HUB_OTHER_FORMS = ("onnx/*", "openvino/*", "original/*", "consolidated*", "coreml/*", "*/checkpoint-*")
 
@@ -80,7 +81,7 @@ def resolve_source(source: str | Path, *, revision: str | None = None, progress:
     if path.suffix.lower() == ".gguf" and path.is_file():
         _refuse_revision(source, revision, "a file")
         return _resolve_gguf(path, report)
-    if is_name and path.suffix.lower() != ".gguf" and _HUB_NAME.fullmatch(str(source)):
+    if is_name and path.suffix.lower() != ".gguf" and HUB_NAME.fullmatch(str(source)):
         return _resolve_hub(str(source), revision, report)
     raise _unknown(source)
 
@@ -106,7 +107,7 @@ def find_source(source: str, *, revision: str | None = None) -> Path | None:
         _refuse_revision(source, revision, "a built-in name, pinned by slimvec")
         folder = entry_folder(source)
         return folder if read_record(folder) is not None else None
-    if path.exists() or path.suffix.lower() == ".gguf" or not _HUB_NAME.fullmatch(source):
+    if path.exists() or path.suffix.lower() == ".gguf" or not HUB_NAME.fullmatch(source):
         if path.is_dir() or (path.is_file() and path.suffix.lower() == ".gguf"):
             _refuse_revision(source, revision, "a folder" if path.is_dir() else "a file")
             return path
@@ -167,10 +168,10 @@ def _resolve_hub(name: str, revision: str | None, progress: Progress) -> Path:
     except SlimvecError:
         raise
     except Exception as error:  # the hub's own errors, and those of the two network libraries under it
-        raise _hub_error(name, revision, error) from error
+        raise hub_error(name, revision, error) from error
 
 
-def _hub_error(name: str, revision: str | None, error: Exception) -> FetchError:
+def hub_error(name: str, revision: str | None, error: Exception) -> FetchError:
     """Put the hub's answer into one line."""
     at = f"{name} at revision {revision}" if revision else name
     kinds = {kind.__name__ for kind in type(error).__mro__}

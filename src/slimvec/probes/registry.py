@@ -10,7 +10,11 @@ if TYPE_CHECKING:
     from slimvec.probes.probe import Probe
 
 PROBES: dict[str, tuple[str, str]] = {
+    "position": ("slimvec.probes.position.probe", "PositionProbe"),
+    "length": ("slimvec.probes.length.probe", "LengthProbe"),
     "instruction": ("slimvec.probes.instruction.probe", "InstructionProbe"),
+    "tokenizer": ("slimvec.probes.coverage.probe", "TokenizerProbe"),
+    "geometry": ("slimvec.probes.geometry.probe", "GeometryProbe"),
     "attention": ("slimvec.probes.attention_mode", "AttentionModeProbe"),
 }
 """Module and class by name, in the order they are run."""

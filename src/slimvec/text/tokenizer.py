@@ -73,11 +73,7 @@ class Tokenizer:
         path = folder / "tokenizer.json"
         if not path.is_file():
             raise ModelError(f"{folder} has no tokenizer.json", expected="a model folder with its tokenizer")
-        try:
-            backend = tokenizers.Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises nothing narrower
-            raise ModelError(f"{path} cannot be read: {error}", expected="a tokenizer.json") from error
-        return cls(backend, max_tokens=max_tokens)
+        return cls(read_backend(path), max_tokens=max_tokens)
 
     def tokenize(self, texts: Sequence[str], *, prompt: str = "", first: int = 0) -> TokenizedTexts:
         """Tokenise texts, each with the prompt written in front of it.
@@ -126,6 +122,18 @@ class Tokenizer:
             closing = _num_trailing(encoding.special_tokens_mask)
             self._prompt_ids[prompt] = encoding.ids[: len(encoding.ids) - closing]
         return self._prompt_ids[prompt]
+
+
+def read_backend(path: Path) -> tokenizers.Tokenizer:
+    """Read a file in the form of `tokenizer.json`.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    try:
+        return tokenizers.Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing narrower
+        raise ModelError(f"{path} cannot be read: {error}", expected="a tokenizer.json") from error
 
 
 def _num_trailing(special_tokens_mask: Sequence[int]) -> int:

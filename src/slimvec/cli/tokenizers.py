@@ -1,0 +1,123 @@
+"""`slimvec tokenizers`: what tokenizers can read, side by side, without their models."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from slimvec.cli.options import ForceOption
+from slimvec.cli.terminal import Result, Terminal
+from slimvec.errors import InputError
+from slimvec.files import check_free
+
+if TYPE_CHECKING:
+    import tokenizers as library
+
+    from slimvec.probes.coverage.comparison import TokenizerReport
+
+KEYS = {
+    "tokenizers": "name, vocabulary and sha256 of each",
+    "measures": "by name (figure/tokenizer/script or language): value, low, high (95% interval), unit",
+    "answer": "what came out, in sentences",
+    "output": "folder of the report; null without --output",
+}
+_SHOWN = 3
+
+
+def tokenizers(
+    terminal: Terminal,
+    *,
+    sources: Annotated[
+        list[str],
+        typer.Argument(help="Models, as for --model elsewhere, or files like tokenizer.json.", metavar="MODEL..."),
+    ],
+    data: Annotated[
+        Path | None, typer.Option("--data", "-d", help="Folder with sib200: the same sentences in 205 languages.")
+    ] = None,
+    text_file: Annotated[
+        Path | None, typer.Option(help="Texts of your own: .txt (one a line), .jsonl, .jsonl.gz or .parquet.")
+    ] = None,
+    amount: Annotated[
+        Literal["tiny", "quick", "full"], typer.Option(help="How many sentences are drawn; full is all 204.")
+    ] = "full",
+    seed: Annotated[int, typer.Option(help="Of what is drawn, and of the intervals.")] = 0,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for the report: HTML, Markdown with plots, JSON.")
+    ] = None,
+    force: ForceOption = False,
+) -> Result:
+    """Compare what tokenizers can read: by script and language, with 95% intervals. No weights are loaded.
+
+    On the same sentences in many languages (--data), on texts of your own (--text-file), or, with neither, on
+    characters of every script: how much comes back from the tokens, how many tokens it takes against English, how many
+    of them are no whole character, and how much text fits in 512 of them.
+    """
+    if output is not None:
+        check_free(output, force=force)
+    if data is not None and not (data / "sib200").is_dir():
+        raise InputError(f"{data} has no folder sib200", expected="the same sentences in many languages there")
+    backends = _open(terminal, sources)
+    with terminal.task("reading with each tokenizer"):
+        from slimvec.probes.coverage.comparison import compare_tokenizers, write_report
+        from slimvec.probes.probe import Setting
+
+        setting = Setting(data=data, seed=seed, amount=amount, text_file=text_file)
+        report = compare_tokenizers(backends, setting)
+        if output is not None:
+            write_report(output, report, force=force)
+    _tell(terminal, report, output)
+    return {
+        "tokenizers": [card.model_dump() for card in report.tokenizers],
+        "measures": {measure.name: _numbers(measure.model_dump()) for measure in report.reading.measures},
+        "answer": report.reading.answer,
+        "output": None if output is None else str(output),
+    }
+
+
+def _open(terminal: Terminal, sources: list[str]) -> "dict[str, library.Tokenizer]":
+    """Open tokenizers, by the names they are shown by.
+
+    Raises:
+        InputError: one is named twice.
+    """
+    found: dict[str, library.Tokenizer] = {}
+    for source in sources:
+        name = _short_name(source)
+        if name in found:
+            raise InputError(f"two tokenizers are called {name!r}", expected="different names of files or folders")
+        with terminal.task(f"opening {source}") as task:
+            from slimvec.model.tokenizer_sources import open_tokenizer
+
+            found[name] = open_tokenizer(source, progress=task.share)
+    return found
+
+
+def _short_name(source: str) -> str:
+    """What a source is called in tables: a path's last part, or of `tokenizer.json` its folder; a name as it is."""
+    path = Path(source).expanduser()
+    if not path.exists():
+        return source
+    path = path.resolve()
+    if path.name == "tokenizer.json":
+        return path.parent.name
+    return path.stem if path.is_file() else path.name
+
+
+def _tell(terminal: Terminal, report: "TokenizerReport", output: Path | None) -> None:
+    """Show the answer and the main tables."""
+    from rich.table import Table
+
+    terminal.print(report.reading.answer)
+    for table in report.reading.tables[:_SHOWN]:
+        shown = Table(title=table.title, title_justify="left", box=None)
+        for number, cell in enumerate(table.header):
+            shown.add_column(cell, justify="left" if number == 0 else "right")
+        for row in table.rows:
+            shown.add_row(*row)
+        terminal.print(shown)
+    if output is not None:
+        terminal.print(f"{output}: report.html, report.md, report.json and plots")
+
+
+def _numbers(measure: dict[str, Any]) -> dict[str, Any]:
+    return {key: measure[key] for key in ("value", "low", "high", "unit")}

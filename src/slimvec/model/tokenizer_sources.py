@@ -1,0 +1,57 @@
+"""From what a user calls a model to its tokenizer alone: of a hub name, nothing but that is fetched."""
+
+from pathlib import Path
+
+import tokenizers
+
+from slimvec.errors import SlimvecError
+from slimvec.files import storage_errors
+from slimvec.model.cache import Progress
+from slimvec.model.sources import HUB_NAME, hub_error, resolve_source
+from slimvec.text.tokenizer import Tokenizer, read_backend
+
+_FILE = "tokenizer.json"
+_NO_LIMIT = 1 << 30
+
+
+def open_tokenizer(
+    source: str | Path, *, revision: str | None = None, progress: Progress | None = None
+) -> tokenizers.Tokenizer:
+    """Open a tokenizer without its model, free of padding and of a limit of length.
+
+    Args:
+        source: A model as everywhere (a folder, a `.gguf` file, a built-in name, a hub name), or a file in the form of
+            `tokenizer.json`, whatever it is called.
+        revision: Of a hub name.
+        progress: Told what is fetched or converted.
+
+    Raises:
+        InputError: no such source, or a revision of something that has none.
+        FetchError: it has to be fetched and cannot be.
+        ModelError: there is no tokenizer, or it cannot be read.
+        StorageError: the cache cannot be written.
+    """
+    path = Path(source).expanduser()
+    if path.is_file() and path.suffix == ".json":
+        backend = read_backend(path)
+    elif isinstance(source, str) and HUB_NAME.fullmatch(source) and not (path.exists() or path.suffix == ".gguf"):
+        backend = read_backend(_fetch(source, revision))
+    else:
+        folder = resolve_source(source, revision=revision, progress=progress)
+        backend = Tokenizer.from_folder(folder, max_tokens=_NO_LIMIT).backend
+    backend.no_padding()
+    backend.no_truncation()
+    return backend
+
+
+def _fetch(name: str, revision: str | None) -> Path:
+    """Download `tokenizer.json` of a hub name through the hub's own cache."""
+    import huggingface_hub  # seconds that a built-in name or a folder need not wait
+
+    try:
+        with storage_errors(huggingface_hub.constants.HF_HUB_CACHE):
+            return Path(huggingface_hub.hf_hub_download(name, _FILE, revision=revision))
+    except SlimvecError:
+        raise
+    except Exception as error:  # the hub's own errors, and those of the two network libraries under it
+        raise hub_error(name, revision, error) from error

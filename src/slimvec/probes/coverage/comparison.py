@@ -1,0 +1,244 @@
+"""Several tokenizers side by side, without their models: a reading, and a report of it."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Self
+
+import tokenizers
+from pydantic import ValidationError
+
+from slimvec.errors import InputError, validation_summary
+from slimvec.evaluation.results import Frozen, Stored, package_versions
+from slimvec.files import atomic_folder
+from slimvec.probes.blocks import Block, Heading, Items, Paragraph, Picture, to_html, to_markdown
+from slimvec.probes.coverage.answers import describe
+from slimvec.probes.coverage.characters import (
+    DEFINITION,
+    character_measures,
+    describe_characters,
+    measure_characters,
+)
+from slimvec.probes.coverage.counting import CHARACTERS, COVERAGE, EXACT, FERTILITY, PIECES, UNKNOWN
+from slimvec.probes.coverage.layout import Measured, comparison_table, language_table, measures, script_plots
+from slimvec.probes.coverage.lines import describe_file, file_measures, file_tables, measure_file
+from slimvec.probes.coverage.probe import QUESTION, SENTENCES, SOURCES, TokenizerProbe, measure_sentences
+from slimvec.probes.coverage.sentences import FOLDER, ParallelSentences
+from slimvec.probes.drawing import draw
+from slimvec.probes.probe import Setting
+from slimvec.probes.readings import Measure, Reading, Table
+from slimvec.text.coverage import CoverageMeter
+
+_COMPARED = (COVERAGE, FERTILITY, PIECES, UNKNOWN, EXACT, CHARACTERS)
+TITLE = "What tokenizers can read"
+Backends = Mapping[str, tokenizers.Tokenizer]
+
+
+class TokenizerCard(Frozen):
+    """A tokenizer that was compared.
+
+    Attributes:
+        name: In the report.
+        vocabulary: Number of its tokens.
+        sha256: Of its `tokenizer.json` as the library writes it.
+    """
+
+    name: str
+    vocabulary: int
+    sha256: str
+
+
+class TokenizerReport(Stored):
+    """Tokenizers side by side.
+
+    Attributes:
+        tokenizers: In the order they were named.
+        reading: What was found; parts of the measures' names are figure, tokenizer, and script or language.
+        amount: How much was drawn.
+        seed: Of the draws and of the bootstrap.
+        created: Day and time, UTC, ISO 8601.
+        versions: Package versions.
+    """
+
+    tokenizers: tuple[TokenizerCard, ...]
+    reading: Reading
+    amount: str
+    seed: int
+    created: str
+    versions: Mapping[str, str]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read what `write` wrote.
+
+        Raises:
+            InputError: the file is missing or holds something else.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}", expected="a report of tokenizers") from error
+        except ValidationError as error:
+            raise InputError(f"{path}: {validation_summary(error)}", expected="a report of tokenizers") from None
+
+
+def compare_tokenizers(backends: Backends, setting: Setting) -> TokenizerReport:
+    """Put tokenizers to the same texts.
+
+    Args:
+        backends: Tokenizers by the names they are shown by.
+        setting: Its data may have `sib200`; its text file is read too. With neither, characters of every script.
+
+    Raises:
+        InputError: no tokenizer, or malformed data.
+    """
+    if not backends:
+        raise InputError("no tokenizer", expected="one or more to compare")
+    start = perf_counter()
+    folder, probe = setting.folder(FOLDER), TokenizerProbe()
+    parts: list[Reading] = []
+    if folder is not None:
+        sentences = ParallelSentences.read(folder)
+        drawn = setting.count(probe.num_sentences)
+        parts.append(
+            _on_sentences([measure_sentences(name, b, sentences, drawn, setting.seed) for name, b in backends.items()])
+        )
+    if setting.text_file is not None:
+        parts.append(_on_file(backends, setting.text_file, setting.seed))
+    if not parts:
+        parts.append(_on_characters(backends, setting.count(probe.num_characters), setting.seed))
+    return TokenizerReport(
+        tokenizers=tuple(_card(name, backend) for name, backend in backends.items()),
+        reading=_joined(parts).model_copy(update={"seed": setting.seed, "seconds": perf_counter() - start}),
+        amount=setting.amount,
+        seed=setting.seed,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=package_versions(),
+    )
+
+
+def write_report(folder: str | Path, report: TokenizerReport, *, force: bool = False) -> None:
+    """Write `report.html`, `report.md` with its pictures in `plots`, and `report.json`.
+
+    Raises:
+        InputError: the folder exists, and not `force`.
+        StorageError: it cannot be written.
+    """
+    blocks = _blocks(report)
+    with atomic_folder(folder, force=force) as staged:
+        report.write(staged / "report.json")
+        (staged / "report.md").write_text(to_markdown(blocks), encoding="utf-8")
+        (staged / "report.html").write_text(to_html(TITLE, blocks), encoding="utf-8")
+        (staged / "plots").mkdir()
+        for block in blocks:
+            if isinstance(block, Picture):
+                (staged / block.file).write_text(block.svg + "\n", encoding="utf-8")
+
+
+def _on_sentences(several: Sequence[Measured]) -> Reading:
+    return Reading(
+        probe="tokenizers",
+        question=QUESTION,
+        definition=SENTENCES,
+        sources=SOURCES,
+        answer="\n".join(describe(measured) for measured in several),
+        measures=tuple(m for measured in several for m in _named(measures(measured), measured.name)),
+        tables=(
+            *(comparison_table(figure, several) for figure in _COMPARED),
+            *(language_table(measured) for measured in several),
+        ),
+        plots=script_plots(several),
+        details={"languages": len(several[0].sentences.texts), "sentences": several[0].sentences.num_sentences},
+    )
+
+
+def _on_file(backends: Backends, path: Path, seed: int) -> Reading:
+    answers, found_measures, tables = [], list[Measure](), list[Table]()
+    for name, backend in backends.items():
+        texts, found = measure_file(CoverageMeter(backend), path)
+        own = file_measures(texts, found, seed=seed)
+        answers.append(f"{name}: {describe_file(path, own, found)}")
+        found_measures += _named(own, name)
+        tables += [table.model_copy(update={"title": f"{name}: {table.title}"}) for table in file_tables(texts, found)]
+    return Reading(
+        probe="tokenizers",
+        question=QUESTION,
+        definition="The file's texts are measured by script; intervals are over the texts.",
+        answer="\n".join(answers),
+        measures=tuple(found_measures),
+        tables=tuple(tables),
+    )
+
+
+def _on_characters(backends: Backends, most: int, seed: int) -> Reading:
+    found = {name: measure_characters(CoverageMeter(b), most=most, seed=seed) for name, b in backends.items()}
+    own = {name: character_measures(rows, seed=seed) for name, rows in found.items()}
+    scripts = next(iter(found.values()))
+    rows = []
+    for script in scripts:
+        means = [values[script].mean(axis=0) for values in found.values()]
+        rows.append((script, *(f"{survive:.1%} at {tokens:.2f}" for survive, tokens in means)))
+    return Reading(
+        probe="tokenizers",
+        question=QUESTION,
+        definition=DEFINITION.format(most=most),
+        answer="\n".join(f"{name}: {describe_characters(own[name], found[name])}" for name in found),
+        measures=tuple(m for name in found for m in _named(own[name], name)),
+        tables=(
+            Table(
+                title="Characters that survive, and tokens a character",
+                header=("script", *found),
+                rows=tuple(rows),
+            ),
+        ),
+    )
+
+
+def _named(found: Sequence[Measure], name: str) -> list[Measure]:
+    """Put a tokenizer's name behind the first part of the measures' names."""
+    renamed = []
+    for measure in found:
+        figure, rest = measure.name.split("/", 1)
+        renamed.append(measure.model_copy(update={"name": f"{figure}/{name}/{rest}"}))
+    return renamed
+
+
+def _joined(parts: Sequence[Reading]) -> Reading:
+    """Make one reading of several about different texts."""
+    return parts[0].model_copy(
+        update={
+            "definition": " ".join(part.definition for part in parts),
+            "answer": "\n".join(part.answer for part in parts),
+            "measures": tuple(measure for part in parts for measure in part.measures),
+            "tables": tuple(table for part in parts for table in part.tables),
+        }
+    )
+
+
+def _card(name: str, backend: tokenizers.Tokenizer) -> TokenizerCard:
+    digest = hashlib.sha256(backend.to_str().encode()).hexdigest()
+    return TokenizerCard(name=name, vocabulary=backend.get_vocab_size(), sha256=digest)
+
+
+def _blocks(report: TokenizerReport) -> list[Block]:
+    """Lay out the report."""
+    reading = report.reading
+    cards = [(card.name, f"{card.vocabulary:,}", card.sha256[:16]) for card in report.tokenizers]
+    pictures = [
+        Picture(plot.title, draw(plot), f"plots/tokenizers-{number}.svg")
+        for number, plot in enumerate(reading.plots, start=1)
+    ]
+    settings = {"created": report.created, "amount": report.amount, "seed": str(report.seed), **report.versions}
+    sources: list[Block] = [Heading("Sources", 3), Items(reading.sources)] if reading.sources else []
+    return [
+        Heading(TITLE, 1),
+        Items(tuple(reading.answer.split("\n"))),
+        Paragraph(f"How it is measured. {reading.definition}"),
+        Table(title="Tokenizers", header=("name", "tokens", "SHA-256"), rows=tuple(cards)),
+        *pictures,
+        *reading.tables,
+        *sources,
+        Table(title="Settings and versions", header=("what", "value"), rows=tuple(settings.items())),
+    ]

@@ -1,0 +1,144 @@
+"""What a tokenizer makes of the same sentences in many languages, with intervals over the sentences.
+
+Letters: S sentences, L languages, R resamples.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slimvec.evaluation.intervals import Interval
+from slimvec.probes.coverage.sentences import ENGLISH, ParallelSentences
+from slimvec.probes.readings import Unit
+from slimvec.text.coverage import CoverageMeter
+
+Array = NDArray[np.float64]
+
+NUM_RESAMPLES = 2_000
+"""Figures of hundreds of languages are resampled together; the ends are stable to a hundredth of their distance."""
+LIMIT_TOKENS = 512
+"""The length many embedding models are trained to."""
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """What a tokenizer made of sentences: all [S, L], in the order of the sentences and of their languages.
+
+    Attributes:
+        languages: Codes of the L languages.
+        kept: Share of the characters that come back.
+        exact: 1 where the sentence comes back as it was.
+        normalised: 1 where it comes back as the tokenizer's own normaliser writes it, white space aside.
+        characters: Characters.
+        tokens: Tokens, without special ones.
+        unknown: Tokens for what is unknown.
+        pieces: Tokens that are no whole character.
+    """
+
+    languages: tuple[str, ...]
+    kept: Array
+    exact: Array
+    normalised: Array
+    characters: Array
+    tokens: Array
+    unknown: Array
+    pieces: Array
+
+    @property
+    def english(self) -> Array:
+        """Tokens of the same sentence in English: [S, 1]."""
+        return self.tokens[:, [self.languages.index(ENGLISH)]]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of a language: a sum over sentences divided by another, on the same sentences.
+
+    Attributes:
+        name: In reports.
+        unit: Of its values.
+        top: [S, L] above the line.
+        bottom: [S, L] or [S, 1] below it.
+        higher_is_better: None where neither is good by itself.
+    """
+
+    name: str
+    unit: Unit
+    top: Callable[[Counts], Array]
+    bottom: Callable[[Counts], Array]
+    higher_is_better: bool | None
+
+
+def _one(counts: Counts) -> Array:
+    return np.ones_like(counts.tokens)
+
+
+COVERAGE = Figure("coverage", "share", lambda c: c.kept, _one, True)
+EXACT = Figure("exact round trip", "share", lambda c: c.exact, _one, True)
+NORMALISED = Figure("round trip after normalising", "share", lambda c: c.normalised, _one, True)
+UNKNOWN = Figure("unknown tokens", "share", lambda c: c.unknown, lambda c: c.tokens, False)
+PIECES = Figure("pieces of characters", "share", lambda c: c.pieces, lambda c: c.tokens, False)
+FERTILITY = Figure("fertility", "ratio", lambda c: c.tokens, lambda c: c.english, False)
+CHARACTERS = Figure(
+    f"characters in {LIMIT_TOKENS} tokens",
+    "characters",
+    lambda c: LIMIT_TOKENS * c.characters,
+    lambda c: c.tokens,
+    True,
+)
+FIGURES = (COVERAGE, EXACT, NORMALISED, UNKNOWN, PIECES, FERTILITY, CHARACTERS)
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """A figure by language.
+
+    Attributes:
+        values: [L].
+        resampled: [R, L], by resampling sentences, the same draws for all languages.
+    """
+
+    values: Array
+    resampled: Array
+
+    def of(self, members: Sequence[int], combine: Callable[..., NDArray[np.floating]] = np.mean) -> Interval:
+        """Give the figure of some languages together.
+
+        Args:
+            members: Numbers of the languages; each has the same weight.
+            combine: Mean or median over them.
+        """
+        chosen = combine(self.resampled[:, list(members)], axis=1)
+        low, high = np.quantile(chosen, [0.025, 0.975])
+        return Interval(float(combine(self.values[list(members)])), float(low), float(high))
+
+
+def count_tokens(meter: CoverageMeter, sentences: ParallelSentences) -> Counts:
+    """Turn every sentence into tokens and back, and count."""
+    columns = [meter.measure(texts) for texts in sentences.texts.values()]
+    fields = ("share", "is_exact", "is_normalised", "num_characters", "num_tokens", "num_unknown", "num_pieces")
+    arrays = [np.array([[getattr(found, name) for found in column] for column in columns], float).T for name in fields]
+    arrays[fields.index("num_tokens")].clip(min=1, out=arrays[fields.index("num_tokens")])  # nothing is read of it
+    return Counts(sentences.languages, *arrays)
+
+
+def estimate(counts: Counts, figures: Sequence[Figure] = FIGURES, *, seed: int) -> dict[str, Estimates]:
+    """Give figures by language, each with its resamples; the same draws of sentences for all of them.
+
+    Args:
+        counts: Of a tokenizer.
+        figures: Which.
+        seed: Of the draws.
+    """
+    num_sentences = len(counts.tokens)
+    generator = np.random.default_rng(seed)
+    draws = generator.multinomial(num_sentences, np.full(num_sentences, 1 / num_sentences), size=NUM_RESAMPLES)
+    weights = draws.astype(np.float64)
+    found = {}
+    for figure in figures:
+        top, bottom = figure.top(counts), figure.bottom(counts)
+        values = top.sum(axis=0) / bottom.sum(axis=0)
+        found[figure.name] = Estimates(values, (weights @ top) / (weights @ bottom))
+    return found

@@ -1,0 +1,245 @@
+"""The tokenizer probe reads what was planted: bytes a letter, words not known, languages not found."""
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+
+from slimvec.errors import InputError, ModelError
+from slimvec.probes.coverage.comparison import TokenizerReport, compare_tokenizers, write_report
+from slimvec.probes.coverage.counting import FERTILITY, count_tokens, estimate
+from slimvec.probes.coverage.probe import TokenizerProbe, measure_sentences
+from slimvec.probes.coverage.sentences import ParallelSentences
+from slimvec.probes.probe import Setting
+from slimvec.text.coverage import CoverageMeter
+from tests import tiny
+from tests.probes import parallel
+from tests.probes.planted import BagOfWords, Mapped, direction
+
+WORDS = parallel.english()
+
+
+@pytest.fixture
+def data(tmp_path):
+    return parallel.write_sentences(tmp_path, parallel.three_languages(WORDS))
+
+
+@pytest.fixture
+def source(tmp_path):
+    return str(parallel.save_tokenizer(tmp_path / "model"))
+
+
+def run(data, source, *, model=None, **options):
+    return TokenizerProbe().run(model or BagOfWords(), Setting(data=data, source=source, **options))
+
+
+def test_bytes_a_letter_are_read_off_exactly(data, source):
+    reading = run(data, source)
+    for name, ratio in (("Latin", 1), ("Cyrillic", 2), ("Tibetan", 3), ("bod_Tibt", 3)):
+        measure = reading.measure(f"fertility/{name}")
+        assert (measure.value, measure.low, measure.high) == pytest.approx((ratio, ratio, ratio))
+        assert (measure.baseline, measure.baseline_name, measure.num_items) == (1, "English", len(WORDS))
+    assert reading.measure("fertility/median language").value == pytest.approx(2.5)
+    assert reading.measure("characters in 512 tokens/Tibetan").value == pytest.approx(512 / 3)
+    assert reading.measure("coverage/all languages").value == 1
+    assert reading.measure("exact round trip/all languages").value == 1
+    assert reading.measure("pieces of characters/Tibetan").value == 1
+    assert reading.measure("pieces of characters/Latin").value == 0
+    assert reading.main.name == "coverage/all languages"
+    assert (reading.probe, reading.skipped) == ("tokenizer", "")
+
+
+def test_the_answer_calls_out_tibetan(data, source, tmp_path):
+    assert (
+        "Tibetan (bod_Tibt) is read at 3.000 [3.000, 3.000] times the tokens of English, 100.0% of them pieces of "
+        "characters, so that 171 characters fit in 512 tokens"
+    ) in run(data, source).answer
+    blind = parallel.save_tokenizer(tmp_path / "blind", parallel.words_backend(WORDS))
+    answer = run(data, str(blind)).answer
+    assert "reads 0 (95% or more" in answer
+    assert "Tibetan (bod_Tibt) is not read: 0.0% [0.0%, 0.0%] of its characters come back" in answer
+
+
+def test_a_language_that_is_known_in_part_is_covered_in_part(tmp_path):
+    half = [word if number % 2 else parallel.written(word, "Cyrl") for number, word in enumerate(WORDS)]
+    data = parallel.write_sentences(tmp_path, parallel.three_languages(WORDS) | {"xxx_Latn": half})
+    backend = parallel.words_backend(WORDS)
+    measured = measure_sentences("words", backend, ParallelSentences.read(data / "sib200"), len(WORDS), 0)
+    sentences, found = measured.sentences, measured.estimates
+    half_read = found["coverage"].of([sentences.languages.index("xxx_Latn")])
+    assert half_read.value == pytest.approx(0.5, abs=0.02)
+    assert half_read.low < 0.5 < half_read.high
+    assert 0.25 < half_read.high - half_read.low < 0.45  # 30 coins: 2 * 1.96 * 0.5 / sqrt(30) = 0.36
+    assert found["coverage"].of([sentences.languages.index("eng_Latn")]).value == 1
+    assert found["unknown tokens"].of([sentences.languages.index("bod_Tibt")]).value == 1
+
+
+def test_estimates_are_those_of_resampling_sentences_one_by_one(data):
+    sentences = ParallelSentences.read(data / "sib200").sample(12, seed=3)
+    counts = count_tokens(CoverageMeter(tiny.tokenizer_backend()), sentences)
+    found = estimate(counts, (FERTILITY,), seed=5)["fertility"]
+    draws = np.random.default_rng(5).multinomial(12, np.full(12, 1 / 12), size=2_000)
+    place = sentences.languages.index("bod_Tibt")
+    english = sentences.languages.index("eng_Latn")
+    for resample in range(0, 2_000, 400):
+        chosen = np.repeat(np.arange(12), draws[resample])
+        expected = counts.tokens[chosen, place].sum() / counts.tokens[chosen, english].sum()
+        assert found.resampled[resample, place] == pytest.approx(expected)
+
+
+def planted_bitext(tmp_path, *, num_languages=8):
+    """Languages that write ever more letters in Tibetan, and a model that loses ever more of their sentences."""
+    words = parallel.english(40)
+    languages, vectors = {"eng_Latn": words}, {word: direction(word, 128) for word in words}
+    for step in range(num_languages):
+        code = f"l{step:02d}_Mixd"
+        languages[code] = [parallel.written(word, "Tibt", num_letters=step + 1) + "z" * step for word in words]
+        for number, (word, text) in enumerate(zip(words, languages[code], strict=True)):
+            lost = (number * 7 + step) % num_languages < step
+            vectors[text] = direction(f"lost {text}", 128) if lost else vectors[word]
+    return parallel.write_sentences(tmp_path, languages), Mapped(dims=128, function=vectors.__getitem__)
+
+
+def test_accuracy_and_its_relation_to_fertility_are_those_that_were_planted(tmp_path, source):
+    data, model = planted_bitext(tmp_path)
+    probe = TokenizerProbe(num_bitext_sentences=40)
+    reading = probe.run(model, Setting(data=data, source=source))
+    accuracy = reading.measure("bitext accuracy/all languages")
+    assert accuracy.low <= 1 - 3.5 / 8 <= accuracy.high
+    assert (accuracy.baseline, accuracy.baseline_name, accuracy.num_items) == (1 / 40, "chance", 40)
+    relation = reading.measure("rank correlation with bitext accuracy/fertility")
+    assert relation.value < -0.95
+    assert relation.low <= relation.value <= relation.high < 0
+    assert (relation.baseline, relation.num_items) == (0.0, 8)
+    assert "not distinguishable" not in reading.answer.split("fertility")[-1].split(";")[0]
+    assert reading.plots[-1].kind == "points"
+    assert len(reading.plots[-1].curves[0].xs) == 8
+
+
+def test_a_model_that_finds_all_has_no_relation_to_give(data, source):
+    languages = parallel.three_languages(WORDS)
+    table = {text: direction(word, 64) for texts in languages.values() for word, text in zip(WORDS, texts, strict=True)}
+    reading = run(data, source, model=Mapped(dims=64, function=table.__getitem__))
+    assert reading.measure("bitext accuracy/all languages").value == 1
+    assert not [m for m in reading.measures if m.name.startswith("rank correlation")]
+
+
+def test_without_sentences_characters_are_measured_and_it_is_said(source):
+    reading = run(None, source, amount="tiny")
+    assert reading.skipped == "sentences in many languages: --data has no sib200"
+    assert reading.main.name == "characters that survive/all scripts"
+    assert reading.main.value == 1
+    assert reading.answer.startswith("Characters alone, not sentences: 100.0% of the characters of")
+    row = next(row for row in reading.tables[0].rows if row[0] == "Tibetan")
+    assert row == ("Tibetan", "10", "100.0%", "3.00")
+
+
+def test_a_users_file_is_read_by_script(tmp_path):
+    blind = parallel.save_tokenizer(tmp_path / "blind", parallel.words_backend(["red", "cat"]))
+    file = tmp_path / "mine.txt"
+    file.write_text("red cat\nred dog\nབོད་ཡིག\ncat\n", encoding="utf-8")
+    reading = run(None, str(blind), text_file=file)
+    assert reading.main.name == "file: coverage/all texts"
+    assert reading.main.value == pytest.approx((1 + 0.5 + 0 + 1) / 4)
+    assert reading.measure("file: coverage/Tibetan").value == 0
+    assert reading.measure("file: coverage/Latin").value == pytest.approx(2.5 / 3)
+    assert "2 of 4 texts lose more than 5%" in reading.answer
+    assert reading.tables[1].rows[0] == ("3", "Tibetan", "0.0%", "བོད་ཡིག")
+
+
+def test_a_server_shows_no_tokenizer(data):
+    for source in ("", "http://localhost:8000/v1#model"):
+        reading = run(data, source)
+        assert reading.skipped == "BagOfWords does not show its tokenizer; name a folder or a hub name"
+        assert reading.measures == ()
+    with pytest.raises(ModelError, match=r"has no tokenizer.json"):
+        run(data, str(data))
+
+
+BAD = {
+    "no field": ('{"id": 1, "text": "a"}', "no field 'lang'; expected the fields id, text, lang"),
+    "no number": ('{"id": "x", "text": "a", "lang": "eng_Latn"}', "id 'x' and lang 'eng_Latn'; expected a number"),
+    "no text": ('{"id": 1, "text": " ", "lang": "eng_Latn"}', "text is empty; expected some text"),
+    "twice": (
+        '{"id": 1, "text": "a", "lang": "eng_Latn"}\n{"id": 1, "text": "b", "lang": "eng_Latn"}',
+        "sentence 1 stands twice in eng_Latn; expected it once",
+    ),
+    "no english": ('{"id": 1, "text": "a", "lang": "deu_Latn"}', "has no language eng_Latn; expected English"),
+    "too few": ('{"id": 1, "text": "a", "lang": "eng_Latn"}', "has 1 sentences in all its 1 languages; expected 4"),
+    "none": ("", "has no sentences; expected the same ones in several languages"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_malformed_sentences_are_named(case, tmp_path, source):
+    content, message = BAD[case]
+    folder = tmp_path / "data" / "sib200"
+    folder.mkdir(parents=True)
+    with gzip.open(folder / "test.jsonl.gz", "wt", encoding="utf-8") as file:
+        file.write(content + "\n" if content else "")
+    with pytest.raises(InputError) as caught:
+        run(tmp_path / "data", source)
+    assert message in str(caught.value)
+
+
+def test_samples_are_the_same_sentences_in_all_languages(data):
+    sentences = ParallelSentences.read(data / "sib200")
+    drawn = sentences.sample(9, num_languages=1, seed=4)
+    assert drawn.num_sentences == 9
+    assert len(drawn.languages) == 2
+    assert "eng_Latn" in drawn.languages
+    other = next(language for language in drawn.languages if language != "eng_Latn")
+    script = other.split("_")[1]
+    assert [parallel.written(word, script) for word in drawn.texts["eng_Latn"]] == list(drawn.texts[other])
+    assert drawn.texts == sentences.sample(9, num_languages=1, seed=4).texts
+
+
+def test_tokenizers_are_compared_side_by_side(data, tmp_path):
+    backends = {"bytes": tiny.tokenizer_backend(), "words": parallel.words_backend(WORDS)}
+    report = compare_tokenizers(backends, Setting(data=data))
+    assert report.reading.measure("fertility/bytes/Tibetan").value == pytest.approx(3)
+    assert report.reading.measure("coverage/words/bod_Tibt").value == 0
+    assert [card.name for card in report.tokenizers] == ["bytes", "words"]
+    coverage = report.reading.tables[0]
+    assert coverage.header == ("script", "languages", "bytes", "words")
+    assert next(row for row in coverage.rows if row[0] == "Tibetan")[2:] == (
+        "100.0% (100.0% to 100.0%)",
+        "0.0% (0.0% to 0.0%)",
+    )
+    write_report(tmp_path / "report", report)
+    assert TokenizerReport.read(tmp_path / "report" / "report.json") == report
+    page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 3
+    assert "<script" not in page
+    text = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    for number in (1, 2, 3):
+        assert f"plots/tokenizers-{number}.svg" in text
+        assert (tmp_path / "report" / "plots" / f"tokenizers-{number}.svg").is_file()
+    assert str(tmp_path) not in text + page
+
+
+def test_tokenizers_are_compared_on_a_file_and_on_characters(tmp_path):
+    backends = {"bytes": tiny.tokenizer_backend(), "words": parallel.words_backend(["red"])}
+    file = tmp_path / "mine.txt"
+    file.write_text("red\ncat\n", encoding="utf-8")
+    report = compare_tokenizers(backends, Setting(text_file=file))
+    assert report.reading.measure("file: coverage/words/all texts").value == 0.5
+    assert report.reading.tables[0].title == "bytes: The file by script"
+    characters = compare_tokenizers(backends, Setting(amount="tiny")).reading
+    assert characters.measure("characters that survive/words/Tibetan").value == 0
+    assert next(row for row in characters.tables[0].rows if row[0] == "Tibetan") == (
+        "Tibetan",
+        "100.0% at 3.00",
+        "0.0% at 1.00",
+    )
+
+
+def test_a_report_that_is_none_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"cannot be read: No such file or directory; expected a report of tokenizers"):
+        TokenizerReport.read(tmp_path / "none.json")
+    (tmp_path / "other.json").write_text(json.dumps({"seed": 1}))
+    with pytest.raises(InputError, match=r"other.json: tokenizers: Field required"):
+        TokenizerReport.read(tmp_path / "other.json")
+    with pytest.raises(InputError, match=r"no tokenizer; expected one or more to compare"):
+        compare_tokenizers({}, Setting())
