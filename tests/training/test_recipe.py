@@ -48,6 +48,8 @@ def test_reads_and_reads_back():
     assert not dropout.tuning.folded
     full = parse_recipe(GOOD, overrides=["tuning.method=full"])
     assert parse_recipe(recipe_yaml(full)) == full
+    short = parse_recipe(GOOD, overrides=["model.max_tokens=100", "batch.max_query_tokens=90"])
+    assert parse_recipe(recipe_yaml(short)) == short
 
 
 def test_the_tiny_recipe_is_valid():

@@ -63,13 +63,16 @@ def recipe_yaml(recipe: Recipe) -> str:
 def recipe_tree(recipe: Recipe) -> dict[str, Any]:
     """Write a recipe as a tree of plain values that reads back as the same recipe.
 
-    Defaults are written too, but for the model's: what is not given there comes from the base, and shall again. With
+    Defaults are written too, but for the model's: what is not given there comes from the base, and shall again. Nor are
+    limits of texts that were not given, since a model may have a lower one, and given ones must not be above it. With
     stages nothing is added to what was given, so that each stage still changes what it changed.
     """
     if recipe.stages:
         return recipe.model_dump(mode="json", exclude_unset=True)
     given = recipe.model_dump(mode="json", exclude_none=True)
     given["model"] = recipe.model.model_dump(mode="json", exclude_unset=True)
+    for key in {"max_query_tokens", "max_document_tokens"} - recipe.batch.model_fields_set:
+        del given["batch"][key]
     if recipe.tuning.method == "full":
         given["tuning"] = {"method": "full"}
     return given
