@@ -101,7 +101,7 @@ def test_old_gemma_configs_read_as_new_ones():
         ({"rms_norm_eps": None}, "the config has no rms_norm_eps"),
         ({"hidden_size": None}, "hidden_size is None"),
         ({"num_key_value_heads": 3}, "widths 32, 48, 4 heads of 8 over 3"),
-        ({"rope_parameters": {"rope_type": "yarn", "factor": 2.0}}, "rope type 'yarn'"),
+        ({"rope_parameters": {"rope_type": "dynamic", "factor": 2.0}}, "rope type 'dynamic'"),
         ({"partial_rotary_factor": 0.5}, "rotary positions on a part of the head"),
         ({"quantization_config": {"bits": 4}}, "quantization_config is set"),
         ({"model_type": "qwen3", "layer_types": ["full_attention"]}, "layer types ['full_attention'] for 2 layers"),

@@ -58,7 +58,8 @@ def load_engine(
         progress: Told when kernels have to be compiled first.
 
     Raises:
-        InputError: int8 was asked for and cannot be had; compiling was, and the fused decoder runs the model.
+        InputError: int8 was asked for and cannot be had; compiling was, and the fused decoder runs the model or
+            attention is calibrated.
         ModelError: `fused` was asked for and cannot be had, the weights do not attend as the files say, or vectors in
             int8 are too far from those in full.
     """
@@ -110,6 +111,10 @@ def _transformers(
     name = f"transformers/{backbone.kernel}"
     if not compiled:
         return LoadedEngine(backbone, name, reason, device, dtype)
+    if opened.spec.recency:
+        raise InputError(
+            f"compile=True with recency {opened.spec.recency:g}", expected="one of the two", do="leave compile out"
+        )
     from slimvec.engine.compiled import CompiledBackbone
 
     under_compile = CompiledBackbone(backbone)
@@ -119,6 +124,8 @@ def _transformers(
 def _why_not_fused(opened: OpenedModel, device: torch.device) -> str:
     if not is_decoder(opened.config):
         return f"architecture {opened.config['model_type']} is an encoder"
+    if opened.spec.recency:
+        return f"attention is calibrated with recency {opened.spec.recency:g}"
     return "" if device.type == "cpu" else f"the fused decoder runs on the CPU, not on {device.type}"
 
 
@@ -130,7 +137,7 @@ def _fused(opened: OpenedModel, dtype: torch.dtype) -> FusedDecoder:
         texts = int8_texts(opened)
         dtype = torch.bfloat16 if torch.bfloat16 in load_kernels().dtypes else torch.float32
     if not opened.is_adapter:
-        return FusedDecoder.from_folder(opened.weights, causal=causal, dtype=dtype, int8=texts)
+        return FusedDecoder.from_folder(opened.weights, causal=causal, dtype=dtype, int8=texts, config=opened.config)
     from slimvec.model.adapters import merge_lora
     from slimvec.model.folder import load_opened
 

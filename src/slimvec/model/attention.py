@@ -4,6 +4,12 @@ transformers hands extra keyword arguments of a model's forward to the attention
 travel with the call: no global state, and no T x T mask. On the CPU, texts of equal length are stacked and given to
 SDPA (exact; the reference for every faster kernel); on CUDA in 16 bits, `varlen_attn` reads the packed form directly.
 
+**Recency.** Under a causal mask early tokens reach all later states and late ones few, so a mean over the states holds
+more of the beginning. An exponent r adds r log(u / t) to the score of query t with key u (places from 1), which
+multiplies the weight of each key by (u / t)^r: late keys gain on early ones, by the same share in texts of any length.
+The first token is left alone: models park there what attention they have no use for ("sinks", arXiv 2309.17453). r = 0
+is the model as it was trained. Unlike beta pooling it changes what the states hold, not how they are weighted.
+
 Legend: T tokens, B texts, A query heads, K key-value heads, D width of a head.
 """
 
@@ -34,6 +40,8 @@ class Packing:
         max_seqlen: Tokens of the longest text.
         groups: (first token, number of texts, length) of each run of texts of equal length, after `order`.
         order: [T] token order that brings texts of equal length together; None when they already lie so.
+        inverse: The way back.
+        recency: Exponent r of the module; causal only.
     """
 
     mode: AttentionMode
@@ -42,14 +50,17 @@ class Packing:
     groups: tuple[tuple[int, int, int], ...]
     order: Tensor | None
     inverse: Tensor | None = field(default=None)
+    recency: float = 0.0
 
     @classmethod
-    def of(cls, batch: PackedBatch, mode: AttentionMode) -> "Packing":
+    def of(cls, batch: PackedBatch, mode: AttentionMode, *, recency: float = 0.0) -> "Packing":
         """Work out the groups of a batch."""
-        return cls.of_lengths(batch.lengths, batch.cu_seqlens, mode)
+        return cls.of_lengths(batch.lengths, batch.cu_seqlens, mode, recency=recency)
 
     @classmethod
-    def of_lengths(cls, lengths: Sequence[int], cu_seqlens: Tensor, mode: AttentionMode) -> "Packing":
+    def of_lengths(
+        cls, lengths: Sequence[int], cu_seqlens: Tensor, mode: AttentionMode, *, recency: float = 0.0
+    ) -> "Packing":
         """Work out the groups of texts of these lengths, which start at `cu_seqlens` [B + 1]."""
         by_length = sorted(range(len(lengths)), key=lambda text: -lengths[text])
         order = inverse = None
@@ -58,7 +69,7 @@ class Packing:
             order = torch.cat([torch.arange(starts[t], starts[t + 1]) for t in by_length]).to(cu_seqlens.device)
             inverse = torch.argsort(order)
         groups = tuple(_equal_runs([lengths[text] for text in by_length]))
-        return cls(mode, cu_seqlens, max(lengths), groups, order, inverse)
+        return cls(mode, cu_seqlens, max(lengths), groups, order, inverse, recency)
 
 
 def _equal_runs(lengths: list[int]) -> Iterator[tuple[int, int, int]]:
@@ -105,42 +116,65 @@ def grouped_sdpa(
     for q, k, v, (_, num_texts, length) in parts:
         q, k, v = (x.unflatten(1, (num_texts, length)).transpose(0, 1) for x in (q, k, v))
         attend = _explicit if training and is_worth_it(q) else _sdpa
-        outputs.append(attend(q, k, v, packing.mode, scale, window).transpose(1, 2).flatten(0, 1))
+        outputs.append(attend(q, k, v, packing, scale, window).transpose(1, 2).flatten(0, 1))
     packed = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
     return packed if packing.inverse is None else packed.index_select(0, packing.inverse)
 
 
 def _sdpa(
-    query: Tensor, key: Tensor, value: Tensor, mode: AttentionMode, scale: float | None, window: int | None
+    query: Tensor, key: Tensor, value: Tensor, packing: Packing, scale: float | None, window: int | None
 ) -> Tensor:
     """Attend within B texts of one length, [B, A, L, D] to the same, by SDPA."""
-    mask = _window_mask(query.shape[2], window, mode, query.device)
+    mode, length = packing.mode, query.shape[2]
+    if packing.recency:
+        mask = _recency_mask(length, window, mode, query.device, packing.recency, query.dtype)
+    else:
+        mask = _window_mask(length, window, mode, query.device)
     return F.scaled_dot_product_attention(
         query,
         key,
         value,
         attn_mask=mask,
-        is_causal=mode == "causal" and mask is None and query.shape[2] > 1,
+        is_causal=mode == "causal" and mask is None and length > 1,
         scale=scale,
         enable_gqa=query.shape[1] != key.shape[1],
     )
 
 
 def _explicit(
-    query: Tensor, key: Tensor, value: Tensor, mode: AttentionMode, scale: float | None, window: int | None
+    query: Tensor, key: Tensor, value: Tensor, packing: Packing, scale: float | None, window: int | None
 ) -> Tensor:
     """Attend within B texts of one length, [B, A, L, D] to the same, with the scores written out."""
-    mask = _added_mask(query.shape[2], window, mode, query.device)
+    mask = _added_mask(query.shape[2], window, packing.mode, query.device, packing.recency)
     return explicit_attention(query, key, value, mask, scale=scale or query.shape[3] ** -0.5)
 
 
 @lru_cache(maxsize=256)
-def _added_mask(length: int, window: int | None, mode: AttentionMode, device: torch.device) -> Tensor | None:
-    """Give who may not see whom as -inf among zeros, [length, length] float32; None where everyone sees everyone."""
+def _added_mask(
+    length: int, window: int | None, mode: AttentionMode, device: torch.device, recency: float
+) -> Tensor | None:
+    """Give what is added to the scores, [length, length] float32: -inf for who is not seen, else 0 or the recency.
+
+    None where everyone sees everyone, alike.
+    """
     seen = _window_mask(length, window, mode, device)
     if seen is None and mode == "causal":
         seen = torch.ones(length, length, dtype=torch.bool, device=device).tril()
-    return None if seen is None else torch.zeros(length, length, device=device).masked_fill(~seen, -torch.inf)
+    if seen is None:
+        return None
+    logs = recency * torch.arange(1, length + 1, device=device).log()
+    added = logs[None, :] - logs[:, None]
+    added[:, 0] = 0
+    return added.masked_fill(~seen, -torch.inf)
+
+
+@lru_cache(maxsize=2)
+def _recency_mask(
+    length: int, window: int | None, mode: AttentionMode, device: torch.device, recency: float, dtype: torch.dtype
+) -> Tensor | None:
+    """Give `_added_mask` for SDPA, in the dtype of the queries. All layers share it; of long texts few are kept."""
+    found = _added_mask.__wrapped__(length, window, mode, device, recency)
+    return None if found is None else found.to(dtype)
 
 
 @cache
@@ -228,7 +262,7 @@ def _attend(
     training: bool = False,
 ) -> Tensor:
     """Attend by the kernel for the device and dtype: [A, T, D] in, [T, A, D] out."""
-    if kernel_name(query.device, query.dtype) == "varlen_attn":
+    if kernel_name(query.device, query.dtype) == "varlen_attn" and not packing.recency:
         return varlen_cuda(query, key, value, packing, scale=scale, window=window)
     return grouped_sdpa(query, key, value, packing, scale=scale, window=window, training=training)
 

@@ -1,10 +1,12 @@
 """Backbones: a packed batch in, a state for every token out."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel, PretrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 
 from slimvec.errors import ModelError
 from slimvec.model.architectures import attention_settings, check_served
@@ -19,18 +21,20 @@ class TransformersBackbone(nn.Module):
     Args:
         hf_model: The bare model (`AutoModel`), without a head.
         mode: Attention mode to run it in; written into its config, so that every reader of the saved model obeys it.
+        recency: Attention calibration, as `slimvec.model.attention` defines it.
 
     Raises:
         ModelError: an architecture that is not served.
     """
 
-    def __init__(self, hf_model: PreTrainedModel, mode: AttentionMode) -> None:
+    def __init__(self, hf_model: PreTrainedModel, mode: AttentionMode, *, recency: float = 0.0) -> None:
         super().__init__()
         described = hf_model.config.to_dict()
         check_served(described)
         register()
         hf_model.set_attn_implementation(ATTENTION_NAME)
         self.hf_model = hf_model
+        self.recency = recency
         self.attend(mode)
 
     def attend(self, mode: AttentionMode) -> None:
@@ -67,7 +71,7 @@ class TransformersBackbone(nn.Module):
             input_ids=batch.input_ids[None],
             position_ids=self.positions(batch)[None],
             use_cache=False,
-            packing=Packing.of(batch, self.mode),
+            packing=Packing.of(batch, self.mode, recency=self.recency),
         )
         states: Tensor = output.last_hidden_state[0]
         return states
@@ -79,22 +83,34 @@ class TransformersBackbone(nn.Module):
         return batch.position_ids
 
 
-def load_transformers(folder: Path, *, mode: AttentionMode, dtype: torch.dtype) -> TransformersBackbone:
+def load_transformers(
+    folder: Path,
+    *,
+    mode: AttentionMode,
+    dtype: torch.dtype,
+    changes: Mapping[str, Any] | None = None,
+    recency: float = 0.0,
+) -> TransformersBackbone:
     """Load a bare transformers model from a folder.
 
     Args:
         folder: Holds `config.json` and safetensors.
         mode: Attention mode.
         dtype: Of the weights in memory.
+        changes: Settings of the config that shall differ from the file's.
+        recency: As for the backbone.
 
     Raises:
         ModelError: an architecture that is not served, missing or unreadable weights.
     """
     register()
     try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        for name, value in (changes or {}).items():
+            setattr(config, name, value)
         hf_model = AutoModel.from_pretrained(
-            folder, dtype=dtype, attn_implementation=ATTENTION_NAME, local_files_only=True
+            folder, config=config, dtype=dtype, attn_implementation=ATTENTION_NAME, local_files_only=True
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(f"weights of {folder} cannot be loaded: {error}") from error
-    return TransformersBackbone(hf_model.eval(), mode)
+    return TransformersBackbone(hf_model.eval(), mode, recency=recency)

@@ -11,6 +11,7 @@ from slimvec.model.backbone import TransformersBackbone
 from slimvec.model.head import check_dims, finish
 from slimvec.model.manifest import Origin
 from slimvec.model.pooling import pool
+from slimvec.model.rope_scaling import RopeScaling
 from slimvec.model.spec import AttentionMode, ModelSpec
 from slimvec.text.batch import PackedBatch
 from slimvec.text.tokenizer import Tokenizer
@@ -28,6 +29,7 @@ class EmbeddingModel(nn.Module):
         origin: Where the weights started; None for a model built in memory.
         tokenizer_folder: Where the tokenizer's files lie, to be copied when the model is saved.
         training_record: What `slimvec.json` says about the training, kept when the model is saved again.
+        rope: How the backbone's positions were stretched when it was loaded; its config says it too.
 
     Raises:
         ModelError: spec and backbone disagree on the attention mode.
@@ -46,6 +48,7 @@ class EmbeddingModel(nn.Module):
         self.origin: Origin | None = None
         self.tokenizer_folder: Path | None = None
         self.training_record: dict[str, Any] | None = None
+        self.rope: RopeScaling | None = None
 
     @property
     def device(self) -> torch.device:

@@ -24,6 +24,7 @@ from slimvec.model.golden import TEXTS, write_golden
 from slimvec.model.guard import check_attention_mode
 from slimvec.model.manifest import MANIFEST_NAME, Manifest, package_versions
 from slimvec.model.opening import OpenedModel, OpenSettings, open_model
+from slimvec.model.rope_scaling import scaled_settings
 from slimvec.model.sentence_transformers_files import write_modules
 from slimvec.text.prompts import Role
 
@@ -54,13 +55,20 @@ def load_opened(opened: OpenedModel, *, dtype: torch.dtype | None = None) -> Emb
         ModelError: the weights cannot be loaded, or do not attend as the files say.
     """
     mode = opened.spec.attention
-    backbone = load_transformers(opened.weights, mode=mode, dtype=dtype or opened.default_dtype())
+    backbone = load_transformers(
+        opened.weights,
+        mode=mode,
+        dtype=dtype or opened.default_dtype(),
+        changes=None if opened.rope is None else scaled_settings(opened.config),
+        recency=opened.spec.recency,
+    )
     if opened.is_adapter:
         load_lora(backbone, opened.folder)
     check_attention_mode(backbone, mode, vocabulary=opened.vocabulary)
     model = EmbeddingModel(backbone, opened.tokenizer(), opened.spec)
     model.origin, model.training_record = opened.origin, opened.training
     model.tokenizer_folder = opened.folder
+    model.rope = opened.rope
     return model.eval()
 
 
@@ -83,12 +91,14 @@ def save_model(
 
     Raises:
         InputError: the folder exists.
-        ModelError: an adapter alone is asked for, and there is none or its base has no name.
+        ModelError: an adapter alone is asked for, and there is none or its base has no name; or the model was loaded
+            with something that the files would not say.
         StorageError: it cannot be written.
     """
     as_adapter = not merged
     if as_adapter and not (has_lora(model.backbone) and model.origin is not None):
         raise ModelError("no adapter on a base with a name", expected="one", do="save the model merged")
+    _check_kept(model, as_adapter=as_adapter)
     if not as_adapter and has_lora(model.backbone):
         model = copy.deepcopy(model)
         merge_lora(model.backbone)
@@ -107,6 +117,26 @@ def save_model(
         write_modules(building, model.spec, model.backbone.config.to_dict())
         (building / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=2), encoding="utf-8")
         write_golden(building, _embedder(model))
+
+
+def _check_kept(model: EmbeddingModel, *, as_adapter: bool) -> None:
+    """See that the files will give the vectors that the model gives.
+
+    Raises:
+        ModelError: they would not.
+    """
+    if model.spec.recency:
+        raise ModelError(
+            f"the model was loaded with recency {model.spec.recency:g}, which no other reader of its files knows",
+            expected="a model without",
+            do="save it without, and give recency wherever it is loaded",
+        )
+    if as_adapter and model.rope is not None:
+        raise ModelError(
+            f"an adapter alone does not say that its base is to be loaded with rope scaling {model.rope}",
+            expected="merged=True",
+            do="save the model merged",
+        )
 
 
 def _write_tokenizer(model: EmbeddingModel, folder: Path) -> None:

@@ -10,10 +10,11 @@ from typing import Any, TypedDict, Unpack
 
 import torch
 
-from slimvec.errors import ModelError
+from slimvec.errors import InputError, ModelError
 from slimvec.model.architectures import Config, read_attention_mode, read_config
 from slimvec.model.head import check_dims
 from slimvec.model.manifest import MANIFEST_NAME, Manifest, Origin, read_manifest
+from slimvec.model.rope_scaling import RopeScaling, scaled_config
 from slimvec.model.sentence_transformers_files import read_spec
 from slimvec.model.sources import resolve_source
 from slimvec.model.spec import AttentionMode, ModelSpec, Pooling, PoolingMode
@@ -35,6 +36,7 @@ class OpenedModel:
         origin: Where the weights started.
         is_adapter: Whether `folder` holds an adapter on `weights`.
         training: What its manifest says about its training.
+        rope: How its positions are stretched beyond what its files say, which `config` says already.
     """
 
     folder: Path
@@ -44,6 +46,7 @@ class OpenedModel:
     origin: Origin
     is_adapter: bool
     training: dict[str, Any] | None
+    rope: RopeScaling | None = None
 
     def tokenizer(self) -> Tokenizer:
         """Read its tokenizer.
@@ -81,6 +84,8 @@ class OpenSettings(TypedDict, total=False):
         prompts: Prompts by role and task.
         dims: Width of the vectors.
         max_tokens: Longest text in tokens.
+        rope: Stretch rotary positions for longer texts; kept in the files when the model is saved.
+        recency: Attention calibration of a causal model, as in `ModelSpec`; runs through transformers.
         progress: Told what is fetched or converted, and the share done.
     """
 
@@ -90,6 +95,8 @@ class OpenSettings(TypedDict, total=False):
     prompts: Prompts | None
     dims: int | None
     max_tokens: int | None
+    rope: RopeScaling | None
+    recency: float | None
     progress: Callable[[str, float | None], None] | None
 
 
@@ -101,9 +108,9 @@ def open_model(source: str | Path, **settings: Unpack[OpenSettings]) -> OpenedMo
         settings: What shall differ from the model's own.
 
     Raises:
-        InputError: an unknown source, or dims larger than the model's.
+        InputError: an unknown source, dims larger than the model's, or recency for a bidirectional one.
         FetchError: something has to be fetched and cannot be.
-        ModelError: the folder cannot be used, or its files contradict each other.
+        ModelError: the folder cannot be used, its files contradict each other, or its positions cannot be stretched.
     """
     revision, attention = settings.get("revision"), settings.get("attention")
     folder = resolve_source(source, revision=revision, progress=settings.get("progress"))
@@ -120,9 +127,14 @@ def open_model(source: str | Path, **settings: Unpack[OpenSettings]) -> OpenedMo
             expected=f"no other, {attention} was asked for",
             do="train it in that mode first",
         )
-    changes = {name: settings.get(name) for name in ("pooling", "prompts", "dims", "max_tokens")}
+    changes = {name: settings.get(name) for name in ("pooling", "prompts", "dims", "max_tokens", "recency")}
     spec = spec.replace(**{name: value for name, value in changes.items() if value is not None})
-    config = read_config(weights)
+    if spec.recency and spec.attention != "causal":
+        raise InputError(
+            f"recency {spec.recency:g} for {source}, which attends in both directions",
+            expected="a causal model: only there do early tokens reach more states than late ones",
+        )
+    config = scaled_config(read_config(weights), settings.get("rope"))
     for width in (spec.dims, *spec.trained_dims):
         check_dims(width, int(config["hidden_size"]))
     return OpenedModel(
@@ -133,6 +145,7 @@ def open_model(source: str | Path, **settings: Unpack[OpenSettings]) -> OpenedMo
         origin=origin,
         is_adapter=manifest is not None and manifest.adapter,
         training=None if manifest is None else manifest.training,
+        rope=settings.get("rope"),
     )
 
 

@@ -62,6 +62,8 @@ class ModelSpec(BaseModel):
         normalize: Scale vectors to unit length, so that a dot product is a cosine.
         max_tokens: Longest text in tokens, prompt included; the rest is cut off and counted. 512 as KaLM-Embedding
             and most training data have it.
+        recency: Attention calibration of causal models: how much late keys gain on early ones, 0 for none (see
+            `slimvec.model.attention`). Set when a model is loaded, never saved.
         prompts: What is written in front of queries and documents.
     """
 
@@ -73,6 +75,7 @@ class ModelSpec(BaseModel):
     trained_dims: tuple[int, ...] = ()
     normalize: bool = True
     max_tokens: int = Field(default=512, ge=1)
+    recency: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     prompts: Prompts = Prompts()
 
     def replace(self, **changes: Any) -> "ModelSpec":

@@ -19,7 +19,7 @@ from slimvec.engine.fused.weights import (
     read_layers,
 )
 from slimvec.engine.kernels.build import load_kernels
-from slimvec.model.architectures import read_config
+from slimvec.model.architectures import Config, read_config
 from slimvec.text.batch import PackedBatch
 
 Kernel = Literal["native", "torch"]
@@ -78,6 +78,7 @@ class FusedDecoder:
         dtype: torch.dtype = torch.bfloat16,
         kernel: Literal["auto", "native", "torch"] = "auto",
         int8: Int8Texts | None = None,
+        config: Config | None = None,
     ) -> Self:
         """Build from `config.json` and safetensors, without transformers and without holding weights twice.
 
@@ -87,6 +88,7 @@ class FusedDecoder:
             dtype: bfloat16 or float32.
             kernel: `auto` takes the compiled kernels where they serve the dtype on this machine.
             int8: Run the larger half of the products in int8, calibrated on these texts.
+            config: Its settings where they shall differ from `config.json`.
 
         Raises:
             UnsupportedError: the model has something the fused decoder does not do, or `native` is not to be had; with
@@ -94,7 +96,7 @@ class FusedDecoder:
             ModelError: the files cannot be read.
         """
         folder = Path(folder)
-        spec = read_spec(read_config(folder))
+        spec = read_spec(read_config(folder) if config is None else config)
         # Two maps of the same file: the layers' is dropped once they are packed, the embedding's stays, untouched.
         embedding = open_folder(folder).embedding(spec.width, dtype)
         return cls(spec, open_folder(folder), embedding, causal=causal, dtype=dtype, kernel=kernel, int8=int8)

@@ -13,7 +13,7 @@ from slimvec.engine.fused.errors import UnsupportedError
 _FIRST_LENGTH = 512
 _DEFAULT_THETA = 10_000.0
 _GEMMA_THETA = {"full_attention": 1_000_000.0, "sliding_attention": _DEFAULT_THETA}
-_KINDS = ("default", "linear", "llama3")
+_KINDS = ("default", "linear", "llama3", "yarn")
 
 
 @dataclass(frozen=True)
@@ -23,20 +23,29 @@ class Rope:
     Attributes:
         dim: D, width of a head; all of it is rotated.
         theta: Base of the wavelengths.
-        kind: `default`; `linear`, all wavelengths longer by `factor`; `llama3`, only the long ones.
+        kind: `default`; `linear`, all wavelengths longer by `factor`; `llama3` and `yarn` (arXiv 2309.00071), only the
+            long ones.
         factor: See kind.
         low_factor: llama3: wavelengths above `original / low_factor` are scaled whole.
         high_factor: llama3: those below `original / high_factor` are left alone; between, a blend.
-        original: llama3: longest text of the pretraining, in tokens.
+        original: llama3, yarn: longest text of the pretraining, in tokens.
+        fast: yarn: waves that fit `original` so many times or more are left alone.
+        slow: yarn: those that fit it at most so many times are scaled whole; between, a ramp over the pairs.
+        whole: yarn: the ramp begins and ends at whole pairs.
+        amplitude: yarn: factor of all cosines and sines, which sharpens attention.
     """
 
     dim: int
     theta: float
-    kind: Literal["default", "linear", "llama3"] = "default"
+    kind: Literal["default", "linear", "llama3", "yarn"] = "default"
     factor: float = 1.0
     low_factor: float = 1.0
     high_factor: float = 4.0
     original: float = 8192.0
+    fast: float = 32.0
+    slow: float = 1.0
+    whole: bool = True
+    amplitude: float = 1.0
 
     def frequencies(self) -> Tensor:
         """Radians a token: [D / 2] float32."""
@@ -46,6 +55,8 @@ class Rope:
             return frequencies / self.factor
         if self.kind == "llama3":
             return self._llama3(frequencies)
+        if self.kind == "yarn":
+            return self._yarn(frequencies)
         return frequencies
 
     def _llama3(self, frequencies: Tensor) -> Tensor:
@@ -54,12 +65,26 @@ class Rope:
         plain_share = ((turns - self.low_factor) / (self.high_factor - self.low_factor)).clamp(0, 1)
         return frequencies / self.factor * (1 - plain_share) + frequencies * plain_share
 
+    def _yarn(self, frequencies: Tensor) -> Tensor:
+        """Leave fast waves, scale slow ones, by a ramp over the numbers of the pairs."""
+        low, high = (self._pair(turns) for turns in (self.fast, self.slow))
+        if self.whole:
+            low, high = math.floor(low), math.ceil(high)
+        low, high = max(low, 0), min(high, self.dim - 1)
+        numbers = torch.arange(self.dim // 2).float()
+        scaled_share = ((numbers - low) / (high - low if high != low else 0.001)).clamp(0, 1)
+        return frequencies / self.factor * scaled_share + frequencies * (1 - scaled_share)
+
+    def _pair(self, turns: float) -> float:
+        """Number of the pair whose wave fits the original length so many times."""
+        return self.dim * math.log(self.original / (turns * 2 * math.pi)) / (2 * math.log(self.theta))
+
 
 class RopeTables:
     """Cosines and sines of a rope, as long as was ever asked for."""
 
     def __init__(self, rope: Rope) -> None:
-        self._frequencies = rope.frequencies()
+        self._frequencies, self._amplitude = rope.frequencies(), rope.amplitude
         self._cosine, self._sine = self._compute(_FIRST_LENGTH)
 
     def upto(self, length: int) -> tuple[Tensor, Tensor]:
@@ -70,7 +95,7 @@ class RopeTables:
 
     def _compute(self, length: int) -> tuple[Tensor, Tensor]:
         angles = torch.arange(length).float()[:, None] * self._frequencies
-        return angles.cos(), angles.sin()
+        return angles.cos() * self._amplitude, angles.sin() * self._amplitude
 
 
 def read_ropes(config: Mapping[str, Any], kinds: Iterable[str], head_dim: int) -> dict[str, Rope]:
@@ -114,6 +139,8 @@ def _read_rope(config: Mapping[str, Any], parameters: Mapping[str, Any], head_di
         return Rope(head_dim, theta)
     if kind == "linear":
         return Rope(head_dim, theta, kind, factor=float(parameters["factor"]))
+    if kind == "yarn":
+        return _read_yarn(config, parameters, head_dim)
     return Rope(
         head_dim,
         theta,
@@ -122,4 +149,27 @@ def _read_rope(config: Mapping[str, Any], parameters: Mapping[str, Any], head_di
         low_factor=float(parameters["low_freq_factor"]),
         high_factor=float(parameters["high_freq_factor"]),
         original=float(parameters.get("original_max_position_embeddings") or config["max_position_embeddings"]),
+    )
+
+
+def _read_yarn(config: Mapping[str, Any], parameters: Mapping[str, Any], head_dim: int) -> Rope:
+    """Read YaRN's parameters, with transformers' defaults.
+
+    Raises:
+        UnsupportedError: two amplitudes (`mscale`), as DeepSeek has them, or no factor.
+    """
+    if parameters.get("mscale") or parameters.get("mscale_all_dim") or parameters.get("factor") is None:
+        raise UnsupportedError("rope type 'yarn' with mscale, or without a factor")
+    factor = float(parameters["factor"])
+    amplitude = parameters.get("attention_factor")
+    return Rope(
+        head_dim,
+        float(parameters["rope_theta"]),
+        "yarn",
+        factor=factor,
+        original=float(parameters.get("original_max_position_embeddings") or config["max_position_embeddings"]),
+        fast=float(parameters.get("beta_fast") or 32),
+        slow=float(parameters.get("beta_slow") or 1),
+        whole=bool(parameters.get("truncate", True)),
+        amplitude=float(amplitude) if amplitude is not None else 0.1 * math.log(factor) + 1.0,
     )
