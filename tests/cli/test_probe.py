@@ -46,6 +46,18 @@ def test_two_models_stand_side_by_side(slimvec, model, tmp_path):
     assert "not distinguishable" in (tmp_path / "out" / "report.md").read_text()
 
 
+def test_what_a_model_does_not_bear_is_left_out(slimvec, model):
+    arguments = (*CHEAP, "--through", "sentence-transformers", "--json")
+    readings = slimvec("probe", "-m", model, *arguments).json["readings"]
+    assert readings["attention"]["skipped"].startswith("the states of tokens are not to be had")
+    assert readings["attention"]["measures"] == {}
+    ours = slimvec("probe", "-m", model, *CHEAP, "--json").json["readings"]["instruction"]["measures"]
+    theirs = readings["instruction"]["measures"]
+    assert theirs.keys() == ours.keys()
+    for name, measure in theirs.items():
+        assert measure["value"] == pytest.approx(ours[name]["value"], abs=1e-3)
+
+
 def test_a_second_run_embeds_nothing_and_no_cache_leaves_nothing(slimvec, model, tmp_path, monkeypatch):
     monkeypatch.setenv("SLIMVEC_CACHE", str(tmp_path / "cache"))
     arguments = ("probe", "-m", model, "--only", "instruction", "--amount", "tiny", "--json")

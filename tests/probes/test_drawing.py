@@ -43,6 +43,8 @@ def test_an_axis_holds_all_values_and_has_round_marks(values):
 def test_shares_have_the_whole_scale_and_small_differences_their_own():
     assert span([0.2, 0.9]) == (0.0, 1.0)
     assert span([0.91, 0.93])[0] > 0.8
+    assert span([1.0, 1.0]) == (0.9, 1.0)
+    assert span([0.0, 0.0]) == (-0.5, 0.5)
     assert span([100.0, 400.0])[0] == 0.0
     assert marks(0.0, 1.0) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
 

@@ -33,7 +33,7 @@ class Scale:
 
 
 def span(values: Sequence[float]) -> tuple[float, float]:
-    """Choose what a vertical axis shows of some values: shares from 0 to 1, others from 0 where 0 is not far.
+    """Choose what a vertical axis shows: shares from 0 to 1 and never beyond, others from 0 on where it is near.
 
     Args:
         values: All that is drawn, ends of intervals included.
@@ -42,7 +42,8 @@ def span(values: Sequence[float]) -> tuple[float, float]:
     if low >= 0 and high <= 1 and high - low > 0.25:
         return 0.0, 1.0
     margin = 0.06 * (high - low) or 0.1 * abs(high) or 0.5
-    return (0.0 if 0 <= low < 0.35 * high else low - margin), high + margin
+    top = min(high + margin, 1.0) if 0 <= low and high <= 1 else high + margin
+    return (0.0 if 0 <= low < 0.35 * high else low - margin), top
 
 
 def marks(low: float, high: float, *, most: int = 6) -> list[float]:

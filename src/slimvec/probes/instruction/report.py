@@ -27,12 +27,7 @@ REMEDIES = (
     "Where a wrong instruction costs nothing, the model does not heed it: train on several tasks, each with its own "
     "(data[].task)",
 )
-_PHRASES = {
-    NONE: "without any",
-    "paraphrased": "with the same in other words",
-    "wrong": "with a wrong one",
-    "another language": "with one in another language",
-}
+_PHRASES = {NONE: "without any", "wrong": "with a wrong one", "another language": "in another language"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,19 +90,19 @@ def lay_out(probe: Probe, base: Base, effects: Sequence[Effect], *, skipped: str
 
 
 def _answer(base: Base, effects: Sequence[Effect]) -> str:
-    parts = [f"nDCG@10 is {base.score.value:.3f} with the model's own instruction"]
-    for effect in effects:
-        parts.append(f"{_PHRASES.get(effect.kind, effect.kind)} it changes by {_signed(effect.change)}")
+    changes = [f"{_signed(effect.change)} {_PHRASES.get(effect.kind, effect.kind)}" for effect in effects]
+    even = [effect.kind for effect in effects if effect.change.low <= 0 <= effect.change.high]
+    which = "none of this is" if len(even) == len(effects) else f"{', '.join(even)}: not"
     near = min(effects, key=lambda effect: effect.cosine.value)
     return (
-        f"{'; '.join(parts)}. Query vectors move furthest when it is {near.kind}: to a cosine of "
-        f"{near.cosine.value:.3f}, where two different queries have {base.other_query.value:.3f}."
+        f"nDCG@10 is {base.score.value:.3f} with the model's own instruction, and changes by {'; '.join(changes)}"
+        f"{f' ({which} distinguishable from 0)' if even else ''}. Query vectors move furthest when it is {near.kind}: "
+        f"to a cosine of {near.cosine.value:.3f}, where two different queries have {base.other_query.value:.3f}."
     )
 
 
 def _signed(change: Interval) -> str:
-    shown = f"{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}]"
-    return shown if change.low > 0 or change.high < 0 else f"{shown} (not distinguishable from 0)"
+    return f"{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}]"
 
 
 def _measures(base: Base, effects: Sequence[Effect]) -> list[Measure]:
