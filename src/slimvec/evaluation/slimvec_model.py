@@ -82,7 +82,13 @@ class SlimvecModel:
         opened = open_model(source, **settings)
         settings["prompts"] = _with_prompts(opened.spec.prompts, query_prompt, document_prompt)
         embedder = Embedder.load(source, dtype=dtype, **settings)
-        settled = [embedder.dims, embedder.dtype, embedder.engine, embedder.spec.model_dump_json(exclude={"prompts"})]
+        settled = [
+            embedder.dims,
+            embedder.dtype,
+            embedder.engine,
+            opened.rope,
+            embedder.spec.model_dump_json(exclude={"prompts"}),
+        ]
         identity = _digest([_code_identity(), weights_identity(opened.weights, opened.folder), *map(str, settled)])
         revision = describe_source(opened.folder).revision
         return cls(embedder, name=source, identity=identity, revision=revision)
