@@ -42,7 +42,7 @@ def span(values: Sequence[float]) -> tuple[float, float]:
     if low >= 0 and high <= 1 and high - low > 0.25:
         return 0.0, 1.0
     margin = 0.06 * (high - low) or 0.1 * abs(high) or 0.5
-    top = min(high + margin, 1.0) if 0 <= low and high <= 1 else high + margin
+    top = min(high + margin, 1.0) if low >= 0 and high <= 1 else high + margin
     return (0.0 if 0 <= low < 0.35 * high else low - margin), top
 
 
