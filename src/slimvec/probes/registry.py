@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from slimvec.probes.probe import Probe
 
 PROBES: dict[str, tuple[str, str]] = {
+    "order": ("slimvec.probes.order", "OrderProbe"),
     "position": ("slimvec.probes.position.probe", "PositionProbe"),
     "length": ("slimvec.probes.length.probe", "LengthProbe"),
     "instruction": ("slimvec.probes.instruction.probe", "InstructionProbe"),

@@ -1,0 +1,5 @@
+"""Word order: does a model tell a sentence from the same words in another order?"""
+
+from slimvec.probes.order.probe import OrderProbe
+
+__all__ = ["OrderProbe"]

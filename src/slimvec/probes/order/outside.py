@@ -1,0 +1,195 @@
+"""Outside sets as items of the word order probe, as far as their folders are at hand.
+
+stsb_multi   pairs that mean the same (a grade of 4.5 of 5 or more), in languages that put spaces between words; the
+             negative is the first sentence shuffled (arXiv 1708.00055; translations by P. May)
+sick         sentences with a paraphrase (entailment, 4.5 or more) and a rewording of the same words that says something
+             else, or one that contradicts it (Marelli et al., LREC 2014)
+sugarcrepe   captions whose objects or attributes were exchanged, against another caption of the same picture
+             (arXiv 2306.14610)
+pawsx        pairs of many common words, half of which mean the same (arXiv 1908.11828)
+sib200       sentences without a paraphrase, to be shuffled (arXiv 2309.07445)
+"""
+
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from slimvec.data.records import check_text
+from slimvec.data.tables import iter_rows, located
+from slimvec.data.text_ids import text_id
+from slimvec.data.words import split_tokens
+from slimvec.errors import InputError
+from slimvec.probes.order.bags import bag_cosines
+from slimvec.probes.order.items import Item, bears_shuffling, shuffled_items
+from slimvec.probes.probe import Setting
+
+SAME = 4.5
+"""Grade, of 0 to 5, from which on two sentences count as saying the same."""
+ALIKE = 0.8
+"""Cosine of the word counts from which on a contradiction is one of few words, such as a `no`."""
+PLAIN = ("eng_Latn", "deu_Latn", "fra_Latn", "rus_Cyrl", "tur_Latn", "fin_Latn", "arb_Arab", "hin_Deva")
+"""Languages of sib200 that are shuffled: some with much freedom of order, some with little; five scripts."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two sentences that say the same or not.
+
+    Attributes:
+        language: Code.
+        first: One.
+        second: The other.
+        same: Whether they do.
+    """
+
+    language: str
+    first: str
+    second: str
+    same: bool
+
+
+def outside_items(setting: Setting) -> list[Item]:
+    """Give the items of all sets that are at hand.
+
+    Raises:
+        InputError: a set is malformed.
+    """
+    return [*_paraphrased(setting), *_sick(setting), *_sugarcrepe(setting)]
+
+
+def plain_sentences(setting: Setting) -> list[tuple[str, str]]:
+    """Give sentences without a paraphrase, each with its language.
+
+    Raises:
+        InputError: the set is malformed.
+    """
+    path = _file(setting, "sib200", "test.jsonl.gz")
+    if path is None:
+        return []
+    by_language: dict[str, list[str]] = defaultdict(list)
+    for row in _texts(path, "text", "lang"):
+        if row["lang"] in PLAIN and bears_shuffling(row["text"]):
+            by_language[row["lang"]].append(row["text"])
+    drawn = ((language, _drawn(texts, setting.count(16), setting, language)) for language, texts in by_language.items())
+    return [(language, text) for language, texts in drawn for text in texts]
+
+
+def outside_pairs(setting: Setting) -> list[Pair]:
+    """Give pairs of pawsx, as many that say the same as not, in each language.
+
+    Raises:
+        InputError: the set is malformed.
+    """
+    path = _file(setting, "pawsx", "dev.jsonl.gz")
+    if path is None:
+        return []
+    found: dict[tuple[str, bool], list[Pair]] = defaultdict(list)
+    for row in _texts(path, "s1", "s2", "lang", numbers=("label",)):
+        same = row["label"] == "1"
+        found[row["lang"], same].append(Pair(row["lang"], row["s1"], row["s2"], same))
+    count = setting.count(40)
+    return [pair for (language, same), pairs in found.items() for pair in _drawn(pairs, count, setting, language, same)]
+
+
+def _paraphrased(setting: Setting) -> list[Item]:
+    """Shuffle sentences of stsb_multi that have a paraphrase."""
+    path = _file(setting, "stsb_multi", "test.jsonl.gz")
+    if path is None:
+        return []
+    by_language: dict[str, list[Item]] = defaultdict(list)
+    for row in _texts(path, "s1", "s2", "lang", numbers=("score",)):
+        bears = bears_shuffling(row["s1"]) and text_id(row["s1"]) != text_id(row["s2"])
+        if bears and float(row["score"]) >= SAME:
+            item = Item("stsb", "", row["lang"], row["s1"], row["s1"], row["s2"], row["s1"])
+            by_language[row["lang"]].append(item)
+    return [
+        item
+        for items in by_language.values()
+        for item in shuffled_items(items, setting.count(30), seed=setting.seed)
+    ]  # fmt: skip
+
+
+def _sick(setting: Setting) -> list[Item]:
+    """Join pairs of sick that share a sentence to triplets."""
+    path = _file(setting, "sick", "all.jsonl.gz")
+    if path is None:
+        return []
+    same: dict[str, list[str]] = defaultdict(list)
+    other: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for row in _texts(path, "s1", "s2", "nli", numbers=("score",)):
+        kind = _sick_kind(row["s1"], row["s2"], row["nli"], float(row["score"]))
+        for anchor, text in ((row["s1"], row["s2"]), (row["s2"], row["s1"])):
+            if kind == "same":
+                same[anchor].append(text)
+            elif kind:
+                other[anchor].append((kind, text))
+    found: dict[str, list[Item]] = defaultdict(list)
+    for anchor in sorted(same.keys() & other.keys()):
+        for kind, negative in dict(other[anchor]).items():
+            found[kind].append(Item("sick", kind, "en", anchor, anchor, same[anchor][0], negative))
+    return [item for kind, items in found.items() for item in _drawn(items, setting.count(120), setting, kind)]
+
+
+def _sick_kind(first: str, second: str, verdict: str, score: float) -> str:
+    """Say what a pair shows: `same`, `word order`, `contradiction`; nothing where neither."""
+    if verdict == "ENTAILMENT" and score >= SAME:
+        return "same"
+    if verdict != "ENTAILMENT" and sorted(split_tokens(first)) == sorted(split_tokens(second)):
+        return "word order"
+    if verdict == "CONTRADICTION" and bag_cosines([first], [second])[0] >= ALIKE:
+        return "contradiction"
+    return ""
+
+
+def _sugarcrepe(setting: Setting) -> list[Item]:
+    """Take captions with an exchange, and another caption of their picture as what says the same."""
+    path = _file(setting, "sugarcrepe", "probe.jsonl.gz")
+    if path is None:
+        return []
+    rows = list(_texts(path, "type", "image", "caption", "negative"))
+    captions: dict[str, dict[int, str]] = defaultdict(dict)
+    for row in rows:
+        captions[row["image"]].setdefault(text_id(row["caption"]), row["caption"])
+    found: dict[str, list[Item]] = defaultdict(list)
+    for row in rows:
+        others = [text for number, text in captions[row["image"]].items() if number != text_id(row["caption"])]
+        if row["type"] in ("swap_obj", "swap_att") and others:
+            kind = {"swap_obj": "objects swapped", "swap_att": "attributes swapped"}[row["type"]]
+            texts = (row["caption"], others[0], row["negative"])
+            found[kind].append(Item("sugarcrepe", kind, "en", row["image"], *texts))
+    return [item for kind, items in found.items() for item in _drawn(items, setting.count(120), setting, kind)]
+
+
+def _drawn(things: Sequence[T], count: int, setting: Setting, *stream: object) -> list[T]:
+    """Draw some of the things, by the seed and the name of what they are for."""
+    return random.Random(repr((setting.seed, *stream))).sample(list(things), min(count, len(things)))
+
+
+def _file(setting: Setting, name: str, file: str) -> Path | None:
+    """Give a file of an outside set; None where the set is not at hand."""
+    folder = setting.folder(name)
+    return None if folder is None else folder / file
+
+
+def _texts(path: Path, *fields: str, numbers: Sequence[str] = ()) -> Iterator[Mapping[str, str]]:
+    """Read fields of all rows of a set, numbers as they are written.
+
+    Raises:
+        InputError: the file is missing, or a row lacks a field.
+    """
+    for row in iter_rows(path, fields=[*fields, *numbers]):
+        try:
+            texts = {name: check_text(row.values.get(name), name) for name in fields}
+        except InputError as error:
+            raise located(error, row.place) from error
+        for name in numbers:
+            value = row.values.get(name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise InputError(f"{row.place}: {name} {value!r}", expected="a number")
+            texts[name] = str(value)
+        yield texts

@@ -1,0 +1,143 @@
+"""The word order probe: what is asked, and of whom; `slimvec.probes.order.report` says what came out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from slimvec.data.templates import KINDS
+from slimvec.evaluation.intervals import Values
+from slimvec.evaluation.models import EvaluatedModel
+from slimvec.probes.order.bags import bag_cosines
+from slimvec.probes.order.cells import make_cells
+from slimvec.probes.order.estimates import estimate_separation, resample_counts
+from slimvec.probes.order.explained import explain, words_of
+from slimvec.probes.order.items import (
+    LANGUAGES,
+    Item,
+    bears_shuffling,
+    distinct_texts,
+    plain_items,
+    shuffled_items,
+    template_items,
+)
+from slimvec.probes.order.outside import Pair, outside_items, outside_pairs, plain_sentences
+from slimvec.probes.order.report import Findings, Separation, make_reading
+from slimvec.probes.probe import Setting, embed
+from slimvec.probes.readings import Reading
+
+SETS = ("stsb_multi", "sick", "sugarcrepe", "pawsx", "sib200")
+"""Outside sets that are read where they are at hand."""
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What a model is asked.
+
+    Attributes:
+        items: Of templates first, then of outside sets.
+        plain: Items without a paraphrase.
+        pairs: That say the same or not.
+        explained: Items whose variance is explained.
+    """
+
+    items: tuple[Item, ...]
+    plain: tuple[Item, ...]
+    pairs: tuple[Pair, ...]
+    explained: tuple[Item, ...]
+
+    def texts(self) -> list[str]:
+        """Give all that has to be embedded, each text and each single word once."""
+        items = distinct_texts([*self.items, *self.plain])
+        pairs = [text for pair in self.pairs for text in (pair.first, pair.second)]
+        return list(dict.fromkeys([*items, *pairs, *words_of(distinct_texts(self.explained))]))
+
+
+@dataclass(frozen=True)
+class OrderProbe:
+    """Asks whether a paraphrase is nearer to a sentence than the sentence's own words in another order.
+
+    Attributes:
+        languages: Of the templates; the first one has the most items, and is the one whose variance is explained.
+        num_first: Items of each kind in the first language, at full amount: an interval of about 12 points in a cell
+            of one half, if items were independent.
+        num_other: In each further language.
+    """
+
+    languages: tuple[str, ...] = LANGUAGES
+    num_first: int = 60
+    num_other: int = 24
+
+    name = "order"
+    question = "Does it tell a sentence from the same words in another order?"
+
+    def run(self, model: EvaluatedModel, setting: Setting) -> Reading:
+        """Ask a model.
+
+        Raises:
+            InputError: a language without templates, or an outside set that is malformed.
+        """
+        asked = self.questions(setting)
+        texts = asked.texts()
+        vectors = dict(zip(texts, embed(model, texts, setting), strict=True))
+
+        def compare(first: Sequence[str], second: Sequence[str]) -> Values:
+            rows = (np.array([vectors[text] for text in side], dtype=np.float64) for side in (first, second))
+            return np.asarray(np.einsum("nd,nd->n", *rows))
+
+        return make_reading(
+            self.name,
+            self.question,
+            Findings(
+                cells=tuple(make_cells(asked.items, compare, seed=setting.seed)),
+                plain=tuple(make_cells(asked.plain, compare, seed=setting.seed)),
+                separations=_separate(asked.pairs, vectors, seed=setting.seed),
+                explained=explain(
+                    asked.explained,
+                    vectors,
+                    resample_counts([item.cluster for item in asked.explained], seed=setting.seed),
+                    seed=setting.seed,
+                ),
+                missing=tuple(name for name in SETS if setting.folder(name) is None),
+            ),
+        )
+
+    def questions(self, setting: Setting) -> Questions:
+        """Draw what is asked. Errors as for `run`."""
+        made: list[Item] = []
+        for language in self.languages:
+            count = setting.count(self.num_first if language == self.languages[0] else self.num_other)
+            filled = template_items(language, count, seed=setting.seed)
+            made += [*filled, *shuffled_items(filled, count, seed=setting.seed)]
+        plain = plain_sentences(setting)
+        shuffled = plain_items("sib200", plain, seed=setting.seed) if plain else self._own_plain(made, setting)
+        explained = [item for item in made if item.language == self.languages[0] and item.kind in KINDS]
+        return Questions(
+            items=(*made, *outside_items(setting)),
+            plain=tuple(shuffled),
+            pairs=tuple(outside_pairs(setting)),
+            explained=tuple(explained),
+        )
+
+    def _own_plain(self, items: Sequence[Item], setting: Setting) -> list[Item]:
+        """Make items without a paraphrase of the templates' sentences, one of each template."""
+        first = {item.cluster: item for item in items if bears_shuffling(item.anchor)}
+        return plain_items(
+            "templates", [(item.language, item.anchor) for item in first.values()], seed=setting.seed
+        )  # fmt: skip
+
+
+def _separate(pairs: Sequence[Pair], vectors: Mapping[str, Values], *, seed: int) -> tuple[Separation, ...]:
+    """Say how well cosines tell pairs that say the same from others, by language."""
+    found = []
+    for language in dict.fromkeys(pair.language for pair in pairs):
+        own = [pair for pair in pairs if pair.language == language]
+        first, second = [pair.first for pair in own], [pair.second for pair in own]
+        labels = np.array([float(pair.same) for pair in own])
+        if len(set(labels.tolist())) < 2:
+            continue
+        scores = np.array([float(vectors[one] @ vectors[two]) for one, two in zip(first, second, strict=True)])
+        counts = resample_counts(first, seed=seed)
+        bag = estimate_separation(bag_cosines(first, second), labels, counts)
+        found.append(Separation("pawsx", language, estimate_separation(scores, labels, counts), bag.value))
+    return tuple(found)
