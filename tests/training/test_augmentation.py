@@ -3,10 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from slimvec.data.records import Record
 from slimvec.data.text_ids import text_id
-from slimvec.training.augmentation import Augmentation, Change
+from slimvec.errors import InputError
+from slimvec.training.augmentation import Augmentation, Change, changes_of
+from tests.training.support import recipe
 from tests.training.test_collation import Teacher, collator
 
 RECORDS = [Record(f"query {n}", (f"first {n}", f"second {n}"), (f"not {n}",)) for n in range(6)]
@@ -79,3 +82,20 @@ def test_texts_are_compared_and_taught_as_those_they_stand_for():
     assert texts.ids.tolist() == [text_id(text) for text in ("one", "a b.", "c d..")]
     assert [text for text in teacher.asked if isinstance(text, str)] == ["one", "a b.", "c d.."]
     assert texts.tokenized.lengths[1:] == [len("d: b a"), len("d: d c")]
+
+
+def test_a_recipe_rearranges_the_documents_of_a_source():
+    found = recipe("data.0.rearrange={permute: 0.25, rotate: 0.75}")
+    changes = changes_of(found.data[0])
+    assert [change.name for change in changes] == ["rearrange"]
+    record = Record("q", (" ".join(f"Sentence {n}." for n in range(20)),))
+    drawn = Augmentation([record], [changes], seed=1).draw([0], 0)
+    assert drawn.records[0].positives != record.positives
+    assert drawn.stands_for == {drawn.records[0].positives[0]: record.positives[0]}
+    assert changes_of(recipe().data[0]) == ()
+
+
+@pytest.mark.parametrize("shares", ["{}", "{permute: 0.6, rotate: 0.6}"])
+def test_shares_that_are_none_are_refused(shares):
+    with pytest.raises(InputError, match="are shares of the documents: above 0, at most 1 together"):
+        recipe(f"data.0.rearrange={shares}")

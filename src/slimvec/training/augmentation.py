@@ -8,10 +8,13 @@ one: a field of `slimvec.training.recipe.Source`, a pure function in `slimvec.da
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from slimvec.data.order_negatives import add_order_negative
+from slimvec.data.rearranging import rearrange_documents
 from slimvec.data.records import Record
 from slimvec.training.recipe import Source
 
@@ -90,6 +93,13 @@ class Augmentation:
 def changes_of(source: Source) -> tuple[Change, ...]:
     """Give the changes that a source of a recipe asks for, in the order in which they are made."""
     changes: list[Change] = []
+    if source.rearrange is not None:
+        apply = partial(rearrange_documents, permute=source.rearrange.permute, rotate=source.rearrange.rotate)
+        changes.append(Change("rearrange", apply, keeps_meaning=True))
+    if source.order_negatives is not None:
+        made = source.order_negatives
+        apply = partial(add_order_negative, share=made.share, kinds=made.kinds, of=made.of)
+        changes.append(Change("order negatives", apply))
     return tuple(changes)
 
 

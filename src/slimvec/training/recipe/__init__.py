@@ -4,7 +4,7 @@ A recipe is saved with every run. Settings that contradict each other are errors
 """
 
 from slimvec.training.recipe.adaptation import Adaptation
-from slimvec.training.recipe.data import Batch, Source
+from slimvec.training.recipe.data import Batch, OrderNegatives, Rearrange, Source
 from slimvec.training.recipe.loss import Loss, check_mrl_dims
 from slimvec.training.recipe.model import Base, ModelSettings, Tuning
 from slimvec.training.recipe.run import Optim, Run
@@ -21,6 +21,8 @@ __all__ = [
     "Loss",
     "ModelSettings",
     "Optim",
+    "OrderNegatives",
+    "Rearrange",
     "Recipe",
     "Run",
     "Section",

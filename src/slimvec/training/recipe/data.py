@@ -8,7 +8,53 @@ from pydantic import Field, model_validator
 from slimvec.data.bad_rows import OnBad
 from slimvec.data.cleaning.settings import Cleaning
 from slimvec.data.hub import HUB_PREFIX
+from slimvec.data.order_negatives import Origin
+from slimvec.data.reordering import Reordering
 from slimvec.training.recipe.section import ContradictionError, Section
+
+
+class Rearrange(Section):
+    """Documents whose sentences are put in another order when they are drawn, which leaves them as right or wrong.
+
+    Against a bias to the beginning of texts. They are rearranged before they are cut off: give
+    `batch.max_document_tokens` room for whole documents, or the rotated ones lose what answers.
+
+    Attributes:
+        permute: Share of the documents whose sentences are shuffled.
+        rotate: Share of those that begin at a sentence drawn at random and go on with the others in their order. 1
+            brings every sentence to every place equally often, so the positions of the evidence are balanced without
+            knowing them. The two shares together are at most 1; the rest of the documents stays as it is.
+    """
+
+    permute: float = Field(default=0.0, ge=0, le=1)
+    rotate: float = Field(default=0.0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not 0 < self.permute + self.rotate <= 1:
+            message = f"permute {self.permute} and rotate {self.rotate} are shares of the documents: above 0, at most 1"
+            raise ContradictionError("rotate", f"{message} together")
+        return self
+
+
+class OrderNegatives(Section):
+    """Hard negatives of reordered words, made as records are drawn (`slimvec.data.order_negatives`).
+
+    Against blindness to word order. They take the place of the last of `batch.negatives` where a record has that many,
+    and `loss.margin`, which drops what is too alike, leaves them in.
+
+    Attributes:
+        share: Of the records that get one, each time they are drawn, as far as their texts bear it.
+        kinds: Of reordering to choose from. `shuffle` is not among the default ones: it is told by its looks.
+        of: What is reordered: `positive`, for retrieval; `query`, for pairs that say the same; `sentence`, one of the
+            positive, which then asks for itself with some words left out, in place of the record.
+    """
+
+    share: float = Field(default=0.25, gt=0, le=1)
+    kinds: tuple[Reordering, ...] = Field(
+        default=("neighbours", "words", "numbers", "clauses", "negation"), min_length=1
+    )
+    of: Origin = "positive"
 
 
 class Source(Section):
@@ -26,6 +72,8 @@ class Source(Section):
         weight: Records of a source of weight 2 come twice as often as those of weight 1 (see training/mixing.py).
         on_bad: A row that cannot be used is an error, or is left out and counted.
         cleaning: Rules that records have to pass, each source by itself; default none.
+        rearrange: Put the sentences of documents in another order, each epoch anew; default as they stand.
+        order_negatives: Give a share of the records a hard negative of reordered words, each epoch anew; default none.
         license: Of the data, for the data card.
     """
 
@@ -39,6 +87,8 @@ class Source(Section):
     weight: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     on_bad: OnBad = "error"
     cleaning: Cleaning | None = None
+    rearrange: Rearrange | None = None
+    order_negatives: OrderNegatives | None = None
     license: str | None = None
 
     @model_validator(mode="after")
@@ -47,6 +97,9 @@ class Source(Section):
             raise ContradictionError("grades", f"grades {list(self.grades)} must be the lowest, then the highest")
         if self.grades is not None and self.kind != "graded":
             raise ContradictionError("grades", f"grades belong to kind graded, and the kind is {self.kind}")
+        if self.order_negatives is not None and self.kind != "pairs":
+            message = f"order_negatives go with kind pairs only, and the kind is {self.kind}"
+            raise ContradictionError("order_negatives", message)
         if self.skip and self.kind != "classes":
             raise ContradictionError("skip", f"skip belongs to kind classes, and the kind is {self.kind}")
         for key, is_set in (("passages", self.passages), ("on_bad", self.on_bad == "skip"), ("path", self.is_hub)):
