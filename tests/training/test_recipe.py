@@ -69,7 +69,7 @@ def test_overrides():
         ("base.source.x=3", "override 'base.source.x=3': the recipe has no 'x' at that place"),
         ("optim.lrr=3", "override 'optim.lrr=3': unknown key 'optim.lrr'; expected one of lr, warmup, decay, "),
         ("optim.lr=0", "override 'optim.lr=0': optim.lr is 0; expected greater than 0"),
-        ("run.epochs=2", "override 'run.epochs=2': steps and epochs are all given; give one of steps, epochs"),
+        ("run.epochs=2", "override 'run.epochs=2': steps and epochs are all given; give one of steps, tokens, epochs"),
         ("optim.lr=[", "override 'optim.lr=[' has no valid value"),
     ],
 )
@@ -80,7 +80,7 @@ def test_bad_overrides(override, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (GOOD + "  stepz: 3\n", "r.yaml, line 11: unknown key 'run.stepz'; expected one of steps, epochs, "),
+        (GOOD + "  stepz: 3\n", "r.yaml, line 11: unknown key 'run.stepz'; expected one of steps, tokens, epochs, "),
         (GOOD + "  stepz: 3\n", "did you mean 'steps'?"),
         (GOOD + "los:\n  temperature: 1\n", "r.yaml, line 11: unknown key 'los'"),
         (GOOD + "  epochs: 3\n", "r.yaml, line 11: steps and epochs are all given; give one of"),
@@ -233,7 +233,7 @@ def test_data_root_is_where_relative_paths_begin():
         (GOOD + "adaptation: {}\nvalidation: {share: 0.1}\n", "line 12: validation holds out pairs, and an adaptation"),
         (
             GOOD.replace("model:\n", "model:\n  attention: causal\n") + "adaptation: {}\n",
-            "adaptation with causal attent",
+            "adaptation by masked-next-token with causal attent",
         ),
     ],
 )
