@@ -6,18 +6,14 @@ what rules against false negatives look for, and yet they are wrong.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 
 from slimvec.data.records import Record
-from slimvec.data.reordering import Reordering, reorder, shorten
+from slimvec.data.reordering import reorder, shorten
+from slimvec.data.reordering_kinds import Origin, Reordering
 from slimvec.data.text_ids import text_id
 from slimvec.text.sentences import split_sentences
-
-Origin = Literal["positive", "query", "sentence"]
-"""What is reordered: a positive, for retrieval; the query, for pairs that say the same; or a sentence of a positive,
-which then asks for itself with some words left out. The last form teaches order with any documents."""
 
 
 def add_order_negative(

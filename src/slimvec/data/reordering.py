@@ -7,19 +7,13 @@ language, and there are some for English. Every sentence of a text is changed on
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Literal, get_args
 
 import numpy as np
 
+from slimvec.data.reordering_kinds import Reordering
 from slimvec.data.text_ids import text_id
 from slimvec.data.words import is_character, split_tokens
 from slimvec.text.sentences import sentence_spans
-
-Reordering = Literal["neighbours", "words", "numbers", "clauses", "shuffle", "negation"]
-REORDERINGS: tuple[Reordering, ...] = get_args(Reordering)
-"""Two neighbouring words change places; two words of four letters or more, as nouns and verbs mostly are; two different
-numbers; the clauses on the two sides of `because`, `before` and the like; all words are shuffled; the sentence is
-denied, or no longer. Members of a list, which mean the same in any order, are not exchanged with each other."""
 
 MIN_WORDS = 4
 """Shorter sentences are left alone: in three words an exchange often says the same."""

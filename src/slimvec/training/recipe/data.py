@@ -8,8 +8,7 @@ from pydantic import Field, model_validator
 from slimvec.data.bad_rows import OnBad
 from slimvec.data.cleaning.settings import Cleaning
 from slimvec.data.hub import HUB_PREFIX
-from slimvec.data.order_negatives import Origin
-from slimvec.data.reordering import Reordering
+from slimvec.data.reordering_kinds import Origin, Reordering
 from slimvec.training.recipe.section import ContradictionError, Section
 
 

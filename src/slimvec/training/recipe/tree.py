@@ -85,6 +85,8 @@ class Recipe(Section):
             raise ContradictionError("model.trained_dims", "trained_dims is what training writes; use loss.mrl_dims")
         self._check_base()
         check_mined(self.loss, self.batch.negatives)
+        if any(source.order_negatives is not None for source in self.data):
+            self._check_order_negatives()
         if self.model.dims is not None:
             check_mrl_dims(self.loss, self.model.dims)
         for key in ("max_query_tokens", "max_document_tokens"):
@@ -114,6 +116,18 @@ class Recipe(Section):
         if not self.tuning.merge:
             message = "merge false on a new model: the adapter's base would be random weights, which are not kept"
             raise ContradictionError("tuning.merge", message)
+
+    def _check_order_negatives(self) -> None:
+        """See that hard negatives of reordered words are compared with something."""
+        if self.adaptation is not None:
+            message = "order_negatives belong to pairs, and an adaptation has texts; leave one of them out"
+            raise ContradictionError("adaptation", message)
+        if not self.batch.negatives:
+            message = "order_negatives count among batch.negatives, which is 0; set it to 1 or more"
+            raise ContradictionError("batch.negatives", message)
+        if not self.loss.contrastive or "q-d" not in self.loss.terms:
+            message = "order_negatives are compared by the term q-d of the contrastive loss alone, which is left out"
+            raise ContradictionError("loss.terms", message)
 
     def _check_adaptation(self, adaptation: Adaptation) -> None:
         """See that the sections go together with token prediction."""
