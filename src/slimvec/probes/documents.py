@@ -1,0 +1,116 @@
+"""Documents to put questions to: sentences of real long texts where they are at hand, made ones where they are not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slimvec.data.retrieval_reading import read_retrieval_set
+from slimvec.evaluation.models import Embedded, EvaluatedModel, Usage
+from slimvec.probes.facts import make_hay
+from slimvec.probes.probe import Setting
+from slimvec.text.sentences import split_sentences
+
+_SHORTEST, _LONGEST = 6, 40
+"""Words of a sentence that is taken: shorter ones are headings, longer ones are tables."""
+_LETTERS = 0.75
+"""Least share of letters and spaces; below it stands code."""
+_HAY_WORDS = 9
+"""Words of the shortest made sentence."""
+USUAL_TOKENS = 1.35
+"""Tokens a word where a model does not count them."""
+
+
+@dataclass(frozen=True)
+class Hay:
+    """Documents as lists of sentences.
+
+    Attributes:
+        documents: Each of at least as many words as was asked for.
+        source: Where they are from, for the report.
+    """
+
+    documents: tuple[tuple[str, ...], ...]
+    source: str
+
+
+def gather_documents(setting: Setting, num_documents: int, num_words: int, generator: np.random.Generator) -> Hay:
+    """Gather documents of different content.
+
+    Args:
+        setting: Its data may have `longdocs`; where it has too few that are long enough, or none, they are
+            made.
+        num_documents: How many.
+        num_words: Words of each, at least.
+        generator: Draws which.
+
+    Raises:
+        InputError: `longdocs` is there and malformed.
+    """
+    folder = setting.folder("longdocs")
+    if folder is not None:
+        texts = [document.content for document in read_retrieval_set(folder).documents]
+        found: list[tuple[str, ...]] = []
+        for number in generator.permutation(len(texts)):
+            sentences = tuple(s for s in map(_flat, split_sentences(texts[number])) if _is_prose(s))
+            if num_words_of(sentences) >= num_words:
+                found.append(sentences)
+            if len(found) == num_documents:
+                return Hay(tuple(found), "longdocs")
+    per_document = -(-num_words // _HAY_WORDS) + 2
+    made = make_hay(num_documents * per_document, generator)
+    documents = [tuple(made[start : start + per_document]) for start in range(0, len(made), per_document)]
+    return Hay(tuple(documents), "made sentences")
+
+
+def cut_sentences(sentences: Sequence[str], num_words: int) -> tuple[str, ...]:
+    """Give the first sentences, as many as come nearest to a number of words; at least one."""
+    totals = np.cumsum([len(sentence.split()) for sentence in sentences])
+    return tuple(sentences[: int(np.abs(totals - num_words).argmin()) + 1])
+
+
+def num_words_of(sentences: Sequence[str]) -> int:
+    """Count the words of sentences."""
+    return sum(len(sentence.split()) for sentence in sentences)
+
+
+def tokens_a_word(model: EvaluatedModel, sentences: Sequence[str]) -> float:
+    """Measure how many tokens a model makes of a word; a usual number where it does not count.
+
+    Args:
+        model: Embeds two texts: some sentences, and twice as many, whose difference has no prompt in it.
+        sentences: At least two.
+    """
+    half = max(1, min(4, len(sentences) // 2))
+    texts = [" ".join(sentences[:count]) for count in (half, 2 * half)]
+    found = model.embed(texts, model.prompt(Usage("probe", "Retrieval", "document")))
+    tokens = int(found.num_tokens[1]) - int(found.num_tokens[0])
+    words = len(texts[1].split()) - len(texts[0].split())
+    return tokens / words if found.num_tokens.min() >= 0 and tokens > 0 < words else USUAL_TOKENS
+
+
+def embed_documents(model: EvaluatedModel, texts: Sequence[str], setting: Setting) -> Embedded:
+    """Embed documents of retrieval, with what is known of their lengths: vectors [N, D] of length 1."""
+    prompt = model.prompt(Usage("probe", "Retrieval", "document"))
+    found = model.embed(texts, prompt, on_progress=setting.on_progress)
+    scales = np.linalg.norm(found.vectors, axis=1, keepdims=True).clip(1e-12)
+    return replace(found, vectors=np.asarray(found.vectors / scales, dtype=np.float32))
+
+
+def count_tokens(found: Embedded, texts: Sequence[str]) -> NDArray[np.float64]:
+    """Give the tokens of N documents as they were counted, [N], or estimate them from words where nobody did."""
+    words = np.array([len(text.split()) for text in texts])
+    return np.where(found.num_tokens >= 0, found.num_tokens, words * USUAL_TOKENS).astype(np.float64)
+
+
+def _flat(sentence: str) -> str:
+    """Put a wrapped sentence on one line."""
+    return " ".join(sentence.split())
+
+
+def _is_prose(sentence: str) -> bool:
+    """Whether a sentence reads like one."""
+    words = len(sentence.split())
+    plain = sum(character.isalpha() or character == " " for character in sentence)
+    return _SHORTEST <= words <= _LONGEST and plain >= _LETTERS * len(sentence) and sentence[-1] in ".!?"

@@ -1,0 +1,46 @@
+"""Values with intervals, as measures, curves and cells of tables."""
+
+from collections.abc import Sequence
+
+from slimvec.evaluation.intervals import Interval
+from slimvec.probes.readings import Curve, Measure, Unit
+
+
+def estimated(
+    name: str,
+    found: Interval,
+    unit: Unit,
+    *,
+    baseline: float,
+    baseline_name: str,
+    num_items: int,
+    higher_is_better: bool | None = None,
+) -> Measure:
+    """Give an estimate as a measure; arguments as the fields of `Measure`."""
+    return Measure(
+        name=name,
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        unit=unit,
+        baseline=baseline,
+        baseline_name=baseline_name,
+        num_items=num_items,
+        higher_is_better=higher_is_better,
+    )
+
+
+def estimated_curve(label: str, xs: Sequence[float], found: Sequence[Interval]) -> Curve:
+    """Give estimates over an axis as a curve."""
+    return Curve(
+        label=label,
+        xs=tuple(xs),
+        ys=tuple(interval.value for interval in found),
+        lows=tuple(interval.low for interval in found),
+        highs=tuple(interval.high for interval in found),
+    )
+
+
+def estimated_cell(found: Interval) -> str:
+    """Write an estimate for a table."""
+    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"

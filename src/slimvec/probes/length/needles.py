@@ -1,0 +1,97 @@
+"""A needle by the length of what it is in: documents that only grow, the same needles in them, at places drawn once.
+
+Legend: B documents, K needles each, L lengths.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slimvec.evaluation.models import Embedded, EvaluatedModel
+from slimvec.probes.documents import count_tokens, cut_sentences, embed_documents
+from slimvec.probes.facts import Fact
+from slimvec.probes.position.needles import insert
+from slimvec.probes.position.ranks import single_ndcg
+from slimvec.probes.probe import Setting, embed
+
+Values = NDArray[np.float64]
+
+_ROOM = 0.92
+"""Share of a length that is filled: how many tokens a sentence has is an estimate, and the limit is none."""
+
+
+@dataclass(frozen=True, eq=False)
+class LengthScores:
+    """Scores of needles by length.
+
+    Attributes:
+        tokens: [L] mean tokens of a document, prompt included.
+        ndcg: [L, B, K] nDCG@10 of the right document among all B x K of its length.
+        gains: [L, B, K] cosine of the needle's question with its document, less that with the document without it.
+        bare: L times [B, D] vectors of the documents without needles, unit length.
+        texts: L times B documents without needles.
+        truncated: [L] share of the documents that lost their end; NaN where nobody knows.
+    """
+
+    tokens: Values
+    ndcg: Values
+    gains: Values
+    bare: tuple[Values, ...]
+    texts: tuple[tuple[str, ...], ...]
+    truncated: Values
+
+
+def score_lengths(
+    model: EvaluatedModel,
+    documents: Sequence[Sequence[str]],
+    facts: Sequence[Fact],
+    lengths: Sequence[int],
+    *,
+    a_word: float,
+    generator: np.random.Generator,
+    setting: Setting,
+) -> LengthScores:
+    """Score needles in documents of several lengths.
+
+    Args:
+        model: Embeds.
+        documents: B documents as sentences, as long as the longest length.
+        facts: B x K needles.
+        lengths: L lengths in tokens, rising.
+        a_word: Tokens of a word.
+        generator: Draws the depth of each needle, the same at all lengths.
+        setting: Told of the progress.
+    """
+    owners = np.repeat(np.arange(len(documents)), len(facts) // len(documents))
+    depths = generator.random(len(facts))
+    questions = embed(model, [fact.question for fact in facts], setting, role="query", kind="Retrieval")
+    needle_tokens = a_word * max(len(fact.text.split()) for fact in facts)
+    rows = []
+    for length in lengths:
+        num_words = round((_ROOM * length - needle_tokens) / a_word)
+        hay = [cut_sentences(sentences, max(1, num_words)) for sentences in documents]
+        texts = tuple(" ".join(sentences) for sentences in hay)
+        filled = [insert(hay[b], fact.text, d) for b, fact, d in zip(owners, facts, depths, strict=True)]
+        bare = embed_documents(model, texts, setting).vectors
+        found = embed_documents(model, filled, setting)
+        full = found.vectors
+        ndcg = single_ndcg(questions @ full.T, np.arange(len(facts)))
+        gains = (questions * full).sum(axis=1) - (questions * bare[owners]).sum(axis=1)
+        rows.append((count_tokens(found, filled).mean(), ndcg, gains, bare, texts, _share_cut(found)))
+    tokens, ndcgs, all_gains, bares, all_texts, truncated = zip(*rows, strict=True)
+    shape = (len(lengths), len(documents), -1)
+    return LengthScores(
+        tokens=np.array(tokens),
+        ndcg=np.array(ndcgs).reshape(shape),
+        gains=np.array(all_gains, dtype=np.float64).reshape(shape),
+        bare=tuple(vectors.astype(np.float64) for vectors in bares),
+        texts=all_texts,
+        truncated=np.array(truncated),
+    )
+
+
+def _share_cut(found: Embedded) -> float:
+    """Share of texts that lost their end; NaN where nobody knows."""
+    return float((found.truncated == 1).mean()) if (found.truncated >= 0).all() else float("nan")

@@ -1,0 +1,127 @@
+"""A sweep over rope scalings: which of them finds needles best in texts longer than the model was trained on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Unpack, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slimvec.engine.embedder import Embedder
+from slimvec.errors import InputError
+from slimvec.evaluation.intervals import Interval, bootstrap_intervals, paired_difference
+from slimvec.evaluation.slimvec_model import SlimvecModel
+from slimvec.model.opening import OpenSettings
+from slimvec.model.rope_scaling import RopeKind, RopeScaling
+from slimvec.probes.documents import gather_documents, tokens_a_word
+from slimvec.probes.facts import make_facts
+from slimvec.probes.length.needles import score_lengths
+from slimvec.probes.probe import Setting
+
+FACTORS = (2.0, 4.0)
+KINDS: tuple[RopeKind, ...] = get_args(RopeKind)
+NUM_DOCUMENTS, NUM_NEEDLES = 10, 2
+
+
+@dataclass(frozen=True)
+class RopeScore:
+    """What a scaling finds.
+
+    Attributes:
+        scaling: None for the model as it is.
+        score: nDCG@10 of needles, mean over lengths, with its interval over documents.
+        gain: Less that of the model as it is, on the same documents.
+        by_length: nDCG@10 at each length.
+    """
+
+    scaling: RopeScaling | None
+    score: Interval
+    gain: Interval
+    by_length: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class RopeSweep:
+    """What was tried, and what is best.
+
+    Attributes:
+        lengths: In tokens, at most.
+        scores: The model as it is, then the scalings in the order given.
+        best: The one with the highest score; the model as it is where no gain is distinguishable from 0.
+    """
+
+    lengths: tuple[int, ...]
+    scores: tuple[RopeScore, ...]
+    best: RopeScore
+
+
+def scalings(kinds: Sequence[RopeKind] = KINDS, factors: Sequence[float] = FACTORS) -> list[RopeScaling]:
+    """Give every kind with every factor."""
+    return [RopeScaling(kind=kind, factor=factor) for kind in kinds for factor in factors]
+
+
+def sweep_rope(
+    source: str,
+    setting: Setting,
+    *,
+    lengths: Sequence[int],
+    tried: Sequence[RopeScaling] | None = None,
+    dtype: str = "auto",
+    **settings: Unpack[OpenSettings],
+) -> RopeSweep:
+    """Find the rope scaling that finds needles best, without any training.
+
+    The model with what was found: `Embedder.load(source, rope=sweep.best.scaling, max_tokens=...)`; saved, it keeps it.
+
+    Args:
+        source: The model.
+        setting: Amount, seed, and `longdocs` where they are at hand.
+        lengths: Of the documents in tokens; those beyond what the model was trained on are what scaling is for, those
+            within show what it costs.
+        tried: Default all kinds by 2 and by 4.
+        dtype: As for `Embedder.load`.
+        settings: As for `Embedder.load`, without rope and max_tokens.
+
+    Raises:
+        InputError: no lengths, or none above 0.
+        ModelError: the model cannot be used, or its positions cannot be stretched.
+        FetchError: it has to be fetched and cannot be.
+    """
+    if not lengths or min(lengths) < 1:
+        raise InputError(f"lengths {list(lengths)}", expected="some, in tokens")
+    lengths = sorted(set(lengths))
+    settings["max_tokens"] = lengths[-1]
+    found: list[tuple[RopeScaling | None, NDArray[np.float64]]] = []
+    for scaling in (None, *(scalings() if tried is None else tried)):
+        settings["rope"] = scaling
+        model = SlimvecModel(Embedder.load(source, dtype=dtype, **settings), name=source, identity="")
+        found.append((scaling, _by_document(model, lengths, setting)))
+    plain = found[0][1].mean(axis=0)
+    scores = tuple(_score(scaling, values, plain, setting.seed) for scaling, values in found)
+    best = max(scores, key=lambda one: one.score.value)
+    return RopeSweep(tuple(lengths), scores, best if best.gain.low > 0 else scores[0])
+
+
+def _score(
+    scaling: RopeScaling | None, values: NDArray[np.float64], plain: NDArray[np.float64], seed: int
+) -> RopeScore:
+    """Sum up a scaling; values are [L, B]."""
+    own = values.mean(axis=0)
+    return RopeScore(
+        scaling,
+        bootstrap_intervals(own[:, None], seed=seed)[0],
+        paired_difference(own, plain, seed=seed),
+        tuple(values.mean(axis=1).tolist()),
+    )
+
+
+def _by_document(model: SlimvecModel, lengths: Sequence[int], setting: Setting) -> NDArray[np.float64]:
+    """Score needles by length and document, the same ones whatever the scaling: [L, B]."""
+    generator = np.random.default_rng(setting.seed)
+    num_documents = setting.count(NUM_DOCUMENTS)
+    hay = gather_documents(setting, num_documents, lengths[-1], generator)
+    facts = make_facts(num_documents * NUM_NEEDLES, generator)
+    a_word = tokens_a_word(model, hay.documents[0])
+    scores = score_lengths(model, hay.documents, facts, lengths, a_word=a_word, generator=generator, setting=setting)
+    by_document: NDArray[np.float64] = scores.ndcg.mean(axis=2)
+    return by_document

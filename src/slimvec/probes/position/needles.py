@@ -1,0 +1,76 @@
+"""A needle in real documents: the same sentence put at 20 depths, and how well its question finds it at each.
+
+Everything but the depth is the same, so nothing else can explain a difference. A document's own likeness to the
+question is taken off: the gain is the cosine with the needle less the cosine without.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slimvec.evaluation.models import EvaluatedModel
+from slimvec.probes.documents import cut_sentences
+from slimvec.probes.facts import Fact
+from slimvec.probes.position.ranks import single_ndcg
+from slimvec.probes.probe import Setting, embed
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class NeedleScores:
+    """Scores of B documents with K needles each, at P depths.
+
+    Attributes:
+        depths: [P] share of the document in front of the needle, 0 to 1.
+        gains: [B, K, P] cosine of the needle's question with the document, less that without the needle.
+        ndcg: [B, K, P] nDCG@10 of the right document among all B x K with other needles at the same depth.
+    """
+
+    depths: Values
+    gains: Values
+    ndcg: Values
+
+
+def insert(sentences: Sequence[str], needle: str, depth: float) -> str:
+    """Put a sentence into a text at a depth, 0 in front and 1 behind, between two sentences."""
+    place = round(depth * len(sentences))
+    return " ".join([*sentences[:place], needle, *sentences[place:]])
+
+
+def score_needles(
+    model: EvaluatedModel,
+    documents: Sequence[Sequence[str]],
+    facts: Sequence[Fact],
+    *,
+    num_words: int,
+    num_depths: int,
+    setting: Setting,
+) -> NeedleScores:
+    """Score needles.
+
+    Args:
+        model: Embeds.
+        documents: B documents as sentences, longer than is needed.
+        facts: B x K needles.
+        num_words: Words of a document with its needle, about.
+        num_depths: P.
+        setting: Told of the progress.
+    """
+    num_each = len(facts) // len(documents)
+    depths = np.linspace(0, 1, num_depths)
+    longest = max(len(fact.text.split()) for fact in facts)
+    hay = [cut_sentences(sentences, max(1, num_words - longest)) for sentences in documents]
+    owners = np.repeat(np.arange(len(hay)), num_each)
+    texts = [insert(hay[b], fact.text, depth) for b, fact in zip(owners, facts, strict=True) for depth in depths]
+    questions = embed(model, [fact.question for fact in facts], setting, role="query", kind="Retrieval")
+    bare = embed(model, [" ".join(sentences) for sentences in hay], setting, role="document", kind="Retrieval")
+    full = embed(model, texts, setting, role="document", kind="Retrieval").reshape(len(facts), num_depths, -1)
+    without = (questions * bare[owners]).sum(axis=1)
+    gains = np.einsum("nd,npd->np", questions, full) - without[:, None]
+    right = np.arange(len(facts))
+    ndcg = np.stack([single_ndcg(questions @ full[:, p].T, right) for p in range(num_depths)], axis=1)
+    shape = (len(hay), num_each, num_depths)
+    return NeedleScores(depths, gains.astype(np.float64).reshape(shape), ndcg.reshape(shape))

@@ -1,0 +1,142 @@
+"""The probe of positions: is what stands in the middle and at the end of a text seen as well as what begins it?"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from slimvec.evaluation.models import EvaluatedModel
+from slimvec.probes.documents import Hay, cut_sentences, gather_documents, tokens_a_word
+from slimvec.probes.facts import make_facts
+from slimvec.probes.position.evidence import Paragraphs, read_paragraphs, score_evidence
+from slimvec.probes.position.needles import NeedleScores, score_needles
+from slimvec.probes.position.regression import measure_weights, shuffled_documents
+from slimvec.probes.position.rotations import NUM_PASSAGES, Passage, made_passages, read_passages, score_rotations
+from slimvec.probes.position.summary import Findings, summarise
+from slimvec.probes.probe import Setting
+from slimvec.probes.readings import Reading
+
+Bucket = tuple[int, int]
+
+_ROOM = 0.9
+"""Share of a model's limit that texts of an estimated length may fill."""
+_USUAL_LIMIT = 512
+
+
+@dataclass(frozen=True)
+class PositionProbe:
+    """Where in a text a model looks.
+
+    Attributes:
+        languages: Of XQuAD's, where it is at hand. Three whose words most tokenizers know; a language of unknown
+            tokens measures the tokenizer.
+        buckets: Lengths of documents in tokens, at least and less than; those beyond the model's limit are left out.
+            Fewer of them, the first ones, where less than everything is drawn.
+        num_paragraphs: Of XQuAD, in each language; it has 240.
+        num_documents: With needles, in each bucket.
+        num_needles: In each of them.
+        num_depths: Where a needle is put.
+        num_sets: Of three passages that are rotated.
+        num_regressed: Documents whose vectors are explained by their sentences', in each bucket.
+    """
+
+    languages: tuple[str, ...] = ("en", "de", "es")
+    buckets: tuple[Bucket, ...] = ((64, 128), (128, 256), (256, 512))
+    num_paragraphs: int = 240
+    num_documents: int = 8
+    num_needles: int = 3
+    num_depths: int = 20
+    num_sets: int = 40
+    num_regressed: int = 60
+
+    name: ClassVar[str] = "position"
+    question: ClassVar[str] = "Does it matter where in a text the evidence stands?"
+
+    def run(self, model: EvaluatedModel, setting: Setting) -> Reading:
+        """Put the question to a model.
+
+        Raises:
+            InputError: an outside set that is there and malformed.
+        """
+        generator = np.random.default_rng(setting.seed)
+        buckets = self._buckets(model, setting)
+        num_regressed = setting.count(self.num_regressed)
+        hay = self._gather(setting, buckets, num_regressed, generator)
+        a_word = tokens_a_word(model, hay.documents[0])
+        paragraphs = self._read_paragraphs(setting)
+        needles, weights = [], []
+        each = self.num_documents + num_regressed
+        for number, bucket in enumerate(buckets):
+            own = hay.documents[number * each : (number + 1) * each]
+            num_words = round(sum(bucket) / 2 / a_word)
+            needles.append(self._score_needles(model, own[: self.num_documents], num_words, setting, generator))
+            cut = [cut_sentences(sentences, num_words) for sentences in own[self.num_documents :]]
+            weights.append(measure_weights(model, shuffled_documents(cut, generator), setting))
+        passages, passages_from = self._passages(model, paragraphs, a_word, setting, generator)
+        findings = Findings(
+            buckets=tuple(f"{low}-{high} tokens" for low, high in buckets),
+            evidence=score_evidence(model, paragraphs, setting) if paragraphs else None,
+            needles=tuple(needles),
+            weights=tuple(weights),
+            rotations=score_rotations(model, passages, setting),
+            sources={"documents": hay.source, "passages": passages_from},
+        )
+        return summarise(self.name, self.question, findings, setting)
+
+    def _buckets(self, model: EvaluatedModel, setting: Setting) -> tuple[Bucket, ...]:
+        """Choose lengths that the model takes; of a model that takes none of them, the second half of what it does."""
+        num = {"tiny": 1, "quick": 2, "full": len(self.buckets)}[setting.amount]
+        limit = model.card.max_tokens or max(high for _, high in self.buckets)
+        fitting = tuple(bucket for bucket in self.buckets if bucket[1] <= limit)[:num]
+        return fitting or ((limit // 2, limit),)
+
+    def _gather(
+        self, setting: Setting, buckets: tuple[Bucket, ...], num_regressed: int, generator: np.random.Generator
+    ) -> Hay:
+        """Gather documents for all buckets, none for two."""
+        num_words = max(high for _, high in buckets)  # no tokenizer makes fewer tokens than words
+        return gather_documents(setting, len(buckets) * (self.num_documents + num_regressed), num_words, generator)
+
+    def _read_paragraphs(self, setting: Setting) -> list[Paragraphs]:
+        """Read XQuAD where it is at hand; the first language alone where less than everything is drawn."""
+        folder = setting.folder("xquad")
+        if folder is None:
+            return []
+        languages = self.languages if setting.amount == "full" else self.languages[:1]
+        return read_paragraphs(folder, languages, setting.count(self.num_paragraphs))
+
+    def _score_needles(
+        self,
+        model: EvaluatedModel,
+        documents: tuple[tuple[str, ...], ...],
+        num_words: int,
+        setting: Setting,
+        generator: np.random.Generator,
+    ) -> NeedleScores:
+        """Score needles in documents of one length."""
+        share = {"tiny": 0.3, "quick": 0.5, "full": 1.0}[setting.amount]
+        return score_needles(
+            model,
+            documents,
+            make_facts(len(documents) * self.num_needles, generator),
+            num_words=num_words,
+            num_depths=max(3, round(self.num_depths * share)),
+            setting=setting,
+        )
+
+    def _passages(
+        self,
+        model: EvaluatedModel,
+        paragraphs: list[Paragraphs],
+        a_word: float,
+        setting: Setting,
+        generator: np.random.Generator,
+    ) -> tuple[list[Passage], str]:
+        """Give passages of which three fit the model's limit, real ones where there are enough."""
+        count = NUM_PASSAGES * setting.count(self.num_sets)
+        most = _ROOM * (model.card.max_tokens or _USUAL_LIMIT) / NUM_PASSAGES / a_word
+        if paragraphs:
+            found = read_passages(paragraphs[0], most, count, generator)
+            if len(found) >= NUM_PASSAGES * 8:
+                return found, "xquad"
+        return made_passages(count, generator), "made facts"

@@ -1,0 +1,155 @@
+"""How much a score depends on a place: the position sensitivity index, with what it is by chance.
+
+    PSI = 1 - min_g mean(g) / max_g mean(g)  over groups g of items by place.
+
+Minimum and maximum of noisy means lie further apart than those of the true ones, so PSI is above 0 even where places
+do not matter, the more so the fewer items a group has. Therefore it never comes alone: its interval is the pivotal
+bootstrap interval, which takes that upward bias off again, and reaches down to 0 where shuffled places give as much;
+and beside it stands what they give.
+
+Legend: N items, G groups, U units that are drawn together, R draws.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+Numbers = NDArray[np.int64]
+
+NUM_DRAWS = 2000
+LEVEL = 0.95
+SMALLEST_GROUP = 8
+"""Items below which a group's mean says next to nothing, and would decide the minimum."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sensitivity:
+    """A PSI and what is needed to judge it.
+
+    Attributes:
+        value: PSI, as it is usually reported.
+        low: Lower end of its 95% interval.
+        high: Upper end.
+        shuffled: Mean of PSI with shuffled places.
+        shuffled_low: 2.5% of the shuffles are below this.
+        shuffled_high: 2.5% are above.
+        p: Probability of a PSI at least as large when places do not matter.
+        means: [G] mean score by group.
+        lows: [G] lower ends of their intervals.
+        highs: [G] upper ends.
+        counts: [G] items.
+    """
+
+    value: float
+    low: float
+    high: float
+    shuffled: float
+    shuffled_low: float
+    shuffled_high: float
+    p: float
+    means: Values
+    lows: Values
+    highs: Values
+    counts: Numbers
+
+    @property
+    def is_distinguishable(self) -> bool:
+        """Whether places matter more than by chance, at the level of 5%."""
+        return self.p < 1 - LEVEL
+
+
+def measure_sensitivity(
+    values: Values, groups: Numbers, units: Numbers, *, blocks: Numbers | None = None, seed: int
+) -> Sensitivity:
+    """Measure the PSI of scores.
+
+    Args:
+        values: [N] scores, not negative.
+        groups: [N] numbers of groups, each of 0 to G - 1 there.
+        units: [N] numbers of what is drawn together, such as the document that questions share.
+        blocks: [N]; places are shuffled within a block only. Default one block.
+        seed: Of the draws.
+    """
+    generator = np.random.default_rng(seed)
+    num_groups = int(groups.max()) + 1
+    means = _group_means(values, groups, np.ones((1, int(units.max()) + 1)), units, num_groups)[0]
+    drawn = _group_means(values, groups, _draws(int(units.max()) + 1, generator), units, num_groups)
+    value = float(sensitivity_index(means[None])[0])
+    tail = np.array([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    above, below = np.nanquantile(sensitivity_index(drawn), tail[::-1])
+    shuffled = sensitivity_index(_shuffled_means(values, groups, blocks, generator, num_groups))
+    p = float((1 + (shuffled >= value - 1e-12).sum()) / (1 + len(shuffled)))
+    lows, highs = np.nanquantile(drawn, tail, axis=0)
+    return Sensitivity(
+        value=value,
+        # Pivotal, but up to the value itself where that lies outside, and down to 0 where shuffles do as well: at 0 no
+        # bootstrap is right, the truth being at the edge of what is possible.
+        low=float(min(value, max(0.0, 2 * value - above))) if p < 1 - LEVEL else 0.0,
+        high=float(max(value, min(1.0, 2 * value - below))),
+        shuffled=float(shuffled.mean()),
+        shuffled_low=float(np.quantile(shuffled, tail[0])),
+        shuffled_high=float(np.quantile(shuffled, tail[1])),
+        p=p,
+        means=means,
+        lows=lows,
+        highs=highs,
+        counts=np.bincount(groups, minlength=num_groups),
+    )
+
+
+def sensitivity_index(means: Values) -> Values:
+    """Give PSI of means by group: [R, G] to [R]; 0 where all means are 0."""
+    largest = np.nanmax(means, axis=1)
+    smallest = np.nanmin(means, axis=1)
+    ratio: Values = np.divide(smallest, largest, out=np.ones_like(largest), where=largest > 0)
+    index: Values = 1 - ratio
+    return index
+
+
+def group_places(places: Values, borders: Values) -> tuple[Numbers, Numbers]:
+    """Group items by place, without the groups that are too small.
+
+    Args:
+        places: [N].
+        borders: Ends of the groups, rising; a place on a border belongs to the later group, and beyond the last to it.
+
+    Returns:
+        Numbers of the items that are in a group that is kept, and the numbers of their groups among all.
+    """
+    groups = np.clip(np.searchsorted(borders, places, side="right") - 1, 0, len(borders) - 2)
+    counts = np.bincount(groups, minlength=len(borders) - 1)
+    kept = np.flatnonzero(counts[groups] >= SMALLEST_GROUP)
+    return kept, groups[kept]
+
+
+def _draws(num_units: int, generator: np.random.Generator) -> Values:
+    """Count how often each unit is drawn: [R, U]."""
+    shares = np.full(num_units, 1 / num_units)
+    return generator.multinomial(num_units, shares, size=NUM_DRAWS).astype(np.float64)
+
+
+def _group_means(values: Values, groups: Numbers, draws: Values, units: Numbers, num_groups: int) -> Values:
+    """Mean score by group in each draw: [R, G]; NaN where a draw has none of a group."""
+    cells = units * num_groups + groups
+    size = draws.shape[1] * num_groups
+    sums = np.bincount(cells, weights=values, minlength=size).reshape(-1, num_groups)
+    counts = np.bincount(cells, minlength=size).reshape(-1, num_groups)
+    totals = draws @ counts
+    means: Values = np.divide(draws @ sums, totals, out=np.full(totals.shape, np.nan), where=totals > 0)
+    return means
+
+
+def _shuffled_means(
+    values: Values, groups: Numbers, blocks: Numbers | None, generator: np.random.Generator, num_groups: int
+) -> Values:
+    """Mean score by group with the places shuffled within their blocks: [R, G]."""
+    blocks = np.zeros(len(values), dtype=np.int64) if blocks is None else blocks
+    in_blocks = np.argsort(blocks, kind="stable")
+    counts = np.bincount(groups, minlength=num_groups)
+    found = np.empty((NUM_DRAWS, num_groups))
+    for row in found:
+        shuffled = groups[np.lexsort((generator.random(len(values)), blocks))]
+        row[:] = np.bincount(shuffled, weights=values[in_blocks], minlength=num_groups) / counts
+    return found
