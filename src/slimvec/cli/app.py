@@ -11,6 +11,7 @@ import typer
 
 import slimvec
 from slimvec.cli import (
+    adjust,
     clean,
     compare,
     embed,
@@ -45,6 +46,7 @@ COMMANDS: dict[str, tuple[Callable[..., Result], dict[str, str]]] = {
     "plan": (plan.plan, plan.KEYS),
     "train": (train.train, train.KEYS),
     "merge": (merge.merge, merge.KEYS),
+    "adjust": (adjust.adjust, adjust.KEYS),
     "embed": (embed.embed, embed.KEYS),
     "evaluate": (evaluate.evaluate, evaluate.KEYS),
     "probe": (probe.probe, probe.KEYS),

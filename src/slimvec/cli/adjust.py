@@ -1,0 +1,218 @@
+"""`slimvec adjust`: remedies for position and length that need no training, found on the probes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from slimvec.cli.options import DtypeOption, ForceOption, RevisionOption
+from slimvec.cli.terminal import Result, Terminal
+from slimvec.errors import InputError
+from slimvec.files import check_free
+
+if TYPE_CHECKING:
+    from slimvec.model.opening import OpenSettings
+    from slimvec.probes.length.rope import RopeSweep
+    from slimvec.probes.position.fitting import Fit
+    from slimvec.probes.probe import Setting
+
+KEYS = {
+    "output": "the model's folder; null without --output",
+    "beta": "of the pooling that was chosen; null without --beta",
+    "betas": "by beta tried: weight of a sentence in the first third over one in the last, with its interval",
+    "recency": "exponent that was found, for Embedder.load(recency=...); null without --recency",
+    "recencies": "by exponent tried, as betas",
+    "rope": "scaling that was chosen; null without --rope, and where none finds needles better",
+    "sweep": "by scaling tried: score (nDCG@10 of needles), gain over the model as it is with its interval, by_length",
+}
+
+
+def adjust(
+    terminal: Terminal,
+    *,
+    model: Annotated[str, typer.Argument(help="As for `embed --model`.", metavar="MODEL")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write the adjusted model into this folder; default only measure."),
+    ] = None,
+    beta: Annotated[
+        str | None,
+        typer.Option(help="Pool by this beta, or by the one that `fit` finds: 0 is the mean.", metavar="fit|B"),
+    ] = None,
+    recency: Annotated[
+        bool, typer.Option("--recency", help="Find the attention calibration; it is given at loading, never saved.")
+    ] = False,
+    rope: Annotated[
+        str | None,
+        typer.Option(
+            help="Stretch rotary positions: theta, ntk, linear or yarn by a factor, or the best that `sweep` finds.",
+            metavar="sweep|KIND:F",
+        ),
+    ] = None,
+    lengths: Annotated[
+        str | None,
+        typer.Option(
+            help="Tokens of the documents of a sweep. Default: half, once and twice what the model has positions for.",
+            metavar="N,N",
+        ),
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Longest text of the model that is written.", metavar="N")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", "-d", help="A folder with longdocs; default made texts.", metavar="FOLDER")
+    ] = None,
+    amount: Annotated[Literal["full", "quick", "tiny"], typer.Option(help="How much is measured.")] = "full",
+    seed: Annotated[int, typer.Option(min=0, help="Of everything drawn.", metavar="N")] = 0,
+    dtype: DtypeOption = "auto",
+    revision: RevisionOption = None,
+    force: ForceOption = False,
+) -> Result:
+    """Mend how a model reads long texts and their ends, without training.
+
+    --beta weighs the states of late tokens more until the sentences of a document weigh alike; --rope lets a model take
+    longer texts; both are kept in the files that are written, where sentence-transformers reads them too (beta needs
+    slimvec there). --recency calibrates attention and is given to Embedder.load. docs/probes.md has the definitions.
+    """
+    if beta is None and rope is None and not recency:
+        raise InputError("nothing to adjust", expected="--beta, --rope or --recency")
+    if output is not None:
+        check_free(output, force=force)
+        if beta is None and rope is None:
+            raise InputError("--output with --recency alone, which no file keeps", expected="--beta or --rope")
+    if lengths is not None and rope != "sweep":
+        raise InputError("--lengths without --rope sweep", expected="both")
+    from slimvec.engine.embedder import Embedder
+    from slimvec.model.rope_scaling import RopeScaling
+    from slimvec.probes.position.fitting import beta_pooling
+    from slimvec.probes.probe import Setting
+
+    settings: OpenSettings = {"revision": revision}
+    if max_tokens is not None:
+        settings["max_tokens"] = max_tokens
+    setting = Setting(data=data, seed=seed, amount=amount, source=model)
+    result: Result = dict.fromkeys(KEYS)
+    if rope is not None:
+        found = None if rope == "sweep" else RopeScaling.parse(rope)
+        if found is None:
+            swept = _sweep(terminal, model, setting, _parse_lengths(lengths, model, revision), dtype)
+            found, result["sweep"] = swept.best.scaling, _swept(swept)
+        settings["rope"], result["rope"] = found, None if found is None else str(found)
+    if beta is not None:
+        embedder = Embedder.load(model, dtype=dtype, **settings)
+        value, result["betas"] = _find_beta(terminal, embedder, beta, setting)
+        settings["pooling"], result["beta"] = beta_pooling(embedder, value), value
+    if recency:
+        fit = _fit_recency(terminal, model, setting, dtype, settings)
+        result["recency"], result["recencies"] = fit.best.value, _tried(fit)
+    if output is not None:
+        with terminal.task("writing the model"):
+            Embedder.load(model, dtype=dtype, **settings).save(output, force=force)
+        terminal.print(f"{output}: {_chosen(result)}")
+    return {**result, "output": None if output is None else str(output)}
+
+
+def _parse_lengths(lengths: str | None, model: str, revision: str | None) -> list[int]:
+    """Read lengths, or choose them by what the model has positions for.
+
+    Raises:
+        InputError: they are none.
+    """
+    if lengths is None:
+        from slimvec.model.architectures import longest_text
+        from slimvec.model.opening import open_model
+
+        longest = longest_text(open_model(model, revision=revision).config)
+        return [longest // 2, longest, 2 * longest]
+    try:
+        return [int(part) for part in lengths.split(",")]
+    except ValueError:
+        raise InputError(f"--lengths {lengths}", expected="whole numbers with commas between them") from None
+
+
+def _sweep(terminal: Terminal, model: str, setting: "Setting", lengths: list[int], dtype: str) -> "RopeSweep":
+    """Try the scalings and show them."""
+    from dataclasses import replace
+
+    from slimvec.probes.length.rope import sweep_rope
+
+    with terminal.task("sweeping rope scalings", unit="texts") as task:
+        found = sweep_rope(model, replace(setting, on_progress=task.advance), lengths=lengths, dtype=dtype)
+    for score in found.scores:
+        name = "as it is" if score.scaling is None else str(score.scaling)
+        gain = f"{score.gain.value:+.3f} [{score.gain.low:+.3f}, {score.gain.high:+.3f}]"
+        terminal.print(f"rope {name}: nDCG@10 of needles {score.score.value:.3f}, {gain}")
+    return found
+
+
+def _find_beta(
+    terminal: Terminal, embedder: Any, beta: str, setting: "Setting"
+) -> tuple[float, list[dict[str, float]] | None]:
+    """Read a beta, or find it and show what was tried.
+
+    Raises:
+        InputError: it is none.
+    """
+    from dataclasses import replace
+
+    from slimvec.probes.position.fitting import fit_beta
+
+    if beta == "fit":
+        with terminal.task("fitting beta", unit="texts") as task:
+            fit = fit_beta(embedder, replace(setting, on_progress=task.advance))
+        _show(terminal, "beta", fit)
+        return fit.best.value, _tried(fit)
+    try:
+        value = float(beta)
+    except ValueError:
+        value = -1.0
+    if not value >= 0:
+        raise InputError(f"--beta {beta}", expected="fit, or a number from 0")
+    return value, None
+
+
+def _fit_recency(terminal: Terminal, model: str, setting: "Setting", dtype: str, settings: "OpenSettings") -> "Fit":
+    """Find the exponent and show what was tried."""
+    from dataclasses import replace
+
+    from slimvec.probes.position.fitting import fit_recency
+
+    with terminal.task("fitting recency", unit="texts") as task:
+        fit = fit_recency(model, replace(setting, on_progress=task.advance), dtype=dtype, **settings)
+    _show(terminal, "recency", fit)
+    return fit
+
+
+def _show(terminal: Terminal, name: str, fit: "Fit") -> None:
+    for tried in fit.candidates:
+        ratio, mark = tried.ratio, "  <- flattest" if tried is fit.best else ""
+        shown = f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
+        terminal.print(f"{name} {tried.value:g}: first third over last {shown}{mark}")
+
+
+def _tried(fit: "Fit") -> list[dict[str, float]]:
+    return [
+        {"value": tried.value, "ratio": tried.ratio.value, "low": tried.ratio.low, "high": tried.ratio.high}
+        for tried in fit.candidates
+    ]
+
+
+def _swept(sweep: "RopeSweep") -> list[dict[str, Any]]:
+    return [
+        {
+            "rope": None if score.scaling is None else str(score.scaling),
+            "score": score.score.value,
+            "gain": score.gain.value,
+            "low": score.gain.low,
+            "high": score.gain.high,
+            "by_length": dict(zip(map(str, sweep.lengths), score.by_length, strict=True)),
+        }
+        for score in sweep.scores
+    ]
+
+
+def _chosen(result: Result) -> str:
+    """Say what was changed."""
+    parts = [] if result["beta"] is None else [f"beta {result['beta']:g}"]
+    parts += [f"rope {result['rope']}"] if result["rope"] is not None else []
+    return ", ".join(parts) or "as it was: no scaling finds needles better"
