@@ -92,6 +92,21 @@ def test_two_models_stand_side_by_side(tmp_path):
     assert text.count("Accuracy by kind") == 1  # in one frame
 
 
+def test_what_both_models_have_is_said_once():
+    shared = Table(title="An item of each kind", header=("kind", "text"), rows=(("role swap", "Carla warned Peter."),))
+    own = [Table(title="By kind", header=("kind", "n"), rows=(("role swap", value),)) for value in ("1", "2")]
+    both = [report(reading(tables=(own[n], shared), skipped="no data"), name=NAMES[n]) for n in range(2)]
+    text = to_markdown(list(report_blocks(both)))
+    assert text.count("An item of each kind") == 1
+    assert "By kind, model-a" in text
+    assert "By kind, model-b" in text
+    assert text.count("left out: no data") == 1
+    both[1] = report(reading(skipped="no states"), name="model-b")
+    text = to_markdown(list(report_blocks(both)))
+    assert "model-a: left out: no data" in text
+    assert "model-b: left out: no states" in text
+
+
 def test_the_summary_has_a_row_a_probe_and_model():
     rows = summary_rows([report(), report(reading(answer="", skipped="no states", measures=()), name="model-b")])
     assert rows[0][:5] == ("order", "model-a", "accuracy", "70.0% [60.0%, 80.0%]", "50.0% (chance)")
@@ -171,7 +186,9 @@ def test_text_from_outside_is_escaped():
 
 def test_long_tables_are_folded_up():
     table = Table(title="Languages", header=("language", "share"), rows=(("bod", "1.0%"),) * 40)
-    assert "<details><summary>Languages: 40 rows</summary>" in to_html("t", [table])
+    page = to_html("t", [table])
+    assert "<details><summary>All 40 rows</summary>" in page
+    assert page.count("<td>bod</td>") == 12 + 40
 
 
 def test_json_holds_the_numbers_as_they_are(tmp_path):

@@ -20,7 +20,7 @@ summary { cursor: pointer; font-size: 14px; color: #1f6f8b } li { max-width: 50r
 """
 _NUMBER = re.compile(r"[+\N{MINUS SIGN}-]?\d[\d.,]*%?(\s.*\d.*)?|")
 _MOST_ROWS = 24
-"""Rows up to which a table is open on the page."""
+"""Rows up to which a table is open on the page; of a longer one it is the first half of that."""
 
 
 @dataclass(frozen=True)
@@ -113,20 +113,26 @@ def _html(block: Block) -> str:
 
 
 def _html_table(table: Table) -> str:
-    """A table, folded up where it is long."""
+    """A table; a long one is folded up but for its first rows."""
+    num_open = len(table.rows) if len(table.rows) <= _MOST_ROWS else _MOST_ROWS // 2
+    parts = [f"<h3>{escape(table.title)}</h3>"] if table.title else []
+    parts.append(_html_rows(table, table.rows[:num_open]))
+    if num_open < len(table.rows):
+        name = f"All {len(table.rows)} rows"
+        parts.append(f"<details><summary>{name}</summary>{_html_rows(table, table.rows)}</details>")
+    return "".join([*parts, f'<p class="note">{escape(table.note)}</p>' if table.note else ""])
+
+
+def _html_rows(table: Table, rows: Sequence[Sequence[str]]) -> str:
+    """Some rows of a table, under its header."""
     kinds = [' class="number"' if number else "" for number in _number_columns(table)]
     head = "".join(f"<th{kind}>{escape(cell)}</th>" for kind, cell in zip(kinds, table.header, strict=True))
-    rows = [
+    lines = [
         "<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True)) + "</tr>"
-        for row in table.rows
+        for row in rows
     ]
     grid = f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>\n'
-    grid += "\n".join(rows) + "\n</tbody></table></div>"
-    note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
-    if len(rows) > _MOST_ROWS:
-        name = escape(f"{table.title or 'Table'}: {len(rows)} rows")
-        return f"<details><summary>{name}</summary>{grid}{note}</details>"
-    return (f"<h3>{escape(table.title)}</h3>" if table.title else "") + grid + note
+    return grid + "\n".join(lines) + "\n</tbody></table></div>"
 
 
 def _number_columns(table: Table) -> list[bool]:

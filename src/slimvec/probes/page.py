@@ -91,15 +91,9 @@ def _summary(reports: Sequence[ProbeReport]) -> Table:
 
 def _reading_blocks(readings: Sequence[Reading], names: Sequence[str]) -> Iterator[Block]:
     """Lay out what a probe says of each model."""
-    first = readings[0]
+    first, several = readings[0], len(readings) > 1
     yield Heading(f"{first.probe}: {first.question}")
-    several = len(readings) > 1
-    for name, reading in zip(names, readings, strict=True):
-        called = f"{name}: " if several else ""
-        if reading.answer:
-            yield Paragraph(called + reading.answer, "answer")
-        if reading.skipped:
-            yield Paragraph(f"{called}left out: {reading.skipped}", "note")
+    yield from _answers(readings, names)
     definition = next((reading.definition for reading in readings if reading.definition), "")
     if definition:
         yield Paragraph(f"How it is measured. {definition}")
@@ -107,20 +101,35 @@ def _reading_blocks(readings: Sequence[Reading], names: Sequence[str]) -> Iterat
         yield difference_table(readings[0], readings[1], names)
     for number, (plot, other) in enumerate(pair_plots(readings, names), start=1):
         yield Picture(plot.title, draw(plot, other, names=names), f"plots/{first.probe}-{number}.svg")
+    shared = [table for table in first.tables if several and table in readings[1].tables]
     for name, reading in zip(names, readings, strict=True):
-        yield from _details(reading, f", {name}" if several else "")
-    remedies = tuple(dict.fromkeys(remedy for reading in readings for remedy in reading.remedies))
-    if remedies:
-        yield Heading("What helps", 3)
-        yield Items(remedies)
-    sources = tuple(dict.fromkeys(source for reading in readings for source in reading.sources))
-    if sources:
-        yield Heading("Sources", 3)
-        yield Items(sources)
+        yield from _details(reading, f", {name}" if several else "", shared)
+    yield from shared
+    yield from _list("What helps", [remedy for reading in readings for remedy in reading.remedies])
+    yield from _list("Sources", [source for reading in readings for source in reading.sources])
 
 
-def _details(reading: Reading, whose: str) -> Iterator[Block]:
-    """Lay out the measures and tables of a reading, and what it took."""
+def _answers(readings: Sequence[Reading], names: Sequence[str]) -> Iterator[Block]:
+    """Say what came out, and what was left out; once where it is the same for both models."""
+    for name, reading in zip(names, readings, strict=True):
+        if reading.answer:
+            yield Paragraph(f"{name}: {reading.answer}" if len(readings) > 1 else reading.answer, "answer")
+    if len({reading.skipped for reading in readings}) == 1:
+        readings, names = readings[:1], [""]
+    for name, reading in zip(names, readings, strict=True):
+        if reading.skipped:
+            yield Paragraph(f"{f'{name}: ' if name else ''}left out: {reading.skipped}", "note")
+
+
+def _list(title: str, texts: Sequence[str]) -> Iterator[Block]:
+    """A list under a heading, each text once; nothing where there is none."""
+    if texts:
+        yield Heading(title, 3)
+        yield Items(tuple(dict.fromkeys(texts)))
+
+
+def _details(reading: Reading, whose: str, shared: Sequence[Table]) -> Iterator[Block]:
+    """Lay out the measures and tables of a reading, but for those that both models have, and what it took."""
     if reading.measures:
         header = ("measure", "value", "baseline", "items", "better")
         better = {True: "higher", False: "lower", None: ""}
@@ -130,7 +139,8 @@ def _details(reading: Reading, whose: str) -> Iterator[Block]:
         )
         yield Table(title=f"Measures{whose}", header=header, rows=rows)
     for table in reading.tables:
-        yield table.model_copy(update={"title": table.title + whose})
+        if table not in shared:
+            yield table.model_copy(update={"title": table.title + whose})
     if reading.measures:
         facts = [f"{reading.num_texts:,} texts", f"{reading.seconds:.1f} s", f"seed {reading.seed}"]
         facts += [_fact(key, value) for key, value in reading.details.items()]
