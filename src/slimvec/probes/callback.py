@@ -15,37 +15,38 @@ from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError
 from slimvec.evaluation.models import Embedded, ModelCard, OnProgress, Prompt, Usage, unknown_counts
 from slimvec.evaluation.slimvec_model import choose_prompt
+from slimvec.probes.models import HasPrompts
 from slimvec.probes.probe import Probe, Setting
 from slimvec.probes.run import run_probes
 from slimvec.text.prompts import Prompts
-from slimvec.training.trainee_embedder import TraineeEmbedder
 
 _DEEPEST = 1
 """Slashes in the names of measures that are logged: what is further apart (by language, by template) rests on a few
 items each at the amount drawn here."""
 
 
-class TrainingModel:
-    """A model in training as something to probe.
+class EmbedderModel:
+    """Whatever embeds texts, a model in training for one, as something to probe.
 
     Args:
         embedder: Embeds with the weights as they are.
+        name: In the card.
     """
 
-    def __init__(self, embedder: TextEmbedder) -> None:
-        self._embedder = embedder
+    def __init__(self, embedder: TextEmbedder, *, name: str = "model in training") -> None:
+        self._embedder, self._name = embedder, name
 
     @property
     def card(self) -> ModelCard:
         """What is known of it; no identity, as its weights change."""
-        return ModelCard(name="model in training", kind="training", identity=None)
+        return ModelCard(name=self._name, kind="training", identity=None)
 
     @property
     def prompts(self) -> Prompts:
         """The templates of its prompts; those of a model without any where the embedder does not show them."""
         if isinstance(self._embedder, Embedder):
             return self._embedder.spec.prompts
-        return self._embedder.prompts if isinstance(self._embedder, TraineeEmbedder) else Prompts()
+        return self._embedder.prompts if isinstance(self._embedder, HasPrompts) else Prompts()
 
     def prompt(self, usage: Usage) -> Prompt:
         """Choose the prompt for a usage."""
@@ -76,7 +77,7 @@ class ProbeValidator:
         Raises:
             InputError: the probe cannot be put to a model in training.
         """
-        reading = run_probes(TrainingModel(embedder), [self.probe], self.setting).readings[0]
+        reading = run_probes(EmbedderModel(embedder), [self.probe], self.setting).readings[0]
         if not reading.measures:
             raise InputError(f"probe {reading.probe} cannot be run in training: {reading.skipped}", do="leave it out")
         kept = (measure for measure in reading.measures if measure.name.count("/") <= _DEEPEST)

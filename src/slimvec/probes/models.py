@@ -78,7 +78,7 @@ def embedder_of(model: EvaluatedModel) -> Embedder | None:
 
 @runtime_checkable
 class HasPrompts(Protocol):
-    """A model that makes its prompts of templates that can be seen."""
+    """A model, or an embedder, that makes its prompts of templates that can be seen."""
 
     @property
     def prompts(self) -> Prompts:
