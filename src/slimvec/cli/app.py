@@ -27,6 +27,7 @@ from slimvec.cli import (
     synthesize,
     tokenizers,
     train,
+    triplets,
 )
 from slimvec.cli import filter as filter_
 from slimvec.cli.failures import PIPE_CLOSED, report
@@ -40,6 +41,7 @@ COMMANDS: dict[str, tuple[Callable[..., Result], dict[str, str]]] = {
     "quickstart": (quickstart.quickstart, quickstart.KEYS),
     "fetch": (fetch.fetch, fetch.KEYS),
     "synthesize": (synthesize.synthesize, synthesize.KEYS),
+    "triplets": (triplets.triplets, triplets.KEYS),
     "clean": (clean.clean, clean.KEYS),
     "mine": (mine.mine, mine.KEYS),
     "filter": (filter_.filter_, filter_.KEYS),

@@ -1,0 +1,80 @@
+"""`slimvec triplets`: training triplets of word order, made from templates."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from slimvec.cli.options import ForceOption
+from slimvec.cli.record_search import RecordsOutputOption
+from slimvec.cli.terminal import Result, Terminal
+from slimvec.errors import InputError
+
+if TYPE_CHECKING:
+    from slimvec.data.templates import Kind
+
+KEYS = {
+    "output": "path of the records",
+    "num_records": "records written",
+    "languages": "of the records",
+    "kinds": "what is exchanged in them",
+}
+
+
+def triplets(
+    terminal: Terminal,
+    *,
+    output: RecordsOutputOption,
+    num: Annotated[int, typer.Option("--num", "-n", min=1, help="Records wanted.")] = 11_000,
+    language: Annotated[
+        list[str] | None,
+        typer.Option(help="en, de, fr or es; default en. Can be given several times.", metavar="CODE"),
+    ] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="role swap, direction, before and after, cause, comparison, number swap or negation; default all. Can "
+            "be given several times.",
+            metavar="KIND",
+        ),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="Task name or instruction of the records; default that of paraphrases.", metavar="T"),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of words, order and sides.")] = 0,
+    force: ForceOption = False,
+) -> Result:
+    """Make training triplets against blindness to word order.
+
+    Each record is a sentence, a paraphrase of it, and a contrast: its words in another order, or denied. The templates
+    are not those of the word order probe: no template, name, place or number is in both.
+    """
+    from slimvec.data.triplets import LANGUAGES, TASK, make_triplets
+    from slimvec.data.writers import check_records_output, record_writer
+
+    check_records_output(output, force=force)
+    languages = [code for code in LANGUAGES if code in (language or LANGUAGES[:1])]
+    unknown = set(language or ()) - set(LANGUAGES)
+    if unknown:
+        raise InputError(f"no templates in {min(unknown)!r}", expected=f"one of {', '.join(LANGUAGES)}")
+    kinds = _kinds(kind)
+    records = make_triplets(num, seed=seed, languages=languages, kinds=kinds, task=task or TASK)
+    with record_writer(output, force=force) as write:
+        for record in records:
+            write(record)
+    terminal.print(f"{output}: {len(records):,} records in {', '.join(languages)}")
+    return {"output": str(output), "num_records": len(records), "languages": languages, "kinds": kinds}
+
+
+def _kinds(names: list[str] | None) -> "list[Kind]":
+    """Give the kinds of some names, in the usual order; all for none.
+
+    Raises:
+        InputError: there is no kind of a name.
+    """
+    from slimvec.data.templates import KINDS
+
+    unknown = set(names or ()) - set(KINDS)
+    if unknown:
+        raise InputError(f"kind {min(unknown)!r}", expected=f"one of {', '.join(KINDS)}")
+    return [kind for kind in KINDS if names is None or kind in names]
