@@ -30,7 +30,7 @@ def test_tokenizers_are_compared_and_written(slimvec, tmp_path):
 def test_people_see_an_answer_and_tables(slimvec):
     outcome = slimvec("tokenizers", "bytes/tokenizer.json", "--data", "data", "--quiet")
     assert outcome.code == 0, outcome.err
-    assert "Tibetan (bod_Tibt) is read at 3.000" in outcome.out
+    assert "Tibetan (bod_Tibt) is read at 3.00" in outcome.out
     assert "Fertility, by script" in outcome.out
     assert "bytes" in outcome.out
 

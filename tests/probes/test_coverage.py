@@ -52,7 +52,7 @@ def test_bytes_a_letter_are_read_off_exactly(data, source):
 
 def test_the_answer_calls_out_tibetan(data, source, tmp_path):
     assert (
-        "Tibetan (bod_Tibt) is read at 3.000 [3.000, 3.000] times the tokens of English, 100.0% of them pieces of "
+        "Tibetan (bod_Tibt) is read at 3.00 [3.00, 3.00] times the tokens of English, 100.0% of them pieces of "
         "characters, so that 171 characters fit in 512 tokens"
     ) in run(data, source).answer
     blind = parallel.save_tokenizer(tmp_path / "blind", parallel.words_backend(WORDS))
@@ -207,6 +207,9 @@ def test_tokenizers_are_compared_side_by_side(data, tmp_path):
         "100.0% (100.0% to 100.0%)",
         "0.0% (0.0% to 0.0%)",
     )
+    fertility = report.reading.tables[1]
+    assert next(row for row in fertility.rows if row[0] == "Tibetan")[3].endswith("not read")
+    assert [len(curve.xs) for curve in report.reading.plots[0].curves] == [3, 1, 3]  # bytes, words, English
     write_report(tmp_path / "report", report)
     assert TokenizerReport.read(tmp_path / "report" / "report.json") == report
     page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")

@@ -2,13 +2,10 @@
 
 from slimvec.evaluation.intervals import Interval
 from slimvec.probes.coverage.counting import CHARACTERS, COVERAGE, FERTILITY, PIECES, Figure
-from slimvec.probes.coverage.layout import CALLED_OUT, Measured
+from slimvec.probes.coverage.layout import CALLED_OUT, READ, Measured, shown
 from slimvec.probes.coverage.sentences import ENGLISH
-from slimvec.probes.figures import show
 
 NAMES = {"bod_Tibt": "Tibetan", "dzo_Tibt": "Dzongkha"}
-READ = 0.95
-"""Share of a language's characters above which it counts as read."""
 
 
 def describe(measured: Measured) -> str:
@@ -20,7 +17,7 @@ def describe(measured: Measured) -> str:
         f"of {len(others)} languages beside English, {measured.name} reads {num_read} ({READ:.0%} or more of the "
         f"characters come back from its tokens)"
     ]
-    lost = [script for script in measured.scripts if measured.script(COVERAGE, script).value < READ]
+    lost = [script for script in measured.scripts if not measured.reads(script)]
     if lost:
         worst = sorted(lost, key=lambda script: (measured.script(COVERAGE, script).value, script))[:4]
         shown_shares = (f"{script} {measured.script(COVERAGE, script).value:.0%}" for script in worst)
@@ -39,13 +36,13 @@ def describe_language(measured: Measured, language: str) -> str:
         return f"{NAMES.get(language, language)} ({language}) is not read: {kept} of its characters come back"
     return (
         f"{NAMES.get(language, language)} ({language}) is read at {_with_interval(FERTILITY, found[FERTILITY])} times "
-        f"the tokens of English, {show(found[PIECES].value, PIECES.unit)} of them pieces of characters, so that "
-        f"{show(found[CHARACTERS].value, CHARACTERS.unit)} characters fit in 512 tokens"
+        f"the tokens of English, {shown(PIECES, found[PIECES].value)} of them pieces of characters, so that "
+        f"{shown(CHARACTERS, found[CHARACTERS].value)} characters fit in 512 tokens"
     )
 
 
 def _with_interval(figure: Figure, interval: Interval) -> str:
-    value, low, high = (show(part, figure.unit) for part in (interval.value, interval.low, interval.high))
+    value, low, high = (shown(figure, part) for part in (interval.value, interval.low, interval.high))
     return f"{value} [{low}, {high}]"
 
 

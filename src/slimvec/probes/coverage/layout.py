@@ -16,14 +16,15 @@ from slimvec.probes.coverage.counting import (
     Figure,
 )
 from slimvec.probes.coverage.sentences import ENGLISH, ParallelSentences
-from slimvec.probes.figures import show
 from slimvec.probes.readings import Curve, Measure, Plot, Table
 
 CALLED_OUT = ("bod_Tibt", "dzo_Tibt")
 """Tibetan and Dzongkha: what users asked about."""
+READ = 0.95
+"""Share of the characters above which a language or a script counts as read."""
 _BY_SCRIPT = (COVERAGE, FERTILITY, PIECES, CHARACTERS)
 _PLOTTED = {
-    FERTILITY: "Tokens for the same sentence, English = 1",
+    FERTILITY: "Tokens for the same sentence, English = 1, of scripts that are read",
     COVERAGE: "Characters that come back from the tokens",
     PIECES: "Tokens that are no whole character",
 }
@@ -53,6 +54,10 @@ class Measured:
         """A figure of a script: the mean over its languages."""
         members = self.sentences.by_script()[script]
         return self.estimates[figure.name].of([self.sentences.languages.index(member) for member in members])
+
+    def reads(self, script: str) -> bool:
+        """Whether a script counts as read."""
+        return self.script(COVERAGE, script).value >= READ
 
     def overall(self, figure: Figure) -> Interval:
         """A figure over all languages but English: the mean, or for ratios and lengths the median."""
@@ -84,7 +89,7 @@ def script_table(measured: Measured) -> Table:
     groups = measured.sentences.by_script()
     rows = []
     for script in measured.scripts:
-        cells = [show(measured.script(figure, script).value, figure.unit) for figure in FIGURES]
+        cells = [shown(figure, measured.script(figure, script).value) for figure in FIGURES]
         rows.append((script, str(len(groups[script])), *cells))
     return Table(
         title=f"{measured.name}: by script",
@@ -99,7 +104,7 @@ def language_table(measured: Measured) -> Table:
     rows = []
     for language in measured.sentences.languages:
         found = {figure: measured.language(figure, language) for figure in FIGURES}
-        cells = [show(interval.value, figure.unit) for figure, interval in found.items()]
+        cells = [shown(figure, interval.value) for figure, interval in found.items()]
         interval = f"{found[FERTILITY].low:.2f} to {found[FERTILITY].high:.2f}"
         rows.append((language, measured.sentences.scripts[language], *cells, interval))
     rows.sort(key=lambda row: (-measured.language(FERTILITY, row[0]).value, row[0]))
@@ -114,14 +119,19 @@ def comparison_table(figure: Figure, several: Sequence[Measured]) -> Table:
     overall = [_with_interval(figure, measured.overall(figure)) for measured in several]
     rows = [("all", str(len(first.sentences.languages) - 1), *overall)]
     for script in first.scripts:
-        cells = [_with_interval(figure, measured.script(figure, script)) for measured in several]
+        cells = [_script_cell(figure, measured, script) for measured in several]
         rows.append((script, str(len(groups[script])), *cells))
     middle = "mean" if figure.unit == "share" else "median"
+    lost = (
+        ""
+        if figure.unit == "share"
+        else " Not read: less than 95% of the characters come back, and the rest takes no tokens."
+    )
     return Table(
         title=f"{figure.name[0].upper()}{figure.name[1:]}, by script",
         header=("script", "languages", *(measured.name for measured in several)),
         rows=tuple(rows),
-        note=f"With 95% intervals over the sentences. `all` is the {middle} over all languages but English.",
+        note=f"With 95% intervals over the sentences. `all` is the {middle} over all languages but English.{lost}",
     )
 
 
@@ -132,13 +142,9 @@ def script_plots(several: Sequence[Measured]) -> tuple[Plot, ...]:
 
 def _plot(figure: Figure, several: Sequence[Measured]) -> Plot:
     scripts = several[0].scripts
-    places = tuple(float(number) for number in range(len(scripts)))
-    curves = []
-    for measured in several:
-        found = [measured.script(figure, script) for script in scripts]
-        values, lows, highs = zip(*((one.value, one.low, one.high) for one in found), strict=True)
-        curves.append(Curve(label=measured.name, xs=places, ys=values, lows=lows, highs=highs))
+    curves = [_curve(figure, measured, scripts) for measured in several]
     if figure is FERTILITY:
+        places = tuple(float(number) for number in range(len(scripts)))
         curves.append(Curve(label="English", xs=places, ys=(1.0,) * len(places), baseline=True))
     return Plot(
         title=_PLOTTED[figure],
@@ -147,6 +153,19 @@ def _plot(figure: Figure, several: Sequence[Measured]) -> Plot:
         curves=tuple(curves),
         kind="dots",
         categories=tuple(scripts),
+    )
+
+
+def _curve(figure: Figure, measured: Measured, scripts: Sequence[str]) -> Curve:
+    """A figure by script; what is not read takes few tokens, which would look like a merit, so it is left out."""
+    kept = [n for n, script in enumerate(scripts) if figure.unit == "share" or measured.reads(script)]
+    found = [measured.script(figure, scripts[number]) for number in kept]
+    return Curve(
+        label=measured.name,
+        xs=tuple(float(number) for number in kept),
+        ys=tuple(one.value for one in found),
+        lows=tuple(one.low for one in found),
+        highs=tuple(one.high for one in found),
     )
 
 
@@ -164,6 +183,18 @@ def _measure(figure: Figure, name: str, interval: Interval, english: float, meas
     )
 
 
+def shown(figure: Figure, value: float) -> str:
+    """Write a figure's value as its unit wants it."""
+    if figure.unit == "share":
+        return f"{value:.1%}"
+    return f"{value:.2f}" if figure.unit == "ratio" else f"{value:,.0f}"
+
+
+def _script_cell(figure: Figure, measured: Measured, script: str) -> str:
+    cell = _with_interval(figure, measured.script(figure, script))
+    return cell if figure.unit == "share" or measured.reads(script) else f"{cell} not read"
+
+
 def _with_interval(figure: Figure, interval: Interval) -> str:
-    ends = f"{show(interval.low, figure.unit)} to {show(interval.high, figure.unit)}"
-    return f"{show(interval.value, figure.unit)} ({ends})"
+    ends = f"{shown(figure, interval.low)} to {shown(figure, interval.high)}"
+    return f"{shown(figure, interval.value)} ({ends})"
