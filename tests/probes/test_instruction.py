@@ -1,6 +1,9 @@
 """The instruction probe reads what was planted: a model that hears its instruction, and one that does not."""
 
 import json
+import math
+from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -9,9 +12,10 @@ from slimvec.evaluation.models import Prompt
 from slimvec.probes.instruction.probe import InstructionProbe
 from slimvec.probes.instruction.prompts import instructed, no_prompt, own_prompt
 from slimvec.probes.instruction.retrieval import Share, gather_sets
+from slimvec.probes.instruction.wordings import WORDINGS
 from slimvec.probes.probe import Setting
 from slimvec.text.prompts import Prompts, Task
-from tests.probes.planted import INSTRUCTED, BagOfWords, Random, ignores_prompt, reads_prompt
+from tests.probes.planted import INSTRUCTED, BagOfWords, Random, ignores_prompt, reads_prompt, words_of
 from tests.probes.support import slimvec_model
 
 SMALL = Setting(amount="quick", seed=2)
@@ -38,6 +42,28 @@ def test_a_model_that_pools_its_instruction_is_moved_as_far_as_its_words_differ(
     assert cosines["missing"].baseline == pytest.approx(cosines["wrong"].baseline)
     missing = reading.measure("change/missing")
     assert missing.value == pytest.approx(reading.measure("ndcg/right").value * -1 + self_score(), abs=1e-9)
+
+
+def likeness(first, second):
+    """Cosine of two texts whose words have orthogonal vectors."""
+    one, two = Counter(words_of(first)), Counter(words_of(second))
+    return sum(one[word] * two[word] for word in one) / math.sqrt(sum_of_squares(one) * sum_of_squares(two))
+
+
+def sum_of_squares(counts):
+    return sum(count * count for count in counts.values())
+
+
+def test_the_intervals_of_cosines_cover_what_the_words_say():
+    model = replace(reads_prompt(), dims=4096)
+    queries = [query.text for query in gather_sets(SMALL, (), 160)[0].queries]
+    reading, own = PROBE.run(model, SMALL), own_prompt(model).text
+    for kind, texts in {"missing": ("",), **WORDINGS}.items():
+        fronts = [instructed(model, text).text if text else "" for text in texts]
+        cosines = [likeness(front + query, own + query) for front in fronts for query in queries]
+        measure, expected = reading.measure(f"cosine/{kind}"), sum(cosines) / len(cosines)
+        assert measure.low - 0.01 < expected < measure.high + 0.01  # the words' vectors are orthogonal to 1 / 64
+        assert measure.value == pytest.approx(expected, abs=0.02)
 
 
 def self_score():
