@@ -2,6 +2,7 @@
 
 from html import escape
 
+from slimvec.comparison.probe_layout import probe_markdown, probe_page
 from slimvec.comparison.report import Effect, Row, StudyReport
 from slimvec.comparison.sweep_layout import sweep_markdown, sweep_page
 
@@ -28,6 +29,7 @@ def markdown(report: StudyReport) -> str:
     if notes:
         parts += ["What the variants are:", "\n".join(notes)]
     parts += sweep_markdown(report)
+    parts += probe_markdown(report)
     parts += ["Limits:", "\n".join(f"- {limit}" for limit in _limits(report))]
     return "\n\n".join(parts) + "\n"
 
@@ -52,6 +54,7 @@ def page(report: StudyReport) -> str:
         + f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         + (f"<h2>Variants</h2><ul>{notes}</ul>" if notes else "")
         + sweep_page(report)
+        + probe_page(report)
         + f"<h2>Limits</h2><ul>{limits}</ul></body></html>\n"
     )
 

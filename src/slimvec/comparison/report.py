@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from slimvec.comparison.probed import ProbedMeasure, probed_measures
 from slimvec.comparison.runs import RunResult
 from slimvec.comparison.study import Study
 from slimvec.comparison.sweeps import CheckResult, Sweeps, SweptModel
@@ -79,6 +80,7 @@ class StudyReport(Frozen):
         rows: In the study's order, without those of the sweep.
         swept: Models read with several poolings.
         checks: Predictions about them.
+        probed: What the probes read.
         warnings: What makes the comparison less than it says.
         sets: Number of queries and documents by set.
         versions: Of packages, and the machine's kind.
@@ -90,6 +92,7 @@ class StudyReport(Frozen):
     rows: tuple[Row, ...]
     swept: tuple[SweptModel, ...] = ()
     checks: tuple[CheckResult, ...] = ()
+    probed: tuple[ProbedMeasure, ...] = ()
     warnings: tuple[str, ...] = ()
     sets: Mapping[str, tuple[int, int]]
     versions: Mapping[str, str]
@@ -101,6 +104,7 @@ def make_report(study: Study, results: Sequence[RunResult]) -> StudyReport:
 
     Raises:
         ValueError: no results of the reference.
+        InputError: the study shows a measure that no probe has read.
     """
     runs = {name: {r.seed: r for r in results if r.variant == name} for name in study.cells}
     if not runs[study.reference]:
@@ -116,6 +120,7 @@ def make_report(study: Study, results: Sequence[RunResult]) -> StudyReport:
         rows=rows,
         swept=sweeps.models(),
         checks=sweeps.checks(),
+        probed=probed_measures(study, results),
         warnings=_warnings(study, rows),
         sets={task.task: (task.num_queries, task.num_documents) for task in first.tasks},
         versions=package_versions() | {"machine": f"{platform.machine()}, {platform.system()}"},

@@ -14,8 +14,9 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from slimvec.comparison.mixing import measure_mixing
-from slimvec.comparison.sections import Variant
-from slimvec.comparison.shared_states import SharedStates
+from slimvec.comparison.probing import probe_reader
+from slimvec.comparison.sections import Probing, Variant
+from slimvec.comparison.shared_states import PooledReader, SharedStates
 from slimvec.comparison.study import Study
 from slimvec.comparison.trainings import Training, TrainingFigures, TrainingPlan, digest, provide
 from slimvec.data.retrieval import RetrievalSet
@@ -27,6 +28,7 @@ from slimvec.evaluation.retrieval import score_retrieval
 from slimvec.files import atomic_file
 from slimvec.model.opening import OpenSettings
 from slimvec.model.spec import Pooling
+from slimvec.probes.readings import Reading
 from slimvec.text.prompts import ROLES
 from slimvec.training.events import StepCallback
 
@@ -57,6 +59,7 @@ class Run:
         settings: The variant.
         training: Of the model that is scored.
         mixing: Whether it is measured how much the model mixes context.
+        probing: Probes that it is put to.
     """
 
     variant: str
@@ -64,6 +67,7 @@ class Run:
     settings: Variant
     training: Training
     mixing: bool = False
+    probing: Probing | None = None
 
     def states_key(self) -> str:
         """Hash what the model's states depend on: runs with equal ones differ in nothing but the pooling."""
@@ -74,7 +78,8 @@ class Run:
         """Hash what the result depends on."""
         sets = [dataset.content_hash for dataset in datasets]
         load = self.settings.load.model_dump(mode="json")
-        return digest(self.training.key, load, self._settings(), sets, study.evaluation.seed, self.mixing)
+        probed = [] if self.probing is None else [self.probing.model_dump(mode="json", exclude={"measures"})]
+        return digest(self.training.key, load, self._settings(), sets, study.evaluation.seed, self.mixing, *probed)
 
     def pooling(self, embedder: Embedder) -> Pooling:
         """Give the pooling that the variant asks for, else the model's own."""
@@ -85,6 +90,21 @@ class Run:
     def _settings(self, exclude: set[str] | None = None) -> dict[str, object]:
         """Give the settings that an untrained base takes from the recipe; a trained model has its own."""
         return {} if self.training.trained else self.training.recipe.model.model_dump(mode="json", exclude=exclude)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What runs are scored on.
+
+    Attributes:
+        study: The study.
+        folder: With its sets, and those of the probes.
+        datasets: Its retrieval sets, cut down.
+    """
+
+    study: Study
+    folder: Path
+    datasets: Sequence[RetrievalSet]
 
 
 class RunResult(BaseModel):
@@ -101,6 +121,7 @@ class RunResult(BaseModel):
         loss: Mean of the last tenth of the steps; None untrained.
         tasks: Scores with every query's values.
         mixing: How much of a state comes from its context; None where nobody asks.
+        readings: What the study's probes read.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -115,15 +136,16 @@ class RunResult(BaseModel):
     loss: float | None
     tasks: tuple[TaskResult, ...]
     mixing: float | None = None
+    readings: tuple[Reading, ...] = ()
 
 
 def plan_runs(study: Study) -> list[Run]:
     """List all runs, seed by seed, so that a study that is stopped early has whole rounds."""
     trainings = TrainingPlan(study)
     measured = {name for check in study.checks if check.rises_with == "mixing" for name in check.of}
-    cells = study.cells
+    cells, plain = study.cells, study.plain
     return [
-        Run(name, seed, cell, trainings.of(name, seed), name in measured)
+        Run(name, seed, cell, trainings.of(name, seed), name in measured, study.probes if name in plain else None)
         for seed in study.seeds
         for name, cell in cells.items()
     ]
@@ -171,6 +193,7 @@ def run_study(
         SlimvecError: a run failed; what was done before is kept, and the next call goes on from there.
     """
     datasets = read_sets(study, folder)
+    material = Material(study, folder, datasets)
     runs = _part(plan_runs(study), *part)
     keys = {run: run.result_key(study, datasets) for run in runs}
     missing = [run for run in runs if _read(_path(output, run), keys[run]) is None]
@@ -178,7 +201,7 @@ def run_study(
         if run in missing:
             watcher.begin(run, number, len(runs))
             together = {other: keys[other] for other in missing if other.states_key() == run.states_key()}
-            for other, result in _score(together, study, datasets, output / "models", watcher).items():
+            for other, result in _score(together, material, output / "models", watcher).items():
                 with atomic_file(_path(output, other), force=True) as temporary:
                     temporary.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
             missing = [other for other in missing if other not in together]
@@ -212,31 +235,32 @@ def _path(output: Path, run: Run) -> Path:
     return output / "runs" / f"{run.variant.replace('/', '+')}-{run.seed}.json"
 
 
-def _score(
-    keys: Mapping[Run, str], study: Study, datasets: Sequence[RetrievalSet], models: Path, watcher: Watcher
-) -> dict[Run, RunResult]:
+def _score(keys: Mapping[Run, str], material: Material, models: Path, watcher: Watcher) -> dict[Run, RunResult]:
     """Score runs, given with their keys, whose states are the same; train first what is not there."""
     first = next(iter(keys))
     source = provide(first.training, models, announce=watcher.train)
     embedder = _load(first, source)
     poolings = {run: run.pooling(embedder) for run in keys}
     states = SharedStates(embedder, list(dict.fromkeys(poolings.values())))
+    readers = {run: states.read(pooling) for run, pooling in poolings.items()}
     tasks: dict[Run, list[TaskResult]] = {run: [] for run in keys}
-    for dataset in datasets:
+    for dataset in material.datasets:
         for run, key in keys.items():
             result = score_retrieval(
-                states.read(poolings[run]),
+                readers[run],
                 dataset,
                 system=_system(run, embedder, key),
                 task=run.settings.load.task,
-                seed=study.evaluation.seed,
+                seed=material.study.evaluation.seed,
                 on_progress=watcher.scored,
             )
             tasks[run].append(result)
         states.drop()
+    readings = {run: _probe(run, readers[run], material, watcher) for run in keys}
     mixing = None
     if any(run.mixing for run in keys):
-        mixing = measure_mixing(embedder, [document.content for dataset in datasets for document in dataset.documents])
+        documents = [document.content for dataset in material.datasets for document in dataset.documents]
+        mixing = measure_mixing(embedder, documents)
     figures = TrainingFigures.read(Path(source)) if first.training.trained else TrainingFigures()
     base_tokens = first.training.base_tokens(models)
     return {
@@ -251,9 +275,18 @@ def _score(
             loss=figures.loss,
             tasks=tuple(tasks[run]),
             mixing=mixing if run.mixing else None,
+            readings=readings[run],
         )
         for run, key in keys.items()
     }
+
+
+def _probe(run: Run, reader: PooledReader, material: Material, watcher: Watcher) -> tuple[Reading, ...]:
+    """Put a run to its probes, if it has any."""
+    if run.probing is None:
+        return ()
+    seed = material.study.evaluation.seed
+    return probe_reader(reader, run.probing, material.folder, seed=seed, on_progress=watcher.scored)
 
 
 def _load(run: Run, source: str | Path) -> Embedder:

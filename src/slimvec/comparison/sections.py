@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from slimvec.model.spec import Pooling
+from slimvec.probes.registry import PROBES
 from slimvec.text.prompts import Prompts
 
 
@@ -82,6 +83,27 @@ class Evaluation(Section):
     max_documents: int | None = Field(default=None, ge=1)
     language: str | None = None
     seed: int = Field(default=0, ge=0)
+
+
+class Probing(Section):
+    """Probes that every variant is put to.
+
+    Attributes:
+        names: Which.
+        amount: How much is drawn for each, as for `slimvec probe`; a quarter by default, as a study asks many models.
+        measures: `PROBE:MEASURE`, what the report shows; default the first of each probe. All are stored.
+    """
+
+    names: tuple[str, ...] = Field(min_length=1)
+    amount: Literal["tiny", "quick", "full"] = "quick"
+    measures: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        for name in (*self.names, *(measure.partition(":")[0] for measure in self.measures)):
+            if name not in PROBES:
+                raise ValueError(f"no probe {name!r}; there are {', '.join(PROBES)}")
+        return self
 
 
 class Sweep(Section):

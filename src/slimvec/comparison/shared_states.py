@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from slimvec.engine.embedder import Embedder, Embeddings
 from slimvec.model.spec import Pooling
-from slimvec.text.prompts import Role
+from slimvec.text.prompts import Prompts, Role
 
 
 @dataclass(eq=False)
@@ -54,6 +54,11 @@ class PooledReader:
 
     states: SharedStates
     number: int
+
+    @property
+    def prompts(self) -> Prompts:
+        """The model's."""
+        return self.states.embedder.spec.prompts
 
     def embed(
         self,

@@ -22,6 +22,7 @@
       pooling: [{mode: beta, beta: 0}, {mode: beta, beta: 0.5}, last]
     checks:                       # what theory says of the sweep
       - { name: bidirectional models want 0, best_beta: 0, of: [bidirectional] }
+    probes: { names: [order, position] }   # what each variant sees of a text, beside what it finds
     equal: tokens                 # refuse variants that are not trained by equally many tokens
 """
 
@@ -35,7 +36,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from slimvec.comparison.sections import Check, Evaluation, Part, Section, Sweep, Variant, beta_of, pooling_name
+from slimvec.comparison.sections import Check, Evaluation, Part, Probing, Section, Sweep, Variant, beta_of, pooling_name
 from slimvec.errors import InputError, validation_summary
 from slimvec.training.recipe import Recipe
 from slimvec.training.recipe_reading import parse_recipe
@@ -62,6 +63,7 @@ class Study(Section):
         sweep: Poolings that need no training of their own. The models so read are the variants `NAME@POOLING`, which
             are compared in a table of their own.
         checks: Predictions about the sweep.
+        probes: Put to every variant but those of the sweep.
         equal: `tokens` refuses trained variants whose recipes are not of equally many tokens (`run.tokens`), and warns
             of those that were not trained by equally many. `steps` leaves lengths to the recipe.
         evaluation: What is scored.
@@ -80,6 +82,7 @@ class Study(Section):
     bases: Mapping[str, Mapping[str, Any]] = {}
     sweep: Sweep | None = None
     checks: tuple[Check, ...] = ()
+    probes: Probing | None = None
     equal: Literal["steps", "tokens"] = "steps"
     evaluation: Evaluation
     limits: tuple[str, ...] = ()

@@ -1,0 +1,110 @@
+"""What the probes of a study read, summed up: every measure of every variant, with its difference from another's."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from slimvec.comparison.runs import RunResult
+from slimvec.comparison.sections import Probing
+from slimvec.comparison.study import Study
+from slimvec.errors import InputError
+from slimvec.evaluation.results import Frozen, Score
+from slimvec.probes.figures import difference
+from slimvec.probes.readings import Measure
+
+
+class ProbedValue(Frozen):
+    """A variant's measure, mean of its runs.
+
+    Attributes:
+        measure: With the mean of the runs' intervals: the items are the same in all, so runs do not narrow it.
+        by_seed: Value of each run.
+        against: The variant it is compared with; None for the study's reference.
+        difference: From that, with an interval that takes the two for independent; it is wider than it need be.
+    """
+
+    measure: Measure
+    by_seed: tuple[float, ...]
+    against: str | None = None
+    difference: Score | None = None
+
+
+class ProbedMeasure(Frozen):
+    """A measure of all variants.
+
+    Attributes:
+        name: `PROBE:MEASURE`.
+        values: By variant.
+        skipped: Why a variant has none, by variant.
+    """
+
+    name: str
+    values: Mapping[str, ProbedValue]
+    skipped: Mapping[str, str] = {}
+
+
+def probed_measures(study: Study, results: Sequence[RunResult]) -> tuple[ProbedMeasure, ...]:
+    """Sum up what the probes read, measure by measure.
+
+    Raises:
+        InputError: a measure that the study names is in no reading.
+    """
+    if study.probes is None:
+        return ()
+    runs = {name: [run for run in results if run.variant == name and run.readings] for name in study.plain}
+    found = {name: group for name, group in runs.items() if group}
+    if not found:
+        return ()
+    return tuple(_probed(name, study, found) for name in _names(study.probes, found))
+
+
+def _names(probing: Probing, runs: Mapping[str, Sequence[RunResult]]) -> list[str]:
+    """List the measures to show: those that are named, or the first of each probe."""
+    readings = [reading for group in runs.values() for run in group for reading in run.readings]
+    known = dict.fromkeys(f"{reading.probe}:{measure.name}" for reading in readings for measure in reading.measures)
+    unknown = [name for name in probing.measures if name not in known]
+    if unknown:
+        raise InputError(f"no probe of the study reads {unknown[0]!r}", expected=f"one of {', '.join(known)}")
+    firsts = dict.fromkeys(f"{reading.probe}:{reading.measures[0].name}" for reading in readings if reading.measures)
+    return list(probing.measures or firsts)
+
+
+def _probed(name: str, study: Study, runs: Mapping[str, Sequence[RunResult]]) -> ProbedMeasure:
+    probe, _, measure = name.partition(":")
+    values, skipped = {}, {}
+    for variant, group in runs.items():
+        readings = [reading for run in group for reading in run.readings if reading.probe == probe]
+        measures = [m for reading in readings for m in reading.measures if m.name == measure]
+        if measures:
+            values[variant] = ProbedValue(measure=_mean(measures), by_seed=tuple(m.value for m in measures))
+        else:
+            skipped[variant] = readings[0].skipped if readings else ""
+    return ProbedMeasure(
+        name=name, values={variant: _compared(variant, values, study) for variant in values}, skipped=skipped
+    )
+
+
+def _mean(measures: Sequence[Measure]) -> Measure:
+    """Give the mean of a measure over runs; without an interval where one of them has none."""
+    ends: dict[str, float | None] = {"low": None, "high": None}
+    if all(measure.low is not None for measure in measures):
+        ends = {end: float(np.mean([getattr(measure, end) for measure in measures])) for end in ends}
+    baselines = [measure.baseline for measure in measures if measure.baseline is not None]
+    baseline = float(np.mean(baselines)) if len(baselines) == len(measures) else None
+    return measures[0].model_copy(
+        update={
+            "value": float(np.mean([measure.value for measure in measures])),
+            **ends,
+            "baseline": baseline,
+            "baseline_name": measures[0].baseline_name if baseline is not None else "",
+        }
+    )
+
+
+def _compared(variant: str, values: Mapping[str, ProbedValue], study: Study) -> ProbedValue:
+    other = study.against(variant)
+    if other == variant or other not in values:
+        return values[variant]
+    value, interval = difference(values[variant].measure, values[other].measure)
+    score = None if interval is None else Score(value=value, low=interval.low, high=interval.high)
+    return values[variant].model_copy(update={"against": other, "difference": score})

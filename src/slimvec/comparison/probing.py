@@ -1,0 +1,33 @@
+"""Probing the models of a study: what each sees of a text, beside what it finds."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from slimvec.comparison.sections import Probing
+from slimvec.comparison.shared_states import PooledReader
+from slimvec.probes.callback import EmbedderModel
+from slimvec.probes.probe import Setting
+from slimvec.probes.readings import Reading
+from slimvec.probes.registry import choose_probes
+from slimvec.probes.run import run_probes
+
+
+def probe_reader(
+    reader: PooledReader, probing: Probing, folder: Path, *, seed: int, on_progress: Callable[[int], None]
+) -> tuple[Reading, ...]:
+    """Probe a model as a variant reads it. Tables and plots are left out: a study's report has its own.
+
+    Args:
+        reader: The model.
+        probing: Which probes.
+        folder: With outside sets.
+        seed: Of everything drawn, the same for all runs.
+        on_progress: Told how many more texts are embedded.
+
+    Raises:
+        InputError: there is no such probe, or an outside set is malformed.
+        ModelError: none of the probes can be put to the model.
+    """
+    setting = Setting(data=folder, seed=seed, amount=probing.amount, on_progress=on_progress)
+    report = run_probes(EmbedderModel(reader, name="model of a study"), choose_probes(probing.names), setting)
+    return tuple(reading.model_copy(update={"tables": (), "plots": ()}) for reading in report.readings)

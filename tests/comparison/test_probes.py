@@ -1,0 +1,95 @@
+"""Probes of a study: run on every variant, kept with its result, and laid out beside the scores."""
+
+import pytest
+
+from slimvec.comparison.layout import markdown, page
+from slimvec.comparison.report import make_report
+from slimvec.comparison.runs import plan_runs, run_study
+from slimvec.errors import InputError
+from slimvec.probes.readings import Measure, Reading
+
+PROBES = {"names": ["order"], "amount": "tiny"}
+VARIANTS = {"base": {}, "raw": {"trained": False}}
+
+
+@pytest.fixture
+def probed(monkeypatch):
+    """Puts a probe in the register that reads the mean of a vector, and counts what it is asked."""
+    seen = []
+
+    class Planted:
+        name, question = "order", "?"
+
+        def run(self, model, setting):
+            found = model.embed(["one text", "another"], model.prompt(_usage()))
+            seen.append((found.vectors.shape, setting.data, setting.amount, setting.seed))
+            value = float(found.vectors[0] @ found.vectors[1])
+            low, high = value - 0.1, value + 0.2
+            measure = Measure(
+                name="likeness", value=value, low=low, high=high, unit="cosine", num_items=2, baseline=0.0,
+                baseline_name="chance",
+            )  # fmt: skip
+            return Reading(probe="order", question="?", definition="", measures=(measure,))
+
+    monkeypatch.setattr("slimvec.comparison.probing.choose_probes", lambda _: [Planted()])
+    return seen
+
+
+def _usage():
+    from slimvec.evaluation.models import Usage
+
+    return Usage("p", "STS", None)
+
+
+def test_every_variant_is_probed_once(study, data, tmp_path, quiet, probed):
+    asked = study(variants=VARIANTS, probes=PROBES, sweep={"pooling": ["last", {"mode": "beta", "beta": 1}]})
+    results = list(run_study(asked, data, tmp_path / "out", watcher=quiet))
+    assert [(r.variant, len(r.readings)) for r in results if "@" not in r.variant] == [("base", 1), ("raw", 1)]
+    assert all(r.readings == () for r in results if "@" in r.variant)
+    assert [entry[1:] for entry in probed] == [(data, "tiny", 0)] * 2
+    again = list(run_study(asked, data, tmp_path / "out", watcher=quiet))
+    assert again == results
+    assert len(probed) == 2
+
+
+def test_the_report_shows_measures_beside_scores(study, data, tmp_path, quiet, probed):  # noqa: ARG001
+    asked = study(variants=VARIANTS, probes=PROBES, seeds=[0, 1])
+    results = list(run_study(asked, data, tmp_path / "out", watcher=quiet))
+    report = make_report(asked, results)
+    (found,) = report.probed
+    assert found.name == "order:likeness"
+    base, raw = found.values["base"], found.values["raw"]
+    assert base.against is None
+    assert base.difference is None
+    assert len(base.by_seed) == 2
+    assert base.measure.value == pytest.approx(sum(base.by_seed) / 2)
+    assert raw.against == "base"
+    assert raw.difference.value == pytest.approx(raw.measure.value - base.measure.value)
+    assert raw.difference.low == pytest.approx(raw.difference.value - (0.1**2 + 0.2**2) ** 0.5)
+    text = markdown(report)
+    assert f"| base | {report.rows[0].mean:.3f} | {base.measure.value:.3f} [" in text
+    assert "order:likeness against ndcg_at_10" in page(report)
+
+
+def test_a_measure_nobody_reads_is_an_error(study, data, tmp_path, quiet, probed):  # noqa: ARG001
+    asked = study(variants=VARIANTS, probes=PROBES | {"measures": ["order:accuracy"]})
+    results = list(run_study(asked, data, tmp_path / "out", watcher=quiet))
+    with pytest.raises(
+        InputError, match="no probe of the study reads 'order:accuracy'; expected one of order:likeness"
+    ):
+        make_report(asked, results)
+
+
+def test_probes_are_part_of_the_key(study, data):  # noqa: ARG001
+    def keys(**changes):
+        asked = study(variants=VARIANTS, **changes)
+        return [run.result_key(asked, []) for run in plan_runs(asked)]
+
+    assert keys(probes=PROBES) != keys()
+    assert keys(probes=PROBES) == keys(probes=PROBES | {"measures": ["order:accuracy"]})
+    assert keys(probes=PROBES) != keys(probes=PROBES | {"amount": "full"})
+
+
+def test_unknown_probes_are_refused(study):
+    with pytest.raises(InputError, match="no probe 'taste'; there are "):
+        study(probes={"names": ["taste"]})
