@@ -1,6 +1,7 @@
 """Bases that a study trains, sweeps on shared states, equal tokens."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -93,6 +94,17 @@ def test_another_base_is_another_run(study):
         run.training.key for run in plan_runs(study(**{**TWINS, "bases": {"decoder": changed, "encoder": ENCODER}}))
     ]
     assert [one == two for one, two in zip(keys, again, strict=True)] == [False, False, True, False, True]
+
+
+def test_other_weights_in_the_bases_folder_are_another_run(study, tmp_path, models):
+    shutil.copytree(models / "tiny", tmp_path / "own")
+    recipe = {**STUDY["recipe"], "base": {"source": str(tmp_path / "own")}}
+    first, again = ([run.training.key for run in plan_runs(study(recipe=recipe))] for _ in range(2))
+    path = tmp_path / "own/model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    changed = [run.training.key for run in plan_runs(study(recipe=recipe))]
+    assert first == again
+    assert not {*first} & {*changed}
 
 
 def test_data_of_stages_is_part_of_the_key(study, data):

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from slimvec.comparison.study import BASE_PREFIX, Study
 from slimvec.errors import TrainingError
+from slimvec.evaluation.slimvec_model import weights_identity
 from slimvec.evaluation.teachers import open_teacher
 from slimvec.files import sha256_of
+from slimvec.model.builtin import BUILTINS
 from slimvec.model.manifest import read_manifest
 from slimvec.training.checkpoints import Progress
 from slimvec.training.events import StepCallback
@@ -28,7 +30,8 @@ class Training:
         recipe: In full; a base of the study is the source `base:NAME`.
         trained: False for a base as it is.
         base: The base's own training, if the study trains it.
-        key: Hash of what the weights depend on: the recipe, the bytes of its data and the base's key.
+        key: Hash of what the weights depend on: the recipe, the bytes of its data and of a base that is a folder or
+            file, and the key of a base that the study trains.
     """
 
     name: str
@@ -99,6 +102,7 @@ class TrainingPlan:
         self._study = study
         self._cells = study.cells
         self._sha256 = cache(sha256_of)  # trainings share their data files
+        self._weights = cache(weights_identity)  # and their bases
         self._known: dict[tuple[tuple[str, ...], bool, int], Training] = {}  # and variants their trainings
 
     def of(self, variant: str, seed: int) -> Training:
@@ -125,12 +129,19 @@ class TrainingPlan:
     def _training(
         self, name: str, seed: int, recipe: Recipe, base: Training | None = None, *, trained: bool = True
     ) -> Training:
-        before = [base.key] if base is not None else []
+        weights = self._local_weights(recipe.base) if base is None else base.key
         if trained:
-            key = digest(recipe.model_dump(mode="json"), self._files(recipe), *before)
+            key = digest(recipe.model_dump(mode="json"), self._files(recipe), weights)
         else:
-            key = digest(recipe.base.model_dump(mode="json"), *before)
+            key = digest(recipe.base.model_dump(mode="json"), weights)
         return Training(name, seed, recipe, trained, base, key)
+
+    def _local_weights(self, base: Base) -> str:
+        """Hash a base that is a folder or file of this machine; a name stands for the same weights always."""
+        path = None if base.source is None or base.source in BUILTINS else Path(base.source).expanduser()
+        if path is None or not path.exists():
+            return ""
+        return self._weights(path) if path.is_dir() else self._sha256(path)
 
     def _files(self, recipe: Recipe) -> dict[str, str]:
         """Hash the files of a recipe's data."""
