@@ -34,7 +34,8 @@ def test_means_and_counts_are_by_group():
 
 
 @pytest.mark.parametrize(("truths", "psi"), [((0.6,) * 5, 0.0), ((0.9, 0.7, 0.6, 0.5, 0.45), 0.5)])
-def test_the_interval_covers_what_was_planted(truths, psi):
+def test_the_interval_covers_what_was_planted(truths, psi, monkeypatch):
+    monkeypatch.setattr("slimvec.probes.position.sensitivity.NUM_DRAWS", 300)
     found = [measure_sensitivity(*drawn(truths, 150, seed), seed=seed) for seed in range(25)]
     covered = sum(one.low - 1e-9 <= psi <= one.high + 1e-9 for one in found)
     assert covered >= 21  # 24 expected, standard deviation 1.1

@@ -9,7 +9,10 @@ from slimvec.data.records import Record
 from slimvec.data.text_ids import text_id
 from slimvec.errors import InputError
 from slimvec.training.augmentation import Augmentation, Change, changes_of
-from tests.training.support import recipe
+from slimvec.training.contrastive import ContrastiveSteps
+from slimvec.training.objective import make_objective
+from tests.training.support import collator as collator_of
+from tests.training.support import model, recipe, records
 from tests.training.test_collation import Teacher, collator
 
 RECORDS = [Record(f"query {n}", (f"first {n}", f"second {n}"), (f"not {n}",)) for n in range(6)]
@@ -99,3 +102,27 @@ def test_a_recipe_rearranges_the_documents_of_a_source():
 def test_shares_that_are_none_are_refused(shares):
     with pytest.raises(InputError, match="are shares of the documents: above 0, at most 1 together"):
         recipe(f"data.0.rearrange={shares}")
+
+
+def test_a_run_that_goes_on_draws_what_it_would_have_drawn():
+    settings = recipe("data.0.rearrange={rotate: 1}")
+    data = [replace(r, positives=(f"{r.positives[0]}. And more. And {n}.",)) for n, r in enumerate(records())]
+    made = model(settings)
+
+    def drawn(numbers):
+        seen = []
+        collate = collator_of(made, settings)
+
+        def listening(batch, **more):
+            seen.append([record.positives for record in batch])
+            return collate(batch, **more)
+
+        steps = ContrastiveSteps(data, settings, objective=make_objective(settings.loss), collator=listening)
+        for number in numbers:
+            steps.backward(number, made)
+        return seen
+
+    whole, rest = drawn(range(6)), drawn([4, 5])
+    assert whole[4:] == rest
+    asis = {record.positives for record in data}
+    assert any(positives not in asis for batch in whole for positives in batch)

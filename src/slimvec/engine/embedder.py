@@ -93,8 +93,9 @@ class Embedder:
             compile: Put the transformers path under `torch.compile`. Compiling takes ten seconds to a minute, all of it
                 here and none later; `warmup_seconds` says how long. Worth it on a GPU, for long runs.
             token_budget: Most tokens in a batch; default measured.
-            settings: What shall differ from the model's own: revision, attention, pooling, prompts, dims, max_tokens;
-                and `progress`, told what is fetched or converted.
+            settings: What shall differ from the model's own: revision, attention, pooling, prompts, dims, max_tokens,
+                rope (stretched positions), recency (calibrated attention); and `progress`, told what is fetched or
+                converted.
 
         Raises:
             InputError: an unknown source or dtype, int8 where it is not to be had, `compile` for a model that the fused

@@ -3,9 +3,10 @@
     PSI = 1 - min_g mean(g) / max_g mean(g)  over groups g of items by place.
 
 Minimum and maximum of noisy means lie further apart than those of the true ones, so PSI is above 0 even where places
-do not matter, the more so the fewer items a group has. Therefore it never comes alone: its interval is the pivotal
-bootstrap interval, which takes that upward bias off again, and reaches down to 0 where shuffled places give as much;
-and beside it stands what they give.
+do not matter, the more so the fewer items a group has. Therefore it never comes alone: its interval holds
+both the percentile and the pivotal bootstrap interval, of which the second takes that upward bias off again, and it
+reaches down to 0 where shuffled places give as much: at 0, the edge of what is possible, no bootstrap is right. And
+beside it stands what shuffled places give.
 
 Legend: N items, G groups, U units that are drawn together, R draws.
 """
@@ -78,16 +79,14 @@ def measure_sensitivity(
     drawn = _group_means(values, groups, _draws(int(units.max()) + 1, generator), units, num_groups)
     value = float(sensitivity_index(means[None])[0])
     tail = np.array([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    above, below = np.nanquantile(sensitivity_index(drawn), tail[::-1])
+    low, high = _ends(value, np.nanquantile(sensitivity_index(drawn), tail))
     shuffled = sensitivity_index(_shuffled_means(values, groups, blocks, generator, num_groups))
     p = float((1 + (shuffled >= value - 1e-12).sum()) / (1 + len(shuffled)))
     lows, highs = np.nanquantile(drawn, tail, axis=0)
     return Sensitivity(
         value=value,
-        # Pivotal, but up to the value itself where that lies outside, and down to 0 where shuffles do as well: at 0 no
-        # bootstrap is right, the truth being at the edge of what is possible.
-        low=float(min(value, max(0.0, 2 * value - above))) if p < 1 - LEVEL else 0.0,
-        high=float(max(value, min(1.0, 2 * value - below))),
+        low=float(low) if p < 1 - LEVEL else 0.0,
+        high=float(high),
         shuffled=float(shuffled.mean()),
         shuffled_low=float(np.quantile(shuffled, tail[0])),
         shuffled_high=float(np.quantile(shuffled, tail[1])),
@@ -122,6 +121,12 @@ def group_places(places: Values, borders: Values) -> tuple[Numbers, Numbers]:
     counts = np.bincount(groups, minlength=len(borders) - 1)
     kept = np.flatnonzero(counts[groups] >= SMALLEST_GROUP)
     return kept, groups[kept]
+
+
+def _ends(value: float, ends: Values) -> tuple[float, float]:
+    """Give the wider of the percentile interval, whose ends these are, and the pivotal one, within 0 and 1."""
+    low, high = ends
+    return max(0.0, min(low, 2 * value - high)), min(1.0, max(high, 2 * value - low))
 
 
 def _draws(num_units: int, generator: np.random.Generator) -> Values:

@@ -23,7 +23,7 @@ TOKEN_BORDERS = np.array([0.0, 32.0, 64.0, 128.0, 256.0, np.inf])
 
 DEFINITION = (
     "Evidence: XQuAD's questions among the paragraphs of their language, nDCG@10 by fifth of the paragraph in which "
-    "the answer begins; PSI = 1 - min/max over fifths of at least 8 questions, bootstrap over paragraphs (pivotal), "
+    "the answer begins; PSI = 1 - min/max over fifths of at least 8 questions, bootstrap over paragraphs, "
     "and PSI with shuffled places. Needle: a made fact at 20 depths of a document; gain is the cosine of its question "
     "with the document less that without the fact, nDCG@10 is among all documents with other needles at the same "
     "depth; places are shuffled within a needle; bootstrap over documents. Rotation: three passages in their three "
