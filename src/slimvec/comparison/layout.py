@@ -8,7 +8,7 @@ from slimvec.comparison.sweep_layout import sweep_markdown, sweep_page
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }
-table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums }
+table { display: block; overflow-x: auto; border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid #ddd; text-align: right }
 td { white-space: nowrap }
 th:first-child, td:first-child, td:last-child, th:last-child { text-align: left }
@@ -16,7 +16,7 @@ th:first-child, td:first-child, td:last-child, th:last-child { text-align: left 
 svg { max-width: 100%; height: auto }
 """
 _COLOURS = {"better": "#0a6b2d", "worse": "#aa1111", "not distinguishable": "#777777"}
-_LINE, _WIDTH, _LABEL = 26, 940, 320
+_LINE, _WIDTH, _LABEL = 26, 1040, 420
 
 
 def markdown(report: StudyReport) -> str:
