@@ -104,12 +104,16 @@ def recipe(model, tmp_path):
 
 def test_training_logs_what_a_probe_measures(slimvec, recipe, tmp_path):
     section = "validation={count: 4, every_steps: 2}"
-    outcome = slimvec("train", recipe, section, "--probe", "instruction", "-o", "out")
+    outcome = slimvec("train", recipe, section, "--probe", "instruction", "--probe", "order", "-o", "out")
     assert outcome.code == 0, outcome.err
     lines = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
     measured = [line["measures"] for line in lines if "measures" in line]
     assert len(measured) == 2
-    assert {"ndcg_at_10", "instruction/change/missing", "instruction/cosine/wrong"} <= set(measured[0])
+    assert {"ndcg_at_10", "order/accuracy", "order/accuracy/role_swap", "instruction/change/missing"} <= set(
+        measured[0]
+    )
+    assert measured[0].keys() == measured[1].keys()
+    assert not any(name.count("/") > 2 for name in measured[0])
 
 
 def test_probes_in_training_want_a_section_and_a_name(slimvec, recipe, tmp_path):
