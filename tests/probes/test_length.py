@@ -93,6 +93,14 @@ def test_lengths_double_up_to_what_model_and_amount_allow(amount, limit, most, l
     assert LengthProbe(max_tokens=most).lengths(BagOfWords(max_tokens=limit), Setting(amount=amount)) == lengths
 
 
+def test_what_is_asked_for_counts_where_everything_is_drawn():
+    probe = LengthProbe()
+    assert probe.lengths(BagOfWords(), Setting(max_tokens=32_768))[-1] == 32_768
+    assert probe.lengths(BagOfWords(max_tokens=8192), Setting(max_tokens=32_768))[-1] == 8192
+    assert probe.lengths(BagOfWords(), Setting(max_tokens=64, amount="tiny")) == [32, 64]
+    assert probe.lengths(BagOfWords(), Setting(max_tokens=9999, amount="tiny"))[-1] == 256
+
+
 def test_a_model_of_one_length_is_skipped():
     reading = LengthProbe().run(BagOfWords(max_tokens=20), TINY)
     assert reading.skipped == "a model of 20 tokens has no two lengths to compare"

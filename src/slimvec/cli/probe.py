@@ -62,6 +62,14 @@ def probe(
     query_prompt: Annotated[str | None, typer.Option(help="Written in front of queries.", metavar="TEXT")] = None,
     document_prompt: Annotated[str | None, typer.Option(help="Written in front of documents.", metavar="TEXT")] = None,
     cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Keep vectors for the next run.")] = True,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Longest text of the model, and of the probe of length. Default: the model's own; 4,096 at most.",
+            metavar="N",
+        ),
+    ] = None,
     dims: DimsOption = None,
     dtype: DtypeOption = "auto",
     revision: RevisionOption = None,
@@ -83,6 +91,7 @@ def probe(
         "revision": revision,
         "dtype": dtype,
         "dims": dims,
+        "max_tokens": max_tokens,
         "query_prompt": query_prompt,
         "document_prompt": document_prompt,
     }
@@ -92,7 +101,9 @@ def probe(
     reports = []
     for source in (model, *([against] if against else ())):
         opened = open_with_progress(terminal, source, through, settings)
-        setting = Setting(data=data, seed=seed, amount=amount, source=source, text_file=text_file)
+        setting = Setting(
+            data=data, seed=seed, amount=amount, source=source, text_file=text_file, max_tokens=max_tokens
+        )
         reports.append(_run(terminal, opened, probes, setting, cache=cache))
     if output is not None:
         from slimvec.probes.page import write_probe_reports

@@ -21,6 +21,7 @@ class EvaluatedSettings(TypedDict, total=False):
         revision: Of a hub name.
         dtype: `auto`, `float32` or `bfloat16`.
         dims: Width of the vectors.
+        max_tokens: Longest text in tokens.
         query_prompt: Written in front of queries.
         document_prompt: Written in front of documents.
         progress: Told what is fetched or converted.
@@ -29,6 +30,7 @@ class EvaluatedSettings(TypedDict, total=False):
     revision: str | None
     dtype: str
     dims: int | None
+    max_tokens: int | None
     query_prompt: str | None
     document_prompt: str | None
     progress: Progress | None
@@ -75,7 +77,7 @@ def open_evaluated(source: str, *, through: Through = "auto", **settings: Unpack
 def _open_endpoint(source: str, through: Through, settings: EvaluatedSettings) -> EndpointModel:
     if through != "auto":
         raise InputError(f"{source} is a server, not run through {through}", expected="--through auto")
-    unfit = [name for name in ("revision", "dtype") if settings.get(name) not in (None, "auto")]
+    unfit = [name for name in ("revision", "dtype", "max_tokens") if settings.get(name) not in (None, "auto")]
     if unfit:
         raise InputError(f"{unfit[0]} of a server cannot be chosen", expected="it left out")
     return EndpointModel(

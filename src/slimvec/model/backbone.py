@@ -61,8 +61,8 @@ class TransformersBackbone(nn.Module):
 
     @property
     def kernel(self) -> str:
-        """Name of the attention kernel in use."""
-        return kernel_name(self.device, self.hf_model.dtype)
+        """Name of the attention kernel in use; the one for calibrated attention is the same everywhere."""
+        return "grouped_sdpa" if self.recency else kernel_name(self.device, self.hf_model.dtype)
 
     def forward(self, batch: PackedBatch) -> Tensor:
         """Run the model: a batch of T tokens gives states [T, H] in the model's dtype."""

@@ -28,6 +28,7 @@ class Setting:
             training and for tests (about a twentieth).
         source: What the user called the model; for probes that need its files, such as the tokenizer's.
         text_file: A user's file, a text a line, where a probe can read one.
+        max_tokens: Longest text that was asked for, for the probe of length; None leaves it to the probe.
         on_progress: Told how many more texts are embedded.
     """
 
@@ -36,6 +37,7 @@ class Setting:
     amount: Amount = "full"
     source: str = ""
     text_file: Path | None = None
+    max_tokens: int | None = None
     on_progress: Callable[[int], None] = ignore
 
     def count(self, full: int) -> int:

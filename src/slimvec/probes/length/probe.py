@@ -43,8 +43,8 @@ class LengthProbe:
     """How a model bears long texts.
 
     Attributes:
-        max_tokens: Longest document; up to 32,768 make sense. At most 1,024 are embedded for `quick` and 256 for
-            `tiny`, whatever this says.
+        max_tokens: Longest document where the setting asks for none; up to 32,768 make sense. At most 1,024 are
+            embedded for `quick` and 256 for `tiny`, whatever is asked for.
         num_documents: Of different content.
         num_needles: In each of them.
     """
@@ -81,8 +81,8 @@ class LengthProbe:
 
     def lengths(self, model: EvaluatedModel, setting: Setting) -> list[int]:
         """Give the lengths in tokens: doubling, and the longest that the model takes and the amount allows."""
-        most = {"tiny": 256, "quick": 1024, "full": self.max_tokens}[setting.amount]
-        most = min(most, self.max_tokens, model.card.max_tokens or self.max_tokens)
+        asked = setting.max_tokens or self.max_tokens
+        most = min({"tiny": 256, "quick": 1024, "full": asked}[setting.amount], asked, model.card.max_tokens or asked)
         found = [_SHORTEST]
         while found[-1] * 2 < most:
             found.append(found[-1] * 2)

@@ -74,6 +74,10 @@ def summarise(name: str, question: str, found: Findings, setting: Setting) -> Re
     measures = [
         *_evidence_measures(found.evidence, evidence, seed),
         psi_measure("psi/needle", needle),
+        *(
+            psi_measure(f"psi/needle/{bucket}", needle_sensitivity((part,), seed))
+            for bucket, part in zip(found.buckets, found.needles, strict=True)
+        ),
         _difference("needle/first third less last", needle_differences(found.needles), "cosine", seed),
         _difference("rotation/first less last", found.rotations[:, 0] - found.rotations[:, 2], "cosine", seed),
         _share(thirds, seed),
