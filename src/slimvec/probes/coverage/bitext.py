@@ -1,21 +1,29 @@
 """Whether a model finds a sentence's English counterpart, by language, and how that goes with its tokens.
 
+Names and numbers are the same in many languages, and more so in those that a tokenizer reads well: BM25 over the shared
+words is the floor of both, of the accuracy and of its relation to the tokens.
+
 Letters: Q sentences looked for in each language, L languages beside English, C English sentences to find them among.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from slimvec.evaluation.intervals import Interval, bootstrap_intervals
+from slimvec.evaluation.intervals import bootstrap_intervals
 from slimvec.evaluation.jackknife import spearman_values
+from slimvec.evaluation.lexical import rank_lexically
 from slimvec.evaluation.models import EvaluatedModel
 from slimvec.probes.coverage.counting import COVERAGE, FERTILITY, PIECES, Array, Estimates, Figure
 from slimvec.probes.coverage.sentences import ENGLISH, ParallelSentences
+from slimvec.probes.figures import show_measure
 from slimvec.probes.probe import Setting, embed
 from slimvec.probes.readings import Curve, Measure, Plot
 
 RELATED = (FERTILITY, PIECES, COVERAGE)
+RELATION = "rank correlation with bitext accuracy"
+WORDS = "shared words, BM25"
 _MIN_LANGUAGES = 4
 
 
@@ -26,18 +34,14 @@ class Bitext:
     Attributes:
         languages: Codes of the L languages.
         found: [Q, L], 1 where the nearest English sentence is the counterpart.
+        by_words: [Q, L], 1 where BM25 ranks the counterpart first; where no word is shared, that is chance.
         num_candidates: C.
     """
 
     languages: tuple[str, ...]
     found: Array
+    by_words: Array
     num_candidates: int
-
-    @property
-    def accuracy(self) -> Array:
-        """Share of the sentences that are found, by language: [L]."""
-        result: Array = self.found.mean(axis=0)
-        return result
 
 
 def find_counterparts(
@@ -49,25 +53,30 @@ def find_counterparts(
         model: Embeds.
         sentences: All English ones are candidates.
         setting: Told of the progress.
-        num_queries: Q; the first sentences of each language are looked for.
+        num_queries: Q, at most as many as there are; the first sentences of each language are looked for.
     """
     languages = tuple(language for language in sentences.languages if language != ENGLISH)
-    english = embed(model, sentences.texts[ENGLISH], setting, kind="BitextMining")
+    candidates = sentences.texts[ENGLISH]
     looked_for = [text for language in languages for text in sentences.texts[language][:num_queries]]
-    vectors = embed(model, looked_for, setting, kind="BitextMining").reshape(len(languages), -1, english.shape[1])
-    nearest = (vectors @ english.T).argmax(axis=2)
-    found = nearest == np.arange(vectors.shape[1])
-    return Bitext(languages, found.T.astype(np.float64), len(english))
+    english = embed(model, candidates, setting, kind="BitextMining")
+    vectors = embed(model, looked_for, setting, kind="BitextMining")
+    by_words = rank_lexically(looked_for, candidates, [str(i) for i in range(len(candidates))], num_kept=1).top[:, 0]
+    rows = [
+        (nearest.reshape(len(languages), -1) == np.arange(num_queries)).T.astype(np.float64)
+        for nearest in ((vectors @ english.T).argmax(axis=1), by_words)
+    ]
+    return Bitext(languages, rows[0], rows[1], len(candidates))
 
 
 def accuracy_measures(bitext: Bitext, sentences: ParallelSentences, *, seed: int) -> list[Measure]:
-    """Give the accuracy over all languages and by script, with intervals over the sentences and chance beside it."""
+    """Give the accuracy over all languages and by script, with intervals over the sentences and BM25 beside it."""
     groups = {"all languages": list(range(len(bitext.languages)))}
     for script, members in sentences.by_script().items():
         places = [bitext.languages.index(member) for member in members if member != ENGLISH]
         groups |= {script: places} if places else {}
     columns = np.stack([bitext.found[:, places].mean(axis=1) for places in groups.values()], axis=1)
     intervals = bootstrap_intervals(columns, seed=seed)
+    floors = [float(bitext.by_words[:, places].mean()) for places in groups.values()]
     return [
         Measure(
             name=f"bitext accuracy/{name}",
@@ -75,46 +84,45 @@ def accuracy_measures(bitext: Bitext, sentences: ParallelSentences, *, seed: int
             low=interval.low,
             high=interval.high,
             unit="share",
-            baseline=1 / bitext.num_candidates,
-            baseline_name="chance",
+            baseline=floor,
+            baseline_name=WORDS,
             num_items=len(bitext.found),
             higher_is_better=True,
         )
-        for name, interval in zip(groups, intervals, strict=True)
+        for name, interval, floor in zip(groups, intervals, floors, strict=True)
     ]
 
 
-def relation(bitext: Bitext, sentences: ParallelSentences, estimates: Estimates, *, seed: int) -> Interval | None:
+def relation_measure(
+    figure: Figure, bitext: Bitext, sentences: ParallelSentences, estimates: Estimates, *, seed: int
+) -> Measure | None:
     """Give Spearman's rank correlation of a figure with the accuracy over languages, with an interval over languages.
 
     Args:
+        figure: Ranks the languages.
         bitext: Accuracy.
         sentences: What the estimates were made on.
-        estimates: Of the figure that ranks the languages, on the languages of `sentences`.
+        estimates: Of the figure, on the languages of `sentences`.
         seed: Of the bootstrap.
 
     Returns:
         None where there is nothing to rank: fewer than four languages, or one value for all of them.
     """
     values = figure_values(bitext, sentences, estimates)
-    accuracy = bitext.accuracy
-    if len(accuracy) < _MIN_LANGUAGES or np.ptp(values) == 0 or np.ptp(accuracy) == 0:
+    pseudo_values = _relation(values, bitext.found)
+    if pseudo_values is None:
         return None
-    found = bootstrap_intervals(spearman_values(values, accuracy)[:, None], seed=seed)[0]
-    return Interval(found.value, max(-1.0, found.low), min(1.0, found.high))
-
-
-def relation_measure(figure: Figure, interval: Interval, num_languages: int) -> Measure:
-    """Name a correlation."""
+    floor = _relation(values, bitext.by_words)
+    interval = bootstrap_intervals(pseudo_values[:, None], seed=seed)[0]
     return Measure(
-        name=f"rank correlation with bitext accuracy/{figure.name}",
+        name=f"{RELATION}/{figure.name}",
         value=interval.value,
-        low=interval.low,
-        high=interval.high,
+        low=max(-1.0, interval.low),
+        high=min(1.0, interval.high),
         unit="score",
-        baseline=0.0,
-        baseline_name="no relation",
-        num_items=num_languages,
+        baseline=0.0 if floor is None else float(floor.mean()),
+        baseline_name="no relation" if floor is None else WORDS,
+        num_items=len(values),
     )
 
 
@@ -125,7 +133,10 @@ def relation_plot(bitext: Bitext, sentences: ParallelSentences, estimates: Estim
         title="Bitext accuracy against tokens, a point a language",
         x_label="tokens for the same sentence, English = 1",
         y_label="accuracy (share)",
-        curves=(Curve(label="languages", xs=tuple(values.tolist()), ys=tuple(bitext.accuracy.tolist())),),
+        curves=tuple(
+            Curve(label=label, xs=tuple(values.tolist()), ys=tuple(found.mean(axis=0).tolist()))
+            for label, found in (("the model", bitext.found), (WORDS, bitext.by_words))
+        ),
         kind="points",
         x_log=True,
     )
@@ -136,15 +147,29 @@ def figure_values(bitext: Bitext, sentences: ParallelSentences, estimates: Estim
     return estimates.values[[sentences.languages.index(language) for language in bitext.languages]]
 
 
-def describe_bitext(accuracy: Measure, related: dict[str, Interval], bitext: Bitext) -> str:
-    """Say how the model did, and how that goes with its tokens."""
+def describe_bitext(accuracy: Measure, related: Sequence[Measure], bitext: Bitext) -> str:
+    """Say how the model did, and how that goes with its tokens, beside what shared words alone bring."""
     chance = 1 / bitext.num_candidates
     parts = [
-        f"Of {bitext.num_candidates} English sentences, the model takes the right one for "
-        f"{accuracy.value:.1%} [{accuracy.low:.1%}, {accuracy.high:.1%}] of the foreign ones (chance {chance:.1%})"
+        f"Of {bitext.num_candidates} English sentences, the model takes the right one for {show_measure(accuracy)} of "
+        f"the foreign ones ({WORDS}: {accuracy.baseline:.1%}, chance: {chance:.1%})"
     ]
-    for name, found in related.items():
-        certain = found.low > 0 or found.high < 0
-        verdict = "" if certain else ", not distinguishable from no relation"
-        parts.append(f"rank correlation with {name} {found.value:.2f} [{found.low:.2f}, {found.high:.2f}]{verdict}")
+    for found in related:
+        assert found.baseline is not None
+        assert found.low is not None
+        assert found.high is not None
+        apart = not found.low <= found.baseline <= found.high
+        verdict = "" if apart else "not distinguishable from "
+        parts.append(
+            f"rank correlation with {found.name.split('/')[1]} {found.value:.2f} [{found.low:.2f}, {found.high:.2f}], "
+            f"{verdict}{found.baseline:.2f} ({found.baseline_name})"
+        )
     return "; ".join(parts) + "."
+
+
+def _relation(values: Array, found: Array) -> Array | None:
+    """Values with mean Spearman's correlation of a figure and an accuracy: [L]; None where there is nothing to rank."""
+    accuracy = found.mean(axis=0)
+    if len(values) < _MIN_LANGUAGES or np.ptp(values) == 0 or np.ptp(accuracy) == 0:
+        return None
+    return spearman_values(values, accuracy)
