@@ -1,7 +1,7 @@
 #!/usr/bin/env sh
 # Makes the texts and pairs of the study from shared data: English titles and descriptions, questions and answers,
-# docstrings and code, summaries and abstracts, every second of each. The positives of pretrain.jsonl.gz are the texts of
-# the pre-training, about 33,000 of them, a little more than it takes; train.jsonl.gz is every fourth of these pairs.
+# docstrings and code, summaries and abstracts. The positives of pretrain.jsonl.gz are the texts of the pre-training,
+# about 65,000 of them; train.jsonl.gz is every eighth pair.
 #   sh studies/backbone-twins/prepare.sh DATA OUTPUT
 set -eu
 data=$1
@@ -15,5 +15,5 @@ named() { # the pairs of a source, named after it
     named debian_pairs | grep '"lang": "en"'
     named medquad
     named scitldr
-} | awk 'NR % 2 == 1' | gzip >"$output/pretrain.jsonl.gz"
-gzip -dc "$output/pretrain.jsonl.gz" | awk 'NR % 4 == 1' | gzip >"$output/train.jsonl.gz"
+} | gzip >"$output/pretrain.jsonl.gz"
+gzip -dc "$output/pretrain.jsonl.gz" | awk 'NR % 8 == 1' | gzip >"$output/train.jsonl.gz"
