@@ -57,7 +57,7 @@ def test_a_bag_of_words_reads_as_a_bag_of_words():
 
 def test_a_model_that_sees_neighbours_reads_as_its_neighbours_do():
     """What it has was planted: the cosines of words and of pairs, half and half, but for the noise of hashing."""
-    found, asked = reading(OrderSensitive(share=0.5, dims=2048)), PROBE.questions(TINY)
+    found, asked = reading(OrderSensitive(share=0.5, dims=1024)), PROBE.questions(TINY)
     for kind in (*KINDS, *SHUFFLES):
         cells = [[item for item in asked.items if (item.kind, item.language) == (kind, code)] for code in ("en", "es")]
         cosines = [Cosines.of(items, pair_cosines) for items in cells]

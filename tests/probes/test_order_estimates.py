@@ -43,13 +43,13 @@ def test_alike_items_widen_the_interval():
 def test_the_interval_covers_the_truth_about_as_often_as_it_says(templates):
     generator = np.random.default_rng(5)
     covered = 0
-    for trial in range(80):
+    for trial in range(50):
         means = generator.beta(3, 2, size=templates)  # true mean 0.6
         values = (generator.random((templates, 10)) < means[:, None]).astype(float).ravel()
         counts = resample_counts([str(n // 10) for n in range(templates * 10)], seed=trial, num_resamples=400)
         found = estimate_mean(values, counts)
         covered += found.low <= 0.6 <= found.high
-    assert covered >= 0.86 * 80  # a percentile bootstrap of few clusters is somewhat too narrow
+    assert covered >= 0.84 * 50  # a percentile bootstrap of few clusters is somewhat too narrow
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=8), st.integers(0, 99))

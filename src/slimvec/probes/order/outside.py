@@ -107,11 +107,8 @@ def _paraphrased(setting: Setting) -> list[Item]:
         if bears and float(row["score"]) >= SAME:
             item = Item("stsb", "", row["lang"], row["s1"], row["s1"], row["s2"], row["s1"])
             by_language[row["lang"]].append(item)
-    return [
-        item
-        for items in by_language.values()
-        for item in shuffled_items(items, setting.count(30), seed=setting.seed)
-    ]  # fmt: skip
+    count = setting.count(30)
+    return [i for items in by_language.values() for i in shuffled_items(items, count, seed=setting.seed)]
 
 
 def _sick(setting: Setting) -> list[Item]:

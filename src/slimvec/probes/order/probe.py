@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from slimvec.probes.order.bags import bag_cosines
 from slimvec.probes.order.cells import make_cells
 from slimvec.probes.order.estimates import estimate_separation, resample_counts
 from slimvec.probes.order.explained import explain, words_of
+from slimvec.probes.order.findings import Findings, Separation
 from slimvec.probes.order.items import (
     LANGUAGES,
     Item,
@@ -22,7 +24,7 @@ from slimvec.probes.order.items import (
     template_items,
 )
 from slimvec.probes.order.outside import Pair, outside_items, outside_pairs, plain_sentences
-from slimvec.probes.order.report import Findings, Separation, make_reading
+from slimvec.probes.order.report import make_reading
 from slimvec.probes.probe import Setting, embed
 from slimvec.probes.readings import Reading
 
@@ -68,8 +70,8 @@ class OrderProbe:
     num_first: int = 60
     num_other: int = 24
 
-    name = "order"
-    question = "Does it tell a sentence from the same words in another order?"
+    name: ClassVar[str] = "order"
+    question: ClassVar[str] = "Does it tell a sentence from the same words in another order?"
 
     def run(self, model: EvaluatedModel, setting: Setting) -> Reading:
         """Ask a model.
@@ -110,7 +112,7 @@ class OrderProbe:
             filled = template_items(language, count, seed=setting.seed)
             made += [*filled, *shuffled_items(filled, count, seed=setting.seed)]
         plain = plain_sentences(setting)
-        shuffled = plain_items("sib200", plain, seed=setting.seed) if plain else self._own_plain(made, setting)
+        shuffled = plain_items("sib200", plain, seed=setting.seed) if plain else _own_plain(made, setting.seed)
         explained = [item for item in made if item.language == self.languages[0] and item.kind in KINDS]
         return Questions(
             items=(*made, *outside_items(setting)),
@@ -119,12 +121,11 @@ class OrderProbe:
             explained=tuple(explained),
         )
 
-    def _own_plain(self, items: Sequence[Item], setting: Setting) -> list[Item]:
-        """Make items without a paraphrase of the templates' sentences, one of each template."""
-        first = {item.cluster: item for item in items if bears_shuffling(item.anchor)}
-        return plain_items(
-            "templates", [(item.language, item.anchor) for item in first.values()], seed=setting.seed
-        )  # fmt: skip
+
+def _own_plain(items: Sequence[Item], seed: int) -> list[Item]:
+    """Make items without a paraphrase of the templates' sentences, one of each template."""
+    first = {item.cluster: item for item in items if bears_shuffling(item.anchor)}
+    return plain_items("templates", [(item.language, item.anchor) for item in first.values()], seed=seed)
 
 
 def _separate(pairs: Sequence[Pair], vectors: Mapping[str, Values], *, seed: int) -> tuple[Separation, ...]:
