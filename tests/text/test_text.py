@@ -44,6 +44,14 @@ def test_tokenize_counts_prefix_and_truncation():
     assert result.num_truncated == 1
 
 
+def test_blocks_change_nothing(monkeypatch):
+    texts = [f"text {'x' * number}" for number in range(11)]
+    whole = tokenizer(12).tokenize(texts, prompt="do ", first=5)
+    monkeypatch.setattr("slimvec.text.tokenizer.BLOCK_TEXTS", 3)
+    assert tokenizer(12).tokenize(texts, prompt="do ", first=5) == whole
+    assert 0 < whole.num_truncated < 11
+
+
 def test_special_tokens_open_the_prefix_and_close_the_text():
     result = tokenizer(8, bracketing=True).tokenize(["ab", "abcdefgh"], prompt="q:")
     cls, sep = (bracketing_backend().token_to_id(t) for t in ("[CLS]", "[SEP]"))

@@ -10,6 +10,9 @@ import tokenizers
 from slimvec.errors import InputError, ModelError
 from slimvec.text.batch import PackedBatch
 
+BLOCK_TEXTS = 2048
+"""Texts tokenised at once. What the tokenizer gives takes a hundred bytes a token, cut-off ones too, until let go."""
+
 
 @dataclass(frozen=True)
 class TokenizedTexts:
@@ -90,8 +93,13 @@ class Tokenizer:
             InputError: a text is empty, or has no tokens, or nothing of it is left after the prompt.
         """
         self.check(texts, first=first)
-        encodings = self.backend.encode_batch_fast([prompt + text for text in texts])
-        sequences = [encoding.ids for encoding in encodings]
+        sequences: list[list[int]] = []
+        truncated: list[bool] = []
+        for start in range(0, len(texts), BLOCK_TEXTS):
+            block = [prompt + text for text in texts[start : start + BLOCK_TEXTS]]
+            encodings = self.backend.encode_batch_fast(block)
+            sequences += [encoding.ids for encoding in encodings]
+            truncated += [bool(encoding.overflowing) for encoding in encodings]
         prompt_ids = self.prompt_ids(prompt)
         prefix_lengths = [num_common(prompt_ids, sequence) for sequence in sequences]
         for number, (sequence, prefix) in enumerate(zip(sequences, prefix_lengths, strict=True), first):
@@ -100,7 +108,7 @@ class Tokenizer:
                     f"text {number} ({texts[number - first][:40]!r}) has no tokens of its own",
                     expected=f"text the tokenizer knows, and a prompt of under {self.max_tokens} tokens",
                 )
-        return TokenizedTexts(sequences, prefix_lengths, [bool(e.overflowing) for e in encodings])
+        return TokenizedTexts(sequences, prefix_lengths, truncated)
 
     @staticmethod
     def check(texts: Sequence[str], *, first: int = 0) -> None:
