@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 
 from slimvec.probes.readings import Table
 
@@ -62,6 +63,16 @@ class Picture:
 
 
 Block = Heading | Paragraph | Items | Picture | Table
+
+
+def write_pages(folder: Path, title: str, blocks: Sequence[Block]) -> None:
+    """Write `report.html`, and `report.md` with its pictures in `plots`, into a folder that is being filled."""
+    (folder / "report.md").write_text(to_markdown(blocks), encoding="utf-8")
+    (folder / "report.html").write_text(to_html(title, blocks), encoding="utf-8")
+    (folder / "plots").mkdir()
+    for block in blocks:
+        if isinstance(block, Picture):
+            (folder / block.file).write_text(block.svg + "\n", encoding="utf-8")
 
 
 def to_markdown(blocks: Sequence[Block]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from slimvec.evaluation.models import ModelCard
 from slimvec.files import atomic_folder
-from slimvec.probes.blocks import Block, Heading, Items, Paragraph, Picture, to_html, to_markdown
+from slimvec.probes.blocks import Block, Heading, Items, Paragraph, Picture, write_pages
 from slimvec.probes.drawing import draw
 from slimvec.probes.figures import show_baseline, show_measure
 from slimvec.probes.pairing import difference_table, pair_plots, pair_readings
@@ -36,12 +36,7 @@ def write_probe_reports(folder: str | Path, reports: Sequence[ProbeReport], *, f
     with atomic_folder(folder, force=force) as staged:
         for name, report in zip(_FILES, reports, strict=False):
             report.write(staged / f"{name}.json")
-        (staged / "report.md").write_text(to_markdown(blocks), encoding="utf-8")
-        (staged / "report.html").write_text(to_html(title, blocks), encoding="utf-8")
-        (staged / "plots").mkdir()
-        for block in blocks:
-            if isinstance(block, Picture):
-                (staged / block.file).write_text(block.svg + "\n", encoding="utf-8")
+        write_pages(staged, title, blocks)
 
 
 def report_blocks(reports: Sequence[ProbeReport]) -> Iterator[Block]:

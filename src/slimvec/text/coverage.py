@@ -33,7 +33,8 @@ class TextCoverage:
         num_characters: Of the text, white space included.
         num_tokens: Without special ones.
         num_unknown: Tokens that stand for anything unknown.
-        num_pieces: Tokens that are no whole character: single bytes, and pieces of a few that hold part of one.
+        num_pieces: Tokens that are no whole character: single bytes, and pieces of a few that hold part of one. U+FFFD
+            itself, which stands in damaged texts alone, counts as one.
     """
 
     share: float

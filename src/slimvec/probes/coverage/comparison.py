@@ -1,4 +1,4 @@
-"""Several tokenizers side by side, without their models: a reading, and a report of it."""
+"""Several tokenizers side by side, without their models: a reading of all of them."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,6 @@ from pydantic import ValidationError
 
 from slimvec.errors import InputError, validation_summary
 from slimvec.evaluation.results import Frozen, Stored, package_versions
-from slimvec.files import atomic_folder
-from slimvec.probes.blocks import Block, Heading, Items, Paragraph, Picture, to_html, to_markdown
 from slimvec.probes.coverage.answers import describe
 from slimvec.probes.coverage.characters import (
     DEFINITION,
@@ -26,13 +24,11 @@ from slimvec.probes.coverage.layout import Measured, comparison_table, language_
 from slimvec.probes.coverage.lines import describe_file, file_measures, file_tables, measure_file
 from slimvec.probes.coverage.probe import QUESTION, SENTENCES, SOURCES, TokenizerProbe, measure_sentences
 from slimvec.probes.coverage.sentences import FOLDER, ParallelSentences
-from slimvec.probes.drawing import draw
 from slimvec.probes.probe import Setting
 from slimvec.probes.readings import Measure, Reading, Table
 from slimvec.text.coverage import CoverageMeter
 
 _COMPARED = (COVERAGE, FERTILITY, PIECES, UNKNOWN, EXACT, CHARACTERS)
-TITLE = "What tokenizers can read"
 Backends = Mapping[str, tokenizers.Tokenizer]
 
 
@@ -119,24 +115,6 @@ def compare_tokenizers(backends: Backends, setting: Setting) -> TokenizerReport:
     )
 
 
-def write_report(folder: str | Path, report: TokenizerReport, *, force: bool = False) -> None:
-    """Write `report.html`, `report.md` with its pictures in `plots`, and `report.json`.
-
-    Raises:
-        InputError: the folder exists, and not `force`.
-        StorageError: it cannot be written.
-    """
-    blocks = _blocks(report)
-    with atomic_folder(folder, force=force) as staged:
-        report.write(staged / "report.json")
-        (staged / "report.md").write_text(to_markdown(blocks), encoding="utf-8")
-        (staged / "report.html").write_text(to_html(TITLE, blocks), encoding="utf-8")
-        (staged / "plots").mkdir()
-        for block in blocks:
-            if isinstance(block, Picture):
-                (staged / block.file).write_text(block.svg + "\n", encoding="utf-8")
-
-
 def _on_sentences(several: Sequence[Measured]) -> Reading:
     return Reading(
         probe="tokenizers",
@@ -220,25 +198,3 @@ def _joined(parts: Sequence[Reading]) -> Reading:
 def _card(name: str, backend: tokenizers.Tokenizer) -> TokenizerCard:
     digest = hashlib.sha256(backend.to_str().encode()).hexdigest()
     return TokenizerCard(name=name, vocabulary=backend.get_vocab_size(), sha256=digest)
-
-
-def _blocks(report: TokenizerReport) -> list[Block]:
-    """Lay out the report."""
-    reading = report.reading
-    cards = [(card.name, f"{card.vocabulary:,}", card.sha256[:16]) for card in report.tokenizers]
-    pictures = [
-        Picture(plot.title, draw(plot), f"plots/tokenizers-{number}.svg")
-        for number, plot in enumerate(reading.plots, start=1)
-    ]
-    settings = {"created": report.created, "amount": report.amount, "seed": str(report.seed), **report.versions}
-    sources: list[Block] = [Heading("Sources", 3), Items(reading.sources)] if reading.sources else []
-    return [
-        Heading(TITLE, 1),
-        Items(tuple(reading.answer.split("\n"))),
-        Paragraph(f"How it is measured. {reading.definition}"),
-        Table(title="Tokenizers", header=("name", "tokens", "SHA-256"), rows=tuple(cards)),
-        *pictures,
-        *reading.tables,
-        *sources,
-        Table(title="Settings and versions", header=("what", "value"), rows=tuple(settings.items())),
-    ]
