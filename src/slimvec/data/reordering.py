@@ -19,6 +19,7 @@ MIN_WORDS = 4
 """Shorter sentences are left alone: in three words an exchange often says the same."""
 HEAD = 40
 """A text is changed within its first so many words: behind a batch's limit it is cut off, and two would be one."""
+_TRIES = 50
 
 
 def _set_of(words: str) -> frozenset[str]:
@@ -118,22 +119,26 @@ def _reorder_sentence(
 
 def _neighbours(words: Words, generator: np.random.Generator) -> Words | None:
     """Exchange two neighbouring words."""
-    pairs = [(place, place + 1) for place in range(len(words) - 1)]
-    return _exchange_one(words, pairs, generator)
+
+    def draw() -> tuple[int, int]:
+        place = int(generator.integers(len(words) - 1))
+        return place, place + 1
+
+    return _exchange(words, draw)
 
 
 def _content(words: Words, generator: np.random.Generator) -> Words | None:
     """Exchange two words of four letters or more; two names, where there are two."""
-    long = [place for place, word in enumerate(words) if len(_core(word)) >= 4 and _core(word).isalpha()]
-    names = [p for p in long if _core(words[p])[0].isupper() and _core(words[p]).casefold() not in _OPENERS]
-    chosen = names if len(names) > 1 else long
-    return _exchange_one(words, [(a, b) for a in chosen for b in chosen if a < b], generator)
+    cores = [_core(word) for word in words]
+    long = [place for place, core in enumerate(cores) if len(core) >= 4 and core.isalpha()]
+    names = [place for place in long if cores[place][0].isupper() and cores[place].casefold() not in _OPENERS]
+    return _exchange_two(words, names if len(names) > 1 else long, generator)
 
 
 def _numbers(words: Words, generator: np.random.Generator) -> Words | None:
     """Exchange two different numbers."""
     places = [place for place, word in enumerate(words) if _NUMBER.fullmatch(_core(word))]
-    return _exchange_one(words, [(a, b) for a in places for b in places if a < b], generator)
+    return _exchange_two(words, places, generator)
 
 
 def _clauses(words: Words, generator: np.random.Generator) -> Words | None:
@@ -180,16 +185,31 @@ _CHANGES: dict[Reordering, Callable[[Words, np.random.Generator], Words | None]]
 }
 
 
-def _exchange_one(words: Words, pairs: Sequence[tuple[int, int]], generator: np.random.Generator) -> Words | None:
-    """Exchange the words of one pair of places, drawn from those whose words differ."""
-    different = [(a, b) for a, b in pairs if _core(words[a]).casefold() != _core(words[b]).casefold()]
-    different = [(a, b) for a, b in different if _core(words[a]) and _core(words[b]) and not _is_list(words[a : b + 1])]
-    if not different:
+def _exchange_two(words: Words, places: Sequence[int], generator: np.random.Generator) -> Words | None:
+    """Exchange the words of two of some places."""
+    if len(places) < 2:
         return None
-    first, second = different[int(generator.integers(len(different)))]
-    order = list(range(len(words)))
-    order[first], order[second] = second, first
-    return move_words(words, order)
+
+    def draw() -> tuple[int, int]:
+        first, second = sorted(generator.choice(len(places), size=2, replace=False).tolist())
+        return places[first], places[second]
+
+    return _exchange(words, draw)
+
+
+def _exchange(words: Words, draw: Callable[[], tuple[int, int]]) -> Words | None:
+    """Exchange the words of the first pair of places drawn that are two words and no members of one list.
+
+    None after so many pairs, which is most unlikely where there is a pair to be found.
+    """
+    for _ in range(_TRIES):
+        first, second = draw()
+        one, two = _core(words[first]).casefold(), _core(words[second]).casefold()
+        if one and two and one != two and not _is_list(words[first : second + 1]):
+            order = list(range(len(words)))
+            order[first], order[second] = second, first
+            return move_words(words, order)
+    return None
 
 
 def _is_list(words: Words) -> bool:
