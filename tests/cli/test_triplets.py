@@ -53,3 +53,25 @@ def test_what_there_is_not_is_refused_before_anything_is_written(slimvec, tmp_pa
         outcome = slimvec("triplets", *arguments, "--output", "order.jsonl")
         assert (outcome.code, outcome.error) == (2, message)
     assert list(tmp_path.iterdir()) == []
+
+
+RECIPE = """\
+base: {{source: {model}}}
+data:
+  - path: order.jsonl.gz
+    order_negatives: {{share: 0.5, of: query}}
+tuning: {{rank: 2, alpha: 4}}
+loss: {{margin: 0.1}}
+batch: {{pairs: 8, max_query_tokens: 200, max_document_tokens: 200}}
+model: {{max_tokens: 200}}
+run: {{steps: 3, dtype: fp32}}
+"""
+
+
+def test_triplets_are_trained_on(slimvec, model, tmp_path):
+    slimvec("triplets", "--num", "40", "--output", "order.jsonl.gz", "--quiet")
+    (tmp_path / "recipe.yaml").write_text(RECIPE.format(model=json.dumps(str(model))), encoding="utf-8")
+    result = slimvec("train", "recipe.yaml", "--output", "out", "--json").json
+    assert result["steps"] == 3
+    card = (tmp_path / "out" / "data_card.json").read_text(encoding="utf-8")
+    assert json.loads(card)["sources"][0]["num_negatives"] == 40
