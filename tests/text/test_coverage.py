@@ -130,3 +130,11 @@ def test_every_script_has_letters_and_each_stands_once():
     letters = "".join(found.values())
     assert len(letters) == len(set(letters))
     assert all(script_of(characters[0]) == script for script, characters in found.items())
+
+
+def test_blocks_give_the_same_as_one(monkeypatch):
+    texts = [f"text {number} {TIBETAN[: number % 4]}" for number in range(7)]
+    whole = measure(tiny.tokenizer_backend(), *texts)
+    monkeypatch.setattr("slimvec.text.coverage._TEXTS_AT_ONCE", 3)
+    assert measure(tiny.tokenizer_backend(), *texts) == whole
+    assert measure(tiny.tokenizer_backend()) == []

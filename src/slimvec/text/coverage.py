@@ -14,6 +14,7 @@ import tokenizers
 from tokenizers import models
 
 _NO_CHARACTER = "\ufffd"
+_TEXTS_AT_ONCE = 1024
 _SPACE_MARK = "\u2581"
 """What tokenizers of the sentencepiece family write for a space."""
 
@@ -60,7 +61,11 @@ class CoverageMeter:
         self._pieces: dict[int, bool] = {}
 
     def measure(self, texts: Sequence[str]) -> list[TextCoverage]:
-        """Measure N texts, in their order."""
+        """Measure N texts, in their order; a block at a time, as what the library gives for a text is large."""
+        starts = range(0, len(texts), _TEXTS_AT_ONCE)
+        return [found for start in starts for found in self._measure(texts[start : start + _TEXTS_AT_ONCE])]
+
+    def _measure(self, texts: Sequence[str]) -> list[TextCoverage]:
         encodings = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
         contents = [[*first.ids, *(i for rest in first.overflowing for i in rest.ids)] for first in encodings]
         known = [[number for number in content if number != self._unknown] for content in contents]
