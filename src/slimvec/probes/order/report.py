@@ -62,8 +62,8 @@ def _answer(found: Findings) -> str:
         f"A paraphrase is nearer to a sentence than that sentence's own words in another order in "
         f"{percent(accuracy)} of {accuracy.num_items:,} items, {_verdict(accuracy)} a bag of words "
         f"({accuracy.baseline:.0%}). Asked which of two orders a paraphrase says, it is right in {percent(choice)}, "
-        f"{_verdict(choice)} a bag of words ({choice.baseline:.0%}; one of neighbouring pairs too has {pairs:.0%}). The "
-        f"mean of its words' own vectors explains "
+        f"{_verdict(choice)} a bag of words ({choice.baseline:.0%}; one of neighbouring pairs too has {pairs:.0%}). "
+        f"The mean of its words' own vectors explains "
         f"{words.value:.0%} [{words.low:.0%}, {words.high:.0%}] of the variance of its cosines."
     )
 
