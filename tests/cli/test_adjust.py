@@ -60,6 +60,7 @@ def test_recency_is_found_and_told(slimvec, source):
         (["--recency", "-o", "out"], "--output with --recency alone, which no file keeps; expected --beta or --rope"),
         (["--beta", "x"], "--beta x; expected fit, or a number from 0"),
         (["--beta", "nan"], "--beta nan; expected fit, or a number from 0"),
+        (["--beta", "inf"], "--beta inf; expected fit, or a number from 0"),
         (["--rope", "yarn"], "rope scaling 'yarn': factor: "),
         (["--rope", "yarn:2", "--lengths", "1,2"], "--lengths without --rope sweep; expected both"),
         (["--rope", "sweep", "--lengths", "1,b"], "--lengths 1,b; expected whole numbers with commas between them"),

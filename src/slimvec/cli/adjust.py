@@ -11,7 +11,9 @@ from slimvec.errors import InputError
 from slimvec.files import check_free
 
 if TYPE_CHECKING:
+    from slimvec.engine.embedder import Embedder
     from slimvec.model.opening import OpenSettings
+    from slimvec.model.rope_scaling import RopeScaling
     from slimvec.probes.length.rope import RopeSweep
     from slimvec.probes.position.fitting import Fit
     from slimvec.probes.probe import Setting
@@ -74,16 +76,11 @@ def adjust(
     longer texts; both are kept in the files that are written, where sentence-transformers reads them too (beta needs
     slimvec there). --recency calibrates attention and is given to Embedder.load. docs/probes.md has the definitions.
     """
-    if beta is None and rope is None and not recency:
-        raise InputError("nothing to adjust", expected="--beta, --rope or --recency")
+    _check(beta, recency, rope, lengths, output)
     if output is not None:
         check_free(output, force=force)
-        if beta is None and rope is None:
-            raise InputError("--output with --recency alone, which no file keeps", expected="--beta or --rope")
-    if lengths is not None and rope != "sweep":
-        raise InputError("--lengths without --rope sweep", expected="both")
+    given = None if beta in (None, "fit") else _parse_beta(beta)
     from slimvec.engine.embedder import Embedder
-    from slimvec.model.rope_scaling import RopeScaling
     from slimvec.probes.position.fitting import beta_pooling
     from slimvec.probes.probe import Setting
 
@@ -93,15 +90,14 @@ def adjust(
     setting = Setting(data=data, seed=seed, amount=amount, source=model)
     result: Result = dict.fromkeys(KEYS)
     if rope is not None:
-        found = None if rope == "sweep" else RopeScaling.parse(rope)
-        if found is None:
-            swept = _sweep(terminal, model, setting, _parse_lengths(lengths, model, revision), dtype)
-            found, result["sweep"] = swept.best.scaling, _swept(swept)
-        settings["rope"], result["rope"] = found, None if found is None else str(found)
+        settings["rope"], result["sweep"] = _find_rope(terminal, model, setting, rope, lengths, dtype, revision)
+        result["rope"] = None if settings["rope"] is None else str(settings["rope"])
     if beta is not None:
         embedder = Embedder.load(model, dtype=dtype, **settings)
-        value, result["betas"] = _find_beta(terminal, embedder, beta, setting)
-        settings["pooling"], result["beta"] = beta_pooling(embedder, value), value
+        if given is None:
+            fit = _fit_beta(terminal, embedder, setting)
+            given, result["betas"] = fit.best.value, _tried(fit)
+        settings["pooling"], result["beta"] = beta_pooling(embedder, given), given
     if recency:
         fit = _fit_recency(terminal, model, setting, dtype, settings)
         result["recency"], result["recencies"] = fit.best.value, _tried(fit)
@@ -130,45 +126,74 @@ def _parse_lengths(lengths: str | None, model: str, revision: str | None) -> lis
         raise InputError(f"--lengths {lengths}", expected="whole numbers with commas between them") from None
 
 
-def _sweep(terminal: Terminal, model: str, setting: "Setting", lengths: list[int], dtype: str) -> "RopeSweep":
-    """Try the scalings and show them."""
+def _check(beta: str | None, recency: bool, rope: str | None, lengths: str | None, output: Path | None) -> None:
+    """See that the options go together.
+
+    Raises:
+        InputError: they do not.
+    """
+    if beta is None and rope is None and not recency:
+        raise InputError("nothing to adjust", expected="--beta, --rope or --recency")
+    if output is not None and beta is None and rope is None:
+        raise InputError("--output with --recency alone, which no file keeps", expected="--beta or --rope")
+    if lengths is not None and rope != "sweep":
+        raise InputError("--lengths without --rope sweep", expected="both")
+
+
+def _find_rope(
+    terminal: Terminal,
+    model: str,
+    setting: "Setting",
+    rope: str,
+    lengths: str | None,
+    dtype: str,
+    revision: str | None,
+) -> "tuple[RopeScaling | None, list[dict[str, Any]] | None]":
+    """Read a scaling, or try them all, show them, and give the best with what was tried."""
     from dataclasses import replace
 
+    from slimvec.model.rope_scaling import RopeScaling
     from slimvec.probes.length.rope import sweep_rope
 
+    if rope != "sweep":
+        return RopeScaling.parse(rope), None
+    asked = _parse_lengths(lengths, model, revision)
     with terminal.task("sweeping rope scalings", unit="texts") as task:
-        found = sweep_rope(model, replace(setting, on_progress=task.advance), lengths=lengths, dtype=dtype)
+        found = sweep_rope(
+            model, replace(setting, on_progress=task.advance), lengths=asked, dtype=dtype, revision=revision
+        )
     for score in found.scores:
         name = "as it is" if score.scaling is None else str(score.scaling)
         gain = f"{score.gain.value:+.3f} [{score.gain.low:+.3f}, {score.gain.high:+.3f}]"
         terminal.print(f"rope {name}: nDCG@10 of needles {score.score.value:.3f}, {gain}")
-    return found
+    return found.best.scaling, _swept(found)
 
 
-def _find_beta(
-    terminal: Terminal, embedder: Any, beta: str, setting: "Setting"
-) -> tuple[float, list[dict[str, float]] | None]:
-    """Read a beta, or find it and show what was tried.
+def _parse_beta(beta: str | None) -> float:
+    """Read a beta.
 
     Raises:
         InputError: it is none.
     """
+    try:
+        value = float(beta or "")
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise InputError(f"--beta {beta}", expected="fit, or a number from 0")
+    return value
+
+
+def _fit_beta(terminal: Terminal, embedder: "Embedder", setting: "Setting") -> "Fit":
+    """Find the beta and show what was tried."""
     from dataclasses import replace
 
     from slimvec.probes.position.fitting import fit_beta
 
-    if beta == "fit":
-        with terminal.task("fitting beta", unit="texts") as task:
-            fit = fit_beta(embedder, replace(setting, on_progress=task.advance))
-        _show(terminal, "beta", fit)
-        return fit.best.value, _tried(fit)
-    try:
-        value = float(beta)
-    except ValueError:
-        value = -1.0
-    if not value >= 0:
-        raise InputError(f"--beta {beta}", expected="fit, or a number from 0")
-    return value, None
+    with terminal.task("fitting beta", unit="texts") as task:
+        fit = fit_beta(embedder, replace(setting, on_progress=task.advance))
+    _show(terminal, "beta", fit)
+    return fit
 
 
 def _fit_recency(terminal: Terminal, model: str, setting: "Setting", dtype: str, settings: "OpenSettings") -> "Fit":
