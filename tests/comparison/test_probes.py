@@ -7,6 +7,7 @@ from slimvec.comparison.report import make_report
 from slimvec.comparison.runs import plan_runs, run_study
 from slimvec.errors import InputError
 from slimvec.probes.readings import Measure, Reading
+from tests import tiny
 
 PROBES = {"names": ["order"], "amount": "tiny"}
 VARIANTS = {"base": {}, "raw": {"trained": False}}
@@ -22,6 +23,7 @@ def probed(monkeypatch):
 
         def run(self, model, setting):
             found = model.embed(["one text", "another"], model.prompt(_usage()))
+            assert model.card.max_tokens == tiny.embedding_model().spec.max_tokens
             seen.append((found.vectors.shape, setting.data, setting.amount, setting.seed))
             value = float(found.vectors[0] @ found.vectors[1])
             low, high = value - 0.1, value + 0.2

@@ -29,5 +29,6 @@ def probe_reader(
         ModelError: none of the probes can be put to the model.
     """
     setting = Setting(data=folder, seed=seed, amount=probing.amount, on_progress=on_progress)
-    report = run_probes(EmbedderModel(reader, name="model of a study"), choose_probes(probing.names), setting)
+    model = EmbedderModel(reader, name="model of a study", max_tokens=reader.states.embedder.spec.max_tokens)
+    report = run_probes(model, choose_probes(probing.names), setting)
     return tuple(reading.model_copy(update={"tables": (), "plots": ()}) for reading in report.readings)

@@ -31,15 +31,18 @@ class EmbedderModel:
     Args:
         embedder: Embeds with the weights as they are.
         name: In the card.
+        max_tokens: Longest text it takes, where that is known: probes then ask for none that would lose its end.
     """
 
-    def __init__(self, embedder: TextEmbedder, *, name: str = "model in training") -> None:
-        self._embedder, self._name = embedder, name
+    def __init__(
+        self, embedder: TextEmbedder, *, name: str = "model in training", max_tokens: int | None = None
+    ) -> None:
+        self._embedder, self._name, self._max_tokens = embedder, name, max_tokens
 
     @property
     def card(self) -> ModelCard:
         """What is known of it; no identity, as its weights change."""
-        return ModelCard(name=self._name, kind="training", identity=None)
+        return ModelCard(name=self._name, kind="training", identity=None, max_tokens=self._max_tokens)
 
     @property
     def prompts(self) -> Prompts:
