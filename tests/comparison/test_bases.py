@@ -107,6 +107,16 @@ def test_other_weights_in_the_bases_folder_are_another_run(study, tmp_path, mode
     assert not {*first} & {*changed}
 
 
+def test_other_weights_in_a_teachers_folder_are_another_run(study, tmp_path, models):
+    shutil.copytree(models / "tiny", tmp_path / "teacher")
+    recipe = {**STUDY["recipe"], "loss": {"distill": {"teacher": str(tmp_path / "teacher")}}}
+    first = {run.variant: run.training.key for run in plan_runs(study(recipe=recipe))}
+    path = tmp_path / "teacher/model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    changed = {run.variant: run.training.key for run in plan_runs(study(recipe=recipe))}
+    assert [name for name in first if first[name] != changed[name]] == ["base"]  # the untrained one has no teacher
+
+
 def test_data_of_stages_is_part_of_the_key(study, data):
     staged = {**STUDY["recipe"], "stages": [{"name": "first", "data": [{"path": "${data}/pairs.jsonl"}]}]}
     del staged["data"]
@@ -191,6 +201,19 @@ def test_tokens_that_are_not_equal_are_told(study, data, tmp_path, quiet):
         ({"bases": {"decoder": {"base": {"source": "x"}}, "encoder": ENCODER}}, "base decoder of study tiny: "),
         ({"sweep": SWEEP | {"variants": ["nobody"]}}, "variant 'nobody' is named and not there"),
         ({"sweep": {"pooling": ["last", "last"]}}, "sweep has last twice"),
+        (
+            {"sweep": {"pooling": ["mean", {"mode": "beta", "beta": 0}]}},
+            "sweep has beta 0 twice, as mean and beta=0; a curve has each once",
+        ),
+        ({"factors": {"pooling": {"mean": [], "last": []}}}, "two variants are named 'mean'"),
+        (
+            {"variants": {**TWINS["variants"], "a/b": {}, "a+b": {}}},
+            "two variants are named 'a+b', or would share that file",
+        ),
+        (
+            {"recipe": NEW, "variants": {"mean": {}, "raw": {"trained": False}}, "bases": {}},
+            "variant raw of study tiny is untrained and starts from a shape; expected a base with weights: base.source",
+        ),
         (
             {"checks": [{"name": "c", "best_beta": 0, "of": ["mean"]}]},
             "check 'c' needs a sweep over at least two finite",

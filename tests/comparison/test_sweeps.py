@@ -71,7 +71,7 @@ def test_planted_curves_are_read(swept):
     assert [model.mixing for model in models] == [0.1, 0.5, 0.9]
     assert [check.outcome for check in sweeps.checks()] == ["borne out", "not borne out", "borne out"]
     assert "third is best at 4, +0.3" in sweeps.checks()[1].finding
-    assert "rank correlation +1.00 [+1.00, +1.00]; mixing: best beta of base 0.10: 0," in sweeps.checks()[2].finding
+    assert "+1.00 [+1.00, +1.00] over 3 models; mixing: best beta of base 0.10: 0," in sweeps.checks()[2].finding
 
 
 def test_what_cannot_be_told_is_said(swept):

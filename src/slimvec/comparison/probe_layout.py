@@ -83,10 +83,6 @@ def _cells(report: StudyReport, probed: ProbedMeasure) -> list[list[str]]:
     return [header, *rows]
 
 
-def _value(value: ProbedValue) -> list[str]:
-    return [show_measure(value.measure), show_baseline(value.measure)]
-
-
 def _difference(value: ProbedValue) -> list[str]:
     """Write a difference with its interval and what it is from."""
     found, unit = value.difference, value.measure.unit

@@ -17,7 +17,7 @@ from slimvec.comparison.mixing import measure_mixing
 from slimvec.comparison.probing import probe_reader
 from slimvec.comparison.sections import Probing, Variant
 from slimvec.comparison.shared_states import PooledReader, SharedStates
-from slimvec.comparison.study import Study
+from slimvec.comparison.study import Study, run_name
 from slimvec.comparison.trainings import Training, TrainingFigures, TrainingPlan, digest, provide
 from slimvec.data.retrieval import RetrievalSet
 from slimvec.data.retrieval_reading import read_retrieval_set
@@ -232,7 +232,7 @@ def stored_results(study: Study, folder: Path, output: Path) -> list[RunResult]:
 
 
 def _path(output: Path, run: Run) -> Path:
-    return output / "runs" / f"{run.variant.replace('/', '+')}-{run.seed}.json"
+    return output / "runs" / f"{run_name(run.variant)}-{run.seed}.json"
 
 
 def _score(keys: Mapping[Run, str], material: Material, models: Path, watcher: Watcher) -> dict[Run, RunResult]:

@@ -110,7 +110,7 @@ class Sweep(Section):
     """Poolings that every model is read with besides its own; its states are computed once for all of them.
 
     Attributes:
-        pooling: The poolings.
+        pooling: The poolings; of the family of betas each beta once.
         variants: Models to read so; default all whose own scoring names no pooling.
     """
 
@@ -123,6 +123,11 @@ class Sweep(Section):
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise ValueError(f"sweep has {twice} twice")
+        places: dict[float, str] = {}
+        for pooling, name in zip(self.pooling, names, strict=True):
+            beta = beta_of(pooling)
+            if beta is not None and places.setdefault(beta, name) != name:
+                raise ValueError(f"sweep has beta {beta:g} twice, as {places[beta]} and {name}; a curve has each once")
         return self
 
 

@@ -106,11 +106,20 @@ class Study(Section):
             raise ValueError(
                 f"variant {min(swept - set(names))!r} is named and not there; there are {', '.join(names)}"
             )
+        self._check_files()
         self._check_betas()
         unswept = {name for check in self.checks for name in check.of} - self.swept.keys()
         if unswept:
             raise ValueError(f"checks are about {min(unswept)!r}, which the sweep leaves out")
         return self
+
+    def _check_files(self) -> None:
+        """See that every variant has a name of its own, in the names of files too."""
+        named = [*(name for name, _ in self._named()), *(name for cells in self.swept.values() for name in cells)]
+        files = [run_name(name) for name in named]
+        twice = next((name for name in files if files.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two variants are named {twice!r}, or would share that file; give one another name")
 
     def _check_betas(self) -> None:
         """See that the sweep holds what the checks are about."""
@@ -149,12 +158,16 @@ class Study(Section):
     @property
     def plain(self) -> dict[str, Variant]:
         """Variants that are listed, every combination of the factors, every part in and out."""
-        crossed = {
-            "/".join(level for level, _ in chosen): Variant(set=tuple(o for _, overrides in chosen for o in overrides))
-            for chosen in product(*(levels.items() for levels in self.factors.values()))
-            if chosen
-        }
-        return {**self.variants, **crossed, **self._parted()}
+        return dict(self._named())
+
+    def _named(self) -> list[tuple[str, Variant]]:
+        """List the plain variants with their names, of which none is there twice in a valid study."""
+        combinations = product(*(levels.items() for levels in self.factors.values())) if self.factors else ()
+        crossed = [
+            ("/".join(level for level, _ in chosen), Variant(set=tuple(o for _, own in chosen for o in own)))
+            for chosen in combinations
+        ]
+        return [*self.variants.items(), *crossed, *self._parted().items()]
 
     def _parted(self) -> dict[str, Variant]:
         """Give the variants of the parts."""
@@ -214,6 +227,11 @@ class Study(Section):
             raise InputError(found, expected=error.expected, do=error.do) from error
 
 
+def run_name(variant: str) -> str:
+    """Give a variant's name as the names of its files begin."""
+    return variant.replace("/", "+")
+
+
 def read_study(path: Path, *, folders: Mapping[str, Path]) -> Study:
     """Read a study file, and see that every variant and base gives a valid recipe.
 
@@ -238,8 +256,14 @@ def read_study(path: Path, *, folders: Mapping[str, Path]) -> Study:
         study = Study.model_validate({**tree, "folders": folders})
     except ValidationError as error:
         raise InputError(f"study {path}: {validation_summary(error)}") from None
-    for variant in study.plain:
-        study.recipe_of(variant, study.seeds[0])
+    for name, variant in study.plain.items():
+        recipe = study.recipe_of(name, study.seeds[0])
+        if not variant.trained and recipe.base.source is None:
+            raise InputError(
+                f"variant {name} of study {study.name} is untrained and starts from a shape",
+                expected="a base with weights: base.source",
+                do="train it, or give the shape to one of the study's bases",
+            )
     for name in study.bases:
         study.base_recipe(name, study.seeds[0])
     if study.equal == "tokens":

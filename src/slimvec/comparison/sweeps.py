@@ -166,7 +166,10 @@ class Sweeps:
         )
 
     def _ordered(self, check: Check) -> CheckResult:
-        """Judge that the best beta rises with the models' mixing, by Spearman's rank correlation."""
+        """Judge that the best beta rises with the models' mixing, by Spearman's rank correlation.
+
+        Its interval is that of these models' best betas; how they were chosen is chance that it does not hold.
+        """
         mixing = [self._mixing[name] for name in check.of]
         if any(value is None for value in mixing):
             return CheckResult(name=check.name, outcome="cannot be told", finding="the mixing was not measured")
@@ -180,7 +183,8 @@ class Sweeps:
         elif rho.high <= 0:
             outcome = "not borne out"
         pairs = (f"{name} {m:.2f}: {beta:g}" for name, m, (beta, _) in zip(check.of, measured, found, strict=True))
-        finding = f"rank correlation {rho.value:+.2f} [{rho.low:+.2f}, {rho.high:+.2f}]; mixing: best beta of "
+        finding = f"rank correlation {rho.value:+.2f} [{rho.low:+.2f}, {rho.high:+.2f}] over {len(check.of)} models; "
+        finding += "mixing: best beta of "
         return CheckResult(name=check.name, outcome=outcome, finding=finding + ", ".join(pairs))
 
 

@@ -30,8 +30,8 @@ class Training:
         recipe: In full; a base of the study is the source `base:NAME`.
         trained: False for a base as it is.
         base: The base's own training, if the study trains it.
-        key: Hash of what the weights depend on: the recipe, the bytes of its data and of a base that is a folder or
-            file, and the key of a base that the study trains.
+        key: Hash of what the weights depend on: the recipe, the bytes of its data, of a base, a tokenizer's source and
+            teachers that are folders or files, and the key of a base that the study trains.
     """
 
     name: str
@@ -129,16 +129,17 @@ class TrainingPlan:
     def _training(
         self, name: str, seed: int, recipe: Recipe, base: Training | None = None, *, trained: bool = True
     ) -> Training:
-        weights = self._local_weights(recipe.base) if base is None else base.key
+        weights = self._local_weights(recipe.base.source) if base is None else base.key
         if trained:
-            key = digest(recipe.model_dump(mode="json"), self._files(recipe), weights)
+            others = {name: found for name in _other_models(recipe) if (found := self._local_weights(name))}
+            key = digest(recipe.model_dump(mode="json"), self._files(recipe), weights, *([others] if others else []))
         else:
             key = digest(recipe.base.model_dump(mode="json"), weights)
         return Training(name, seed, recipe, trained, base, key)
 
-    def _local_weights(self, base: Base) -> str:
-        """Hash a base that is a folder or file of this machine; a name stands for the same weights always."""
-        path = None if base.source is None or base.source in BUILTINS else Path(base.source).expanduser()
+    def _local_weights(self, source: str | None) -> str:
+        """Hash a model that is a folder or file of this machine; a name stands for the same weights always."""
+        path = None if source is None or source in BUILTINS else Path(source).expanduser()
         if path is None or not path.exists():
             return ""
         return self._weights(path) if path.is_dir() else self._sha256(path)
@@ -181,6 +182,14 @@ def provide(training: Training, models: Path, *, announce: Callable[[Training], 
 def digest(*parts: object) -> str:
     """Hash anything JSON can write, to 16 letters."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _other_models(recipe: Recipe) -> list[str]:
+    """List the models that a training takes a tokenizer from, or learns from."""
+    tokenizer = recipe.base.tokenizer
+    found = [tokenizer.source] if tokenizer is not None and tokenizer.source is not None else []
+    teachers = [stage.recipe.loss.distill for stage in recipe.stage_recipes()]
+    return [*found, *(teacher.teacher for teacher in teachers if teacher is not None and teacher.has_model)]
 
 
 def _paths(recipe: Recipe) -> list[Path]:
