@@ -39,6 +39,15 @@ def steps(texts=TEXTS, objective="masked-next-token", **changes):
     return made, PredictionSteps(texts, settings, tokenizer=made.tokenizer, head=lambda: weight)
 
 
+def test_texts_end_at_the_models_limit_too():
+    settings = support.recipe(*OBJECTIVES["next-token"])
+    made = tiny.embedding_model("gemma3_text", "causal")
+    short = Tokenizer(made.tokenizer.backend, max_tokens=9)
+    work = PredictionSteps(TEXTS, settings, tokenizer=short, head=lambda: torch.zeros(1))
+    assert max(map(len, work._sequences)) == 9
+    assert work._truncated.any()
+
+
 def plain_loss(made, work, number, objective):
     """The loss of a step, text by text and place by place, in float64 after the states."""
     batch = work._batch(number)

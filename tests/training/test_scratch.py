@@ -144,6 +144,12 @@ def test_plan_and_outline_know_a_new_model(recipe):
     assert parse_recipe(recipe_yaml(settings)) == settings
 
 
+def test_a_limit_of_texts_that_is_not_given_follows_the_models(recipe):
+    settings = recipe("stages=[]", "data=[{path: texts.txt}]", "adaptation={objective: next-token}")
+    assert settings.adaptation.max_tokens > settings.model.max_tokens
+    assert parse_recipe(recipe_yaml(settings)) == settings
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -160,6 +166,11 @@ def test_plan_and_outline_know_a_new_model(recipe):
             "by next-token with bidirectional attention reads the answer; set model.att",
         ),
         (["stages.0.adaptation.objective=masked-token"], "with causal attention has nothing to learn; set model.att"),
+        (["stages.0.adaptation.max_tokens=101"], "max_tokens 101 is above the model's max_tokens 100"),
+        (
+            ["stages.0.data=[{path: texts.txt, rearrange: {rotate: 1}}]"],
+            "rearrange belongs to pairs, and an adaptation has texts; leave one of them out",
+        ),
         (["stages.0.adaptation.mask_share=0.2"], "mask_share with objective next-token, which masks nothing"),
         (["run.steps=3"], "steps and tokens are all given; give one of steps, tokens, epochs, max_minutes"),
     ],

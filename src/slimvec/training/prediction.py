@@ -101,7 +101,8 @@ class PredictionSteps:
         known = tokenizer.backend.get_added_tokens_decoder()
         self._special = np.array([number for number, token in known.items() if token.special], dtype=np.int32)
         self._offset = 0 if self._settings.objective == "masked-token" else 1
-        tokenized = Tokenizer(tokenizer.backend, max_tokens=self._settings.max_tokens).tokenize(texts)
+        longest = min(self._settings.max_tokens, tokenizer.max_tokens)
+        tokenized = Tokenizer(tokenizer.backend, max_tokens=longest).tokenize(texts)
         sequences = [np.array(sequence, dtype=np.int32) for sequence in tokenized.sequences]
         kept = [number for number, sequence in enumerate(sequences) if len(self._predictable(sequence))]
         if not kept:

@@ -73,6 +73,8 @@ def recipe_tree(recipe: Recipe) -> dict[str, Any]:
     given["model"] = recipe.model.model_dump(mode="json", exclude_unset=True)
     for key in {"max_query_tokens", "max_document_tokens"} - recipe.batch.model_fields_set:
         del given["batch"][key]
+    if recipe.adaptation is not None and "max_tokens" not in recipe.adaptation.model_fields_set:
+        del given["adaptation"]["max_tokens"]
     if recipe.tuning.method == "full":
         given["tuning"] = {"method": "full"}
     return given

@@ -85,7 +85,7 @@ class Recipe(Section):
             raise ContradictionError("model.trained_dims", "trained_dims is what training writes; use loss.mrl_dims")
         self._check_base()
         check_mined(self.loss, self.batch.negatives)
-        if any(source.order_negatives is not None for source in self.data):
+        if self.adaptation is None and any(source.order_negatives is not None for source in self.data):
             self._check_order_negatives()
         if self.model.dims is not None:
             check_mrl_dims(self.loss, self.model.dims)
@@ -119,9 +119,6 @@ class Recipe(Section):
 
     def _check_order_negatives(self) -> None:
         """See that hard negatives of reordered words are compared with something."""
-        if self.adaptation is not None:
-            message = "order_negatives belong to pairs, and an adaptation has texts; leave one of them out"
-            raise ContradictionError("adaptation", message)
         if not self.batch.negatives:
             message = "order_negatives count among batch.negatives, which is 0; set it to 1 or more"
             raise ContradictionError("batch.negatives", message)
@@ -138,7 +135,11 @@ class Recipe(Section):
                 f"model.attention to {adaptation.attention}"
             )
             raise ContradictionError("model.attention", message)
-        if adaptation.max_tokens > self.model.max_tokens:
+        changes = [key for key in ("rearrange", "order_negatives") if any(getattr(s, key) for s in self.data)]
+        if changes:
+            message = f"{changes[0]} belongs to pairs, and an adaptation has texts; leave one of them out"
+            raise ContradictionError("adaptation", message)
+        if "max_tokens" in adaptation.model_fields_set and adaptation.max_tokens > self.model.max_tokens:
             message = f"max_tokens {adaptation.max_tokens} is above the model's max_tokens {self.model.max_tokens}"
             raise ContradictionError("adaptation.max_tokens", message)
         if self.validation is not None and self.validation.path is None:
