@@ -58,3 +58,5 @@ def test_what_is_no_tokenizer_is_refused(tmp_path):
         open_tokenizer("nothing")
     with pytest.raises(InputError, match=r"revision main of .*, a folder"):
         open_tokenizer(tmp_path, revision="main")
+    with pytest.raises(InputError, match=r"revision main of .*broken.json, a file"):
+        open_tokenizer(tmp_path / "broken.json", revision="main")

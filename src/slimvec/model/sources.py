@@ -73,13 +73,13 @@ def resolve_source(source: str | Path, *, revision: str | None = None, progress:
     path = Path(source).expanduser()
     is_name = isinstance(source, str)
     if is_name and source in BUILTINS:
-        _refuse_revision(source, revision, "a built-in name, pinned by slimvec")
+        refuse_revision(source, revision, "a built-in name, pinned by slimvec")
         return resolve_builtin(str(source), progress=report)
     if str(source) and path.is_dir():
-        _refuse_revision(source, revision, "a folder")
+        refuse_revision(source, revision, "a folder")
         return path
     if path.suffix.lower() == ".gguf" and path.is_file():
-        _refuse_revision(source, revision, "a file")
+        refuse_revision(source, revision, "a file")
         return _resolve_gguf(path, report)
     if is_name and path.suffix.lower() != ".gguf" and HUB_NAME.fullmatch(str(source)):
         return _resolve_hub(str(source), revision, report)
@@ -104,12 +104,12 @@ def find_source(source: str, *, revision: str | None = None) -> Path | None:
     """
     path = Path(source).expanduser()
     if source in BUILTINS:
-        _refuse_revision(source, revision, "a built-in name, pinned by slimvec")
+        refuse_revision(source, revision, "a built-in name, pinned by slimvec")
         folder = entry_folder(source)
         return folder if read_record(folder) is not None else None
     if path.exists() or path.suffix.lower() == ".gguf" or not HUB_NAME.fullmatch(source):
         if path.is_dir() or (path.is_file() and path.suffix.lower() == ".gguf"):
-            _refuse_revision(source, revision, "a folder" if path.is_dir() else "a file")
+            refuse_revision(source, revision, "a folder" if path.is_dir() else "a file")
             return path
         raise _unknown(source)
     import huggingface_hub  # seconds that a built-in name or a folder need not wait
@@ -188,7 +188,12 @@ def hub_error(name: str, revision: str | None, error: Exception) -> FetchError:
     return FetchError(found, do=do)
 
 
-def _refuse_revision(source: str | Path, revision: str | None, what: str) -> None:
+def refuse_revision(source: str | Path, revision: str | None, what: str) -> None:
+    """Refuse a revision of what has none.
+
+    Raises:
+        InputError: one is given.
+    """
     if revision is not None:
         raise InputError(f"revision {revision} of {source}, {what}", expected="a revision of a hub name only")
 
