@@ -6,6 +6,9 @@
 set -eu
 data=$1
 output=$2
+for source in code_docstring debian_pairs medquad scitldr; do # a pipe below would only be shorter without one
+    test -f "$data/$source/train.jsonl.gz" || { echo "no $data/$source/train.jsonl.gz" >&2; exit 1; }
+done
 mkdir -p "$output"
 named() { # the pairs of a source, named after it
     gzip -dc "$data/$1/train.jsonl.gz" | sed "s/^{/{\"source\": \"$1\", /"

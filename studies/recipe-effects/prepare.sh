@@ -4,6 +4,9 @@
 set -eu
 data=$1
 output=$2
+for source in code_docstring medquad scitldr; do # a pipe below would only be shorter without one
+    test -f "$data/$source/train.jsonl.gz" || { echo "no $data/$source/train.jsonl.gz" >&2; exit 1; }
+done
 mkdir -p "$output"
 sample() { # every Nth pair of a source, named after it
     gzip -dc "$data/$1/train.jsonl.gz" |
