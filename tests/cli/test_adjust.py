@@ -58,11 +58,15 @@ def test_recency_is_found_and_told(slimvec, source):
     [
         ([], "nothing to adjust; expected --beta, --rope or --recency"),
         (["--recency", "-o", "out"], "--output with --recency alone, which no file keeps; expected --beta or --rope"),
-        (["--beta", "x"], "--beta x; expected fit, or a number from 0"),
-        (["--beta", "nan"], "--beta nan; expected fit, or a number from 0"),
-        (["--beta", "inf"], "--beta inf; expected fit, or a number from 0"),
-        (["--rope", "yarn"], "rope scaling 'yarn': factor: "),
-        (["--rope", "yarn:2", "--lengths", "1,2"], "--lengths without --rope sweep; expected both"),
+        (
+            ["--beta", "1", "--rope", "yarn:2"],
+            "nothing to find, and no --output to write to; expected --output",
+        ),
+        (["--beta", "x", "-o", "out"], "--beta x; expected fit, or a number from 0"),
+        (["--beta", "nan", "-o", "out"], "--beta nan; expected fit, or a number from 0"),
+        (["--beta", "inf", "-o", "out"], "--beta inf; expected fit, or a number from 0"),
+        (["--rope", "yarn", "-o", "out"], "rope scaling 'yarn': factor: "),
+        (["--rope", "yarn:2", "--lengths", "1,2", "-o", "out"], "--lengths without --rope sweep; expected both"),
         (["--rope", "sweep", "--lengths", "1,b"], "--lengths 1,b; expected whole numbers with commas between them"),
     ],
 )

@@ -58,6 +58,14 @@ def test_nothing_is_looked_at_unless_asked(slimvec, narrow):
     assert embed(slimvec, narrow, "--json").json["coverage"] is None
 
 
+def test_a_warning_without_a_limit_is_wrong_use(slimvec, narrow):
+    outcome = embed(slimvec, narrow, "--on-low-coverage", "warn")
+    assert outcome.code == 2
+    assert outcome.error == (
+        "error: --on-low-coverage warn without --min-coverage; expected both, or nothing is looked at"
+    )
+
+
 def test_a_limit_that_is_no_share_is_wrong_use(slimvec, narrow):
     outcome = embed(slimvec, narrow, "--min-coverage", "95")
     assert outcome.code == 2

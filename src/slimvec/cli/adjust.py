@@ -136,6 +136,10 @@ def _check(beta: str | None, recency: bool, rope: str | None, lengths: str | Non
         raise InputError("nothing to adjust", expected="--beta, --rope or --recency")
     if output is not None and beta is None and rope is None:
         raise InputError("--output with --recency alone, which no file keeps", expected="--beta or --rope")
+    if output is None and not recency and beta != "fit" and rope != "sweep":
+        raise InputError(
+            "nothing to find, and no --output to write to", expected="--output, --beta fit, --rope sweep or --recency"
+        )
     if lengths is not None and rope != "sweep":
         raise InputError("--lengths without --rope sweep", expected="both")
 

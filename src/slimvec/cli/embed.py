@@ -75,6 +75,8 @@ def embed(
     is held against the limit: a text in a script that the model cannot read is named, not embedded.
     """
     _check_output(output, force=force)
+    if on_low_coverage == "warn" and min_coverage is None:
+        raise InputError("--on-low-coverage warn without --min-coverage", expected="both, or nothing is looked at")
     num_texts = _count(terminal, input_path, field)
     embedder = load_embedder(terminal, model, revision=revision, dtype=dtype, dims=dims)
     coverage = check_input_coverage(
