@@ -40,6 +40,7 @@ def test_measures_are_logged_by_name_the_main_ones_only():
     found = ProbeValidator(probe, Setting(amount="tiny", seed=4))(TraineeEmbedder(tiny.embedding_model(), BATCH))
     assert found == {"accuracy": 0.7, "a_b/c_d": 0.25}
     assert probe.seen[0][1].seed == 4
+    assert probe.seen[0][0].card.max_tokens == 200  # what is longer would lose its end in silence
     assert probe_validators([probe], seed=4)["counting"].setting == Setting(amount="tiny", seed=4)
 
 

@@ -9,6 +9,7 @@ curve shows the model's change alone, and the run goes on as if nobody had looke
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from slimvec.data.embedders import TextEmbedder
 from slimvec.engine.embedder import Embedder
@@ -23,6 +24,16 @@ from slimvec.text.prompts import Prompts
 _DEEPEST = 1
 """Slashes in the names of measures that are logged: what is further apart (by language, by template) rests on a few
 items each at the amount drawn here."""
+
+
+@runtime_checkable
+class HasLimit(Protocol):
+    """An embedder that says how long a text it takes."""
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest document, in tokens."""
+        ...
 
 
 class EmbedderModel:
@@ -80,7 +91,8 @@ class ProbeValidator:
         Raises:
             InputError: the probe cannot be put to a model in training.
         """
-        reading = run_probes(EmbedderModel(embedder), [self.probe], self.setting).readings[0]
+        limit = embedder.max_tokens if isinstance(embedder, HasLimit) else None
+        reading = run_probes(EmbedderModel(embedder, max_tokens=limit), [self.probe], self.setting).readings[0]
         if not reading.measures:
             raise InputError(f"probe {reading.probe} cannot be run in training: {reading.skipped}", do="leave it out")
         kept = (measure for measure in reading.measures if measure.name.count("/") <= _DEEPEST)

@@ -49,6 +49,11 @@ class TraineeEmbedder:
         """The model's."""
         return self._model.spec.prompts
 
+    @property
+    def max_tokens(self) -> int:
+        """Longest document, in tokens."""
+        return self._tokenizers["document"].max_tokens
+
     def embed(
         self,
         texts: Sequence[str],
