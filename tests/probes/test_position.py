@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from slimvec.errors import InputError
+from slimvec.errors import InputError, ModelError
 from slimvec.probes.documents import cut_sentences, gather_documents, num_words_of, tokens_a_word
 from slimvec.probes.facts import make_facts
 from slimvec.probes.position.evidence import read_paragraphs, score_evidence
@@ -105,7 +105,7 @@ def test_a_regression_gives_back_the_weights_it_was_made_of():
         assert row == pytest.approx(planted / planted.mean())
         assert places == pytest.approx([1 / 8, 3 / 8, 5 / 8, 7 / 8])
     assert found.first_over_last(0).value == pytest.approx(3)
-    with pytest.raises(ValueError, match="4 sentences and 5 dims"):
+    with pytest.raises(ModelError, match="5 dims for a document of 4 sentences; expected at least 6 dims"):
         weigh_sentences(groups, documents[:, :5], sentences[:, :5])
 
 
@@ -172,8 +172,15 @@ def test_needles_are_found_where_the_model_reads():
     assert np.abs(first.gains[:, :, 2:]).max() < 1e-6
 
 
+@pytest.mark.parametrize(("most", "num_facts"), [(5, 1), (57, 2), (99, 4), (113, 5), (1000, 5)])
+def test_made_passages_are_as_long_as_they_may_be(most, num_facts):
+    passages = made_passages(9, most, generator())
+    assert {len(passage.questions) for passage in passages} == {num_facts}
+    assert all(len(passage.text.split()) <= most for passage in passages) or num_facts == 1
+
+
 def test_each_passage_is_at_each_place_once():
-    passages = made_passages(6, generator())
+    passages = made_passages(6, 150, generator())
     model = Decaying(2.0)
     found = score_rotations(model, passages, TINY)
     assert found.shape == (2, 3)
@@ -230,6 +237,17 @@ def test_an_unknown_language_and_an_answer_outside_are_refused(xquad, tmp_path):
         InputError, match="question en-0-0 has answer_start 9999; expected a character of its paragraph"
     ):
         read_paragraphs(broken, ("en",), 10)
+
+
+def test_an_answer_without_a_place_is_refused_and_ids_are_those_of_either_layout(tmp_path):
+    beir = write_xquad(tmp_path / "beir", 2, 2)
+    path = beir / "queries.jsonl"
+    known = read_paragraphs(beir, ("en",), 10)[0].places.tolist()
+    path.write_text(path.read_text().replace('"id"', '"_id"'))
+    assert read_paragraphs(beir, ("en",), 10)[0].places.tolist() == known
+    path.write_text(path.read_text().replace('"answer_start"', '"start"'))
+    with pytest.raises(InputError, match="has answer_start None; expected a character of its paragraph"):
+        read_paragraphs(beir, ("en",), 10)
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,9 @@ def read_paragraphs(folder: Path, languages: tuple[str, ...], num_documents: int
     """
     found = read_retrieval_set(folder)
     rows = next(path for path in (folder / "queries.jsonl", folder / "queries.jsonl.gz") if path.is_file())
-    starts = {str(row.values.get("id")): row.values.get("answer_start") for row in iter_rows(rows)}
+    starts = {
+        str(row.values.get("id", row.values.get("_id"))): row.values.get("answer_start") for row in iter_rows(rows)
+    }
     parts = []
     for language in languages:
         asked = [query for query in found.queries if query.language == language]

@@ -84,6 +84,7 @@ def fit_beta(embedder: Embedder, setting: Setting, *, betas: Sequence[float] = B
 
     Raises:
         InputError: no betas, one twice, or one below 0.
+        ModelError: the model has fewer dims than a document has sentences.
     """
     _check(betas, "beta")
     poolings = [beta_pooling(embedder, beta) for beta in betas]

@@ -132,11 +132,11 @@ class PositionProbe:
         setting: Setting,
         generator: np.random.Generator,
     ) -> tuple[list[Passage], str]:
-        """Give passages of which three fit the model's limit, real ones where there are enough."""
+        """Give passages of which three fit the model's limit, real ones where there are enough that do."""
         count = NUM_PASSAGES * setting.count(self.num_sets)
         most = _ROOM * (model.card.max_tokens or _USUAL_LIMIT) / NUM_PASSAGES / a_word
         if paragraphs:
             found = read_passages(paragraphs[0], most, count, generator)
             if len(found) >= NUM_PASSAGES * 8:
                 return found, "xquad"
-        return made_passages(count, generator), "made facts"
+        return made_passages(count, most, generator), "made facts"

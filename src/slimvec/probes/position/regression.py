@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from slimvec.errors import ModelError
 from slimvec.evaluation.intervals import Interval
 from slimvec.evaluation.models import EvaluatedModel
 from slimvec.probes.probe import Setting, embed
@@ -90,7 +91,7 @@ def weigh_sentences(
         sentence_vectors: [sum of S_n, D] of their sentences, document by document.
 
     Raises:
-        ValueError: a document with as many sentences as there are dims, which leaves nothing to fit.
+        ModelError: a document has as many sentences as there are dims, which leaves nothing to fit.
     """
     ends = np.cumsum([len(sentences) for sentences in documents])
     total = sentence_vectors.sum(axis=0)
@@ -98,7 +99,10 @@ def weigh_sentences(
     for number, (sentences, end) in enumerate(zip(documents, ends, strict=True)):
         own = sentence_vectors[end - len(sentences) : end]
         if len(own) + 1 >= vectors.shape[1]:
-            raise ValueError(f"{len(own)} sentences and {vectors.shape[1]} dims")
+            raise ModelError(
+                f"{vectors.shape[1]} dims for a document of {len(own)} sentences",
+                expected=f"at least {len(own) + 2} dims, to tell the sentences apart",
+            )
         others = len(sentence_vectors) - len(own)
         shared = (total - own.sum(axis=0)) / others if others else np.zeros_like(total)
         basis = np.vstack([own, shared]).astype(np.float64)
@@ -116,6 +120,9 @@ def measure_weights(model: EvaluatedModel, documents: Sequence[Sequence[str]], s
         model: Embeds.
         documents: As sentences, in random order.
         setting: Told of the progress.
+
+    Raises:
+        ModelError: as for `weigh_sentences`, or a vector is not finite.
     """
     texts = [" ".join(sentences) for sentences in documents]
     alone = [sentence for sentences in documents for sentence in sentences]

@@ -17,7 +17,9 @@ from slimvec.probes.probe import Setting, embed
 Values = NDArray[np.float64]
 
 NUM_PASSAGES = 3
-_FACTS_A_PASSAGE = 5
+_MOST_FACTS = 5
+_FACT_WORDS = 20
+"""Room for a fact, in words of prose: it has up to 15, and made names take more tokens than words that are known."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,17 @@ class Passage:
     questions: tuple[str, ...]
 
 
-def made_passages(count: int, generator: np.random.Generator) -> list[Passage]:
-    """Make passages of five facts each, all of them asked for."""
-    facts = make_facts(count * _FACTS_A_PASSAGE, generator)
-    groups = [facts[start : start + _FACTS_A_PASSAGE] for start in range(0, len(facts), _FACTS_A_PASSAGE)]
+def made_passages(count: int, most_words: float, generator: np.random.Generator) -> list[Passage]:
+    """Make passages of five facts each, all of them asked for; of fewer where five are too long, but at least of one.
+
+    Args:
+        count: How many.
+        most_words: Of a passage, about.
+        generator: Draws.
+    """
+    num_facts = max(1, min(_MOST_FACTS, int(most_words / _FACT_WORDS)))
+    facts = make_facts(count * num_facts, generator)
+    groups = [facts[start : start + num_facts] for start in range(0, len(facts), num_facts)]
     return [Passage(" ".join(f.text for f in group), tuple(f.question for f in group)) for group in groups]
 
 

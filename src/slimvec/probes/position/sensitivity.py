@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from slimvec.evaluation.intervals import Interval
+
 Values = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 
@@ -59,6 +61,10 @@ class Sensitivity:
     def is_distinguishable(self) -> bool:
         """Whether places matter more than by chance, at the level of 5%."""
         return self.p < 1 - LEVEL
+
+    def interval(self, group: int) -> Interval:
+        """Give the mean score of a group with its interval."""
+        return Interval(float(self.means[group]), float(self.lows[group]), float(self.highs[group]))
 
 
 def measure_sensitivity(

@@ -12,7 +12,7 @@ from slimvec.probes.estimates import estimated, estimated_cell, estimated_curve
 from slimvec.probes.position.evidence import EvidenceScores
 from slimvec.probes.position.needles import NeedleScores
 from slimvec.probes.position.regression import NUM_PLACES, SentenceWeights
-from slimvec.probes.position.sensitivity import Sensitivity, group_places, measure_sensitivity
+from slimvec.probes.position.sensitivity import SMALLEST_GROUP, Sensitivity, group_places, measure_sensitivity
 from slimvec.probes.probe import Setting
 from slimvec.probes.readings import Curve, Measure, Plot, Reading, Table, Unit
 
@@ -24,10 +24,10 @@ TOKEN_BORDERS = np.array([0.0, 32.0, 64.0, 128.0, 256.0, np.inf])
 DEFINITION = (
     "Evidence: XQuAD's questions among the paragraphs of their language, nDCG@10 by fifth of the paragraph in which "
     "the answer begins; PSI = 1 - min/max over fifths of at least 8 questions, bootstrap over paragraphs, "
-    "and PSI with shuffled places. Needle: a made fact at 20 depths of a document; gain is the cosine of its question "
-    "with the document less that without the fact, nDCG@10 is among all documents with other needles at the same "
-    "depth; places are shuffled within a needle; bootstrap over documents. Rotation: three passages in their three "
-    "rotations, cosine of their questions by place; bootstrap over sets. Weight: coefficients of the sentences' "
+    "and PSI with shuffled places. Needle: a made fact at {num_depths} depths of a document; gain is the cosine of its "
+    "question with the document less that without the fact, nDCG@10 is among all documents with other needles at the "
+    "same depth; places are shuffled within a needle; bootstrap over documents. Rotation: three passages in their "
+    "three rotations, cosine of their questions by place; bootstrap over sets. Weight: coefficients of the sentences' "
     "vectors in their document's vector (least squares, with the mean sentence of other documents beside them), "
     "sentences in random order, by third of the document; bootstrap over documents."
 )
@@ -87,20 +87,27 @@ def summarise(name: str, question: str, found: Findings, setting: Setting) -> Re
             for bucket, part in zip(found.buckets, found.weights, strict=True)
         ),
     ]
-    skipped = "" if found.evidence else "retrieval by place of the evidence: --data has no xquad"
     return Reading(
         probe=name,
         question=question,
-        definition=DEFINITION,
+        definition=DEFINITION.format(num_depths=len(found.needles[0].depths)),
         sources=SOURCES,
         answer=_answer(evidence, needle, ratio),
         measures=tuple(measures),
         tables=_tables(found, seed),
         plots=_plots(found, evidence, seed),
         remedies=REMEDIES,
-        skipped=skipped,
+        skipped=_left_out(found.evidence, evidence),
         details={**found.sources, "documents regressed": thirds.num_documents},
     )
+
+
+def _left_out(scores: EvidenceScores | None, found: Sensitivity | None) -> str:
+    """Say why nothing is told of the evidence; empty where something is."""
+    if scores is None:
+        return "retrieval by place of the evidence: --data has no xquad"
+    few = f"fewer than two fifths of the paragraphs have {SMALLEST_GROUP} questions"
+    return f"PSI by place of the evidence: {few}" if found is None else ""
 
 
 def combined(parts: tuple[SentenceWeights, ...]) -> SentenceWeights:
@@ -112,12 +119,20 @@ def combined(parts: tuple[SentenceWeights, ...]) -> SentenceWeights:
 
 def evidence_sensitivity(values: Values, scores: EvidenceScores, seed: int) -> Sensitivity | None:
     """Measure PSI over fifths of the paragraph; None where fewer than two of them have enough questions."""
-    kept, groups = group_places(scores.places, np.linspace(0, 1, NUM_GROUPS + 1))
-    numbers = np.unique(groups, return_inverse=True)[1]
-    if len(kept) == 0 or numbers.max() == 0:
+    found = _by_place(values, scores.places, np.linspace(0, 1, NUM_GROUPS + 1), scores.units, seed)
+    return found[1] if found is not None and len(found[0]) > 1 else None
+
+
+def _by_place(
+    values: Values, places: Values, borders: Values, units: NDArray[np.int64], seed: int
+) -> tuple[NDArray[np.int64], Sensitivity] | None:
+    """Measure scores by place; with the numbers of the groups that are large enough, None where there are none."""
+    kept, groups = group_places(places, borders)
+    if len(kept) == 0:
         return None
-    units = np.unique(scores.units[kept], return_inverse=True)[1]
-    return measure_sensitivity(values[kept], numbers, units, seed=seed)
+    there, numbers = np.unique(groups, return_inverse=True)
+    own_units = np.unique(units[kept], return_inverse=True)[1]
+    return there, measure_sensitivity(values[kept], numbers, own_units, seed=seed)
 
 
 def needle_sensitivity(parts: tuple[NeedleScores, ...], seed: int) -> Sensitivity:
@@ -243,19 +258,19 @@ def _tables(found: Findings, seed: int) -> tuple[Table, ...]:
 
 def _evidence_table(scores: EvidenceScores, label: str, places: Values, borders: Values, seed: int) -> Table:
     """Lay nDCG out by place of the answer."""
-    kept, groups = group_places(places, borders)
     rows = []
-    for group in np.unique(groups):
-        own = kept[groups == group]
-        model, lexical = bootstrap_intervals(np.stack([scores.ndcg[own], scores.lexical[own]], axis=1), seed=seed)
+    both = [_by_place(values, places, borders, scores.units, seed) for values in (scores.ndcg, scores.lexical)]
+    parts = [part for part in both if part is not None]
+    for number, group in enumerate(parts[0][0] if parts else ()):
         high = borders[group + 1]
         span = f"{borders[group]:g} and more" if np.isinf(high) else f"{borders[group]:g}-{high:g}"
-        rows.append((span, str(len(own)), estimated_cell(model), estimated_cell(lexical)))
+        cells = (estimated_cell(part.interval(number)) for _, part in parts)
+        rows.append((span, str(parts[0][1].counts[number]), *cells))
     return Table(
         title=f"nDCG@10 of questions by {label} of the answer",
         header=(label, "questions", "model", "BM25"),
         rows=tuple(rows),
-        note=f"XQuAD in {', '.join(scores.languages)}; intervals over questions.",
+        note=f"XQuAD in {', '.join(scores.languages)}; intervals over paragraphs.",
     )
 
 
