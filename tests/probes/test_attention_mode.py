@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from slimvec.errors import ModelError
 from slimvec.evaluation.vector_store import VectorStore
 from slimvec.probes.attention_mode import AttentionModeProbe, moved_states
 from slimvec.probes.models import KeptModel
@@ -93,6 +94,11 @@ def test_a_changed_token_is_another_one():
     assert differs[::2, 1].all()
     assert not differs[1::2].any()
     assert not differs[:, [0, 2]].any()
+
+
+def test_words_of_one_token_are_refused():
+    with pytest.raises(ModelError, match="all words are token 5; expected a tokenizer that knows some English words"):
+        moved_states(slimvec_model().embedder, [[5, 5, 5]] * 4)
 
 
 def test_models_without_states_are_passed_over():

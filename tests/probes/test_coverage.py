@@ -177,6 +177,10 @@ BAD = {
     ),
     "no english": ('{"id": 1, "text": "a", "lang": "deu_Latn"}', "has no language eng_Latn; expected English"),
     "too few": ('{"id": 1, "text": "a", "lang": "eng_Latn"}', "has 1 sentences in all its 1 languages; expected 4"),
+    "english alone": (
+        "\n".join(f'{{"id": {n}, "text": "a", "lang": "eng_Latn"}}' for n in range(4)),
+        "has English alone; expected other languages, to compare with it",
+    ),
     "none": ("", "has no sentences; expected the same ones in several languages"),
 }
 

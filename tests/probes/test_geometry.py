@@ -203,6 +203,10 @@ BAD = {
     "no score": ([{"s1": "a", "s2": "b", "score": "x", "lang": "en"}], "score is 'x'; expected a number from 0 to 5"),
     "no text": ([{"s1": " ", "s2": "b", "score": 1, "lang": "en"}], "s1 is empty; expected some text"),
     "too few": ([{"s1": "a", "s2": "b", "score": 1, "lang": "en"}], "has 2 different sentences in en; expected 40"),
+    "no paraphrases": (
+        [{"s1": f"a {n}", "s2": f"b {n}", "score": 1, "lang": "en"} for n in range(20)],
+        "has 0 pairs of score 4 or more in en; expected 8 or more",
+    ),
 }
 
 

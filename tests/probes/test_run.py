@@ -1,12 +1,14 @@
 """Probes run one after the other: what they ask is embedded once and counted, and one's failure is its own."""
 
+import numpy as np
 import pytest
 
 from slimvec.errors import FetchError, InputError, ModelError
 from slimvec.evaluation.models import Prompt
 from slimvec.evaluation.vector_store import VectorStore
+from slimvec.probes.documents import embed_documents
 from slimvec.probes.models import KeptModel, bare_model, embedder_of, prompts_of
-from slimvec.probes.probe import Setting
+from slimvec.probes.probe import Setting, embed
 from slimvec.probes.readings import ProbeReport
 from slimvec.probes.registry import PROBES, choose_probes
 from slimvec.probes.run import run_probes
@@ -52,6 +54,20 @@ def test_a_store_is_used_and_left_behind(watched, tmp_path):
         run_probes(watched, [Counting()], Setting(), store=store)
     assert len(watched.asked) == 2
     assert store.path.is_file()
+
+
+def test_vectors_that_are_no_numbers_are_named():
+    class Broken(BagOfWords):
+        def embed(self, texts, prompt, *, on_progress=None):
+            found = super().embed(texts, prompt, on_progress=on_progress)
+            found.vectors[1] = np.nan
+            return found
+
+    message = "the vector of 'b c' is not finite; expected numbers; load it with --dtype float32"
+    with pytest.raises(ModelError, match=message):
+        embed(Broken(), ["a", "b c"], Setting())
+    with pytest.raises(ModelError, match=message):
+        embed_documents(Broken(), ["a", "b c"], Setting())
 
 
 @pytest.mark.parametrize("error", [ModelError("it is too small"), FetchError("the server is gone")])

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from slimvec.engine.embedder import Embedder
+from slimvec.errors import ModelError
 from slimvec.evaluation.intervals import Interval, bootstrap_intervals
 from slimvec.evaluation.models import EvaluatedModel
 from slimvec.probes.models import embedder_of
@@ -47,7 +48,11 @@ class AttentionModeProbe:
     question: ClassVar[str] = "Does a token feel the tokens behind it, or only those before it?"
 
     def run(self, model: EvaluatedModel, setting: Setting) -> Reading:
-        """Put the question to a model of slimvec's; others do not show their states."""
+        """Put the question to a model of slimvec's; others do not show their states.
+
+        Raises:
+            ModelError: its tokenizer knows none of the words, so that no token can be told from another.
+        """
         embedder = embedder_of(model)
         if embedder is None:
             return skipped(self, "the states of tokens are not to be had; load the model through slimvec")
@@ -128,9 +133,14 @@ def moved_states(embedder: Embedder, texts: Sequence[Sequence[int]]) -> tuple[Mo
     Returns:
         Movements by text and place, of the changed texts and of the unchanged: [N / 2, L] each, shares of the
         states' lengths.
+
+    Raises:
+        ModelError: all tokens are the same, so that none can be changed.
     """
     num_tokens, middle = len(texts[0]), len(texts[0]) // 2
     pool = sorted({token for text in texts for token in text})
+    if len(pool) < 2:
+        raise ModelError(f"all words are token {pool[0]}", expected="a tokenizer that knows some English words")
     changed = [list(text) for text in texts]
     for number in range(0, len(texts), 2):
         old = texts[number][middle]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from slimvec.data.retrieval_reading import read_retrieval_set
 from slimvec.evaluation.models import Embedded, EvaluatedModel, Usage
 from slimvec.probes.facts import make_hay
-from slimvec.probes.probe import Setting
+from slimvec.probes.probe import Setting, unit_vectors
 from slimvec.text.sentences import split_sentences
 
 _SHORTEST, _LONGEST = 6, 40
@@ -94,8 +94,7 @@ def embed_documents(model: EvaluatedModel, texts: Sequence[str], setting: Settin
     """Embed documents of retrieval, with what is known of their lengths: vectors [N, D] of length 1."""
     prompt = model.prompt(Usage("probe", "Retrieval", "document"))
     found = model.embed(texts, prompt, on_progress=setting.on_progress)
-    scales = np.linalg.norm(found.vectors, axis=1, keepdims=True).clip(1e-12)
-    return replace(found, vectors=np.asarray(found.vectors / scales, dtype=np.float32))
+    return replace(found, vectors=unit_vectors(found.vectors, texts))
 
 
 def count_tokens(found: Embedded, texts: Sequence[str]) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from slimvec.errors import ModelError
 from slimvec.evaluation.models import EvaluatedModel, Prompt, Usage, Vectors
 from slimvec.probes.readings import Amount, Reading
 from slimvec.text.prompts import Role
@@ -94,13 +95,29 @@ def embed(
         setting: Told of the progress.
         role: Side of retrieval; None where both sides are alike.
         kind: mteb's word for the task.
+
+    Raises:
+        ModelError: a vector is not finite.
     """
     prompt = model.prompt(Usage("probe", kind, role))
     return embed_with(model, texts, prompt, setting)
 
 
 def embed_with(model: EvaluatedModel, texts: Sequence[str], prompt: Prompt, setting: Setting) -> Vectors:
-    """Embed texts behind a prompt of the caller's: [N, D] float32, of length 1."""
-    vectors = model.embed(texts, prompt, on_progress=setting.on_progress).vectors
+    """Embed texts behind a prompt of the caller's: [N, D] float32, of length 1; errors as for `embed`."""
+    return unit_vectors(model.embed(texts, prompt, on_progress=setting.on_progress).vectors, texts)
+
+
+def unit_vectors(vectors: Vectors, texts: Sequence[str]) -> Vectors:
+    """Scale the vectors of texts to length 1: [N, D] float32.
+
+    Raises:
+        ModelError: one is not finite, which would make every figure of it no number.
+    """
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(bad):
+        raise ModelError(
+            f"the vector of {texts[bad[0]][:60]!r} is not finite", expected="numbers", do="load it with --dtype float32"
+        )
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)

@@ -40,7 +40,8 @@ class ParallelSentences:
         Sentences that are not there in every language are left out.
 
         Raises:
-            InputError: the file is missing or malformed, has no English, or the languages share too few sentences.
+            InputError: the file is missing or malformed, has no English or nothing else, or the languages share too
+                few sentences.
         """
         rows = _read_rows(folder / _FILE)
         if ENGLISH not in rows:
@@ -51,6 +52,8 @@ class ParallelSentences:
                 f"{folder / _FILE} has {len(shared)} sentences in all its {len(rows)} languages",
                 expected=f"{_MIN_SENTENCES} or more with equal ids",
             )
+        if len(rows) < 2:
+            raise InputError(f"{folder / _FILE} has English alone", expected="other languages, to compare with it")
         return cls.of({language: tuple(rows[language][i] for i in shared) for language in sorted(rows)})
 
     @classmethod

@@ -17,7 +17,7 @@ _FIELDS = ("s1", "s2", "score", "lang")
 _LANGUAGE = "en"
 _ALIKE = 4.0
 """On the scale to 5: "mostly equivalent, but some unimportant details differ" (Cer et al. 2017)."""
-_MIN_TEXTS = 40
+_MIN_TEXTS, _MIN_PAIRS = 40, 8
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def gather_texts(setting: Setting, num_texts: int, num_pairs: int) -> SpreadText
         num_pairs: At most.
 
     Raises:
-        InputError: `stsb_multi` is there and malformed, or has too few sentences.
+        InputError: `stsb_multi` is there and malformed, or has too few sentences or no paraphrases.
     """
     generator = np.random.default_rng(setting.seed)
     folder = setting.folder(FOLDER)
@@ -64,6 +64,11 @@ def gather_texts(setting: Setting, num_texts: int, num_pairs: int) -> SpreadText
             expected=f"{_MIN_TEXTS} or more",
         )
     alike = [(first, second) for first, second, score in rows if score >= _ALIKE and first != second]
+    if len(alike) < _MIN_PAIRS:
+        raise InputError(
+            f"{folder / _FILE} has {len(alike)} pairs of score {_ALIKE:g} or more in {_LANGUAGE}",
+            expected=f"{_MIN_PAIRS} or more",
+        )
     chosen = [sentences[number] for number in generator.permutation(len(sentences))[:num_texts]]
     pairs = tuple(alike[number] for number in generator.permutation(len(alike))[:num_pairs])
     return SpreadTexts(tuple(chosen), pairs, f"{FOLDER}, English", f"paraphrases (score {_ALIKE:g} of 5 or more)")

@@ -16,11 +16,11 @@ from slimvec.probes.readings import Curve, Measure, Plot, Reading, Table
 Values = NDArray[np.float64]
 
 DEFINITION = (
-    "Ten documents of different content are cut to 32, 64, 128, ... tokens, up to max_tokens and what the model takes. "
-    "Likeness: mean cosine of two of them; as bags of words (cosine of word counts) the same texts are as alike as the "
-    "baseline says. Needle: two made facts are put into each document at a depth drawn once, documents and needle "
-    "together being as long as is said; nDCG@10 of a fact's question among all documents with needles of that length, "
-    "and the gain in cosine over the document without it. Bootstrap over documents."
+    "{num} documents of different content are cut to 32, 64, 128, ... tokens, up to max_tokens and what the model "
+    "takes. Likeness: mean cosine of two of them; as bags of words (cosine of word counts) the same texts are as alike "
+    "as the baseline says. Needle: two made facts are put into each document at a depth drawn once, documents and "
+    "needle together being as long as is said; nDCG@10 of a fact's question among all documents with needles of that "
+    "length, and the gain in cosine over the document without it. Bootstrap over documents."
 )
 SOURCES = (
     "Needle in a haystack, on embeddings, and collapse of long texts: as published (docs/probes.md)",
@@ -113,7 +113,7 @@ def summarise(name: str, question: str, found: Summary, source: str) -> Reading:
     return Reading(
         probe=name,
         question=question,
-        definition=DEFINITION,
+        definition=DEFINITION.format(num=found.num_documents),
         sources=SOURCES,
         answer=_answer(found),
         measures=_measures(found),

@@ -90,7 +90,7 @@ def outside_pairs(setting: Setting) -> list[Pair]:
         return []
     found: dict[tuple[str, bool], list[Pair]] = defaultdict(list)
     for row in _texts(path, "s1", "s2", "lang", numbers=("label",)):
-        same = row["label"] == "1"
+        same = float(row["label"]) == 1
         found[row["lang"], same].append(Pair(row["lang"], row["s1"], row["s2"], same))
     count = setting.count(40)
     return [pair for (language, same), pairs in found.items() for pair in _drawn(pairs, count, setting, language, same)]
