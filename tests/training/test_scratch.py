@@ -92,8 +92,19 @@ def test_another_models_tokenizer(tmp_path):
     tiny.save_causal_model(tmp_path / "base")
     made = draw(choice=TokenizerChoice(source=str(tmp_path / "base")))
     assert made.tokenizer.backend.get_vocab_size() == made.backbone.config.vocab_size == tiny.VOCABULARY - 6
+    assert made.backbone.hf_model.get_input_embeddings().padding_idx is None
     Embedder.from_model(made).save(tmp_path / "saved")
     assert Embedder.load(tmp_path / "saved").verify(tmp_path / "saved") > 0.999
+
+
+def test_ids_that_a_tokenizer_leaves_out_have_a_row(tmp_path):
+    tokenizer = json.loads(tiny.tokenizer_backend().to_str())
+    vocabulary = tokenizer["model"]["vocab"]
+    vocabulary["a"] = max(vocabulary.values()) + 7
+    tiny.save_causal_model(tmp_path / "base")
+    (tmp_path / "base/tokenizer.json").write_text(json.dumps(tokenizer))
+    made = draw(choice=TokenizerChoice(source=str(tmp_path / "base")))
+    assert Embedder.from_model(made).embed(["a"]).vectors.shape == (1, 32)
 
 
 @pytest.mark.parametrize("twin", [(), ENCODER], ids=["decoder", "encoder"])

@@ -53,7 +53,10 @@ def draw_model(
         assert choice.source is not None
         folder = resolve_source(choice.source, revision=choice.revision, progress=progress)
         tokenizer = Tokenizer.from_folder(folder, max_tokens=spec.max_tokens)
-    config = shape.config(tokenizer.backend.get_vocab_size())
+    config = shape.config(_num_ids(tokenizer.backend))
+    if folder is not None:
+        # Its special tokens have other ids, and transformers never trains the embedding of what is called padding.
+        config |= dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         bare = build_bare(config, torch.float32).to(dtype).eval()
@@ -61,6 +64,11 @@ def draw_model(
     model.origin = Origin(source=f"random weights, seed {seed}")
     model.tokenizer_folder = folder
     return model.eval()
+
+
+def _num_ids(backend: tokenizers.Tokenizer) -> int:
+    """Count a tokenizer's ids up to the highest; some tokenizers leave ids out."""
+    return max(backend.get_vocab(with_added_tokens=True).values()) + 1
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> tokenizers.Tokenizer:
