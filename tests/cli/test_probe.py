@@ -123,7 +123,7 @@ def test_probes_in_training_want_a_section_and_a_name(slimvec, recipe, tmp_path)
         "error: --probe instruction with a recipe that evaluates nothing; expected a section validation, which says "
         "when; add validation={share: 0.02} or the like",
     )
-    outcome = slimvec("train", recipe, "validation={count: 4}", "--probe", "smell", "-o", "out")
+    outcome = slimvec("train", recipe, "validation={count: 4}", "--probe", "smell", "--dry-run")
     assert outcome.error.startswith("error: no probe 'smell'; expected one of ")
     outcome = slimvec("train", recipe, "validation={count: 4}", "--probe", "attention", "-o", "out")
     assert outcome.code == 2

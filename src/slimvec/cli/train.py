@@ -12,7 +12,7 @@ from slimvec.cli.options import ForceOption
 from slimvec.cli.outlines import outline_lines
 from slimvec.cli.progress import clock
 from slimvec.cli.terminal import Result, Terminal
-from slimvec.cli.training import run_training
+from slimvec.cli.training import probe_validators_of, run_training
 from slimvec.errors import InputError
 from slimvec.files import check_free
 from slimvec.probes.registry import PROBES
@@ -73,6 +73,7 @@ def train(
 
     given = [*(overrides or ()), *([f"data_root={json.dumps(str(data))}"] if data else [])]
     settings = read_recipe(recipe, given)
+    validators = probe_validators_of(settings, probe or ())
     if dry_run:
         return _dry_run(terminal, settings)
     if output is None:
@@ -89,7 +90,7 @@ def train(
         resume=resume,
         force=force,
         when_stopped=f"it is saved; go on with: {_resume_command(recipe, given, output, probe or ())}",
-        probes=probe or (),
+        validators=validators,
     )
     report: Result = {
         "output": str(output),

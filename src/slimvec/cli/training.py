@@ -1,6 +1,6 @@
 """A training run as the terminal shows it; `train` and `quickstart` share it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,7 +87,7 @@ def run_training(
     resume: bool,
     force: bool,
     when_stopped: str,
-    probes: Sequence[str] = (),
+    validators: "Mapping[str, ProbeValidator] | None" = None,
 ) -> FinishedRun:
     """Train with a progress bar.
 
@@ -98,14 +98,12 @@ def run_training(
         resume: Go on from a stopped run.
         force: Replace what is there.
         when_stopped: What a user who stopped the run is told about going on.
-        probes: Names of probes that are run at each evaluation, for a recipe with a section `validation`.
+        validators: Further evaluations, as `probe_validators_of` gives them.
 
     Raises:
         Interrupted: the run was stopped, and saved.
-        InputError: an unknown probe, or probes without a section `validation`.
         SlimvecError: as `slimvec.training.run.train`.
     """
-    validators = _validators(recipe, probes) if probes else {}
     with terminal.task("starting to train") as task:
         from slimvec.evaluation.teachers import open_teacher
         from slimvec.training.run import train
@@ -118,7 +116,7 @@ def run_training(
             force=force,
             on_step=[follower.step],
             on_validation=[follower.validation],
-            validators=validators,
+            validators=validators or {},
             notice=task.share,
             open_teacher=open_teacher,
         )
@@ -127,12 +125,14 @@ def run_training(
     return FinishedRun(result, follower.first_loss, follower.last.loss if follower.last else None)
 
 
-def _validators(recipe: "Recipe", probes: Sequence[str]) -> "dict[str, ProbeValidator]":
-    """Give probes as evaluations.
+def probe_validators_of(recipe: "Recipe", probes: Sequence[str]) -> "dict[str, ProbeValidator]":
+    """Give probes by their names as evaluations of a run.
 
     Raises:
         InputError: one is unknown, or no stage evaluates anything.
     """
+    if not probes:
+        return {}
     from slimvec.probes.registry import choose_probes
 
     chosen = choose_probes(probes)
