@@ -152,6 +152,8 @@ def test_plan_and_outline_know_a_new_model(recipe):
     assert (outline.base, outline.base_found) == ("a new llama model", "random weights")
     assert [stage.objective for stage in outline.stages] == ["next-token", "contrastive"]
     assert [stage.tokens for stage in outline.stages] == [1500, 1500]
+    with pytest.raises(InputError, match="no model 'nothing': no such folder or file"):
+        outline_recipe(recipe("base.tokenizer={source: nothing}"))
     assert parse_recipe(recipe_yaml(settings)) == settings
 
 

@@ -78,10 +78,12 @@ def outline_recipe(recipe: Recipe) -> Outline:
     """Resolve everything but the weights. Missing data is reported; data that is there is read and planned.
 
     Raises:
-        InputError: no such base, or data that is malformed or does not fit the recipe.
+        InputError: no such base, or source of a tokenizer, or data that is malformed or does not fit the recipe.
     """
     base = recipe.base
     found = None if base.source is None else find_source(base.source, revision=base.revision)
+    if base.tokenizer is not None and base.tokenizer.source is not None:
+        find_source(base.tokenizer.source, revision=base.tokenizer.revision)
     stages = recipe.stage_recipes()
     missing = dict.fromkeys(path for stage in stages for path in _missing(stage.recipe))
     return Outline(
