@@ -108,7 +108,8 @@ def test_accuracy_and_its_relation_to_fertility_are_those_that_were_planted(tmp_
     reading = probe.run(model, Setting(data=data, source=source))
     accuracy = reading.measure("bitext accuracy/all languages")
     assert accuracy.low <= 1 - 3.5 / 8 <= accuracy.high
-    assert (accuracy.baseline, accuracy.baseline_name, accuracy.num_items) == (1 / 40, "shared words, BM25", 40)
+    assert accuracy.baseline == pytest.approx(1 / 40)
+    assert (accuracy.baseline_name, accuracy.num_items) == ("shared words, BM25", 40)
     relation = reading.measure("rank correlation with bitext accuracy/fertility")
     assert relation.value < -0.95
     assert relation.low <= relation.value <= relation.high < 0
@@ -118,13 +119,22 @@ def test_accuracy_and_its_relation_to_fertility_are_those_that_were_planted(tmp_
     assert [len(curve.xs) for curve in reading.plots[-1].curves] == [8, 8]
 
 
+def test_without_a_shared_word_the_floor_is_chance_however_few_are_looked_for(tmp_path, source):
+    data, model = planted_bitext(tmp_path)
+    reading = TokenizerProbe(num_bitext_sentences=10).run(model, Setting(data=data, source=source))
+    measure = reading.measure("bitext accuracy/all languages")
+    assert measure.num_items == 10
+    assert measure.baseline == pytest.approx(1 / 40)
+
+
 def test_words_that_languages_share_are_the_floor(tmp_path, source):
     shared = [f"{parallel.written(word, 'Cyrl')} {word}" for word in WORDS]
     data = parallel.write_sentences(tmp_path, parallel.three_languages(WORDS) | {"xxx_Cyrl": shared})
     measure = run(data, source).measure("bitext accuracy/all languages")
     by_script = run(data, source).measure("bitext accuracy/Cyrillic")
-    assert measure.baseline == pytest.approx((1 + 2 / 8) / 3, abs=0.05)  # of three languages, two are guessed
-    assert by_script.baseline == pytest.approx((1 + 1 / 8) / 2, abs=0.07)
+    chance = 1 / len(WORDS)
+    assert measure.baseline == pytest.approx((1 + 2 * chance) / 3)  # of three languages, two are guessed
+    assert by_script.baseline == pytest.approx((1 + chance) / 2)
 
 
 def test_a_model_that_finds_all_has_no_relation_to_give(data, source):

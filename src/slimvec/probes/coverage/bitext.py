@@ -10,13 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from slimvec.data.lexical import lexical_words
 from slimvec.evaluation.intervals import bootstrap_intervals
 from slimvec.evaluation.jackknife import spearman_values
 from slimvec.evaluation.lexical import rank_lexically
 from slimvec.evaluation.models import EvaluatedModel
 from slimvec.probes.coverage.counting import COVERAGE, FERTILITY, PIECES, Array, Estimates, Figure
 from slimvec.probes.coverage.sentences import ENGLISH, ParallelSentences
+from slimvec.probes.estimates import estimated
 from slimvec.probes.figures import show_measure
 from slimvec.probes.probe import Setting, embed
 from slimvec.probes.readings import Curve, Measure, Plot
@@ -34,7 +37,7 @@ class Bitext:
     Attributes:
         languages: Codes of the L languages.
         found: [Q, L], 1 where the nearest English sentence is the counterpart.
-        by_words: [Q, L], 1 where BM25 ranks the counterpart first; where no word is shared, that is chance.
+        by_words: [Q, L], 1 where BM25 ranks the counterpart first; chance, 1 / C, where no word is shared.
         num_candidates: C.
     """
 
@@ -60,12 +63,19 @@ def find_counterparts(
     looked_for = [text for language in languages for text in sentences.texts[language][:num_queries]]
     english = embed(model, candidates, setting, kind="BitextMining")
     vectors = embed(model, looked_for, setting, kind="BitextMining")
-    by_words = rank_lexically(looked_for, candidates, [str(i) for i in range(len(candidates))], num_kept=1).top[:, 0]
-    rows = [
-        (nearest.reshape(len(languages), -1) == np.arange(num_queries)).T.astype(np.float64)
-        for nearest in ((vectors @ english.T).argmax(axis=1), by_words)
-    ]
-    return Bitext(languages, rows[0], rows[1], len(candidates))
+    right = np.tile(np.arange(num_queries), len(languages))
+    found = ((vectors @ english.T).argmax(axis=1) == right).astype(np.float64)
+    shape = (len(languages), num_queries)
+    by_words = _found_by_words(looked_for, candidates, right)
+    return Bitext(languages, found.reshape(shape).T, by_words.reshape(shape).T, len(candidates))
+
+
+def _found_by_words(looked_for: Sequence[str], candidates: Sequence[str], right: NDArray[np.int64]) -> Array:
+    """Whether BM25 finds the right ones: [Q x L]. Without a shared word all are alike to it: chance."""
+    first = rank_lexically(looked_for, candidates, [str(i) for i in range(len(candidates))], num_kept=1).top[:, 0]
+    known = {word for text in candidates for word in lexical_words(text)}
+    shares = np.array([not known.isdisjoint(lexical_words(text)) for text in looked_for])
+    return np.where(shares, (first == right).astype(np.float64), 1 / len(candidates))
 
 
 def accuracy_measures(bitext: Bitext, sentences: ParallelSentences, *, seed: int) -> list[Measure]:
@@ -78,12 +88,10 @@ def accuracy_measures(bitext: Bitext, sentences: ParallelSentences, *, seed: int
     intervals = bootstrap_intervals(columns, seed=seed)
     floors = [float(bitext.by_words[:, places].mean()) for places in groups.values()]
     return [
-        Measure(
-            name=f"bitext accuracy/{name}",
-            value=interval.value,
-            low=interval.low,
-            high=interval.high,
-            unit="share",
+        estimated(
+            f"bitext accuracy/{name}",
+            interval,
+            "share",
             baseline=floor,
             baseline_name=WORDS,
             num_items=len(bitext.found),
