@@ -15,9 +15,10 @@ from slimvec.engine.embedder import Embedder
 from slimvec.errors import ModelError
 from slimvec.evaluation.intervals import Interval, bootstrap_intervals
 from slimvec.evaluation.models import EvaluatedModel
+from slimvec.probes.estimates import estimated, estimated_curve
 from slimvec.probes.models import embedder_of
 from slimvec.probes.probe import Setting, skipped
-from slimvec.probes.readings import Curve, Measure, Plot, Reading
+from slimvec.probes.readings import Measure, Plot, Reading
 from slimvec.text.batch import PackedBatch
 
 Moves = NDArray[np.float64]
@@ -104,16 +105,8 @@ class AttentionModeProbe:
         """Movement by distance from the changed token."""
         xs = tuple(float(place - self.num_tokens // 2) for place in range(self.num_tokens))
         curves = [
-            Curve(
-                label=label,
-                xs=xs,
-                ys=tuple(i.value for i in found),
-                lows=tuple(i.low for i in found),
-                highs=tuple(i.high for i in found),
-                baseline=values is still,
-            )
+            estimated_curve(label, xs, bootstrap_intervals(values, seed=seed), baseline=values is still)
             for label, values in (("text with a changed token", changed), ("unchanged text beside it", still))
-            for found in [bootstrap_intervals(values, seed=seed)]
         ]
         return Plot(
             title="How far the states move when the middle token is changed",
@@ -157,12 +150,10 @@ def moved_states(embedder: Embedder, texts: Sequence[Sequence[int]]) -> tuple[Mo
 def _measures(before: Interval, behind: Interval, beside: Interval, num_items: int) -> tuple[Measure, ...]:
     """Give the movements as measures; the first is that of the tokens before."""
     return tuple(
-        Measure(
-            name=name,
-            value=found.value,
-            low=found.low,
-            high=found.high,
-            unit="ratio",
+        estimated(
+            name,
+            found,
+            "ratio",
             baseline=beside.value,
             baseline_name="unchanged texts in the batch",
             num_items=num_items,

@@ -1,18 +1,38 @@
 """Values with intervals, as measures, curves and cells of tables."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from slimvec.evaluation.intervals import Interval
 from slimvec.probes.readings import Curve, Measure, Unit
 
 
+class Estimated(Protocol):
+    """A number with its 95% interval, as `Interval` is one."""
+
+    @property
+    def value(self) -> float:
+        """The number."""
+        ...
+
+    @property
+    def low(self) -> float:
+        """Lower end."""
+        ...
+
+    @property
+    def high(self) -> float:
+        """Upper end."""
+        ...
+
+
 def estimated(
     name: str,
-    found: Interval,
+    found: Estimated,
     unit: Unit,
     *,
-    baseline: float,
-    baseline_name: str,
+    baseline: float | None = None,
+    baseline_name: str = "",
     num_items: int,
     higher_is_better: bool | None = None,
 ) -> Measure:
@@ -30,14 +50,15 @@ def estimated(
     )
 
 
-def estimated_curve(label: str, xs: Sequence[float], found: Sequence[Interval]) -> Curve:
-    """Give estimates over an axis as a curve."""
+def estimated_curve(label: str, xs: Sequence[float], found: Sequence[Interval], *, baseline: bool = False) -> Curve:
+    """Give estimates over an axis as a curve; `baseline` as in `Curve`."""
     return Curve(
         label=label,
         xs=tuple(xs),
         ys=tuple(interval.value for interval in found),
         lows=tuple(interval.low for interval in found),
         highs=tuple(interval.high for interval in found),
+        baseline=baseline,
     )
 
 

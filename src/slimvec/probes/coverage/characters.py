@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from slimvec.evaluation.intervals import Values, bootstrap_intervals
+from slimvec.probes.estimates import estimated
 from slimvec.probes.figures import show
 from slimvec.probes.readings import Curve, Measure, Plot, Table
 from slimvec.text.coverage import CoverageMeter
@@ -51,12 +52,10 @@ def character_measures(found: Mapping[str, Values], *, seed: int) -> list[Measur
     for name, values in rows.items():
         interval = bootstrap_intervals(values, seed=seed)[0]
         measures.append(
-            Measure(
-                name=f"characters that survive/{name}",
-                value=interval.value,
-                low=interval.low,
-                high=interval.high,
-                unit="share",
+            estimated(
+                f"characters that survive/{name}",
+                interval,
+                "share",
                 baseline=simple,
                 baseline_name=_SIMPLE,
                 num_items=len(values),

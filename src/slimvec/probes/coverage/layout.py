@@ -16,6 +16,7 @@ from slimvec.probes.coverage.counting import (
     Figure,
 )
 from slimvec.probes.coverage.sentences import ENGLISH, ParallelSentences
+from slimvec.probes.estimates import estimated, estimated_curve
 from slimvec.probes.readings import Curve, Measure, Plot, Table
 
 CALLED_OUT = ("bod_Tibt", "dzo_Tibt")
@@ -160,22 +161,14 @@ def _curve(figure: Figure, measured: Measured, scripts: Sequence[str]) -> Curve:
     """A figure by script; what is not read takes few tokens, which would look like a merit, so it is left out."""
     kept = [n for n, script in enumerate(scripts) if figure.unit == "share" or measured.reads(script)]
     found = [measured.script(figure, scripts[number]) for number in kept]
-    return Curve(
-        label=measured.name,
-        xs=tuple(float(number) for number in kept),
-        ys=tuple(one.value for one in found),
-        lows=tuple(one.low for one in found),
-        highs=tuple(one.high for one in found),
-    )
+    return estimated_curve(measured.name, [float(number) for number in kept], found)
 
 
 def _measure(figure: Figure, name: str, interval: Interval, english: float, measured: Measured) -> Measure:
-    return Measure(
-        name=f"{figure.name}/{name}",
-        value=interval.value,
-        low=interval.low,
-        high=interval.high,
-        unit=figure.unit,
+    return estimated(
+        f"{figure.name}/{name}",
+        interval,
+        figure.unit,
         baseline=english,
         baseline_name="English",
         num_items=measured.sentences.num_sentences,

@@ -7,6 +7,7 @@ import numpy as np
 
 from slimvec.data.readers import read_texts
 from slimvec.evaluation.intervals import bootstrap_intervals
+from slimvec.probes.estimates import estimated
 from slimvec.probes.figures import show
 from slimvec.probes.readings import Measure, Table
 from slimvec.text.coverage import CoverageMeter, TextCoverage
@@ -38,12 +39,10 @@ def file_measures(texts: Sequence[str], found: Sequence[TextCoverage], *, seed: 
         names = (("coverage", True), ("pieces of characters", False))
         for (name, better), interval in zip(names, bootstrap_intervals(np.array(rows), seed=seed), strict=True):
             measures.append(
-                Measure(
-                    name=f"file: {name}/{script}",
-                    value=interval.value,
-                    low=interval.low,
-                    high=interval.high,
-                    unit="share",
+                estimated(
+                    f"file: {name}/{script}",
+                    interval,
+                    "share",
                     num_items=len(members),
                     higher_is_better=better,
                 )

@@ -7,6 +7,7 @@ import numpy as np
 
 from slimvec.evaluation.intervals import Interval, bootstrap_intervals
 from slimvec.evaluation.models import EvaluatedModel, Vectors
+from slimvec.probes.estimates import estimated
 from slimvec.probes.figures import show, show_measure
 from slimvec.probes.geometry.group_jackknife import jackknife_interval
 from slimvec.probes.geometry.hubness import count_occurrences, gaussian_skewness, skewness_interval
@@ -211,12 +212,10 @@ def _spectrum_plot(vectors: Vectors, seed: int) -> Plot:
 def _measure(
     name: str, interval: Interval, unit: Unit, baseline: float, baseline_name: str, num_items: int, better: bool
 ) -> Measure:
-    return Measure(
-        name=name,
-        value=interval.value,
-        low=interval.low,
-        high=interval.high,
-        unit=unit,
+    return estimated(
+        name,
+        interval,
+        unit,
         baseline=baseline,
         baseline_name=baseline_name,
         num_items=num_items,

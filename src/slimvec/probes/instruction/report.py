@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from slimvec.evaluation.intervals import Interval
+from slimvec.probes.estimates import estimated, estimated_curve
 from slimvec.probes.instruction.wordings import NONE, OWN
 from slimvec.probes.probe import Probe
 from slimvec.probes.readings import Curve, Measure, Plot, Reading, Table, Unit
@@ -118,12 +119,10 @@ def _measures(base: Base, effects: Sequence[Effect]) -> list[Measure]:
 
 
 def _measure(name: str, found: Interval, unit: Unit, base: Base, baseline: float | None, called: str) -> Measure:
-    return Measure(
-        name=name,
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        unit=unit,
+    return estimated(
+        name,
+        found,
+        unit,
         baseline=baseline,
         baseline_name=called,
         num_items=base.num_queries,
@@ -173,11 +172,4 @@ def _plots(base: Base, effects: Sequence[Effect]) -> list[Plot]:
 
 
 def _curve(label: str, found: Sequence[Interval], *, baseline: bool = False) -> Curve:
-    return Curve(
-        label=label,
-        xs=tuple(float(number) for number in range(len(found))),
-        ys=tuple(interval.value for interval in found),
-        lows=tuple(interval.low for interval in found),
-        highs=tuple(interval.high for interval in found),
-        baseline=baseline,
-    )
+    return estimated_curve(label, [float(number) for number in range(len(found))], found, baseline=baseline)

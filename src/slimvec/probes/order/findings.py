@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from slimvec.data.templates import KINDS
+from slimvec.probes.estimates import estimated
 from slimvec.probes.order.cells import Cell, Cosines, choice_wins, estimate_kept, triplet_wins
 from slimvec.probes.order.estimates import Estimate, average, estimate_auc
 from slimvec.probes.order.items import SHUFFLES
@@ -152,12 +153,10 @@ def kept_measures(found: Findings, kind: str) -> dict[Cell, Measure]:
 
 def make_measure(name: str, estimate: Estimate, unit: Unit, baseline: float, *, better: bool | None = True) -> Measure:
     """Put an estimate beside what a bag of words has; `better` is `higher_is_better`."""
-    return Measure(
-        name=name,
-        value=estimate.value,
-        low=estimate.low,
-        high=estimate.high,
-        unit=unit,
+    return estimated(
+        name,
+        estimate,
+        unit,
         baseline=baseline,
         baseline_name=BAG,
         num_items=estimate.num_items,

@@ -166,12 +166,10 @@ def needle_differences(parts: tuple[NeedleScores, ...]) -> Values:
 
 def psi_measure(name: str, found: Sensitivity) -> Measure:
     """Give a PSI with what it is by chance."""
-    return Measure(
-        name=name,
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        unit="ratio",
+    return estimated(
+        name,
+        found,
+        "ratio",
         baseline=found.shuffled,
         baseline_name="shuffled positions",
         num_items=int(found.counts.sum()),
