@@ -5,6 +5,7 @@ from html import escape
 from slimvec.comparison.probe_layout import probe_markdown, probe_page
 from slimvec.comparison.report import Effect, Row, StudyReport
 from slimvec.comparison.sweep_layout import sweep_markdown, sweep_page
+from slimvec.comparison.tables import html_table, markdown_table
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }
@@ -25,7 +26,7 @@ def markdown(report: StudyReport) -> str:
     study = report.study
     parts = [f"# {study.name}", study.question, _summary(report)]
     parts += [f"**{warning}**" for warning in report.warnings]
-    parts.append(_table(report))
+    parts.append(markdown_table(_cells(report)))
     notes = [f"- **{row.variant}**: {row.note}" for row in report.rows if row.note]
     if notes:
         parts += ["What the variants are:", "\n".join(notes)]
@@ -38,12 +39,7 @@ def markdown(report: StudyReport) -> str:
 def page(report: StudyReport) -> str:
     """Lay the report out as an HTML page."""
     study = report.study
-    header, *rows = _cells(report)
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = "".join(
-        f'<tr class="{row.verdict.split()[0]}">' + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
-        for row, cells in zip(report.rows, rows, strict=True)
-    )
+    table = html_table(_cells(report), classes=[row.verdict.split()[0] for row in report.rows])
     notes = "".join(f"<li><b>{escape(row.variant)}</b>: {escape(row.note)}</li>" for row in report.rows if row.note)
     limits = "".join(f"<li>{escape(limit)}</li>" for limit in _limits(report))
     return (
@@ -52,7 +48,7 @@ def page(report: StudyReport) -> str:
         f"<p>{escape(_summary(report))}</p>"
         + "".join(f'<p class="worse"><b>{escape(warning)}</b></p>' for warning in report.warnings)
         + forest_plot(report)
-        + f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        + table
         + (f"<h2>Variants</h2><ul>{notes}</ul>" if notes else "")
         + sweep_page(report)
         + probe_page(report)
@@ -124,12 +120,6 @@ def _summary(report: StudyReport) -> str:
         f"sign-flip test, corrected by Holm."
         f"{missing}"
     )
-
-
-def _table(report: StudyReport) -> str:
-    header, *rows = _cells(report)
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
 
 
 def _cells(report: StudyReport) -> list[list[str]]:

@@ -4,6 +4,7 @@ from html import escape
 
 from slimvec.comparison.probed import ProbedMeasure, ProbedValue
 from slimvec.comparison.report import StudyReport
+from slimvec.comparison.tables import html_table, markdown_table
 from slimvec.probes.drawing import draw
 from slimvec.probes.figures import show, show_baseline, show_measure
 from slimvec.probes.readings import Curve, Plot
@@ -20,12 +21,7 @@ def probe_markdown(report: StudyReport) -> list[str]:
     """Give the parts of the Markdown; none without probes."""
     if not report.probed:
         return []
-    parts = [f"{TITLE}:"]
-    for probed in report.probed:
-        header, *rows = _cells(report, probed)
-        lines = [header, ["---"] * len(header), *rows]
-        parts.append("\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines))
-    return [*parts, _NOTE]
+    return [f"{TITLE}:", *(markdown_table(_cells(report, probed)) for probed in report.probed), _NOTE]
 
 
 def probe_page(report: StudyReport) -> str:
@@ -34,11 +30,8 @@ def probe_page(report: StudyReport) -> str:
         return ""
     parts = [f"<h2>{TITLE}</h2>"]
     for probed in report.probed:
-        header, *rows = _cells(report, probed)
-        head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
         parts.append(f"<h3>{escape(probed.name)}</h3>{probe_plot(report, probed)}")
-        parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+        parts.append(html_table(_cells(report, probed)))
     return "".join([*parts, f"<p>{escape(_NOTE)}</p>"])
 
 

@@ -4,6 +4,7 @@ from html import escape
 
 from slimvec.comparison.report import StudyReport
 from slimvec.comparison.sweeps import SweptModel
+from slimvec.comparison.tables import html_table, markdown_table
 from slimvec.evaluation.results import Score
 from slimvec.probes.drawing import draw
 from slimvec.probes.readings import Curve, Plot
@@ -20,28 +21,25 @@ def sweep_markdown(report: StudyReport) -> list[str]:
     """Give the parts of the Markdown; none without a sweep."""
     if not report.swept:
         return []
-    header, *rows = _cells(report)
-    lines = [header, ["---"] * len(header), *rows]
-    table = "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
     checks = [f"- **{check.name}**: {check.outcome}. {check.finding}." for check in report.checks]
-    return [f"{TITLE}:", table, _NOTE, *(["Predictions:", "\n".join(checks)] if checks else [])]
+    return [
+        f"{TITLE}:",
+        markdown_table(_cells(report)),
+        _NOTE,
+        *(["Predictions:", "\n".join(checks)] if checks else []),
+    ]
 
 
 def sweep_page(report: StudyReport) -> str:
     """Give the part of the HTML page; nothing without a sweep."""
     if not report.swept:
         return ""
-    header, *rows = _cells(report)
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     checks = "".join(
         f"<li><b>{escape(check.name)}</b>: {escape(check.outcome)}. {escape(check.finding)}.</li>"
         for check in report.checks
     )
-    return (
-        f"<h2>{TITLE}</h2>{sweep_plot(report)}"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{escape(_NOTE)}</p>"
-        + (f"<h2>Predictions</h2><ul>{checks}</ul>" if checks else "")
+    return f"<h2>{TITLE}</h2>{sweep_plot(report)}{html_table(_cells(report))}<p>{escape(_NOTE)}</p>" + (
+        f"<h2>Predictions</h2><ul>{checks}</ul>" if checks else ""
     )
 
 
