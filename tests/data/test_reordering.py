@@ -75,6 +75,11 @@ def test_what_bears_no_exchange_is_left_alone(text):
     assert outcomes(text, "words", "numbers", "clauses") == {None}
 
 
+def test_an_english_car_parts_no_clauses():
+    assert outcomes("They sold the old car to Peter.", "clauses") == {None}
+    assert outcomes("Il dort, car il est malade.", "clauses") == {"Il est malade, car il dort."}
+
+
 def test_members_of_a_list_are_not_exchanged_with_each_other():
     found = outcomes("She likes cats and dogs.", "words", num=200)
     assert found == {"She cats likes and dogs.", "She dogs cats and likes."}

@@ -143,7 +143,7 @@ def _numbers(words: Words, generator: np.random.Generator) -> Words | None:
 
 def _clauses(words: Words, generator: np.random.Generator) -> Words | None:
     """Exchange the clauses on the two sides of a joining word; the marks between and behind them stay."""
-    joints = [p for p in range(1, len(words) - 1) if _core(words[p]).casefold() in _JOINTS]
+    joints = [p for p in range(1, len(words) - 1) if _joins(words, p)]
     if not joints:
         return None
     joint = joints[int(generator.integers(len(joints)))]
@@ -155,6 +155,12 @@ def _clauses(words: Words, generator: np.random.Generator) -> Words | None:
         new_left[0] = _capital(new_left[0])
         new_right[0] = _without_capital(new_right[0])
     return [*new_left, words[joint], *new_right]
+
+
+def _joins(words: Words, place: int) -> bool:
+    """Whether a word stands between two clauses; `car` does behind a comma, else it is an English noun."""
+    core = _core(words[place]).casefold()
+    return core in _JOINTS and (core != "car" or words[place - 1].endswith(","))
 
 
 def _shuffle(words: Words, generator: np.random.Generator) -> Words | None:

@@ -15,7 +15,7 @@ Legend: T tokens, B texts, A query heads, K key-value heads, D width of a head.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
@@ -177,7 +177,7 @@ def _recency_mask(
     return None if found is None else found.to(dtype)
 
 
-@cache
+@lru_cache(maxsize=256)
 def _window_mask(length: int, window: int | None, mode: AttentionMode, device: torch.device) -> Tensor | None:
     """Give the mask of a sliding window, [length, length] bool, or None where the window reaches everything.
 
