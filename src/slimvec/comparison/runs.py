@@ -196,11 +196,12 @@ def run_study(
     material = Material(study, folder, datasets)
     runs = _part(plan_runs(study), *part)
     keys = {run: run.result_key(study, datasets) for run in runs}
+    states = {run: run.states_key() for run in runs}
     missing = [run for run in runs if _read(_path(output, run), keys[run]) is None]
     for number, run in enumerate(runs, start=1):
         if run in missing:
             watcher.begin(run, number, len(runs))
-            together = {other: keys[other] for other in missing if other.states_key() == run.states_key()}
+            together = {other: keys[other] for other in missing if states[other] == states[run]}
             for other, result in _score(together, material, output / "models", watcher).items():
                 with atomic_file(_path(output, other), force=True) as temporary:
                     temporary.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")

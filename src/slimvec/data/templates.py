@@ -5,13 +5,15 @@ Every filling of a template is a correct sentence, so that a few lines give thou
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Literal, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from slimvec.errors import InputError
 
 Kind = Literal["role swap", "direction", "before and after", "cause", "comparison", "number swap", "negation"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -84,8 +86,19 @@ class Templates(BaseModel):
         return self
 
     @classmethod
-    def read(cls, package: str, language: str) -> Self:
-        """Read the file `LANGUAGE.yaml` that a package carries."""
+    def read(cls, package: str, language: str, *, known: Sequence[str]) -> Self:
+        """Read the file `LANGUAGE.yaml` that a package carries.
+
+        Args:
+            package: Its name.
+            language: Code.
+            known: Languages there are files of.
+
+        Raises:
+            InputError: the language is none of them.
+        """
+        if language not in known:
+            raise InputError(f"no templates in {language!r}", expected=f"one of {', '.join(known)}")
         text = resources.files(package).joinpath(f"{language}.yaml").read_text(encoding="utf-8")
         return cls.model_validate(yaml.safe_load(text))
 

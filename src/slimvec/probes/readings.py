@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
@@ -189,24 +189,14 @@ class Reading(Frozen):
         return found
 
 
-class ProbeReport(Stored):
-    """Readings of one model.
+class StoredReport(Stored):
+    """A report that is read again.
 
     Attributes:
-        model: What was probed.
-        readings: By probe, in the order they were run.
-        amount: How much was drawn.
-        seed: Of everything drawn.
-        created: Day and time, UTC, ISO 8601.
-        versions: Package versions.
+        what: What its file is called in errors.
     """
 
-    model: ModelCard
-    readings: tuple[Reading, ...]
-    amount: Amount
-    seed: int
-    created: str
-    versions: Mapping[str, str]
+    what: ClassVar[str]
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -218,6 +208,28 @@ class ProbeReport(Stored):
         try:
             return cls.model_validate_json(path.read_bytes())
         except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}", expected="a report of probes") from error
+            raise InputError(f"{path} cannot be read: {error.strerror}", expected=cls.what) from error
         except ValidationError as error:
-            raise InputError(f"{path}: {validation_summary(error)}", expected="a report of probes") from None
+            raise InputError(f"{path}: {validation_summary(error)}", expected=cls.what) from None
+
+
+class ProbeReport(StoredReport):
+    """Readings of one model.
+
+    Attributes:
+        model: What was probed.
+        readings: By probe, in the order they were run.
+        amount: How much was drawn.
+        seed: Of everything drawn.
+        created: Day and time, UTC, ISO 8601.
+        versions: Package versions.
+    """
+
+    what: ClassVar[str] = "a report of probes"
+
+    model: ModelCard
+    readings: tuple[Reading, ...]
+    amount: Amount
+    seed: int
+    created: str
+    versions: Mapping[str, str]

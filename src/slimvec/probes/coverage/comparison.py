@@ -5,13 +5,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
-from typing import Self
+from typing import ClassVar
 
 import tokenizers
-from pydantic import ValidationError
 
-from slimvec.errors import InputError, validation_summary
-from slimvec.evaluation.results import Frozen, Stored, package_versions
+from slimvec.errors import InputError
+from slimvec.evaluation.results import Frozen, package_versions
 from slimvec.probes.coverage.answers import describe
 from slimvec.probes.coverage.characters import (
     DEFINITION,
@@ -25,7 +24,7 @@ from slimvec.probes.coverage.lines import describe_file, file_measures, file_tab
 from slimvec.probes.coverage.probe import QUESTION, SENTENCES, SOURCES, TokenizerProbe, measure_sentences
 from slimvec.probes.coverage.sentences import FOLDER, ParallelSentences
 from slimvec.probes.probe import Setting
-from slimvec.probes.readings import Measure, Reading, Table
+from slimvec.probes.readings import Measure, Reading, StoredReport, Table
 from slimvec.text.coverage import CoverageMeter
 
 _COMPARED = (COVERAGE, FERTILITY, PIECES, UNKNOWN, EXACT, CHARACTERS)
@@ -46,7 +45,7 @@ class TokenizerCard(Frozen):
     sha256: str
 
 
-class TokenizerReport(Stored):
+class TokenizerReport(StoredReport):
     """Tokenizers side by side.
 
     Attributes:
@@ -58,26 +57,14 @@ class TokenizerReport(Stored):
         versions: Package versions.
     """
 
+    what: ClassVar[str] = "a report of tokenizers"
+
     tokenizers: tuple[TokenizerCard, ...]
     reading: Reading
     amount: str
     seed: int
     created: str
     versions: Mapping[str, str]
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read what `write` wrote.
-
-        Raises:
-            InputError: the file is missing or holds something else.
-        """
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}", expected="a report of tokenizers") from error
-        except ValidationError as error:
-            raise InputError(f"{path}: {validation_summary(error)}", expected="a report of tokenizers") from None
 
 
 def compare_tokenizers(backends: Backends, setting: Setting) -> TokenizerReport:

@@ -8,7 +8,6 @@ from functools import cache
 from slimvec.data.reordering import is_spaced, move_words
 from slimvec.data.templates import KINDS, Templates, Triplet
 from slimvec.data.text_ids import text_id
-from slimvec.errors import InputError
 
 LANGUAGES = ("en", "de", "fr", "es")
 SHUFFLES = ("full shuffle", "local swaps")
@@ -53,9 +52,7 @@ def read_templates(language: str) -> Templates:
     Raises:
         InputError: there are none.
     """
-    if language not in LANGUAGES:
-        raise InputError(f"no templates in {language!r}", expected=f"one of {', '.join(LANGUAGES)}")
-    return Templates.read(__package__, language)
+    return Templates.read(__package__, language, known=LANGUAGES)
 
 
 def template_items(language: str, count: int, *, seed: int) -> list[Item]:
