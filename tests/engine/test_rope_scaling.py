@@ -116,6 +116,13 @@ def test_what_cannot_be_stretched_is_refused(folders, tmp_path):
         Embedder.load(tmp_path / "scaled", rope=scaling)
 
 
+def test_heads_with_one_wave_cannot_have_the_slowest_stretched_alone():
+    config = {"model_type": "llama", "hidden_size": 8, "num_attention_heads": 4}
+    with pytest.raises(ModelError, match="rope scaling ntk:2 for heads of 2 numbers; expected 4 or more"):
+        scaled_config(config, RopeScaling(kind="ntk", factor=2))
+    assert scaled_config(config, RopeScaling(kind="linear", factor=2))["rope_parameters"]["factor"] == 2
+
+
 def test_an_adapter_alone_cannot_say_it(folders, tmp_path):
     from slimvec.model.adapters import add_lora
     from slimvec.model.manifest import Origin

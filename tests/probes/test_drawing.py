@@ -74,6 +74,13 @@ def test_everything_is_in_the_picture_and_nothing_outside(plot):
     assert root.get("aria-label") == plot.title
 
 
+def test_points_have_a_whisker_each_where_there_are_intervals():
+    plot = lines().model_copy(update={"kind": "points"})
+    bare = plot.model_copy(update={"curves": tuple(c.model_copy(update={"lows": (), "highs": ()}) for c in plot.curves)})
+    drawn = [sum(1 for _ in parsed(draw(p)).iter(f"{SVG}line")) for p in (plot, bare)]
+    assert drawn[0] - drawn[1] == sum(len(curve.lows) for curve in plot.curves if not curve.baseline) > 0
+
+
 def test_values_stand_where_the_axis_says():
     root = parsed(draw(dots(values=(0.25, 0.75))))
     rows = {"".join(node.itertext()): float(node.get("y")) - 4 for node in root.iter(f"{SVG}text")}

@@ -73,7 +73,8 @@ def scaled_config(config: Config, scaling: RopeScaling | None) -> Config:
         scaling: None gives the config as it is.
 
     Raises:
-        ModelError: a model without rotary positions, or one whose positions are stretched already.
+        ModelError: a model without rotary positions, one whose positions are stretched already (by linear or yarn:
+            theta and ntk leave no trace), or `ntk` for heads of two numbers, which have one wave only.
     """
     if scaling is None:
         return config
@@ -123,7 +124,7 @@ def _scaled(rope: RopeParameters, scaling: RopeScaling, longest: int, dim: int) 
     """Stretch one rope.
 
     Raises:
-        ModelError: it is stretched already.
+        ModelError: as for `scaled_config`.
     """
     kind = rope.get("rope_type") or rope.get("type") or "default"
     if kind != "default":
@@ -136,6 +137,8 @@ def _scaled(rope: RopeParameters, scaling: RopeScaling, longest: int, dim: int) 
     if scaling.kind == "theta":
         return {"rope_type": "default", "rope_theta": theta * factor}
     if scaling.kind == "ntk":
+        if dim <= 2:
+            raise ModelError(f"rope scaling {scaling} for heads of {dim} numbers", expected="4 or more", do="use linear")
         return {"rope_type": "default", "rope_theta": theta * factor ** (dim / (dim - 2))}
     found = {"rope_type": scaling.kind, "rope_theta": theta, "factor": factor}
     return found if scaling.kind == "linear" else {**found, "original_max_position_embeddings": longest}

@@ -210,11 +210,13 @@ class _Frame:
         return parts
 
     def _points(self, d: _Drawn) -> list[str]:
-        """Single points, see-through where they are many; a baseline is a line."""
+        """Single points with whiskers, see-through where they are many; a baseline is a line."""
         if d.curve.baseline:
             return self._lines(d)
         places = [(self.x.place(x), self.y.place(y)) for x, y in zip(d.curve.xs, d.curve.ys, strict=True)]
-        parts = [marker(d.style, x, y, size=3, hint=self._hint(d, n)) for n, (x, y) in enumerate(places)]
+        ends = [(self.y.place(low), self.y.place(high)) for low, high in zip(d.curve.lows, d.curve.highs, strict=True)]
+        parts = [_line(x, foot, x, top, d.style.colour) for (x, _), (foot, top) in zip(places, ends, strict=False)]
+        parts += [marker(d.style, x, y, size=3, hint=self._hint(d, n)) for n, (x, y) in enumerate(places)]
         return ['<g opacity="0.75">', *parts, "</g>"]
 
     def _hint(self, d: _Drawn, number: int) -> str:
