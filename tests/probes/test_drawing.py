@@ -76,7 +76,9 @@ def test_everything_is_in_the_picture_and_nothing_outside(plot):
 
 def test_points_have_a_whisker_each_where_there_are_intervals():
     plot = lines().model_copy(update={"kind": "points"})
-    bare = plot.model_copy(update={"curves": tuple(c.model_copy(update={"lows": (), "highs": ()}) for c in plot.curves)})
+    bare = plot.model_copy(
+        update={"curves": tuple(c.model_copy(update={"lows": (), "highs": ()}) for c in plot.curves)}
+    )
     drawn = [sum(1 for _ in parsed(draw(p)).iter(f"{SVG}line")) for p in (plot, bare)]
     assert drawn[0] - drawn[1] == sum(len(curve.lows) for curve in plot.curves if not curve.baseline) > 0
 

@@ -138,7 +138,9 @@ def _scaled(rope: RopeParameters, scaling: RopeScaling, longest: int, dim: int) 
         return {"rope_type": "default", "rope_theta": theta * factor}
     if scaling.kind == "ntk":
         if dim <= 2:
-            raise ModelError(f"rope scaling {scaling} for heads of {dim} numbers", expected="4 or more", do="use linear")
+            raise ModelError(
+                f"rope scaling {scaling} for heads of {dim} numbers", expected="4 or more", do="use linear"
+            )
         return {"rope_type": "default", "rope_theta": theta * factor ** (dim / (dim - 2))}
     found = {"rope_type": scaling.kind, "rope_theta": theta, "factor": factor}
     return found if scaling.kind == "linear" else {**found, "original_max_position_embeddings": longest}
