@@ -4,9 +4,12 @@ import json
 
 import pytest
 
-from slimvec.cli.probe import KEYS
+from slimvec.cli.probe import KEYS, _Progress
+from slimvec.cli.progress import Task
+from slimvec.probes.probe import skipped
 from slimvec.probes.readings import ProbeReport
-from slimvec.probes.registry import PROBES
+from slimvec.probes.registry import PROBES, choose_probes
+from tests.probes import support
 
 CHEAP = ("--only", "attention", "--only", "instruction", "--amount", "tiny")
 
@@ -135,3 +138,25 @@ def test_the_help_names_the_probes(slimvec):
     for command in ("probe", "train"):
         text = " ".join(slimvec(command, "--help").out.split())
         assert all(name in text for name in PROBES)
+
+
+def test_progress_counts_tokens_and_leaves_out_what_is_left_out():
+    probes = choose_probes(["order", "instruction", "attention"])
+    task = Task("probing", total=1.0)
+    progress = _Progress(task, "m", probes, "full")
+    order, attention = PROBES["order"], PROBES["attention"]
+    progress.begin(probes[0])
+    progress.embedded(order.num_texts // 2)
+    everything = sum(PROBES[probe.name].num_tokens for probe in probes)
+    assert task.completed == pytest.approx(0.5 * order.num_tokens / everything)
+    progress.embedded(order.num_texts)  # more than foreseen is not more than all
+    assert task.completed < order.num_tokens / everything
+    progress.end(support.reading("order"))
+    progress.begin(probes[1])
+    progress.end(skipped(probes[1], "no instruction"))
+    assert task.completed == pytest.approx(order.num_tokens / (order.num_tokens + attention.num_tokens))
+    progress.begin(probes[2])
+    progress.embedded(1)
+    progress.end(support.reading("attention"))
+    assert task.completed == 1
+    assert task.detail == f"{order.num_texts // 2 + order.num_texts + 1:,} texts"

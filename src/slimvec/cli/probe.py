@@ -15,10 +15,11 @@ from slimvec.probes.registry import PROBES, choose_probes
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from slimvec.cli.progress import Task
     from slimvec.evaluation.models import EvaluatedModel
     from slimvec.evaluation.opening import EvaluatedSettings
     from slimvec.probes.probe import Probe, Setting
-    from slimvec.probes.readings import ProbeReport, Reading
+    from slimvec.probes.readings import Amount, ProbeReport, Reading
 
 KEYS = {
     "readings": "by probe: answer, skipped, seconds, and measures with value, low, high, unit and baseline",
@@ -119,7 +120,7 @@ def probe(
 def _run(
     terminal: Terminal, model: "EvaluatedModel", probes: "Sequence[Probe]", setting: "Setting", *, cache: bool
 ) -> "ProbeReport":
-    """Run the probes with a progress bar over them and a count of the texts."""
+    """Run the probes, with their progress in tokens as far as these are known beforehand."""
     from dataclasses import replace
 
     from slimvec.evaluation.vector_store import VectorStore
@@ -127,22 +128,58 @@ def _run(
 
     identity = model.card.identity
     store = VectorStore(identity) if cache and identity is not None else None
-    num_texts = 0
-    with terminal.task(f"probing {model.card.name}", total=len(probes), unit="probes") as task:
-
-        def embedded(count: int) -> None:
-            nonlocal num_texts
-            num_texts += count
-            task.update(detail=f"{num_texts:,} texts")
-
+    with terminal.task(f"probing {model.card.name}", total=1.0) as task:
+        progress = _Progress(task, model.card.name, probes, setting.amount)
         return run_probes(
             model,
             probes,
-            replace(setting, on_progress=embedded),
+            replace(setting, on_progress=progress.embedded),
             store=store,
-            on_probe=lambda probe: task.update(description=f"probing {model.card.name}: {probe.name}"),
-            on_reading=lambda _: task.advance(),
+            on_probe=progress.begin,
+            on_reading=progress.end,
         )
+
+
+class _Progress:
+    """How far a run of probes is, by the tokens that each of them is known to take."""
+
+    def __init__(self, task: "Task", model: str, probes: "Sequence[Probe]", amount: "Amount") -> None:
+        self._task = task
+        self._model = model
+        self._amount = amount
+        self._left = {probe.name: PROBES[probe.name] for probe in probes}
+        self._now = ""
+        self._done = 0
+        self._num_texts = 0
+        self._texts_before = 0
+
+    def begin(self, probe: "Probe") -> None:
+        """Take note of what is run next."""
+        self._now = probe.name
+        self._texts_before = self._num_texts
+        self._task.update(description=f"probing {self._model}: {probe.name}")
+
+    def embedded(self, count: int) -> None:
+        """Count texts of the probe that is run."""
+        from slimvec.probes.probe import SHARES
+
+        self._num_texts += count
+        entry = self._left[self._now]
+        share = (self._num_texts - self._texts_before) / (entry.num_texts * SHARES[self._amount])
+        self._show(min(share, 0.95) * entry.num_tokens)
+
+    def end(self, reading: "Reading") -> None:
+        """Take note of what is done."""
+        entry = self._left.pop(reading.probe)
+        if self._num_texts > self._texts_before:
+            self._done += entry.num_tokens
+        self._show(0)
+
+    def _show(self, here: float) -> None:
+        """Draw the state; what a probe left out does not count as done."""
+        left = sum(entry.num_tokens for entry in self._left.values())
+        done = self._done + here
+        self._task.update(completed=done / ((self._done + left) or 1), detail=f"{self._num_texts:,} texts")
 
 
 def _show(terminal: Terminal, reports: "Sequence[ProbeReport]") -> None:

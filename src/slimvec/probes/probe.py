@@ -1,6 +1,6 @@
 """What a probe is: a question, and a way to put it to any model that can be evaluated."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +11,9 @@ from slimvec.errors import ModelError
 from slimvec.evaluation.models import EvaluatedModel, Prompt, Usage, Vectors
 from slimvec.probes.readings import Amount, Reading
 from slimvec.text.prompts import Role
+
+SHARES: Mapping[Amount, float] = {"tiny": 0.05, "quick": 0.25, "full": 1.0}
+"""Of what is drawn at full amount."""
 
 
 def ignore(_: int) -> None:
@@ -43,8 +46,7 @@ class Setting:
 
     def count(self, full: int) -> int:
         """Give the number of items to draw where `full` are drawn for a report; at least 8."""
-        share = {"tiny": 0.05, "quick": 0.25, "full": 1.0}[self.amount]
-        return max(8, min(full, round(full * share)))
+        return max(8, min(full, round(full * SHARES[self.amount])))
 
     def folder(self, name: str) -> Path | None:
         """Give the folder of an outside set, or None where it is not at hand."""

@@ -43,8 +43,8 @@ class PositionProbe:
     languages: tuple[str, ...] = ("en", "de", "es")
     buckets: tuple[Bucket, ...] = ((64, 128), (128, 256), (256, 512))
     num_paragraphs: int = 240
-    num_documents: int = 8
-    num_needles: int = 3
+    num_documents: int = 16
+    num_needles: int = 2
     num_depths: int = 20
     num_sets: int = 40
     num_regressed: int = 60
