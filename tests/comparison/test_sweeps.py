@@ -15,11 +15,12 @@ from tests import tiny
 
 BETAS = (0, 1, 2, 4)
 POOLINGS = [*({"mode": "beta", "beta": beta} for beta in BETAS), "last"]
-MODELS = ("base", "raw", "third")
+MODELS = ("base", "raw", "third", "fourth")
 CHECKS = [
     {"name": "all want 0", "best_beta": 0, "of": ["base"]},
     {"name": "third wants 0", "best_beta": 0, "of": ["third"]},
     {"name": "more with mixing", "rises_with": "mixing", "of": list(MODELS)},
+    {"name": "three are few", "rises_with": "mixing", "of": list(MODELS[:3])},
 ]
 
 
@@ -36,7 +37,7 @@ def result(variant, seed, values, mixing=None):
     )
 
 
-def planted(best, *, noise, seeds=(0, 1), num_queries=400, mixing=(0.1, 0.5, 0.9)):
+def planted(best, *, noise, seeds=(0, 1), num_queries=400, mixing=(0.1, 0.5, 0.8, 0.9)):
     """Results of models whose score falls by 0.1 with each step away from the best beta."""
     generator = np.random.default_rng(0)
     found = []
@@ -52,44 +53,52 @@ def planted(best, *, noise, seeds=(0, 1), num_queries=400, mixing=(0.1, 0.5, 0.9
 
 @pytest.fixture
 def swept(study):
-    variants = {"base": {}, "raw": {}, "third": {}}
+    variants = {"base": {}, "raw": {}, "third": {}, "fourth": {}}
     return study(variants=variants, sweep={"pooling": POOLINGS}, checks=CHECKS, seeds=[0, 1])
 
 
 def test_planted_curves_are_read(swept):
-    sweeps = Sweeps(swept, planted((0, 1, 3), noise=0.2))
+    sweeps = Sweeps(swept, planted((0, 1, 2, 3), noise=0.2))
     models = sweeps.models()
-    assert [model.best_beta.value for model in models] == [0, 1, 4]
-    assert [(m.best_beta.low, m.best_beta.high) for m in models] == [(0, 0), (1, 1), (4, 4)]
-    assert [model.best for model in models] == ["beta=0", "beta=1", "beta=4"]
+    assert [model.best_beta.value for model in models] == [0, 1, 2, 4]
+    assert [(m.best_beta.low, m.best_beta.high) for m in models] == [(0, 0), (1, 1), (2, 2), (4, 4)]
+    assert [model.best for model in models] == ["beta=0", "beta=1", "beta=2", "beta=4"]
     assert models[0].best_over_mean.value == 0
-    assert models[2].best_over_mean.low < 0.3 < models[2].best_over_mean.high
-    assert models[2].betas == (0, 1, 2, 4, None)
-    for score, steps in zip(models[2].scores, (3, 2, 1, 0, 1), strict=True):
+    assert models[2].best_over_mean.low < 0.2 < models[2].best_over_mean.high
+    assert models[3].betas == (0, 1, 2, 4, None)
+    for score, steps in zip(models[3].scores, (3, 2, 1, 0, 1), strict=True):
         assert score.low < score.value < score.high
         assert score.value == pytest.approx(0.5 - 0.1 * steps, abs=0.03)
-    assert [model.mixing for model in models] == [0.1, 0.5, 0.9]
-    assert [check.outcome for check in sweeps.checks()] == ["borne out", "not borne out", "borne out"]
-    assert "third is best at 4, +0.3" in sweeps.checks()[1].finding
-    assert "+1.00 [+1.00, +1.00] over 3 models; mixing: best beta of base 0.10: 0," in sweeps.checks()[2].finding
+    assert [model.mixing for model in models] == [0.1, 0.5, 0.8, 0.9]
+    assert [check.outcome for check in sweeps.checks()] == ["borne out", "not borne out", "borne out", "cannot be told"]
+    assert "third is best at 2 [2, 2], +0." in sweeps.checks()[1].finding
+    assert (
+        "+1.00 [+1.00, +1.00] over 4 models, as high in 4.2% of their orders; mixing: best beta of base 0.10: 0,"
+        in sweeps.checks()[2].finding
+    )
 
 
 def test_what_cannot_be_told_is_said(swept):
-    noisy = Sweeps(swept, planted((0.4, 0.5, 0.6), noise=3.0, num_queries=20))
+    noisy = Sweeps(swept, planted((0.4, 0.5, 0.6, 0.5), noise=3.0, num_queries=20))
     assert noisy.models()[0].best_beta.high > noisy.models()[0].best_beta.low
-    assert noisy.checks()[2].outcome == "cannot be told"
-    turned = Sweeps(swept, planted((3, 1, 0), noise=0.2))
-    assert [check.outcome for check in turned.checks()] == ["not borne out", "borne out", "not borne out"]
+    assert [noisy.checks()[number].outcome for number in (0, 2)] == ["cannot be told", "cannot be told"]
+    turned = Sweeps(swept, planted((3, 2, 0, 0), noise=0.2))
+    assert [check.outcome for check in turned.checks()] == [
+        "not borne out",
+        "borne out",
+        "not borne out",
+        "not borne out",
+    ]
 
 
 def test_models_that_are_not_done_wait(swept):
     some = [
         r
-        for r in planted((0, 1, 3), noise=0.2)
+        for r in planted((0, 1, 2, 3), noise=0.2)
         if r.variant != "third@beta=1" and (r.variant, r.seed) != ("raw@last", 1)
     ]
     sweeps = Sweeps(swept, some)
-    assert [model.variant for model in sweeps.models()] == ["base", "raw"]
+    assert [model.variant for model in sweeps.models()] == ["base", "raw", "fourth"]
     assert [check.name for check in sweeps.checks()] == ["all want 0"]
 
 

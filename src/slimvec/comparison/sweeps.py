@@ -5,6 +5,7 @@ the same draws for every model and pooling, so that what is compared shares its 
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import permutations
 from typing import Literal
 
 import numpy as np
@@ -18,7 +19,10 @@ from slimvec.evaluation.results import Frozen, Score
 
 NUM_RESAMPLES = 2000
 Outcome = Literal["borne out", "not borne out", "cannot be told"]
-_LEVELS = (0.025, 0.975)
+LEVEL = 0.95
+_LEVELS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+_MOST_ORDERED = 7
+"""Models whose orders are all counted, 5,040 of them; of more, some are drawn."""
 
 
 class SweptModel(Frozen):
@@ -145,19 +149,24 @@ class Sweeps:
         )
 
     def _at(self, check: Check) -> CheckResult:
-        """Judge that models are best at a beta: not borne out where another is better beyond its interval."""
+        """Judge that models are best at a beta, by the interval of where the best lies: there alone, or elsewhere."""
         order, betas = self._family()
         assert check.best_beta is not None
         place = betas.tolist().index(check.best_beta)
         outcomes, parts = [], []
         for name in check.of:
             means, draws = self._means[name][order], self._draws[name][:, order]
-            best = int(means.argmax())
-            gain = _score(means[best] - means[place], draws[:, best] - draws[:, place])
-            outcome: Outcome = "borne out" if best == place else "not borne out" if gain.low > 0 else "cannot be told"
+            best = _score(*self._best_betas(name))
+            outcome: Outcome = "cannot be told"
+            if best.low == check.best_beta == best.high:
+                outcome = "borne out"
+            elif not best.low <= check.best_beta <= best.high:
+                outcome = "not borne out"
             outcomes.append(outcome)
-            more = "" if best == place else f", {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] over it"
-            parts.append(f"{name} is best at {betas[best]:g}{more}")
+            top = int(means.argmax())
+            gain = _score(means[top] - means[place], draws[:, top] - draws[:, place])
+            more = "" if top == place else f", {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] over it"
+            parts.append(f"{name} is best at {best.value:g} [{best.low:g}, {best.high:g}]{more}")
         order_of_weight: tuple[Outcome, ...] = ("not borne out", "cannot be told", "borne out")
         return CheckResult(
             name=check.name,
@@ -168,7 +177,8 @@ class Sweeps:
     def _ordered(self, check: Check) -> CheckResult:
         """Judge that the best beta rises with the models' mixing, by Spearman's rank correlation.
 
-        Its interval is that of these models' best betas; how they were chosen is chance that it does not hold.
+        Its interval is that of these models' best betas. That they are few is in the other figure: in how many of all
+        orders the correlation would be as high.
         """
         mixing = [self._mixing[name] for name in check.of]
         if any(value is None for value in mixing):
@@ -177,14 +187,15 @@ class Sweeps:
         measured = np.array(mixing, dtype=np.float64)
         value = rank_correlation(measured, np.array([[beta for beta, _ in found]]))[0]
         rho = _score(float(value), rank_correlation(measured, np.stack([drawn for _, drawn in found], axis=1)))
+        by_chance = _share_of_orders(measured, np.array([beta for beta, _ in found]))
         outcome: Outcome = "cannot be told"
-        if rho.low > 0:
+        if rho.low > 0 and by_chance <= 1 - LEVEL:
             outcome = "borne out"
         elif rho.high <= 0:
             outcome = "not borne out"
         pairs = (f"{name} {m:.2f}: {beta:g}" for name, m, (beta, _) in zip(check.of, measured, found, strict=True))
-        finding = f"rank correlation {rho.value:+.2f} [{rho.low:+.2f}, {rho.high:+.2f}] over {len(check.of)} models; "
-        finding += "mixing: best beta of "
+        finding = f"rank correlation {rho.value:+.2f} [{rho.low:+.2f}, {rho.high:+.2f}] over {len(check.of)} models, "
+        finding += f"as high in {by_chance:.1%} of their orders; mixing: best beta of "
         return CheckResult(name=check.name, outcome=outcome, finding=finding + ", ".join(pairs))
 
 
@@ -196,6 +207,17 @@ def rank_correlation(xs: Values, ys: Values) -> Values:
     together = (first * second).sum(axis=1)
     result: Values = np.divide(together, scale, out=np.zeros_like(together), where=scale > 0)
     return result
+
+
+def _share_of_orders(xs: Values, ys: Values) -> float:
+    """Give the share of all orders of ys whose rank correlation with xs is as high: xs and ys [M], of few models."""
+    orders = np.array(list(permutations(ys))) if len(ys) <= _MOST_ORDERED else _shuffles(ys)
+    return float((rank_correlation(xs, orders) >= rank_correlation(xs, ys[None])[0] - 1e-12).mean())
+
+
+def _shuffles(ys: Values) -> Values:
+    generator = np.random.default_rng(0)
+    return np.stack([generator.permutation(ys) for _ in range(NUM_RESAMPLES)])
 
 
 def _ranks(rows: Values) -> Values:
