@@ -60,11 +60,17 @@ ARCHITECTURES = tuple(CONFIGS)
 assert {*DECODERS, "bert", "xlm-roberta"} == set(ARCHITECTURES)
 
 
-def hf_model(architecture: str, *, seed: int = 0) -> transformers.PreTrainedModel:
-    """Build a tiny model whose states depend visibly on context (weights larger than the usual start)."""
+def hf_model(architecture: str, *, seed: int = 0, **changes: Any) -> transformers.PreTrainedModel:
+    """Build a tiny model whose states depend visibly on context (weights larger than the usual start).
+
+    Args:
+        architecture: Its name.
+        seed: Of the weights.
+        changes: Settings of the config that differ from the usual ones.
+    """
     name, settings = CONFIGS[architecture]
     torch.manual_seed(seed)
-    config = getattr(transformers, name)(**settings)
+    config = getattr(transformers, name)(**{**settings, **changes})
     model = transformers.AutoModel.from_config(config, dtype=torch.float32).eval()
     with torch.no_grad():
         for parameter in model.parameters():

@@ -80,3 +80,14 @@ def test_sliding_window_reaches_as_far_as_it_says(architecture, mode):
         moved = (model(first) - model(PackedBatch.from_sequences([ids]))).abs().amax(1) > 1e-6
     low, high = (10, 10 + window - 1) if mode == "causal" else (10 - window, 10 + window)
     assert moved.nonzero().flatten().tolist() == list(range(low, high + 1))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "setting"), [("bert", "attention_probs_dropout_prob"), ("llama", "attention_dropout")]
+)
+def test_attention_dropout_is_off_and_the_config_says_so(architecture, setting):
+    made = TransformersBackbone(hf_model(architecture, **{setting: 0.5}), "bidirectional")
+    assert getattr(made.config, setting) == 0
+    batch = random_batch([5, 9])
+    with torch.no_grad():
+        torch.testing.assert_close(made.train()(batch), made.eval()(batch))

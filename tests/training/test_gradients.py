@@ -97,6 +97,21 @@ def test_the_second_run_has_the_dropout_of_the_first(micro_batch_tokens):
         torch.testing.assert_close(cached[2][name], kept[2][name], rtol=0, atol=0)
 
 
+def test_an_encoder_keeps_its_own_dropout_in_the_second_run():
+    recipe = support.recipe("tuning={method: full}")
+    made = support.model(recipe, "bert", "bidirectional")
+    for module in made.modules():
+        if isinstance(module, torch.nn.Dropout):  # as published encoders have it, on states and on attention
+            module.p = 0.1
+    kept = gradients(made, recipe, micro_batch_tokens=60, graph_tokens=100_000)
+    cached = gradients(made, recipe, micro_batch_tokens=60, graph_tokens=0)
+    torch.testing.assert_close(cached[1], kept[1], rtol=0, atol=0)
+    assert kept[2]
+    for name in kept[2]:
+        torch.testing.assert_close(cached[2][name], kept[2][name], rtol=0, atol=0)
+    assert float((gradients(made, recipe, micro_batch_tokens=1, graph_tokens=0)[1] - kept[1]).abs().max()) > 0.01
+
+
 def test_dropout_differs_from_piece_to_piece():
     recipe = support.recipe("tuning={method: lora, rank: 4, dropout: 0.5}")
     made = support.model(recipe)

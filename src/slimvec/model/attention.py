@@ -233,18 +233,17 @@ def packed_attention(
     packing: "Packing | HiddenPacking | None" = None,
     scaling: float | None = None,
     sliding_window: int | None = None,
-    dropout: float = 0.0,
     **_: Any,
 ) -> tuple[Tensor, None]:
     """Attend as transformers' `AttentionInterface` asks: [1, A, T, D] in, [1, T, A, D] out.
 
+    The dropout that layers built with one go on to pass is not applied: `TransformersBackbone` has set it to 0.
+
     Raises:
-        ValueError: called without `packing`, with a mask, or with attention dropout, none of which packed texts have.
+        ValueError: called without `packing` or with a mask, which packed texts do not have.
     """
     if packing is None or attention_mask is not None:
         raise ValueError(f"{type(module).__name__}: packed attention needs `packing` and no mask")
-    if dropout:
-        raise ValueError("packed attention has no attention dropout; set attention_dropout to 0")
     heads = (query[0], key[0], value[0])
     if isinstance(packing, HiddenPacking):
         return packing.attend(*heads, scale=scaling, window=sliding_window)[None], None

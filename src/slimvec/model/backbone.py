@@ -14,9 +14,15 @@ from slimvec.model.attention import ATTENTION_NAME, Packing, kernel_name, regist
 from slimvec.model.spec import AttentionMode
 from slimvec.text.batch import PackedBatch
 
+_ATTENTION_DROPOUTS = ("attention_dropout", "attention_probs_dropout_prob")
+"""As the configs of decoders and of encoders call it."""
+
 
 class TransformersBackbone(nn.Module):
     """Any transformers model of a served architecture, run on packed batches.
+
+    A dropout on attention weights, which published encoders have, is set to 0, in the config too: kernels for packed
+    texts have none. Dropout of states stays as the model has it, and works in training mode alone, as everywhere.
 
     Args:
         hf_model: The bare model (`AutoModel`), without a head.
@@ -35,6 +41,9 @@ class TransformersBackbone(nn.Module):
         hf_model.set_attn_implementation(ATTENTION_NAME)
         self.hf_model = hf_model
         self.recency = recency
+        for name in _ATTENTION_DROPOUTS:
+            if getattr(self.config, name, 0):
+                setattr(self.config, name, 0.0)
         self.attend(mode)
 
     def attend(self, mode: AttentionMode) -> None:
