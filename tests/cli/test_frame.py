@@ -185,6 +185,8 @@ def test_tasks_say_how_far_they_are():
     assert re.fullmatch(r"1,000 of 2,000 texts, 0 s left", task.tail())
     task.update(total=1.0, unit="", completed=0.25, detail="loss 0.5", seconds_left=90.0)
     assert task.tail() == "25%, loss 0.5, 1:30 left"
+    task.update(total=1.0, completed=0.001, detail="", seconds_left=None)
+    assert task.tail() == "0%, 0 s"  # too early to tell
     assert Task("loading").tail() == "0 s"
 
 

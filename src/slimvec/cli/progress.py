@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 LINE_SECONDS = 10.0
+_ENOUGH = 0.01
+"""Share of the work from which the time of the rest can be told: the first of it is mostly starting."""
 
 
 class Task:
@@ -70,7 +72,7 @@ class Task:
 
     def _left(self) -> float | None:
         """Seconds still to go: as the work itself says, else in proportion to what is done."""
-        if self.seconds_left is not None or not self.total or not self.completed:
+        if self.seconds_left is not None or not self.total or self.completed < _ENOUGH * self.total:
             return self.seconds_left
         return self.seconds * (self.total - self.completed) / self.completed
 
