@@ -112,7 +112,7 @@ def _summary(report: StudyReport) -> str:
     sets = ", ".join(
         f"{name} ({queries:,} queries, {docs:,} documents)" for name, (queries, docs) in report.sets.items()
     )
-    seeds = sorted({seed for row in report.rows for seed in row.seeds})
+    seeds = sorted({seed for row in _trained(report) for seed in row.seeds})
     missing = f" {report.num_missing} runs are still missing." if report.num_missing else ""
     return (
         f"{len(report.rows)} variants, seeds {', '.join(map(str, seeds))}; {report.metric} on {sets}. "
@@ -120,6 +120,12 @@ def _summary(report: StudyReport) -> str:
         f"sign-flip test, corrected by Holm."
         f"{missing}"
     )
+
+
+def _trained(report: StudyReport) -> list[Row]:
+    """Give the rows that a seed makes a difference to; all where none is trained."""
+    cells = report.study.cells
+    return [row for row in report.rows if cells[row.variant].trained] or list(report.rows)
 
 
 def _cells(report: StudyReport) -> list[list[str]]:
@@ -150,7 +156,7 @@ def _tokens(row: Row) -> str:
 
 def _limits(report: StudyReport) -> list[str]:
     """List the study's own limits, then those every study of this kind has."""
-    num_runs = min(len(row.seeds) for row in report.rows)
+    num_runs = min(len(row.seeds) for row in _trained(report))
     own = list(report.study.limits)
     if num_runs < 3:
         own.append(f"{num_runs} run(s) of a variant say little about how much trainings differ by chance.")

@@ -1,0 +1,19 @@
+"""What a report says of how much was run."""
+
+from slimvec.comparison.layout import markdown
+from slimvec.comparison.report import make_report
+from tests.comparison.test_sweeps import result
+
+
+def test_seeds_are_those_of_trainings(study):
+    asked = study(seeds=[0, 1, 2])
+    values = [0.2, 0.5, 0.4, 0.9]
+    untrained = [result("raw", seed, values) for seed in (0, 1, 2)]  # the same model, whatever the seed
+    text = markdown(make_report(asked, [result("base", 0, values), *untrained]))
+    assert "2 variants, seeds 0; ndcg_at_10" in text
+    assert "- 1 run(s) of a variant say little" in text
+    assert "2 runs are still missing" in text
+    again = [result("base", seed, values) for seed in (0, 1, 2)]
+    whole = markdown(make_report(asked, [*again, *untrained]))
+    assert "2 variants, seeds 0, 1, 2; ndcg_at_10" in whole
+    assert "run(s) of a variant say little" not in whole
