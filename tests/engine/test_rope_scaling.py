@@ -107,12 +107,13 @@ def test_a_model_is_trained_with_its_stretched_positions(folders):
     assert str(model.rope) == "linear:2"
 
 
-def test_what_cannot_be_stretched_is_refused(folders, tmp_path):
-    scaling = RopeScaling(kind="yarn", factor=2)
-    with pytest.raises(ModelError, match="rope scaling yarn:2 for architecture 'bert'; expected a decoder"):
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_cannot_be_stretched_is_refused(kind, folders, tmp_path):
+    scaling = RopeScaling(kind=kind, factor=2)
+    with pytest.raises(ModelError, match=f"rope scaling {kind}:2 for architecture 'bert'; expected a decoder"):
         Embedder.load(folders / "bert", rope=scaling)
     Embedder.load(folders / "llama", rope=scaling).save(tmp_path / "scaled")
-    with pytest.raises(ModelError, match="positions are scaled already, by 'yarn'"):
+    with pytest.raises(ModelError, match=f"positions are scaled already, by '{kind}:2'"):
         Embedder.load(tmp_path / "scaled", rope=scaling)
 
 

@@ -24,6 +24,8 @@ from slimvec.model.architectures import Config, is_decoder
 RopeKind = Literal["theta", "ntk", "linear", "yarn"]
 RopeParameters = dict[str, Any]
 
+_MARK = "slimvec_rope_scaling"
+"""Key of `config.json` that names the scaling: in their parameters theta and ntk look like models trained so."""
 _FULL, _SLIDING = "full_attention", "sliding_attention"
 _THETA = 10_000.0
 _GEMMA_THETAS = {_FULL: 1_000_000.0, _SLIDING: _THETA}
@@ -63,7 +65,7 @@ class RopeScaling(BaseModel):
 
 
 def scaled_config(config: Config, scaling: RopeScaling | None) -> Config:
-    """Give a config with stretched positions: `rope_parameters` and `max_position_embeddings` are new.
+    """Give a config with stretched positions: `rope_parameters`, `max_position_embeddings` and a mark are new.
 
     Of models with sliding windows and two ropes (Gemma) the one of full attention is stretched: within a window no
     position is new.
@@ -73,8 +75,8 @@ def scaled_config(config: Config, scaling: RopeScaling | None) -> Config:
         scaling: None gives the config as it is.
 
     Raises:
-        ModelError: a model without rotary positions, one whose positions are stretched already (by linear or yarn:
-            theta and ntk leave no trace), or `ntk` for heads of two numbers, which have one wave only.
+        ModelError: a model without rotary positions, one whose positions are stretched already, or `ntk` for
+            heads of two numbers, which have one wave only.
     """
     if scaling is None:
         return config
@@ -83,8 +85,10 @@ def scaled_config(config: Config, scaling: RopeScaling | None) -> Config:
             f"rope scaling {scaling} for architecture {config['model_type']!r}",
             expected="a decoder, which has rotary positions",
         )
+    if _MARK in config:
+        raise _scaled_already(scaling, config[_MARK])
     longest = int(config.get("max_position_embeddings", 0)) or 2048
-    changed = {"max_position_embeddings": round(longest * scaling.factor)}
+    changed = {"max_position_embeddings": round(longest * scaling.factor), _MARK: str(scaling)}
     dropped = {"rope_scaling", "rope_theta", "rope_local_base_freq"}
     rest = {key: value for key, value in config.items() if key not in dropped}
     return {**rest, **changed, "rope_parameters": _scaled_ropes(config, scaling, longest)}
@@ -92,7 +96,16 @@ def scaled_config(config: Config, scaling: RopeScaling | None) -> Config:
 
 def scaled_settings(config: Config) -> Mapping[str, Any]:
     """Give what `scaled_config` changed, for transformers' config object."""
-    return {key: config[key] for key in ("rope_parameters", "max_position_embeddings")}
+    return {key: config[key] for key in ("rope_parameters", "max_position_embeddings", _MARK)}
+
+
+def _scaled_already(scaling: RopeScaling, by: str) -> ModelError:
+    """Give the error of stretching what is stretched."""
+    return ModelError(
+        f"rope scaling {scaling} for a model whose positions are scaled already, by {by!r}",
+        expected="plain rotary positions",
+        do="take the model it was made of",
+    )
 
 
 def _scaled_ropes(config: Config, scaling: RopeScaling, longest: int) -> RopeParameters:
@@ -128,11 +141,7 @@ def _scaled(rope: RopeParameters, scaling: RopeScaling, longest: int, dim: int) 
     """
     kind = rope.get("rope_type") or rope.get("type") or "default"
     if kind != "default":
-        raise ModelError(
-            f"rope scaling {scaling} for a model whose positions are scaled already, by {kind!r}",
-            expected="plain rotary positions",
-            do="take the model it was made of",
-        )
+        raise _scaled_already(scaling, kind)
     theta, factor = float(rope["rope_theta"]), scaling.factor
     if scaling.kind == "theta":
         return {"rope_type": "default", "rope_theta": theta * factor}
