@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from slimvec.probes.drawing import draw
-from slimvec.probes.marks import Style, marker
+from slimvec.probes.marks import COLOURS, Style, marker
 from slimvec.probes.readings import Curve, Plot
 from slimvec.probes.scales import Scale, log_marks, marks, span
 from tests.probes.support import dots, lines
@@ -112,6 +112,7 @@ def test_curves_differ_in_shape_and_colour():
     drawn = {re.sub(r"#\w+", "", marker(Style("#000000", n), 0, 0)) for n in range(6)}
     assert len(drawn) == 6
     assert len({Style("#000000", n).dash for n in (0, 6, 12)}) == 3
+    assert len({marker(Style(COLOURS[n % len(COLOURS)], n), 0, 0) for n in range(36)}) == 36
 
 
 def test_long_names_stand_at_a_slant_and_many_make_the_picture_wide():

@@ -24,7 +24,8 @@ class Style:
 
     Attributes:
         colour: Of lines and markers.
-        number: Of the curve in its plot; decides the shape, and the dash beyond the first six.
+        number: Of the curve in its plot; decides the shape, and the dash beyond the first six. After six curves colours
+            come again with other shapes, so that 36 are told apart.
         hollow: Markers without filling and a dashed line: the second of two models.
     """
 
@@ -52,7 +53,7 @@ def marker(style: Style, x: float, y: float, *, size: float = 4.5, hint: str = "
     """
     look = f'fill="{"#fff" if style.hollow else style.colour}" stroke="{style.colour}" stroke-width="1.5"'
     title = f"<title>{escape(hint)}</title>" if hint else ""
-    corners = _POLYGONS[style.number % len(_POLYGONS)]
+    corners = _POLYGONS[(style.number + style.number // len(COLOURS)) % len(_POLYGONS)]
     if not corners:
         return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size:g}" {look}>{title}</circle>'
     points = " ".join(f"{x + size * right:.1f},{y + size * down:.1f}" for right, down in corners)
