@@ -158,7 +158,7 @@ COUNTERPARTS = (
     ),
     Counterpart(
         TaskEntry(name="sib200", kind="classification", by="lang", id="id", protocol="SIB200Classification"),
-        "packages or data of the published run differ: mteb alone, on the data here, is as far from it",
+        "packages or data of the published run differ: where mteb alone was run on the data here, it is as far from it",
     ),
     Counterpart(
         TaskEntry(

@@ -2,7 +2,7 @@
 
 from slimvec.comparison.layout import markdown
 from slimvec.comparison.report import make_report
-from tests.comparison.test_sweeps import result
+from tests.comparison.support import result
 
 
 def test_seeds_are_those_of_trainings(study):

@@ -6,12 +6,11 @@ import scipy.stats
 import torch
 
 from slimvec.comparison.mixing import measure_mixing
-from slimvec.comparison.runs import RunResult
 from slimvec.comparison.sweeps import Sweeps, rank_correlation
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError
-from slimvec.evaluation.results import Score, System, TaskResult
 from tests import tiny
+from tests.comparison.support import result
 
 BETAS = (0, 1, 2, 4)
 POOLINGS = [*({"mode": "beta", "beta": beta} for beta in BETAS), "last"]
@@ -22,19 +21,6 @@ CHECKS = [
     {"name": "more with mixing", "rises_with": "mixing", "of": list(MODELS)},
     {"name": "three are few", "rises_with": "mixing", "of": list(MODELS[:3])},
 ]
-
-
-def result(variant, seed, values, mixing=None):
-    score = Score(value=float(np.mean(values)), low=0, high=1)
-    ids = tuple(map(str, range(len(values))))
-    task = TaskResult(
-        task="words", system=System(name=variant, identity="", dtype="float32"), metrics={"ndcg_at_10": score},
-        query_ids=ids, per_query={"ndcg_at_10": tuple(values)}, num_queries=len(ids), num_documents=9, num_unjudged=0,
-        truncated_share=0, instruction=None, seconds=0, seed=0, dataset_hash="", versions={},
-    )  # fmt: skip
-    return RunResult(
-        variant=variant, seed=seed, key="", steps=0, tokens=0, train_seconds=0, loss=None, tasks=(task,), mixing=mixing
-    )
 
 
 def planted(best, *, noise, seeds=(0, 1), num_queries=400, mixing=(0.1, 0.5, 0.8, 0.9)):

@@ -144,9 +144,11 @@ class _Progress:
     """How far a run of probes is, by the tokens that each of them is known to take."""
 
     def __init__(self, task: "Task", model: str, probes: "Sequence[Probe]", amount: "Amount") -> None:
+        from slimvec.probes.probe import SHARES
+
         self._task = task
         self._model = model
-        self._amount = amount
+        self._drawn = SHARES[amount]
         self._left = {probe.name: PROBES[probe.name] for probe in probes}
         self._now = ""
         self._done = 0
@@ -161,11 +163,9 @@ class _Progress:
 
     def embedded(self, count: int) -> None:
         """Count texts of the probe that is run."""
-        from slimvec.probes.probe import SHARES
-
         self._num_texts += count
         entry = self._left[self._now]
-        share = (self._num_texts - self._texts_before) / (entry.num_texts * SHARES[self._amount])
+        share = (self._num_texts - self._texts_before) / (entry.num_texts * self._drawn)
         self._show(min(share, 0.95) * entry.num_tokens)
 
     def end(self, reading: "Reading") -> None:

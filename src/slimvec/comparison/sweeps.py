@@ -16,10 +16,10 @@ from slimvec.comparison.study import Study
 from slimvec.evaluation.intervals import Values
 from slimvec.evaluation.metrics import MAIN_METRIC
 from slimvec.evaluation.results import Frozen, Score
+from slimvec.evaluation.significance import LEVEL
 
 NUM_RESAMPLES = 2000
 Outcome = Literal["borne out", "not borne out", "cannot be told"]
-LEVEL = 0.95
 _LEVELS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 _MOST_ORDERED = 7
 """Models whose orders are all counted, 5,040 of them; of more, some are drawn."""
@@ -126,6 +126,13 @@ class Sweeps:
         order, betas = self._family()
         return float(betas[self._means[name][order].argmax()]), betas[self._draws[name][:, order].argmax(axis=1)]
 
+    def _best_over(self, name: str, beta: float) -> Score:
+        """Give what a model's best beta has over another; the best is chosen on the same queries."""
+        order, betas = self._family()
+        means, draws = self._means[name][order], self._draws[name][:, order]
+        best, other = int(means.argmax()), betas.tolist().index(beta)
+        return _score(means[best] - means[other], draws[:, best] - draws[:, other])
+
     def _model(self, name: str) -> SweptModel:
         means, draws = self._means[name], self._draws[name]
         names = [cell.removeprefix(f"{name}@") for cell in self._study.swept[name]]
@@ -135,8 +142,7 @@ class Sweeps:
             value, drawn = self._best_betas(name)
             best_beta = _score(value, drawn)
             if 0.0 in betas:
-                first, best = order[betas.tolist().index(0.0)], order[int(means[order].argmax())]
-                over = _score(means[best] - means[first], draws[:, best] - draws[:, first])
+                over = self._best_over(name, 0.0)
         return SweptModel(
             variant=name,
             names=tuple(names),
@@ -150,12 +156,9 @@ class Sweeps:
 
     def _at(self, check: Check) -> CheckResult:
         """Judge that models are best at a beta, by the interval of where the best lies: there alone, or elsewhere."""
-        order, betas = self._family()
         assert check.best_beta is not None
-        place = betas.tolist().index(check.best_beta)
         outcomes, parts = [], []
         for name in check.of:
-            means, draws = self._means[name][order], self._draws[name][:, order]
             best = _score(*self._best_betas(name))
             outcome: Outcome = "cannot be told"
             if best.low == check.best_beta == best.high:
@@ -163,10 +166,10 @@ class Sweeps:
             elif not best.low <= check.best_beta <= best.high:
                 outcome = "not borne out"
             outcomes.append(outcome)
-            top = int(means.argmax())
-            gain = _score(means[top] - means[place], draws[:, top] - draws[:, place])
-            more = "" if top == place else f", {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] over it"
-            parts.append(f"{name} is best at {best.value:g} [{best.low:g}, {best.high:g}]{more}")
+            parts.append(f"{name} is best at {best.value:g} [{best.low:g}, {best.high:g}]")
+            if best.value != check.best_beta:
+                gain = self._best_over(name, check.best_beta)
+                parts[-1] += f", {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] over it"
         order_of_weight: tuple[Outcome, ...] = ("not borne out", "cannot be told", "borne out")
         return CheckResult(
             name=check.name,
@@ -185,9 +188,10 @@ class Sweeps:
             return CheckResult(name=check.name, outcome="cannot be told", finding="the mixing was not measured")
         found = [self._best_betas(name) for name in check.of]
         measured = np.array(mixing, dtype=np.float64)
-        value = rank_correlation(measured, np.array([[beta for beta, _ in found]]))[0]
-        rho = _score(float(value), rank_correlation(measured, np.stack([drawn for _, drawn in found], axis=1)))
-        by_chance = _share_of_orders(measured, np.array([beta for beta, _ in found]))
+        best = np.array([beta for beta, _ in found])
+        value = float(rank_correlation(measured, best[None])[0])
+        rho = _score(value, rank_correlation(measured, np.stack([drawn for _, drawn in found], axis=1)))
+        by_chance = _share_of_orders(measured, best, value)
         outcome: Outcome = "cannot be told"
         if rho.low > 0 and by_chance <= 1 - LEVEL:
             outcome = "borne out"
@@ -209,10 +213,10 @@ def rank_correlation(xs: Values, ys: Values) -> Values:
     return result
 
 
-def _share_of_orders(xs: Values, ys: Values) -> float:
-    """Give the share of all orders of ys whose rank correlation with xs is as high: xs and ys [M], of few models."""
+def _share_of_orders(xs: Values, ys: Values, value: float) -> float:
+    """Give the share of all orders of ys whose rank correlation with xs is as high as their own: xs and ys [M]."""
     orders = np.array(list(permutations(ys))) if len(ys) <= _MOST_ORDERED else _shuffles(ys)
-    return float((rank_correlation(xs, orders) >= rank_correlation(xs, ys[None])[0] - 1e-12).mean())
+    return float((rank_correlation(xs, orders) >= value - 1e-12).mean())
 
 
 def _shuffles(ys: Values) -> Values:

@@ -176,11 +176,16 @@ class _Frame:
         parts = []
         for number, (category, value) in enumerate(zip(d.curve.xs, d.curve.ys, strict=True)):
             x, hint = self._category_place(category) + shift, self._hint(d, number)
-            if d.curve.lows:
-                ends = self.y.place(d.curve.lows[number]), self.y.place(d.curve.highs[number])
-                parts.append(_line(x, ends[0], x, ends[1], d.style.colour, width=2))
+            parts += self._whisker(d, number, x, width=2)
             parts.append(marker(d.style, x, self.y.place(value), hint=hint))
         return parts
+
+    def _whisker(self, d: _Drawn, number: int, x: float, *, width: int) -> list[str]:
+        """The interval of a value as a line; nothing where there is none."""
+        if not d.curve.lows:
+            return []
+        foot, top = self.y.place(d.curve.lows[number]), self.y.place(d.curve.highs[number])
+        return [_line(x, foot, x, top, d.style.colour, width=width)]
 
     def _bars(self, d: _Drawn) -> list[str]:
         """Baselines by category: a pale bar over the slot, with its interval as a field."""
@@ -214,8 +219,7 @@ class _Frame:
         if d.curve.baseline:
             return self._lines(d)
         places = [(self.x.place(x), self.y.place(y)) for x, y in zip(d.curve.xs, d.curve.ys, strict=True)]
-        ends = [(self.y.place(low), self.y.place(high)) for low, high in zip(d.curve.lows, d.curve.highs, strict=True)]
-        parts = [_line(x, foot, x, top, d.style.colour) for (x, _), (foot, top) in zip(places, ends, strict=False)]
+        parts = [line for n, (x, _) in enumerate(places) for line in self._whisker(d, n, x, width=1)]
         parts += [marker(d.style, x, y, size=3, hint=self._hint(d, n)) for n, (x, y) in enumerate(places)]
         return ['<g opacity="0.75">', *parts, "</g>"]
 
