@@ -4,7 +4,7 @@ import pytest
 
 from slimvec.comparison.layout import markdown, page
 from slimvec.comparison.report import make_report
-from slimvec.comparison.runs import plan_runs, run_study
+from slimvec.comparison.runs import Material, plan_runs, run_study
 from slimvec.errors import InputError
 from slimvec.probes.readings import Measure, Reading
 from tests import tiny
@@ -82,14 +82,23 @@ def test_a_measure_nobody_reads_is_an_error(study, data, tmp_path, quiet, probed
         make_report(asked, results)
 
 
-def test_probes_are_part_of_the_key(study, data):  # noqa: ARG001
+def test_probes_are_part_of_the_key(study, data):
     def keys(**changes):
         asked = study(variants=VARIANTS, **changes)
-        return [run.result_key(asked, []) for run in plan_runs(asked)]
+        material = Material.read(asked, data)
+        return [run.result_key(material) for run in plan_runs(asked)]
 
     assert keys(probes=PROBES) != keys()
     assert keys(probes=PROBES) == keys(probes=PROBES | {"measures": ["order:accuracy"]})
     assert keys(probes=PROBES) != keys(probes=PROBES | {"amount": "full"})
+    seen = [keys(probes=PROBES)]
+    for folder, text in (("xquad", "of another probe"), ("sick", "one"), ("sick", "other"), ("pawsx/more", "new")):
+        (data / folder).mkdir(parents=True, exist_ok=True)
+        (data / folder / "pairs.tsv").write_text(text)
+        seen.append(keys(probes=PROBES))
+    assert seen[0] == seen[1]
+    assert len({tuple(found) for found in seen}) == 4
+    assert keys() == keys()
 
 
 def test_unknown_probes_are_refused(study):

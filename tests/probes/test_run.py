@@ -123,3 +123,12 @@ def test_every_probe_in_the_register_is_one():
 def test_an_unknown_probe_is_refused_with_the_list():
     with pytest.raises(InputError, match=r"no probe 'smell'; expected one of .*instruction, .*attention"):
         choose_probes(["smell"])
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_the_register_knows_which_outside_sets_a_probe_asks_for(name, monkeypatch):
+    asked = set()
+    monkeypatch.setattr(Setting, "folder", lambda _, folder: asked.add(folder))
+    (probe,) = choose_probes([name])
+    run_probes(slimvec_model(), [probe], Setting(amount="tiny", max_tokens=64))
+    assert asked == set(PROBES[name].sets)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from slimvec.comparison.sections import Probing
 from slimvec.comparison.shared_states import PooledReader
+from slimvec.files import sha256_of
 from slimvec.probes.callback import EmbedderModel
 from slimvec.probes.probe import Setting
 from slimvec.probes.readings import Reading
-from slimvec.probes.registry import choose_probes
+from slimvec.probes.registry import PROBES, choose_probes
 from slimvec.probes.run import run_probes
 
 
@@ -32,3 +33,10 @@ def probe_reader(
     model = EmbedderModel(reader, name="model of a study", max_tokens=reader.states.embedder.spec.max_tokens)
     report = run_probes(model, choose_probes(probing.names), setting)
     return tuple(reading.model_copy(update={"tables": (), "plots": ()}) for reading in report.readings)
+
+
+def outside_hashes(probing: Probing | None, folder: Path) -> dict[str, str]:
+    """Hash what the probes of a study read in a folder of outside sets, by file; nothing where there is none of it."""
+    sets = {name for probe in PROBES if probing is not None and probe in probing.names for name in PROBES[probe].sets}
+    files = (path for name in sorted(sets) for path in sorted((folder / name).rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}

@@ -14,7 +14,7 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from slimvec.comparison.mixing import measure_mixing
-from slimvec.comparison.probing import probe_reader
+from slimvec.comparison.probing import outside_hashes, probe_reader
 from slimvec.comparison.sections import Probing, Variant
 from slimvec.comparison.shared_states import PooledReader, SharedStates
 from slimvec.comparison.study import Study, run_name
@@ -74,12 +74,15 @@ class Run:
         load = self.settings.load.model_dump(mode="json", exclude={"pooling"})
         return digest(self.training.key, load, self._settings(exclude={"pooling"}))
 
-    def result_key(self, study: Study, datasets: Sequence[RetrievalSet]) -> str:
+    def result_key(self, material: "Material") -> str:
         """Hash what the result depends on."""
-        sets = [dataset.content_hash for dataset in datasets]
+        sets = [dataset.content_hash for dataset in material.datasets]
         load = self.settings.load.model_dump(mode="json")
-        probed = [] if self.probing is None else [self.probing.model_dump(mode="json", exclude={"measures"})]
-        return digest(self.training.key, load, self._settings(), sets, study.evaluation.seed, self.mixing, *probed)
+        probed: list[object] = []
+        if self.probing is not None:
+            probed = [self.probing.model_dump(mode="json", exclude={"measures"}), material.outside]
+        seed = material.study.evaluation.seed
+        return digest(self.training.key, load, self._settings(), sets, seed, self.mixing, *probed)
 
     def pooling(self, embedder: Embedder) -> Pooling:
         """Give the pooling that the variant asks for, else the model's own."""
@@ -100,11 +103,22 @@ class Material:
         study: The study.
         folder: With its sets, and those of the probes.
         datasets: Its retrieval sets, cut down.
+        outside: Hashes of the files that its probes read in the folder.
     """
 
     study: Study
     folder: Path
     datasets: Sequence[RetrievalSet]
+    outside: Mapping[str, str]
+
+    @classmethod
+    def read(cls, study: Study, folder: Path) -> "Material":
+        """Read what a study is scored on.
+
+        Raises:
+            InputError: a set is missing or malformed.
+        """
+        return cls(study, folder, read_sets(study, folder), outside_hashes(study.probes, folder))
 
 
 class RunResult(BaseModel):
@@ -192,10 +206,9 @@ def run_study(
     Raises:
         SlimvecError: a run failed; what was done before is kept, and the next call goes on from there.
     """
-    datasets = read_sets(study, folder)
-    material = Material(study, folder, datasets)
+    material = Material.read(study, folder)
     runs = _part(plan_runs(study), *part)
-    keys = {run: run.result_key(study, datasets) for run in runs}
+    keys = {run: run.result_key(material) for run in runs}
     states = {run: run.states_key() for run in runs}
     missing = [run for run in runs if _read(_path(output, run), keys[run]) is None]
     for number, run in enumerate(runs, start=1):
@@ -227,8 +240,8 @@ def stored_results(study: Study, folder: Path, output: Path) -> list[RunResult]:
     Raises:
         InputError: a file that is no result.
     """
-    datasets = read_sets(study, folder)
-    found = (_read(_path(output, run), run.result_key(study, datasets)) for run in plan_runs(study))
+    material = Material.read(study, folder)
+    found = (_read(_path(output, run), run.result_key(material)) for run in plan_runs(study))
     return [result for result in found if result is not None]
 
 

@@ -20,21 +20,27 @@ class Entry:
         type: Its class.
         num_texts: Embedded.
         num_tokens: Of these texts.
+        sets: Folders of the outside sets that it reads where they are at hand.
     """
 
     module: str
     type: str
     num_texts: int
     num_tokens: int
+    sets: tuple[str, ...] = ()
 
 
 PROBES = {
-    "order": Entry("slimvec.probes.order", "OrderProbe", 6_500, 154_000),
-    "position": Entry("slimvec.probes.position.probe", "PositionProbe", 8_900, 880_000),
-    "length": Entry("slimvec.probes.length.probe", "LengthProbe", 170, 30_000),
-    "instruction": Entry("slimvec.probes.instruction.probe", "InstructionProbe", 4_500, 200_000),
-    "tokenizer": Entry("slimvec.probes.coverage.probe", "TokenizerProbe", 3_000, 289_000),
-    "geometry": Entry("slimvec.probes.geometry.probe", "GeometryProbe", 2_100, 27_000),
+    "order": Entry(
+        "slimvec.probes.order", "OrderProbe", 6_500, 154_000, ("stsb_multi", "sick", "sugarcrepe", "pawsx", "sib200")
+    ),
+    "position": Entry("slimvec.probes.position.probe", "PositionProbe", 8_900, 880_000, ("xquad", "longdocs")),
+    "length": Entry("slimvec.probes.length.probe", "LengthProbe", 170, 30_000, ("longdocs",)),
+    "instruction": Entry(
+        "slimvec.probes.instruction.probe", "InstructionProbe", 4_500, 200_000, ("cranfield", "xquad")
+    ),
+    "tokenizer": Entry("slimvec.probes.coverage.probe", "TokenizerProbe", 3_000, 289_000, ("sib200",)),
+    "geometry": Entry("slimvec.probes.geometry.probe", "GeometryProbe", 2_100, 27_000, ("stsb_multi",)),
     "attention": Entry("slimvec.probes.attention_mode", "AttentionModeProbe", 240, 6_000),
 }
 """By name, in the order they are run."""
