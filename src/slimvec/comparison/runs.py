@@ -306,7 +306,7 @@ def _probe(run: Run, reader: PooledReader, material: Material, watcher: Watcher)
 def _load(run: Run, source: str | Path) -> Embedder:
     """Load a model as its variant says, but for the pooling; an untrained base takes the recipe's settings."""
     asked, model = run.settings.load, run.training.recipe.model
-    chosen: OpenSettings = {"prompts": asked.prompts, "dims": asked.dims}
+    chosen: OpenSettings = {"prompts": asked.prompts, "dims": asked.dims, "recency": asked.recency}
     if not run.training.trained:
         given = model.model_dump(include=model.model_fields_set & {"attention", "max_tokens"})
         chosen.update({"prompts": asked.prompts or model.prompts, **given})  # type: ignore[typeddict-item]

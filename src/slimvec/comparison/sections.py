@@ -25,12 +25,14 @@ class Loaded(Section):
         prompts: Templates and instructions.
         dims: Width of the vectors.
         task: Task name or whole instruction; a wrong one on purpose, for instance.
+        recency: Attention calibration of a causal model, as `slimvec.model.attention` defines it.
     """
 
     pooling: Pooling | None = None
     prompts: Prompts | None = None
     dims: int | None = Field(default=None, ge=1)
     task: str | None = None
+    recency: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
 class Variant(Section):

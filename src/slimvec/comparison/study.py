@@ -200,10 +200,16 @@ class Study(Section):
         """Give the whole recipe of a run. A base of the study stands in it as the source `base:NAME`.
 
         Raises:
-            InputError: the variant's overrides do not fit the recipe.
+            InputError: the variant's overrides do not fit the recipe, or what it is loaded with does not.
         """
-        overrides = self.cells[variant].set
-        return self._recipe(self.recipe, overrides, seed, self.bases, f"variant {variant}")
+        cell = self.cells[variant]
+        recipe = self._recipe(self.recipe, cell.set, seed, self.bases, f"variant {variant}")
+        if cell.load.recency and recipe.model.attention == "bidirectional":
+            raise InputError(
+                f"variant {variant} of study {self.name}: recency {cell.load.recency:g} of bidirectional attention",
+                expected="causal attention",
+            )
+        return recipe
 
     def base_recipe(self, name: str, seed: int) -> Recipe:
         """Give the whole recipe of a base.

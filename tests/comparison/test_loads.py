@@ -1,0 +1,30 @@
+"""Variants that read a model otherwise than it was trained."""
+
+import pytest
+
+from slimvec.comparison.runs import run_study
+from slimvec.engine.embedder import Embedder
+from slimvec.errors import InputError
+
+CALIBRATED = {"base": {}, "calibrated": {"load": {"recency": 4}}}
+
+
+def test_calibrated_attention_is_of_the_reading_alone(study, data, tmp_path, quiet, monkeypatch):
+    loaded = []
+    load = Embedder.load.__func__
+    monkeypatch.setattr(
+        Embedder, "load", classmethod(lambda cls, *a, **k: loaded.append(load(cls, *a, **k)) or loaded[-1])
+    )
+    base, calibrated = run_study(study(variants=CALIBRATED), data, tmp_path / "out", watcher=quiet)
+    assert quiet.trained == [("base", 0)]
+    assert [embedder.spec.recency for embedder in loaded] == [0, 4]
+    assert base.key != calibrated.key
+    vectors = [embedder.embed(["one two three four five"]).vectors for embedder in loaded]
+    assert abs(vectors[0] - vectors[1]).max() > 1e-4
+
+
+def test_calibration_of_a_model_that_looks_both_ways_is_refused_when_the_study_is_read(study):
+    both_ways = {"load": {"recency": 1}, "set": ["model.attention=bidirectional"]}
+    message = r"variant calibrated of study .*: recency 1 of bidirectional attention; expected causal attention"
+    with pytest.raises(InputError, match=message):
+        study(variants={"base": {}, "calibrated": both_ways})
