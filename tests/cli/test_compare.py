@@ -8,7 +8,7 @@ import yaml
 from slimvec.cli.compare import KEYS
 from slimvec.comparison import runs
 from slimvec.comparison import trainings as study_trainings
-from slimvec.comparison.layout import page
+from slimvec.comparison.layout import write_report
 from slimvec.comparison.report import StudyReport
 from slimvec.comparison.study import read_study
 
@@ -57,6 +57,10 @@ def compare(slimvec, *more):
     return slimvec("compare", "study.yaml", "--data", "data", "--output", "out", *more)
 
 
+def read_report(folder):
+    return {p.name: p.read_bytes() for pattern in ("report.*", "plots/*") for p in folder.glob(pattern)}
+
+
 def change(tmp_path, **changes):
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **changes}, sort_keys=False), encoding="utf-8")
@@ -88,9 +92,14 @@ def test_a_study_is_run_once_and_reported(slimvec, tmp_path, trainings):
     assert report.study.recipe["data"] == [{"path": "${data}/pairs.jsonl"}]  # no path of this machine
     assert [row.steps for row in report.rows] == [2, 2, 2, 0]
     assert report.rows[0].mean == pytest.approx(sum(report.rows[0].by_seed) / 2)
-    assert "## Limits" not in (tmp_path / "out/report.md").read_text()
-    assert "2 run(s) of a variant say little" in (tmp_path / "out/report.md").read_text()
-    assert page(report) == (tmp_path / "out/report.html").read_text()
+    text = (tmp_path / "out/report.md").read_text()
+    assert "2 run(s) of a variant say little" in text
+    assert "![Differences in ndcg_at_10](plots/differences.svg)" in text
+    page = (tmp_path / "out/report.html").read_text()
+    assert (tmp_path / "out/plots/differences.svg").read_text().strip() in page
+    assert "<p>Does a pooling | help?</p>" in page
+    write_report(tmp_path / "again", report)
+    assert read_report(tmp_path / "again") == read_report(tmp_path / "out")
 
     again = compare(slimvec, "--json").json
     assert (len(trainings), again) == (4, found)

@@ -1,6 +1,6 @@
-"""What a report says of how much was run."""
+"""What a report says of how much was run, and the files it is in."""
 
-from slimvec.comparison.layout import markdown
+from slimvec.comparison.layout import markdown, write_report
 from slimvec.comparison.report import make_report
 from tests.comparison.support import result
 
@@ -17,3 +17,17 @@ def test_seeds_are_those_of_trainings(study):
     whole = markdown(make_report(asked, [*again, *untrained]))
     assert "2 variants, seeds 0, 1, 2; ndcg_at_10" in whole
     assert "run(s) of a variant say little" not in whole
+
+
+def test_pictures_of_an_earlier_report_go(study, tmp_path):
+    values = [0.2, 0.5, 0.4, 0.9]
+    report = make_report(study(), [result(name, 0, values) for name in ("base", "raw")])
+    out = tmp_path / "out"
+    (out / "plots").mkdir(parents=True)
+    (out / "plots/poolings.svg").write_text("of a sweep")
+    (out / "runs").mkdir()
+    write_report(out, report)
+    assert sorted(p.name for p in out.iterdir()) == ["plots", "report.html", "report.json", "report.md", "runs"]
+    assert [p.name for p in (out / "plots").iterdir()] == ["differences.svg"]
+    write_report(out, report.model_copy(update={"rows": report.rows[:1]}))
+    assert not any((out / "plots").iterdir())

@@ -1,11 +1,14 @@
 """Probes of a study: run on every variant, kept with its result, and laid out beside the scores."""
 
+from unittest.mock import ANY
+
 import pytest
 
-from slimvec.comparison.layout import markdown, page
+from slimvec.comparison.layout import markdown, report_blocks
 from slimvec.comparison.report import make_report
 from slimvec.comparison.runs import Material, plan_runs, run_study
 from slimvec.errors import InputError
+from slimvec.probes.blocks import Picture
 from slimvec.probes.readings import Measure, Reading
 from tests import tiny
 
@@ -70,7 +73,7 @@ def test_the_report_shows_measures_beside_scores(study, data, tmp_path, quiet, p
     assert raw.difference.low == pytest.approx(raw.difference.value - (0.1**2 + 0.2**2) ** 0.5)
     text = markdown(report)
     assert f"| base | {report.rows[0].mean:.3f} | {base.measure.value:.3f} [" in text
-    assert "order:likeness against ndcg_at_10" in page(report)
+    assert Picture("order:likeness against ndcg_at_10", ANY, "order-likeness") in report_blocks(report)
 
 
 def test_a_measure_nobody_reads_is_an_error(study, data, tmp_path, quiet, probed):  # noqa: ARG001

@@ -12,13 +12,13 @@ from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
 
 if TYPE_CHECKING:
-    from slimvec.comparison.report import Row, StudyReport
+    from slimvec.comparison.report import Row
     from slimvec.comparison.runs import Run
     from slimvec.comparison.trainings import Training
     from slimvec.training.events import StepCallback, StepEvent
 
 KEYS = {
-    "output": "the folder with report.html, report.md, report.json and every run's results",
+    "output": "the folder with report.html, report.md, plots, report.json and every run's results",
     "rows": "by variant: mean, difference from the reference with low and high, p_holm and verdict",
     "best_betas": "by model of a sweep: best beta with low and high; null where the sweep has no two betas",
     "checks": "by prediction: borne out, not borne out or cannot be told",
@@ -47,7 +47,7 @@ def compare(
     stopped goes on where it was, and one that has grown runs only what is new.
     """
     with terminal.task("reading the study"):
-        from slimvec.comparison.layout import markdown
+        from slimvec.comparison.layout import markdown, write_report
         from slimvec.comparison.report import make_report
         from slimvec.comparison.runs import run_study, stored_results
         from slimvec.comparison.study import read_study
@@ -65,7 +65,7 @@ def compare(
             raise InputError(f"{output} has no results of {study.reference}", do="run the study without --report-only")
         return {"output": str(output), "rows": {}, "best_betas": {}, "checks": {}, "num_missing": num_missing}
     report = make_report(study, results)
-    _write(report, output)
+    write_report(output, report)
     terminal.print(markdown(report))
     return {
         "output": str(output),
@@ -74,17 +74,6 @@ def compare(
         "checks": {check.name: check.outcome for check in report.checks},
         "num_missing": num_missing,
     }
-
-
-def _write(report: "StudyReport", output: Path) -> None:
-    """Write the report in all its forms."""
-    from slimvec.comparison.layout import markdown, page
-    from slimvec.files import atomic_file
-
-    files = {"json": report.model_dump_json(indent=1) + "\n", "md": markdown(report), "html": page(report)}
-    for suffix, text in files.items():
-        with atomic_file(output / f"report.{suffix}", force=True) as path:
-            path.write_text(text, encoding="utf-8")
 
 
 def _figures(row: "Row") -> dict[str, Any]:

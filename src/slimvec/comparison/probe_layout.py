@@ -1,13 +1,13 @@
 """The part of a study's report about its probes: what each variant sees, and a picture of that against its score."""
 
-from html import escape
+import re
 
 from slimvec.comparison.probed import ProbedMeasure, ProbedValue
 from slimvec.comparison.report import StudyReport
-from slimvec.comparison.tables import html_table, markdown_table
+from slimvec.probes.blocks import Block, Heading, Paragraph, Picture
 from slimvec.probes.drawing import draw
 from slimvec.probes.figures import show, show_baseline, show_measure
-from slimvec.probes.readings import Curve, Plot
+from slimvec.probes.readings import Curve, Plot, Table
 
 TITLE = "Probes"
 _NOTE = (
@@ -17,39 +17,26 @@ _NOTE = (
 )
 
 
-def probe_markdown(report: StudyReport) -> list[str]:
-    """Give the parts of the Markdown; none without probes."""
+def probe_blocks(report: StudyReport) -> list[Block]:
+    """Lay out what the probes read; nothing without probes."""
     if not report.probed:
         return []
-    return [f"{TITLE}:", *(markdown_table(_cells(report, probed)) for probed in report.probed), _NOTE]
-
-
-def probe_page(report: StudyReport) -> str:
-    """Give the part of the HTML page; nothing without probes."""
-    if not report.probed:
-        return ""
-    parts = [f"<h2>{TITLE}</h2>"]
+    blocks: list[Block] = [Heading(TITLE), Paragraph(_NOTE, "note")]
     for probed in report.probed:
-        parts.append(f"<h3>{escape(probed.name)}</h3>{probe_plot(report, probed)}")
-        parts.append(html_table(_cells(report, probed)))
-    return "".join([*parts, f"<p>{escape(_NOTE)}</p>"])
+        blocks += [Heading(probed.name, 3), _picture(report, probed), _table(report, probed)]
+    return blocks
 
 
-def probe_plot(report: StudyReport, probed: ProbedMeasure) -> str:
+def _picture(report: StudyReport, probed: ProbedMeasure) -> Picture:
     """Draw a measure against the score: a remedy against its cost."""
     scores = {row.variant: row.mean for row in report.rows}
     curves = tuple(
         _point(variant, scores[variant], value) for variant, value in probed.values.items() if variant in scores
     )
-    return draw(
-        Plot(
-            title=f"{probed.name} against {report.metric}",
-            x_label=f"{report.metric}, mean of the sets",
-            y_label=probed.name.partition(":")[2],
-            curves=curves,
-            kind="points",
-        )
-    )
+    title, x_label = f"{probed.name} against {report.metric}", f"{report.metric}, mean of the sets"
+    y_label = probed.name.partition(":")[2]
+    plot = Plot(title=title, x_label=x_label, y_label=y_label, curves=curves, kind="points")
+    return Picture(title, draw(plot), re.sub(r"\W+", "-", probed.name))
 
 
 def _point(variant: str, score: float, value: ProbedValue) -> Curve:
@@ -59,27 +46,27 @@ def _point(variant: str, score: float, value: ProbedValue) -> Curve:
     return Curve(label=variant, xs=(score,), ys=(measure.value,), lows=lows, highs=highs)
 
 
-def _cells(report: StudyReport, probed: ProbedMeasure) -> list[list[str]]:
+def _table(report: StudyReport, probed: ProbedMeasure) -> Table:
     scores = {row.variant: row.mean for row in report.rows}
-    header = ["variant", report.metric, probed.name, "baseline", "difference", "from"]
+    header = ("variant", report.metric, probed.name, "baseline", "difference", "from")
     rows = [
-        [
+        (
             variant,
             f"{scores[variant]:.3f}",
             show_measure(value.measure),
             show_baseline(value.measure),
             *_difference(value),
-        ]
+        )
         for variant, value in probed.values.items()
     ]
-    rows += [[variant, f"{scores[variant]:.3f}", reason, "", "", ""] for variant, reason in probed.skipped.items()]
-    return [header, *rows]
+    rows += [(variant, f"{scores[variant]:.3f}", reason, "", "", "") for variant, reason in probed.skipped.items()]
+    return Table(title="", header=header, rows=tuple(rows))
 
 
-def _difference(value: ProbedValue) -> list[str]:
+def _difference(value: ProbedValue) -> tuple[str, str]:
     """Write a difference with its interval and what it is from."""
     found, unit = value.difference, value.measure.unit
     if found is None:
-        return ["", value.against or ""]
+        return ("", value.against or "")
     low, high = (show(end, unit, signed=True) for end in (found.low, found.high))
-    return [f"{show(found.value, unit, signed=True)} [{low}, {high}]", value.against or ""]
+    return (f"{show(found.value, unit, signed=True)} [{low}, {high}]", value.against or "")

@@ -1,13 +1,11 @@
 """The part of a study's report about its sweep: a table, a plot, and the predictions."""
 
-from html import escape
-
 from slimvec.comparison.report import StudyReport
 from slimvec.comparison.sweeps import SweptModel
-from slimvec.comparison.tables import html_table, markdown_table
 from slimvec.evaluation.results import Score
+from slimvec.probes.blocks import Block, Heading, Picture
 from slimvec.probes.drawing import draw
-from slimvec.probes.readings import Curve, Plot
+from slimvec.probes.readings import Curve, Plot, Table
 
 TITLE = "Poolings of the same states"
 _NOTE = (
@@ -17,41 +15,28 @@ _NOTE = (
 )
 
 
-def sweep_markdown(report: StudyReport) -> list[str]:
-    """Give the parts of the Markdown; none without a sweep."""
+def sweep_blocks(report: StudyReport) -> list[Block]:
+    """Lay out the sweep; nothing without one."""
     if not report.swept:
         return []
-    checks = [f"- **{check.name}**: {check.outcome}. {check.finding}." for check in report.checks]
-    return [
-        f"{TITLE}:",
-        markdown_table(_cells(report)),
-        _NOTE,
-        *(["Predictions:", "\n".join(checks)] if checks else []),
+    header = ("model", *report.swept[0].names, "best", "best beta", "over beta 0", "mixing")
+    blocks: list[Block] = [
+        Heading(TITLE),
+        *_curves(report),
+        Table(title="", header=header, rows=tuple(map(_row_cells, report.swept)), note=_NOTE),
     ]
+    if report.checks:
+        rows = tuple((check.name, check.outcome, check.finding) for check in report.checks)
+        blocks.append(Table(title="Predictions", header=("prediction", "outcome", "finding"), rows=rows))
+    return blocks
 
 
-def sweep_page(report: StudyReport) -> str:
-    """Give the part of the HTML page; nothing without a sweep."""
-    if not report.swept:
-        return ""
-    checks = "".join(
-        f"<li><b>{escape(check.name)}</b>: {escape(check.outcome)}. {escape(check.finding)}.</li>"
-        for check in report.checks
-    )
-    return f"<h2>{TITLE}</h2>{sweep_plot(report)}{html_table(_cells(report))}<p>{escape(_NOTE)}</p>" + (
-        f"<h2>Predictions</h2><ul>{checks}</ul>" if checks else ""
-    )
-
-
-def sweep_plot(report: StudyReport) -> str:
+def _curves(report: StudyReport) -> list[Picture]:
     """Draw each model's score over beta, with its interval; nothing where fewer than two betas are finite."""
-    curves = [curve for model in report.swept if (curve := _curve(model)) is not None]
-    if not curves:
-        return ""
-    title = f"{report.metric} over beta"
-    return draw(
-        Plot(title=title, x_label="beta: 0 is the mean, 1 weighted", y_label=report.metric, curves=tuple(curves))
-    )
+    curves = tuple(curve for model in report.swept if (curve := _curve(model)) is not None)
+    title, x_label = f"{report.metric} over beta", "beta: 0 is the mean, 1 weighted"
+    plot = Plot(title=title, x_label=x_label, y_label=report.metric, curves=curves)
+    return [Picture(title, draw(plot), "poolings")] if curves else []
 
 
 def _curve(model: SweptModel) -> Curve | None:
@@ -67,20 +52,15 @@ def _curve(model: SweptModel) -> Curve | None:
     return Curve(label=model.variant, xs=xs, ys=ys, lows=lows, highs=highs)
 
 
-def _cells(report: StudyReport) -> list[list[str]]:
-    header = ["model", *report.swept[0].names, "best", "best beta", "over beta 0", "mixing"]
-    return [header, *map(_row_cells, report.swept)]
-
-
-def _row_cells(model: SweptModel) -> list[str]:
-    return [
+def _row_cells(model: SweptModel) -> tuple[str, ...]:
+    return (
         model.variant,
         *(f"{score.value:.3f}" for score in model.scores),
         model.best,
         _interval(model.best_beta, "g"),
         _interval(model.best_over_mean, "+.3f"),
         "" if model.mixing is None else f"{model.mixing:.2f}",
-    ]
+    )
 
 
 def _interval(score: Score | None, form: str) -> str:

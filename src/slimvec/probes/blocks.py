@@ -9,16 +9,21 @@ from pathlib import Path
 from slimvec.probes.readings import Table
 
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1c1c1c; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
+body { font: 16px/1.5 system-ui, sans-serif; color: #1c1c1c; max-width: 80rem; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.6rem } h2 { font-size: 1.25rem; margin-top: 2.6rem; border-bottom: 1px solid #ccc }
 h3 { font-size: 1rem; margin: 1.4rem 0 .3rem } p { max-width: 50rem; margin: .5rem 0 }
-p.note { color: #555; font-size: 14px } p.answer { border-left: 4px solid #1f6f8b; padding-left: .8rem }
+p.note { color: #555; font-size: 14px } p.warning { color: #a11; font-weight: 600 }
+p.answer { border-left: 4px solid #1f6f8b; padding-left: .8rem }
 div.wide, figure { overflow-x: auto; margin: .6rem 0 } figcaption { font-weight: 600; font-size: 14px }
 table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid #e2e2e2; text-align: left; vertical-align: top }
 th { border-bottom: 2px solid #888; vertical-align: bottom } .number { text-align: right; white-space: nowrap }
 summary { cursor: pointer; font-size: 14px; color: #1f6f8b } li { max-width: 50rem }
 """
+PLOTS = "plots"
+"""Folder of the pictures beside the Markdown that shows them."""
+_MARKED = {"answer": "> {}", "warning": "**{}**"}
+"""How Markdown marks paragraphs by their kind."""
 _NUMBER = re.compile(r"[+\N{MINUS SIGN}-]?\d[\d.,]*%?(\s.*\d.*)?|")
 _MOST_ROWS = 24
 """Rows up to which a table is open on the page; of a longer one it is the first half of that."""
@@ -34,7 +39,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """A paragraph; `kind` is `note` for what is said on the side, `answer` for what came out."""
+    """A paragraph; `kind` is `note` for what is said on the side, `answer` for what came out, `warning` for a doubt."""
 
     text: str
     kind: str = ""
@@ -54,12 +59,12 @@ class Picture:
     Attributes:
         title: Above it.
         svg: Itself.
-        file: Path of the file that Markdown points to.
+        name: Of its file, below `plots`.
     """
 
     title: str
     svg: str
-    file: str
+    name: str
 
 
 Block = Heading | Paragraph | Items | Picture | Table
@@ -69,10 +74,15 @@ def write_pages(folder: Path, title: str, blocks: Sequence[Block]) -> None:
     """Write `report.html`, and `report.md` with its pictures in `plots`, into a folder that is being filled."""
     (folder / "report.md").write_text(to_markdown(blocks), encoding="utf-8")
     (folder / "report.html").write_text(to_html(title, blocks), encoding="utf-8")
-    (folder / "plots").mkdir()
+    (folder / PLOTS).mkdir()
+    write_pictures(folder / PLOTS, blocks)
+
+
+def write_pictures(folder: Path, blocks: Sequence[Block]) -> None:
+    """Write the pictures among the blocks into a folder that is being filled."""
     for block in blocks:
         if isinstance(block, Picture):
-            (folder / block.file).write_text(block.svg + "\n", encoding="utf-8")
+            (folder / f"{block.name}.svg").write_text(block.svg + "\n", encoding="utf-8")
 
 
 def to_markdown(blocks: Sequence[Block]) -> str:
@@ -92,11 +102,11 @@ def _markdown(block: Block) -> str:
         case Heading(text, level):
             return f"{'#' * level} {text}"
         case Paragraph(text, kind):
-            return f"> {text}" if kind == "answer" else text
+            return _MARKED.get(kind, "{}").format(text)
         case Items(texts):
             return "\n".join(f"- {text}" for text in texts)
-        case Picture(title, _, file):
-            return f"![{title}]({file})"
+        case Picture(title, _, name):
+            return f"![{title}]({PLOTS}/{name}.svg)"
         case Table():
             return _markdown_table(block)
 

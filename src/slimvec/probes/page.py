@@ -95,7 +95,7 @@ def _reading_blocks(readings: Sequence[Reading], names: Sequence[str]) -> Iterat
     if several and all(reading.measures for reading in readings):
         yield difference_table(readings[0], readings[1], names)
     for number, (plot, other) in enumerate(pair_plots(readings, names), start=1):
-        yield Picture(plot.title, draw(plot, other, names=names), f"plots/{first.probe}-{number}.svg")
+        yield Picture(plot.title, draw(plot, other, names=names), f"{first.probe}-{number}")
     shared = [table for table in first.tables if several and table in readings[1].tables]
     for name, reading in zip(names, readings, strict=True):
         yield from _details(reading, f", {name}" if several else "", shared)

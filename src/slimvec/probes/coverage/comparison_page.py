@@ -29,8 +29,7 @@ def _blocks(report: TokenizerReport) -> list[Block]:
     reading = report.reading
     cards = [(card.name, f"{card.vocabulary:,}", card.sha256[:16]) for card in report.tokenizers]
     pictures = [
-        Picture(plot.title, draw(plot), f"plots/tokenizers-{number}.svg")
-        for number, plot in enumerate(reading.plots, start=1)
+        Picture(plot.title, draw(plot), f"tokenizers-{number}") for number, plot in enumerate(reading.plots, start=1)
     ]
     settings = {"created": report.created, "amount": report.amount, "seed": str(report.seed), **report.versions}
     sources: list[Block] = [Heading("Sources", 3), Items(reading.sources)] if reading.sources else []
