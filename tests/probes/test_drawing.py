@@ -144,3 +144,12 @@ def test_what_cannot_be_drawn_is_refused():
         Plot(title="t", x_label="x", y_label="y", curves=(curve,), x_log=True)
     with pytest.raises(ValidationError, match="finite number"):
         Curve(label="a", xs=(0.0,), ys=(float("nan"),))
+
+
+def test_single_points_are_named_where_they_stand():
+    alone = [Curve(label=name, xs=(x,), ys=(y,)) for name, x, y in (("one", 0.1, 0.2), ("two", 0.9, 0.8))]
+    plot = Plot(title="Remedy against price", x_label="x", y_label="y", curves=tuple(alone), kind="points")
+    assert [draw(plot).count(f">{curve.label}</text>") for curve in alone] == [2, 2]  # in the legend as well
+    longer = Curve(label="one", xs=(0.1, 0.3), ys=(0.2, 0.2))
+    several = draw(plot.model_copy(update={"curves": (longer, alone[1])}))
+    assert several.count(">one</text>") == several.count(">two</text>") == 1

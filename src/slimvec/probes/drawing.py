@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from html import escape
 
 from slimvec.probes.marks import COLOURS, PALE, Style, marker
+from slimvec.probes.naming import Box, place_names
 from slimvec.probes.readings import Curve, Plot
 from slimvec.probes.scales import Scale, figure, log_marks, marks, span
 
@@ -92,6 +93,7 @@ class _Frame:
             _text(centre, height - 8, self.plot.x_label, colour="#333"),
             self._vertical_name(),
             *(part for d in self.drawn for part in self._curve(d)),
+            *self._names(),
             *self._legend(),
         ]
         size = f'viewBox="0 0 {self.width} {height:.0f}" width="{self.width}" height="{height:.0f}"'
@@ -222,6 +224,21 @@ class _Frame:
         parts = [line for n, (x, _) in enumerate(places) for line in self._whisker(d, n, x, width=1)]
         parts += [marker(d.style, x, y, size=3, hint=self._hint(d, n)) for n, (x, y) in enumerate(places)]
         return ['<g opacity="0.75">', *parts, "</g>"]
+
+    def _names(self) -> list[str]:
+        """Names beside single points, as many as there is room for: the legend has them all."""
+        single = [d for d in self.drawn if not d.curve.baseline]
+        if self.plot.kind != "points" or any(len(d.curve.xs) != 1 for d in single):
+            return []
+        points = [(self.x.place(d.curve.xs[0]), self.y.place(d.curve.ys[0])) for d in single]
+        frame = Box(_LEFT, self.top, self.width, self.bottom)
+        boxes = place_names(points, [_CHARACTER * len(d.label) for d in single], frame)
+        parts = []
+        for d, (x, _), box in zip(single, points, boxes, strict=True):
+            if box is not None:
+                end, anchor = (box.left, "start") if box.left > x else (box.right, "end")
+                parts.append(_text(end, box.bottom - 3, d.label, anchor, d.style.colour))
+        return parts
 
     def _hint(self, d: _Drawn, number: int) -> str:
         """Say what a point is, for a browser to show when it is pointed at."""
