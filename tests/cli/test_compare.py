@@ -94,7 +94,7 @@ def test_a_study_is_run_once_and_reported(slimvec, tmp_path, trainings):
     assert report.rows[0].mean == pytest.approx(sum(report.rows[0].by_seed) / 2)
     text = (tmp_path / "out/report.md").read_text()
     assert "2 run(s) of a variant say little" in text
-    assert "![Differences in ndcg_at_10](plots/differences.svg)" in text
+    assert "![Differences in ndcg_at_10, with 95% intervals](plots/differences.svg)" in text
     page = (tmp_path / "out/report.html").read_text()
     assert (tmp_path / "out/plots/differences.svg").read_text().strip() in page
     assert "<p>Does a pooling | help?</p>" in page

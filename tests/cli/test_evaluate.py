@@ -108,7 +108,7 @@ def test_a_suite_of_one_s_own_is_scored_and_reported(slimvec, model, tmp_path):
     assert result["tasks"]["one"]["unit"] == "queries"
     assert (result["bm25"], result["comparison"], result["output"]) == (None, None, "report")
     names = sorted(path.name for path in (tmp_path / "report").iterdir())
-    assert names == ["report.html", "report.json", "report.md"]
+    assert names == ["plots", "report.html", "report.json", "report.md"]
     assert EvaluationReport.read("report/report.json").suite == "mine"
     outcome = slimvec(*arguments, "-o", "report")
     assert outcome.error == "error: output report exists; expected a new path; pass --force to replace it"
@@ -124,7 +124,7 @@ def test_a_model_is_not_distinguishable_from_itself(slimvec, model, tmp_path):
     found = result["comparison"]["tasks"][0]
     assert (found["difference"], found["p_corrected"], found["verdict"]) == (0, 1, "not distinguishable")
     names = sorted(path.name for path in (tmp_path / "report").iterdir())
-    assert names == ["against.json", "comparison.json", "report.html", "report.json", "report.md"]
+    assert names == ["against.json", "comparison.json", "plots", "report.html", "report.json", "report.md"]
     page = (tmp_path / "report" / "report.html").read_text()
     assert "not distinguishable" in page
     assert "<svg" in page

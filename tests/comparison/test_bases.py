@@ -11,7 +11,7 @@ from slimvec.comparison.report import StudyReport, make_report
 from slimvec.comparison.runs import plan_runs, run_study, stored_results
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError
-from slimvec.probes.blocks import Picture
+from slimvec.reports.blocks import Picture
 from tests.comparison.conftest import STUDY
 
 NEW = {

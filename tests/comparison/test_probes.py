@@ -8,8 +8,8 @@ from slimvec.comparison.layout import markdown, report_blocks
 from slimvec.comparison.report import make_report
 from slimvec.comparison.runs import Material, plan_runs, run_study
 from slimvec.errors import InputError
-from slimvec.probes.blocks import Picture
 from slimvec.probes.readings import Measure, Reading
+from slimvec.reports.blocks import Picture
 from tests import tiny
 
 PROBES = {"names": ["order"], "amount": "tiny"}

@@ -5,7 +5,7 @@ import pytest
 
 from slimvec.data.retrieval import Document, Query, RetrievalSet
 from slimvec.errors import InputError
-from slimvec.evaluation.results import EvaluationResult, Score, System, markdown_table
+from slimvec.evaluation.results import EvaluationResult, Score, System
 from slimvec.evaluation.retrieval import num_texts, score_bm25, score_retrieval
 
 WORDS = ["red", "green", "blue", "black", "white"]
@@ -108,11 +108,3 @@ def test_files_that_hold_no_results_are_refused(tmp_path):
     (tmp_path / "torn.json").write_text('{"tasks": [')
     with pytest.raises(InputError, match=r"torn.json: the file: Invalid JSON"):
         EvaluationResult.read(tmp_path / "torn.json")
-
-
-def test_the_table_has_a_row_for_each_result():
-    lines = markdown_table([score_bm25(DATASET), score_retrieval(WordEmbedder(), DATASET, system=SYSTEM)]).splitlines()
-    assert lines[0].startswith("| task | system | ndcg_at_10 | mrr_at_10 |")
-    assert lines[2].startswith("| colours | BM25 | 1.000 [1.000, 1.000] |")
-    assert lines[3].startswith("| colours | words\\|counted | 1.000 [1.000, 1.000] |")
-    assert lines[3].endswith("| 5 | 5 | 10.0% |")

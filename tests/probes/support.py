@@ -6,7 +6,8 @@ from slimvec.engine.embedder import Embedder
 from slimvec.evaluation.models import ModelCard
 from slimvec.evaluation.slimvec_model import SlimvecModel
 from slimvec.probes.probe import embed
-from slimvec.probes.readings import Curve, Measure, Plot, ProbeReport, Reading, Table
+from slimvec.probes.readings import Measure, ProbeReport, Reading
+from slimvec.reports.parts import Curve, Plot, Table
 from tests import tiny
 
 

@@ -25,7 +25,7 @@ KEYS = {
     "readings": "by probe: answer, skipped, seconds, and measures with value, low, high, unit and baseline",
     "model": "its card",
     "against": "readings and model of the second model; null without --against",
-    "output": "the folder with report.html, report.md and report.json; null without --output",
+    "output": "the folder with report.html, report.md, plots and report.json; null without --output",
 }
 
 

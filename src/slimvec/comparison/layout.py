@@ -7,8 +7,18 @@ from slimvec.comparison.probe_layout import probe_blocks
 from slimvec.comparison.report import Row, StudyReport
 from slimvec.comparison.sweep_layout import sweep_blocks
 from slimvec.files import atomic_file, atomic_folder
-from slimvec.probes.blocks import PLOTS, Block, Heading, Items, Paragraph, Picture, to_html, to_markdown, write_pictures
-from slimvec.probes.readings import Table
+from slimvec.reports.blocks import (
+    PLOTS,
+    Block,
+    Heading,
+    Items,
+    Paragraph,
+    Picture,
+    to_html,
+    to_markdown,
+    write_pictures,
+)
+from slimvec.reports.parts import Table
 
 
 def write_report(folder: Path, report: StudyReport) -> None:
@@ -44,7 +54,7 @@ def report_blocks(report: StudyReport) -> list[Block]:
         Paragraph(study.question),
         Paragraph(_summary(report)),
         *(Paragraph(warning, "warning") for warning in report.warnings),
-        *_differences(report),
+        *forest_plot(report),
         _scores(report),
         *([Table(title="Variants", header=("variant", "what it is"), rows=notes)] if notes else []),
         *sweep_blocks(report),
@@ -52,13 +62,6 @@ def report_blocks(report: StudyReport) -> list[Block]:
         Heading("Limits"),
         Items(tuple(_limits(report))),
     ]
-
-
-def _differences(report: StudyReport) -> list[Block]:
-    """Give the picture of the differences; nothing where nothing is compared."""
-    if not any(row.effect for row in report.rows):
-        return []
-    return [Picture(f"Differences in {report.metric}", forest_plot(report), "differences")]
 
 
 def _scores(report: StudyReport) -> Table:

@@ -4,10 +4,10 @@ import re
 
 from slimvec.comparison.probed import ProbedMeasure, ProbedValue
 from slimvec.comparison.report import StudyReport
-from slimvec.probes.blocks import Block, Heading, Paragraph, Picture
-from slimvec.probes.drawing import draw
 from slimvec.probes.figures import show, show_baseline, show_measure
-from slimvec.probes.readings import Curve, Plot, Table
+from slimvec.reports.blocks import Block, Heading, Paragraph, Picture
+from slimvec.reports.drawing import draw
+from slimvec.reports.parts import Curve, Plot, Table
 
 TITLE = "Probes"
 _NOTE = (

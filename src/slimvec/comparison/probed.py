@@ -8,9 +8,10 @@ from slimvec.comparison.runs import RunResult
 from slimvec.comparison.sections import Probing
 from slimvec.comparison.study import Study
 from slimvec.errors import InputError
-from slimvec.evaluation.results import Frozen, Score
+from slimvec.evaluation.results import Score
 from slimvec.probes.figures import difference
 from slimvec.probes.readings import Measure
+from slimvec.reports.parts import Frozen
 
 
 class ProbedValue(Frozen):

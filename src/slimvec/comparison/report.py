@@ -12,8 +12,9 @@ from slimvec.comparison.study import Study
 from slimvec.comparison.sweeps import CheckResult, Sweeps, SweptModel
 from slimvec.evaluation.intervals import Values
 from slimvec.evaluation.metrics import MAIN_METRIC
-from slimvec.evaluation.results import Frozen, Score, package_versions
+from slimvec.evaluation.results import Score, package_versions
 from slimvec.evaluation.significance import compare_runs, holm
+from slimvec.reports.parts import Frozen
 
 Verdict = Literal["reference", "better", "worse", "not distinguishable", "not compared"]
 SIGNIFICANT = 0.05

@@ -3,9 +3,9 @@
 from slimvec.comparison.report import StudyReport
 from slimvec.comparison.sweeps import SweptModel
 from slimvec.evaluation.results import Score
-from slimvec.probes.blocks import Block, Heading, Picture
-from slimvec.probes.drawing import draw
-from slimvec.probes.readings import Curve, Plot, Table
+from slimvec.reports.blocks import Block, Heading, Picture
+from slimvec.reports.drawing import draw
+from slimvec.reports.parts import Curve, Plot, Table
 
 TITLE = "Poolings of the same states"
 _NOTE = (

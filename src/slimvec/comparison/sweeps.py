@@ -15,8 +15,9 @@ from slimvec.comparison.sections import Check, beta_of
 from slimvec.comparison.study import Study
 from slimvec.evaluation.intervals import Values
 from slimvec.evaluation.metrics import MAIN_METRIC
-from slimvec.evaluation.results import Frozen, Score
+from slimvec.evaluation.results import Score
 from slimvec.evaluation.significance import LEVEL
+from slimvec.reports.parts import Frozen
 
 NUM_RESAMPLES = 2000
 Outcome = Literal["borne out", "not borne out", "cannot be told"]

@@ -1,36 +1,22 @@
-"""Reports as pages: Markdown for repositories, one HTML file without scripts or fetched parts for readers."""
+"""Reports of evaluations as pages: scores with their intervals, two models side by side."""
 
 import json
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from slimvec.evaluation.comparing import ComparisonReport, TaskComparison
-from slimvec.evaluation.models import ModelCard
-from slimvec.evaluation.plots import interval_plot
+from slimvec.evaluation.comparing import ComparisonReport
 from slimvec.evaluation.report import EvaluationReport, TaskReport
+from slimvec.evaluation.results import Score
 from slimvec.files import atomic_folder
-
-Rows = list[list[str]]
-_STEPS = tuple(digit * 10.0**power for power in range(-4, 1) for digit in (1, 2, 5))
-"""Sizes of a scale's steps."""
-
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-table { border-collapse: collapse; font-size: 14px; display: block; overflow-x: auto; }
-th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
-th { font-weight: 600; border-bottom: 2px solid #888; }
-th:first-child, td:first-child { text-align: left; }
-td.text { text-align: left; white-space: pre-wrap; max-width: 44rem; font: 13px ui-monospace, monospace; }
-p.note { color: #555; max-width: 60rem; } svg { display: block; }
-"""
+from slimvec.reports.blocks import Block, Heading, Paragraph, Picture, write_pages
+from slimvec.reports.intervals import Row, draw_intervals
+from slimvec.reports.parts import Table
 
 
 def write_reports(
     folder: str | Path, reports: Sequence[EvaluationReport], comparison: ComparisonReport | None, *, force: bool = False
 ) -> None:
-    """Write reports as a folder: `report.html`, `report.md`, and as JSON all that stands behind them.
+    """Write reports as a folder: `report.html`, `report.md` with its pictures in `plots`, and as JSON all behind them.
 
     The JSON files are `report.json`, and for a second model `against.json` and `comparison.json`.
 
@@ -50,53 +36,17 @@ def write_reports(
         if comparison is not None:
             text = comparison.model_dump_json(indent=1) + "\n"
             (staged / "comparison.json").write_text(text, encoding="utf-8")
-        (staged / "report.md").write_text(markdown(reports, comparison), encoding="utf-8")
-        (staged / "report.html").write_text(html(reports, comparison), encoding="utf-8")
+        write_pages(staged, _title(reports), report_blocks(reports, comparison))
 
 
-def markdown(reports: Sequence[EvaluationReport], comparison: ComparisonReport | None = None) -> str:
-    """Lay out reports as Markdown."""
-    parts = [f"# {_title(reports)}"]
-    for title, note, rows in _sections(reports, comparison):
-        parts.append(f"## {title}")
-        parts += [note] if note else []
-        cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-        lines = [cells[0], ["---", *["---:"] * (len(cells[0]) - 1)], *cells[1:]]
-        parts.append("\n".join(f"| {' | '.join(row)} |" for row in lines))
-    return "\n\n".join(parts) + "\n"
-
-
-def html(reports: Sequence[EvaluationReport], comparison: ComparisonReport | None = None) -> str:
-    """Lay out reports as one HTML page."""
-    title = escape(_title(reports))
-    parts = [f"<h1>{title}</h1>", _scores_plot(reports)]
+def report_blocks(reports: Sequence[EvaluationReport], comparison: ComparisonReport | None = None) -> list[Block]:
+    """Lay out one report, or those of two models with what tells them apart."""
+    blocks: list[Block] = [Heading(_title(reports), 1), _scores_picture(reports)]
     if comparison is not None:
-        parts.append(_differences_plot(comparison))
-    for heading, note, rows in _sections(reports, comparison):
-        parts.append(f"<h2>{escape(heading)}</h2>")
-        parts += [f'<p class="note">{escape(note)}</p>'] if note else []
-        parts.append(_html_table(rows, text=heading.startswith(("Model", "Prompts"))))
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
-    lines = ["<!doctype html>", f'<html lang="en"><head>{head}<style>{_STYLE}</style></head><body>']
-    return "\n".join([*lines, *parts, "</body></html>"]) + "\n"
-
-
-def _title(reports: Sequence[EvaluationReport]) -> str:
-    return f"{' against '.join(report.model.name for report in reports)}: suite {reports[0].suite}"
-
-
-def _sections(reports: Sequence[EvaluationReport], comparison: ComparisonReport | None) -> list[tuple[str, str, Rows]]:
-    """Headings, notes and tables, for both forms of page."""
-    sections = []
-    if comparison is not None:
-        sections.append(("Comparison", _comparison_note(comparison), _comparison_rows(comparison)))
+        note = Paragraph(_comparison_note(comparison), "note")
+        blocks += [Heading("Comparison"), _differences_picture(comparison), note, _comparison_table(comparison)]
     for report in reports:
-        sections.append((f"Scores of {report.model.name}", _scores_note(report), _score_rows(report)))
-        several = [task for task in report.tasks if len(task.subsets) > 1]
-        if several:
-            sections.append((f"Subsets of {report.model.name}", "", _subset_rows(several)))
-        sections.append((f"Prompts of {report.model.name}", "As written in front of the texts.", _prompt_rows(report)))
-        sections.append((f"Model {report.model.name}", "", _model_rows(report.model)))
+        blocks += _report_blocks(report)
     first = reports[0]
     settings = {
         "seed of the bootstrap": str(first.seed),
@@ -104,10 +54,33 @@ def _sections(reports: Sequence[EvaluationReport], comparison: ComparisonReport 
         "seed of mteb's sampling": str(first.task_seed),
         **first.versions,
     }
-    sections.append(
-        ("Settings and versions", "", [["what", "value"], *[[key, value] for key, value in settings.items()]])
-    )
-    return sections
+    return [*blocks, Heading("Settings and versions"), _pairs(settings)]
+
+
+def _title(reports: Sequence[EvaluationReport]) -> str:
+    return f"{' against '.join(report.model.name for report in reports)}: suite {reports[0].suite}"
+
+
+def _report_blocks(report: EvaluationReport) -> Iterator[Block]:
+    """Lay out the scores, prompts and model of a report."""
+    name = report.model.name
+    yield Heading(f"Scores of {name}")
+    yield Paragraph(_scores_note(report), "note")
+    yield _score_table(report)
+    several = [task for task in report.tasks if len(task.subsets) > 1]
+    if several:
+        yield Heading(f"Subsets of {name}")
+        yield _subset_table(several)
+    yield Heading(f"Prompts of {name}")
+    yield Paragraph("As written in front of the texts.", "note")
+    yield _prompt_table(report)
+    yield Heading(f"Model {name}")
+    known = report.model.model_dump(exclude={"prompts"})
+    yield _pairs({key.replace("_", " "): str(value) for key, value in known.items() if value not in (None, "")})
+
+
+def _pairs(values: Mapping[str, str]) -> Table:
+    return Table(title="", header=("what", "value"), rows=tuple(values.items()))
 
 
 def _scores_note(report: EvaluationReport) -> str:
@@ -119,42 +92,37 @@ def _scores_note(report: EvaluationReport) -> str:
     )
 
 
-def _score_rows(report: EvaluationReport) -> Rows:
-    header = ["task", "type", "protocol", "measure", "score", "95% interval", "units", "method", "cut off", "seconds"]
+def _score_table(report: EvaluationReport) -> Table:
+    header = ("task", "type", "protocol", "measure", "score", "95% interval", "units", "method", "cut off", "seconds")
     rows = []
     for task in report.tasks:
         drawn = f"{task.num_samples:,} {task.unit}"
         cells = [task.task, task.kind, task.protocol or "mteb's defaults", task.measure, f"{task.score.value:.4f}"]
         interval = f"{task.score.low:.4f} to {task.score.high:.4f}"
-        rows.append([*cells, interval, drawn, task.method, _share(task.truncated_share), f"{task.seconds:.0f}"])
-    return [header, *rows]
+        rows.append((*cells, interval, drawn, task.method, _share(task.truncated_share), f"{task.seconds:.0f}"))
+    return Table(title="", header=header, rows=tuple(rows))
 
 
-def _subset_rows(tasks: Sequence[TaskReport]) -> Rows:
-    header = ["task", "subset", "score", "95% interval", "units", "texts", "tokens", "cut off"]
+def _subset_table(tasks: Sequence[TaskReport]) -> Table:
+    header = ("task", "subset", "score", "95% interval", "units", "texts", "tokens", "cut off")
     rows = []
     for task in tasks:
         for part in task.subsets:
             interval = f"{part.score.low:.4f} to {part.score.high:.4f}"
             counts = [f"{len(part.values):,}", f"{part.num_texts:,}", f"{part.num_tokens:,}"]
-            cells = [task.task, part.subset, f"{part.score.value:.4f}", interval, *counts, _share(part.truncated_share)]
-            rows.append(cells)
-    return [header, *rows]
+            score = f"{part.score.value:.4f}"
+            rows.append((task.task, part.subset, score, interval, *counts, _share(part.truncated_share)))
+    return Table(title="", header=header, rows=tuple(rows))
 
 
-def _prompt_rows(report: EvaluationReport) -> Rows:
+def _prompt_table(report: EvaluationReport) -> Table:
     rows = []
     for task in report.tasks:
         prompts = {role: prompt for subset in task.subsets for role, prompt in subset.prompts.items()}
         rows.append(
-            [task.task, *(_quoted(prompts[role]) if role in prompts else "" for role in ("query", "document", "both"))]
+            (task.task, *(_quoted(prompts[role]) if role in prompts else "" for role in ("query", "document", "both")))
         )
-    return [["task", "query", "document", "both sides"], *rows]
-
-
-def _model_rows(card: ModelCard) -> Rows:
-    known = {key: value for key, value in card.model_dump().items() if key != "prompts" and value not in (None, "")}
-    return [["what", "value"], *[[key.replace("_", " "), str(value)] for key, value in known.items()]]
+    return Table(title="", header=("task", "query", "document", "both sides"), rows=tuple(rows))
 
 
 def _comparison_note(comparison: ComparisonReport) -> str:
@@ -167,8 +135,8 @@ def _comparison_note(comparison: ComparisonReport) -> str:
     )
 
 
-def _comparison_rows(comparison: ComparisonReport) -> Rows:
-    header = [
+def _comparison_table(comparison: ComparisonReport) -> Table:
+    header = (
         "task",
         "first",
         "second",
@@ -179,56 +147,38 @@ def _comparison_rows(comparison: ComparisonReport) -> Rows:
         "p (Holm)",
         "could be seen",
         "better",
-    ]
+    )
     names = {"first": comparison.first.name, "second": comparison.second.name}
     rows = []
     for task in comparison.tasks:
         scores = [f"{task.first:.4f}", f"{task.second:.4f}", f"{task.difference:+.4f}"]
         interval = f"{task.low:+.4f} to {task.high:+.4f}"
         tests = [f"{task.num_samples:,}", f"{task.p_value:.4f}", f"{task.p_corrected:.4f}", f"{task.smallest_seen:.4f}"]
-        rows.append([task.task, *scores, interval, *tests, names.get(task.verdict, task.verdict)])
-    return [header, *rows]
+        rows.append((task.task, *scores, interval, *tests, names.get(task.verdict, task.verdict)))
+    return Table(title="", header=header, rows=tuple(rows))
 
 
-def _scores_plot(reports: Sequence[EvaluationReport]) -> str:
+def _scores_picture(reports: Sequence[EvaluationReport]) -> Picture:
     """Scores with their intervals, a row a task, a colour a model."""
     rows = [
-        (
-            task.task,
-            [
-                (found.score.low, found.score.value, found.score.high)
-                for report in reports
-                for found in report.tasks
-                if found.task == task.task
-            ],
-        )
+        Row(task.task, [_ends(other.score) for report in reports for other in report.tasks if other.task == task.task])
         for task in reports[0].tasks
     ]
+    title = "Scores with 95% intervals"
     legend = [report.model.name for report in reports]
-    return interval_plot(rows, 0.0, 1.0, [0, 0.25, 0.5, 0.75, 1], legend)
+    return Picture(title, draw_intervals(title, rows, 0.0, 1.0, legend=legend), "scores")
 
 
-def _differences_plot(comparison: ComparisonReport) -> str:
+def _ends(score: Score) -> tuple[float, float, float]:
+    return score.low, score.value, score.high
+
+
+def _differences_picture(comparison: ComparisonReport) -> Picture:
     """Differences with their intervals, a row a task."""
     reach = max(0.001, *(1.1 * max(abs(task.low), abs(task.high)) for task in comparison.tasks))
-    rows = [(task.task, [_bar(task)]) for task in comparison.tasks]
-    step = max(size for size in _STEPS if size <= reach / 2)
-    ticks = [step * number for number in range(-int(reach / step), int(reach / step) + 1)]
-    return interval_plot(rows, -reach, reach, ticks, [f"{comparison.first.name} minus {comparison.second.name}"])
-
-
-def _bar(task: TaskComparison) -> tuple[float, float, float]:
-    return task.low, task.difference, task.high
-
-
-def _html_table(rows: Rows, *, text: bool) -> str:
-    kind = ' class="text"' if text else ""
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in rows[0])
-    lines = []
-    for row in rows[1:]:
-        cells = "".join(f"<td{kind}>{escape(cell)}</td>" for cell in row[1:])
-        lines.append(f"<tr><td>{escape(row[0])}</td>{cells}</tr>")
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+    rows = [Row(task.task, [(task.low, task.difference, task.high)]) for task in comparison.tasks]
+    title = f"{comparison.first.name} minus {comparison.second.name}, with 95% intervals"
+    return Picture(title, draw_intervals(title, rows, -reach, reach), "differences")
 
 
 def _share(share: float | None) -> str:

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from slimvec.errors import InputError, validation_summary
 from slimvec.evaluation.models import ModelCard
-from slimvec.evaluation.results import Frozen, Score, Stored
+from slimvec.evaluation.results import Score, Stored
+from slimvec.reports.parts import Frozen
 
 Unit = Literal["queries", "pairs", "texts", "sentences", "experiments", "samples"]
 Method = Literal["mean", "pseudo-values"]

@@ -1,4 +1,4 @@
-"""Results: typed, frozen, with everything needed to know what was measured; written as JSON, shown as Markdown."""
+"""Results: typed, frozen, with everything needed to know what was measured; written as JSON."""
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -6,19 +6,14 @@ from pathlib import Path
 from platform import python_version
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from slimvec.errors import InputError
 from slimvec.evaluation.metrics import MAIN_METRIC
 from slimvec.files import atomic_file
+from slimvec.reports.parts import Frozen
 
 _PACKAGES = ("slimvec", "torch", "transformers", "tokenizers", "numpy", "bm25s")
-
-
-class Frozen(BaseModel):
-    """Base of all results."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Stored(Frozen):
@@ -131,18 +126,6 @@ class EvaluationResult(Stored):
             raise InputError(f"{path}: {place}: {first['msg']}", expected="a file of results") from error
 
 
-def markdown_table(results: Sequence[TaskResult]) -> str:
-    """A table with a row for each task and system, in the order given: metrics with intervals, sizes, truncation."""
-    metrics = list(dict.fromkeys(name for result in results for name in result.metrics))
-    header = ["task", "system", *metrics, "queries", "documents", "truncated"]
-    rows = [header, ["---"] * len(header)]
-    for result in results:
-        scores = [str(result.metrics[name]) if name in result.metrics else "" for name in metrics]
-        sizes = [f"{result.num_queries:,}", f"{result.num_documents:,}", f"{result.truncated_share:.1%}"]
-        rows.append([_cell(result.task), _cell(result.system.name), *scores, *sizes])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
-
-
 def package_versions(others: Sequence[str] = ()) -> dict[str, str]:
     """Versions of Python and of the packages a score depends on; those that are not installed are left out.
 
@@ -156,7 +139,3 @@ def package_versions(others: Sequence[str] = ()) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return versions
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")

@@ -18,7 +18,8 @@ from slimvec.evaluation.models import EvaluatedModel
 from slimvec.probes.estimates import estimated, estimated_curve
 from slimvec.probes.models import embedder_of
 from slimvec.probes.probe import Setting, skipped
-from slimvec.probes.readings import Measure, Plot, Reading
+from slimvec.probes.readings import Measure, Reading
+from slimvec.reports.parts import Plot
 from slimvec.text.batch import PackedBatch
 
 Moves = NDArray[np.float64]

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from slimvec.evaluation.intervals import Interval
-from slimvec.probes.readings import Curve, Measure, Unit
+from slimvec.probes.readings import Measure, Unit
+from slimvec.reports.parts import Curve
 
 
 class Estimated(Protocol):

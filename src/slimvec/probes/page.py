@@ -8,11 +8,12 @@ from pathlib import Path
 
 from slimvec.evaluation.models import ModelCard
 from slimvec.files import atomic_folder
-from slimvec.probes.blocks import Block, Heading, Items, Paragraph, Picture, write_pages
-from slimvec.probes.drawing import draw
 from slimvec.probes.figures import show_baseline, show_measure
 from slimvec.probes.pairing import difference_table, pair_plots, pair_readings
-from slimvec.probes.readings import ProbeReport, Reading, Table
+from slimvec.probes.readings import ProbeReport, Reading
+from slimvec.reports.blocks import Block, Heading, Items, Paragraph, Picture, write_pages
+from slimvec.reports.drawing import draw
+from slimvec.reports.parts import Table
 
 _FILES = ("report", "against")
 

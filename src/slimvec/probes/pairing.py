@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from slimvec.probes.figures import difference, show, show_measure
-from slimvec.probes.readings import Curve, Plot, ProbeReport, Reading, Table
+from slimvec.probes.readings import ProbeReport, Reading
+from slimvec.reports.parts import Curve, Plot, Table
 
 
 def pair_readings(reports: Sequence[ProbeReport]) -> list[tuple[Reading, ...]]:

@@ -5,34 +5,39 @@ from collections.abc import Iterable, Sequence
 from slimvec.data.card.card import DataCard
 from slimvec.data.card.summary import Lengths, SourceSummary
 from slimvec.data.contamination import ContaminationReport
+from slimvec.reports.blocks import Block, Heading, Paragraph, to_markdown
+from slimvec.reports.parts import Table
 
 _NUM_LANGUAGES = 40
 
 
 def render_markdown(card: DataCard) -> str:
     """Write a data card for people."""
-    sections = [
-        "# Data card",
-        f"{card.num_records:,} records of {len(card.sources)} sources; {_share(card.num_repeated, card.num_records)} "
-        f"have the texts of an earlier one. SHA-256 over the records in any order: `{card.records_sha256}`. "
-        f"Written by slimvec {card.slimvec_version}.",
-        "## Sources",
-        _sources(card.sources),
-        "## Licences",
-        _licenses(card.sources),
-        "## Lengths",
-        _lengths(card.sources),
-        "## Languages",
-        _languages(card),
-        "## Left out before training",
-        _left_out(card.sources),
-        "## Overlap with evaluation data",
-        _contamination(card.contamination),
-    ]
-    return "\n\n".join(sections) + "\n"
+    return to_markdown(
+        [
+            Heading("Data card", 1),
+            Paragraph(
+                f"{card.num_records:,} records of {len(card.sources)} sources; "
+                f"{_share(card.num_repeated, card.num_records)} have the texts of an earlier one. SHA-256 over the "
+                f"records in any order: `{card.records_sha256}`. Written by slimvec {card.slimvec_version}."
+            ),
+            Heading("Sources"),
+            _sources(card.sources),
+            Heading("Licences"),
+            _licenses(card.sources),
+            Heading("Lengths"),
+            _lengths(card.sources),
+            Heading("Languages"),
+            _languages(card),
+            Heading("Left out before training"),
+            _left_out(card.sources),
+            Heading("Overlap with evaluation data"),
+            *_contamination(card.contamination),
+        ]
+    )
 
 
-def _sources(sources: Sequence[SourceSummary]) -> str:
+def _sources(sources: Sequence[SourceSummary]) -> Table:
     headings = ("source", "file", "read", "used", "weight", "positives", "negatives", "repeated", "SHA-256 of the file")
     return _table(
         headings,
@@ -53,7 +58,7 @@ def _sources(sources: Sequence[SourceSummary]) -> str:
     )
 
 
-def _licenses(sources: Sequence[SourceSummary]) -> str:
+def _licenses(sources: Sequence[SourceSummary]) -> Table:
     return _table(
         ("source", "licence", "stated by"),
         (
@@ -63,7 +68,7 @@ def _licenses(sources: Sequence[SourceSummary]) -> str:
     )
 
 
-def _lengths(sources: Sequence[SourceSummary]) -> str:
+def _lengths(sources: Sequence[SourceSummary]) -> Table:
     measures: list[tuple[str, str, Lengths | None]] = []
     for source in sources:
         measures += [
@@ -80,14 +85,14 @@ def _lengths(sources: Sequence[SourceSummary]) -> str:
     return _table(("source", "of", "texts measured", "shortest", "median", "90%", "99%", "longest"), rows)
 
 
-def _languages(card: DataCard) -> str:
+def _languages(card: DataCard) -> Table:
     found = list(card.languages.items())
     rows = [(name or "not stated", f"{count:,}", _share(count, card.num_records)) for name, count in found]
-    more = f"\n\nAnd {len(rows) - _NUM_LANGUAGES} more, in `data_card.json`." if len(rows) > _NUM_LANGUAGES else ""
-    return _table(("language, as the sources name it", "records", "share"), rows[:_NUM_LANGUAGES]) + more
+    more = f"And {len(rows) - _NUM_LANGUAGES} more, in `data_card.json`." if len(rows) > _NUM_LANGUAGES else ""
+    return _table(("language, as the sources name it", "records", "share"), rows[:_NUM_LANGUAGES], note=more)
 
 
-def _left_out(sources: Sequence[SourceSummary]) -> str:
+def _left_out(sources: Sequence[SourceSummary]) -> Table:
     return _table(
         ("source", "rows that could not be read", "dropped by cleaning", "merged"),
         (
@@ -102,10 +107,10 @@ def _left_out(sources: Sequence[SourceSummary]) -> str:
     )
 
 
-def _contamination(report: ContaminationReport | None) -> str:
+def _contamination(report: ContaminationReport | None) -> list[Block]:
     if report is None:
-        return "Not checked."
-    text = (
+        return [Paragraph("Not checked.")]
+    text = Paragraph(
         f"{report.num_contaminated:,} of {report.num_records:,} records repeat a text of an evaluation set, whole or "
         f"in a run of {report.settings.words} words "
         f"({report.settings.characters} characters in scripts without spaces)."
@@ -123,16 +128,11 @@ def _contamination(report: ContaminationReport | None) -> str:
         )
         for overlap in report.overlaps
     ]
-    return f"{text}\n\n{_table(headings, rows)}" if rows else text
+    return [text, _table(headings, rows)] if rows else [text]
 
 
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
+def _table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]], *, note: str = "") -> Table:
+    return Table(title="", header=headings, rows=tuple(rows), note=note)
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -22,7 +22,8 @@ from slimvec.probes.coverage.sentences import ENGLISH, ParallelSentences
 from slimvec.probes.estimates import estimated
 from slimvec.probes.figures import show_measure
 from slimvec.probes.probe import Setting, embed
-from slimvec.probes.readings import Curve, Measure, Plot
+from slimvec.probes.readings import Measure
+from slimvec.reports.parts import Curve, Plot
 
 RELATED = (FERTILITY, PIECES, COVERAGE)
 RELATION = "rank correlation with bitext accuracy"

@@ -10,7 +10,8 @@ import numpy as np
 from slimvec.evaluation.intervals import Values, bootstrap_intervals
 from slimvec.probes.estimates import estimated
 from slimvec.probes.figures import show
-from slimvec.probes.readings import Curve, Measure, Plot, Table
+from slimvec.probes.readings import Measure
+from slimvec.reports.parts import Curve, Plot, Table
 from slimvec.text.coverage import CoverageMeter
 from slimvec.text.scripts import characters_by_script
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 import tokenizers
 
 from slimvec.errors import InputError
-from slimvec.evaluation.results import Frozen, package_versions
+from slimvec.evaluation.results import package_versions
 from slimvec.probes.coverage.answers import describe
 from slimvec.probes.coverage.characters import (
     DEFINITION,
@@ -24,7 +24,8 @@ from slimvec.probes.coverage.lines import describe_file, file_measures, file_tab
 from slimvec.probes.coverage.probe import QUESTION, SENTENCES, SOURCES, TokenizerProbe, measure_sentences
 from slimvec.probes.coverage.sentences import FOLDER, ParallelSentences
 from slimvec.probes.probe import Setting
-from slimvec.probes.readings import Measure, Reading, StoredReport, Table
+from slimvec.probes.readings import Measure, Reading, StoredReport
+from slimvec.reports.parts import Frozen, Table
 from slimvec.text.coverage import CoverageMeter
 
 _COMPARED = (COVERAGE, FERTILITY, PIECES, UNKNOWN, EXACT, CHARACTERS)

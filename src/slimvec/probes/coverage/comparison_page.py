@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from slimvec.files import atomic_folder
-from slimvec.probes.blocks import Block, Heading, Items, Paragraph, Picture, write_pages
 from slimvec.probes.coverage.comparison import TokenizerReport
-from slimvec.probes.drawing import draw
-from slimvec.probes.readings import Table
+from slimvec.reports.blocks import Block, Heading, Items, Paragraph, Picture, write_pages
+from slimvec.reports.drawing import draw
+from slimvec.reports.parts import Table
 
 TITLE = "What tokenizers can read"
 

@@ -17,7 +17,8 @@ from slimvec.probes.coverage.counting import (
 )
 from slimvec.probes.coverage.sentences import ENGLISH, ParallelSentences
 from slimvec.probes.estimates import estimated, estimated_curve
-from slimvec.probes.readings import Curve, Measure, Plot, Table
+from slimvec.probes.readings import Measure
+from slimvec.reports.parts import Curve, Plot, Table
 
 CALLED_OUT = ("bod_Tibt", "dzo_Tibt")
 """Tibetan and Dzongkha: what users asked about."""

@@ -9,7 +9,8 @@ from slimvec.data.readers import read_texts
 from slimvec.evaluation.intervals import bootstrap_intervals
 from slimvec.probes.estimates import estimated
 from slimvec.probes.figures import show
-from slimvec.probes.readings import Measure, Table
+from slimvec.probes.readings import Measure
+from slimvec.reports.parts import Table
 from slimvec.text.coverage import CoverageMeter, TextCoverage
 from slimvec.text.scripts import main_script
 

@@ -31,7 +31,8 @@ from slimvec.probes.coverage.lines import describe_file, file_measures, file_tab
 from slimvec.probes.coverage.sentences import FOLDER, ParallelSentences
 from slimvec.probes.models import embedder_of
 from slimvec.probes.probe import Setting, skipped
-from slimvec.probes.readings import Measure, Plot, Reading, Table
+from slimvec.probes.readings import Measure, Reading
+from slimvec.reports.parts import Plot, Table
 from slimvec.text.coverage import CoverageMeter
 
 QUESTION = "Which scripts and languages can the tokenizer read, and at what price?"

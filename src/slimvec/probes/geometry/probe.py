@@ -23,7 +23,8 @@ from slimvec.probes.geometry.spread import (
 from slimvec.probes.geometry.stability import compare_batches, compare_dtypes
 from slimvec.probes.geometry.texts import FOLDER, SpreadTexts, gather_texts
 from slimvec.probes.probe import Setting, embed
-from slimvec.probes.readings import Curve, Measure, Plot, Reading, Unit
+from slimvec.probes.readings import Measure, Reading, Unit
+from slimvec.reports.parts import Curve, Plot
 
 _DEFINITION = (
     "{num_texts:,} texts ({source}) are embedded alone, not as pairs. Mean cosine: of all pairs. Effective dimension: "

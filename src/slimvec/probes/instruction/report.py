@@ -7,7 +7,8 @@ from slimvec.evaluation.intervals import Interval
 from slimvec.probes.estimates import estimated, estimated_curve
 from slimvec.probes.instruction.wordings import NONE, OWN
 from slimvec.probes.probe import Probe
-from slimvec.probes.readings import Curve, Measure, Plot, Reading, Table, Unit
+from slimvec.probes.readings import Measure, Reading, Unit
+from slimvec.reports.parts import Curve, Plot, Table
 
 DEFINITION = (
     "The same queries are searched for behind the model's own instruction (right), the same task in other words "

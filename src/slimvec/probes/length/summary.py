@@ -11,7 +11,8 @@ from slimvec.probes.estimates import estimated, estimated_cell, estimated_curve
 from slimvec.probes.length.likeness import drawn_cosines, mean_cosine, word_counts
 from slimvec.probes.length.needles import LengthScores
 from slimvec.probes.position.ranks import DEPTH
-from slimvec.probes.readings import Curve, Measure, Plot, Reading, Table
+from slimvec.probes.readings import Measure, Reading
+from slimvec.reports.parts import Curve, Plot, Table
 
 Values = NDArray[np.float64]
 

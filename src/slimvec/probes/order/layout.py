@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from slimvec.probes.order.cells import Cell
 from slimvec.probes.order.findings import ACCURACY, AUC, BAG, CHOICE, MARGIN, PAIRS, Findings, Statistic, kept_measures
 from slimvec.probes.order.items import SHUFFLES
-from slimvec.probes.readings import Curve, Measure, Plot, Table
+from slimvec.probes.readings import Measure
+from slimvec.reports.parts import Curve, Plot, Table
 
 
 def all_tables(found: Findings) -> Iterable[Table]:

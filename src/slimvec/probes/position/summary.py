@@ -14,7 +14,8 @@ from slimvec.probes.position.needles import NeedleScores
 from slimvec.probes.position.regression import NUM_PLACES, SentenceWeights
 from slimvec.probes.position.sensitivity import SMALLEST_GROUP, Sensitivity, group_places, measure_sensitivity
 from slimvec.probes.probe import Setting
-from slimvec.probes.readings import Curve, Measure, Plot, Reading, Table, Unit
+from slimvec.probes.readings import Measure, Reading, Unit
+from slimvec.reports.parts import Curve, Plot, Table
 
 Values = NDArray[np.float64]
 

@@ -7,21 +7,19 @@ first's, hollow and dashed. What a model without the property would have is pale
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
-from slimvec.probes.marks import COLOURS, PALE, Style, marker
-from slimvec.probes.naming import Box, place_names
-from slimvec.probes.readings import Curve, Plot
-from slimvec.probes.scales import Scale, figure, log_marks, marks, span
+from slimvec.reports.marks import COLOURS, PALE, Style, marker
+from slimvec.reports.naming import Box, place_names
+from slimvec.reports.parts import Curve, Plot
+from slimvec.reports.scales import Scale, figure, log_marks, marks, span
+from slimvec.reports.svg import CHARACTER, line, picture, text
 
 _WIDTH, _HEIGHT = 760, 300
 _LEFT, _RIGHT = 70, 24
-_CHARACTER = 6.7  # mean width of a character at 12 pixels
 _LEGEND_LINE = 20
 _LONGEST_LABEL = 30
 _MOST_MARKED = 25
 """Points of a line up to which each has a marker."""
-_FONT = 'font-family="system-ui, sans-serif" font-size="12"'
 
 
 @dataclass(frozen=True)
@@ -87,18 +85,15 @@ class _Frame:
         height = self.bottom + depth + 26
         centre = (_LEFT + self.width - _RIGHT) / 2
         parts = [
-            f'<rect width="{self.width}" height="{height:.0f}" fill="#fff"/>',
             *self._grid(),
             *labels,
-            _text(centre, height - 8, self.plot.x_label, colour="#333"),
+            text(centre, height - 8, self.plot.x_label, colour="#333"),
             self._vertical_name(),
             *(part for d in self.drawn for part in self._curve(d)),
             *self._names(),
             *self._legend(),
         ]
-        size = f'viewBox="0 0 {self.width} {height:.0f}" width="{self.width}" height="{height:.0f}"'
-        head = f'<svg xmlns="http://www.w3.org/2000/svg" role="img" {size} {_FONT}'
-        return "\n".join([f'{head} aria-label="{escape(self.plot.title)}">', *parts, "</svg>"])
+        return picture(self.width, height, self.plot.title, parts)
 
     def _horizontal(self) -> Scale:
         """Choose the horizontal axis."""
@@ -119,10 +114,10 @@ class _Frame:
             y = self.y.place(value)
             colour = "#999" if value == 0 else "#e4e4e4"
             parts += [
-                _line(_LEFT, y, self.width - _RIGHT, y, colour),
-                _text(_LEFT - 8, y + 4, figure(value), "end", "#555"),
+                line(_LEFT, y, self.width - _RIGHT, y, colour),
+                text(_LEFT - 8, y + 4, figure(value), "end", "#555"),
             ]
-        return [*parts, _line(_LEFT, self.bottom, self.width - _RIGHT, self.bottom, "#777")]
+        return [*parts, line(_LEFT, self.bottom, self.width - _RIGHT, self.bottom, "#777")]
 
     def _number_labels(self) -> list[str]:
         """Mark the horizontal axis with numbers."""
@@ -131,24 +126,24 @@ class _Frame:
         parts = []
         for value in places:
             x = self.x.place(value)
-            parts += [_line(x, self.bottom, x, self.bottom + 4, "#777"), _text(x, self.bottom + 18, figure(value))]
+            parts += [line(x, self.bottom, x, self.bottom + 4, "#777"), text(x, self.bottom + 18, figure(value))]
         return parts
 
     def _category_labels(self) -> tuple[list[str], float]:
         """Name the categories, at a slant where they are too long to stand side by side; with the depth they take."""
         names = [_shortened(name) for name in self.plot.categories]
         room = self._slot() - 6
-        longest = max((len(name) for name in names), default=0) * _CHARACTER
+        longest = max((len(name) for name in names), default=0) * CHARACTER
         angle = 0 if longest <= room else 35 if room >= 34 else 90
         parts = []
         for number, name in enumerate(names):
             x = self._category_place(number)
             if not angle:
-                parts.append(_text(x, self.bottom + 18, name))
+                parts.append(text(x, self.bottom + 18, name))
                 continue
             shift = 4 if angle == 90 else 2
             turn = f'transform="rotate(-{angle} {x + shift:.1f} {self.bottom + 14:.1f})"'
-            parts.append(_text(x + shift, self.bottom + 14, name, "end", more=turn))
+            parts.append(text(x + shift, self.bottom + 14, name, "end", more=turn))
         return parts, 22 + longest * math.sin(math.radians(angle))
 
     def _slot(self) -> float:
@@ -162,7 +157,7 @@ class _Frame:
     def _vertical_name(self) -> str:
         """Write the vertical axis's name along it."""
         y = (self.top + self.bottom) / 2
-        return _text(16, y, self.plot.y_label, colour="#333", more=f'transform="rotate(-90 16 {y:.1f})"')
+        return text(16, y, self.plot.y_label, colour="#333", more=f'transform="rotate(-90 16 {y:.1f})"')
 
     def _curve(self, d: _Drawn) -> list[str]:
         """Draw a curve as its kind asks."""
@@ -187,7 +182,7 @@ class _Frame:
         if not d.curve.lows:
             return []
         foot, top = self.y.place(d.curve.lows[number]), self.y.place(d.curve.highs[number])
-        return [_line(x, foot, x, top, d.style.colour, width=width)]
+        return [line(x, foot, x, top, d.style.colour, width=width)]
 
     def _bars(self, d: _Drawn) -> list[str]:
         """Baselines by category: a pale bar over the slot, with its interval as a field."""
@@ -198,7 +193,7 @@ class _Frame:
                 top, foot = self.y.place(d.curve.highs[number]), self.y.place(d.curve.lows[number])
                 size = f'x="{x - half:.1f}" y="{top:.1f}" width="{2 * half:.1f}" height="{max(foot - top, 0.5):.1f}"'
                 parts.append(f'<rect {size} fill="{PALE}" fill-opacity="0.25"/>')
-            parts.append(_line(x - half, y, x + half, y, d.style.colour, width=2, dash=d.style.dash))
+            parts.append(line(x - half, y, x + half, y, d.style.colour, width=2, dash=d.style.dash))
         return parts
 
     def _lines(self, d: _Drawn) -> list[str]:
@@ -232,12 +227,12 @@ class _Frame:
             return []
         points = [(self.x.place(d.curve.xs[0]), self.y.place(d.curve.ys[0])) for d in single]
         frame = Box(_LEFT, self.top, self.width, self.bottom)
-        boxes = place_names(points, [_CHARACTER * len(d.label) for d in single], frame)
+        boxes = place_names(points, [CHARACTER * len(d.label) for d in single], frame)
         parts = []
         for d, (x, _), box in zip(single, points, boxes, strict=True):
             if box is not None:
                 end, anchor = (box.left, "start") if box.left > x else (box.right, "end")
-                parts.append(_text(end, box.bottom - 3, d.label, anchor, d.style.colour))
+                parts.append(text(end, box.bottom - 3, d.label, anchor, d.style.colour))
         return parts
 
     def _hint(self, d: _Drawn, number: int) -> str:
@@ -266,16 +261,16 @@ class _Frame:
             x, y = float(_LEFT), 12 + _LEGEND_LINE * row
             for d in entries:
                 if self.plot.kind == "lines" or d.curve.baseline:
-                    parts.append(_line(x, y, x + 24, y, d.style.colour, width=2, dash=d.style.dash))
+                    parts.append(line(x, y, x + 24, y, d.style.colour, width=2, dash=d.style.dash))
                 if not d.curve.baseline:
                     parts.append(marker(d.style, x + 12, y))
-                parts.append(_text(x + 30, y + 4, d.label, "start"))
+                parts.append(text(x + 30, y + 4, d.label, "start"))
                 x += _legend_width(d)
         return parts
 
 
 def _legend_width(d: _Drawn) -> float:
-    return 50 + _CHARACTER * len(d.label)
+    return 50 + CHARACTER * len(d.label)
 
 
 def _shortened(name: str) -> str:
@@ -284,13 +279,3 @@ def _shortened(name: str) -> str:
 
 def _path(xs: Sequence[float], ys: Sequence[float]) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys, strict=True))
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str, *, width: int = 1, dash: str = "") -> str:
-    look = f'stroke="{colour}" stroke-width="{width}"' + (f' stroke-dasharray="{dash}"' if dash else "")
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" {look}/>'
-
-
-def _text(x: float, y: float, text: str, anchor: str = "middle", colour: str = "#222", more: str = "") -> str:
-    look = f'text-anchor="{anchor}" fill="{colour}"' + (f" {more}" if more else "")
-    return f'<text x="{x:.1f}" y="{y:.1f}" {look}>{escape(text)}</text>'

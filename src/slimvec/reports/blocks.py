@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from slimvec.probes.readings import Table
+from slimvec.reports.parts import Table
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1c1c1c; max-width: 80rem; margin: 2rem auto; padding: 0 1rem }
@@ -25,6 +25,7 @@ PLOTS = "plots"
 _MARKED = {"answer": "> {}", "warning": "**{}**"}
 """How Markdown marks paragraphs by their kind."""
 _NUMBER = re.compile(r"[+\N{MINUS SIGN}-]?\d[\d.,]*%?(\s.*\d.*)?|")
+_BREAK = re.compile(r"\s*[\r\n]\s*")
 _MOST_ROWS = 24
 """Rows up to which a table is open on the page; of a longer one it is the first half of that."""
 
@@ -113,7 +114,7 @@ def _markdown(block: Block) -> str:
 
 def _markdown_table(table: Table) -> str:
     rules = ["---:" if number else "---" for number in _number_columns(table)]
-    rows = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in (table.header, rules, *table.rows)]
+    rows = [[_BREAK.sub(" ", cell.replace("|", "\\|")) for cell in row] for row in (table.header, rules, *table.rows)]
     parts = [f"**{table.title}**"] if table.title else []
     parts.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
     return "\n\n".join([*parts, *([table.note] if table.note else [])])

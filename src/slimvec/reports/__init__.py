@@ -1,0 +1,1 @@
+"""Reports on paper: tables, plots and pages, for evaluation, probes and studies alike."""
