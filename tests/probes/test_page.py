@@ -1,7 +1,6 @@
 """Reports on paper: all that was read is in all forms of it, alone and side by side."""
 
 import json
-from html.parser import HTMLParser
 from math import sqrt
 
 import pytest
@@ -17,39 +16,9 @@ from slimvec.probes.readings import ProbeReport
 from slimvec.reports.blocks import to_html, to_markdown
 from slimvec.reports.parts import Table
 from tests.probes.support import dots, lines, measure, reading, report
+from tests.reports.support import read
 
 NAMES = ("model-a", "model-b")
-
-
-class Whole(HTMLParser):
-    """Sees that every element is closed, in order."""
-
-    VOID = ("meta", "rect", "line", "circle", "polygon", "polyline")
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.text = [], []
-
-    def handle_starttag(self, tag, attrs):  # noqa: ARG002
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        pass
-
-    def handle_endtag(self, tag):
-        if tag not in self.VOID:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-
-def read(page):
-    parser = Whole()
-    parser.feed(page)
-    assert parser.open == []
-    return " ".join(parser.text)
 
 
 def test_a_folder_holds_page_markdown_pictures_and_json(tmp_path):
@@ -180,16 +149,6 @@ def test_text_from_outside_is_escaped():
     odd = report().model_copy(update={"model": card})
     blocks = list(report_blocks([odd]))
     assert "<b>&|" in read(to_html("t", blocks))
-    table = Table(title="", header=("a", "b"), rows=(("x|y", "1"),))
-    assert "x\\|y | 1 |" in to_markdown([table])
-    assert "---:" in to_markdown([table])
-
-
-def test_long_tables_are_folded_up():
-    table = Table(title="Languages", header=("language", "share"), rows=(("bod", "1.0%"),) * 40)
-    page = to_html("t", [table])
-    assert "<details><summary>All 40 rows</summary>" in page
-    assert page.count("<td>bod</td>") == 12 + 40
 
 
 def test_json_holds_the_numbers_as_they_are(tmp_path):
