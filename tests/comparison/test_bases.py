@@ -68,7 +68,7 @@ def test_a_base_is_trained_once_a_seed_for_all_that_start_from_it(study, data, t
     assert by_run["raw", 0].tasks[0].per_query != by_run["raw", 1].tasks[0].per_query  # bases of their own
     assert not any((tmp_path / "out/models").iterdir())
     report = make_report(twins, stored_results(twins, data, tmp_path / "out"))
-    assert f"| reference |  |  | {report.rows[0].base_tokens:,} + {report.rows[0].tokens:,} |" in markdown(report)
+    assert f" | {report.rows[0].base_tokens:,} + {report.rows[0].tokens:,} |" in markdown(report)
     assert report.study.recipe["base"] == {"source": "${base:decoder}"}
 
 

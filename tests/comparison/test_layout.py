@@ -31,3 +31,18 @@ def test_pictures_of_an_earlier_report_go(study, tmp_path):
     assert [p.name for p in (out / "plots").iterdir()] == ["differences.svg"]
     write_report(out, report.model_copy(update={"rows": report.rows[:1]}))
     assert not any((out / "plots").iterdir())
+
+
+def test_uneven_seeds_are_said_and_differences_are_of_shared_ones(study):
+    asked = study(seeds=[0, 1], variants={"base": {}, "other": {}, "raw": {"trained": False}})
+    values = {"base": ([0.2, 0.5, 0.4, 0.9], [0.9, 0.9, 0.8, 0.9]), "other": ([0.3, 0.6, 0.5, 0.9],)}
+    results = [result(name, seed, found) for name, seeds in values.items() for seed, found in enumerate(seeds)]
+    results += [result("raw", seed, values["base"][0]) for seed in (0, 1)]
+    text = markdown(make_report(asked, results))
+    assert "| base | 0.688 |  |  | reference |  |  | 0: 0.500, 1: 0.875 |" in text
+    assert "| other | 0.575 | +0.075 [" in text
+    assert "| 0: 0.575 |" in text
+    assert "Seeds differ between variants: a mean is over a variant's own, a difference over those of both." in text
+    even = markdown(make_report(asked, [r for r in results if r.seed == 0]))
+    assert "by seed" not in even
+    assert "Seeds differ" not in even

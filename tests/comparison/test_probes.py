@@ -76,6 +76,20 @@ def test_the_report_shows_measures_beside_scores(study, data, tmp_path, quiet, p
     assert Picture("order:likeness against ndcg_at_10", ANY, "order-likeness") in report_blocks(report)
 
 
+def test_probes_are_compared_on_the_seeds_that_both_have(study, data, tmp_path, quiet, probed):  # noqa: ARG001
+    asked = study(variants={"base": {}, "hot": {"set": ["loss.temperature=0.5"]}}, probes=PROBES, seeds=[0, 1])
+    results = list(run_study(asked, data, tmp_path / "out", watcher=quiet))
+    uneven = [r for r in results if (r.variant, r.seed) != ("hot", 1)]
+    whole, part = (make_report(asked, found).probed[0].values["hot"] for found in (results, uneven))
+    likeness = {(r.variant, r.seed): r.readings[0].measures[0].value for r in results}
+    assert part.difference.value == pytest.approx(likeness["hot", 0] - likeness["base", 0])
+    assert whole.difference.value == pytest.approx(
+        (likeness["hot", 0] + likeness["hot", 1] - likeness["base", 0] - likeness["base", 1]) / 2
+    )
+    assert (part.by_seed, len(whole.by_seed)) == ((likeness["hot", 0],), 2)
+    assert "| by seed |" in markdown(make_report(asked, uneven))
+
+
 def test_a_measure_nobody_reads_is_an_error(study, data, tmp_path, quiet, probed):  # noqa: ARG001
     asked = study(variants=VARIANTS, probes=PROBES | {"measures": ["order:accuracy"]})
     results = list(run_study(asked, data, tmp_path / "out", watcher=quiet))

@@ -67,7 +67,8 @@ def report_blocks(report: StudyReport) -> list[Block]:
 def _scores(report: StudyReport) -> Table:
     """Give the table of all variants."""
     found = ("difference", "from", "finding", "p (Holm)", "would have seen")
-    header = ("variant", "mean", *found, "tokens", *report.sets)
+    seeds = ("by seed",) if report.has_seeds else ()
+    header = ("variant", "mean", *found, *seeds, "tokens", *report.sets)
     return Table(title="", header=header, rows=tuple(_row_cells(report, row) for row in report.rows))
 
 
@@ -83,7 +84,16 @@ def _row_cells(report: StudyReport, row: Row) -> tuple[str, ...]:
             f"{effect.p_holm:.3f}",
             f"{effect.detectable:.3f}",
         )
-    return (row.variant, f"{row.mean:.3f}", *found, _tokens(row), *(f"{row.by_set[name]:.3f}" for name in report.sets))
+    seeds = (_by_seed(report, row),) if report.has_seeds else ()
+    scores = (f"{row.by_set[name]:.3f}" for name in report.sets)
+    return (row.variant, f"{row.mean:.3f}", *found, *seeds, _tokens(row), *scores)
+
+
+def _by_seed(report: StudyReport, row: Row) -> str:
+    """Write the score of each training; nothing where there was none."""
+    if not report.study.cells[row.variant].trained:
+        return ""
+    return ", ".join(f"{seed}: {score:.3f}" for seed, score in zip(row.seeds, row.by_seed, strict=True))
 
 
 def _tokens(row: Row) -> str:
@@ -97,7 +107,7 @@ def _summary(report: StudyReport) -> str:
     sets = ", ".join(
         f"{name} ({queries:,} queries, {docs:,} documents)" for name, (queries, docs) in report.sets.items()
     )
-    seeds = sorted({seed for row in _trained(report) for seed in row.seeds})
+    seeds = sorted({seed for row in report.trained for seed in row.seeds})
     missing = f" {report.num_missing} runs are still missing." if report.num_missing else ""
     return (
         f"{len(report.rows)} variants, seeds {', '.join(map(str, seeds))}; {report.metric} on {sets}. "
@@ -107,16 +117,12 @@ def _summary(report: StudyReport) -> str:
     )
 
 
-def _trained(report: StudyReport) -> list[Row]:
-    """Give the rows that a seed makes a difference to; all where none is trained."""
-    cells = report.study.cells
-    return [row for row in report.rows if cells[row.variant].trained] or list(report.rows)
-
-
 def _limits(report: StudyReport) -> list[str]:
     """List the study's own limits, then those every study of this kind has."""
-    num_runs = min(len(row.seeds) for row in _trained(report))
+    num_runs = min(len(row.seeds) for row in report.trained)
     own = list(report.study.limits)
+    if len({row.seeds for row in report.trained}) > 1:
+        own.append("Seeds differ between variants: a mean is over a variant's own, a difference over those of both.")
     if num_runs < 3:
         own.append(f"{num_runs} run(s) of a variant say little about how much trainings differ by chance.")
     return own

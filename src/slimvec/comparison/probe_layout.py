@@ -48,7 +48,8 @@ def _point(variant: str, score: float, value: ProbedValue) -> Curve:
 
 def _table(report: StudyReport, probed: ProbedMeasure) -> Table:
     scores = {row.variant: row.mean for row in report.rows}
-    header = ("variant", report.metric, probed.name, "baseline", "difference", "from")
+    seeds = ("by seed",) if report.has_seeds else ()
+    header = ("variant", report.metric, probed.name, "baseline", "difference", "from", *seeds)
     rows = [
         (
             variant,
@@ -56,11 +57,20 @@ def _table(report: StudyReport, probed: ProbedMeasure) -> Table:
             show_measure(value.measure),
             show_baseline(value.measure),
             *_difference(value),
+            *((_by_seed(report, variant, value),) if report.has_seeds else ()),
         )
         for variant, value in probed.values.items()
     ]
-    rows += [(variant, f"{scores[variant]:.3f}", reason, "", "", "") for variant, reason in probed.skipped.items()]
+    empty = ("",) * (len(header) - 3)
+    rows += [(variant, f"{scores[variant]:.3f}", reason, *empty) for variant, reason in probed.skipped.items()]
     return Table(title="", header=header, rows=tuple(rows))
+
+
+def _by_seed(report: StudyReport, variant: str, value: ProbedValue) -> str:
+    """Write what each training gave; nothing where there was none."""
+    if not report.study.cells[variant].trained:
+        return ""
+    return ", ".join(show(one, value.measure.unit) for one in value.by_seed)
 
 
 def _difference(value: ProbedValue) -> tuple[str, str]:

@@ -72,17 +72,16 @@ def _names(probing: Probing, runs: Mapping[str, Sequence[RunResult]]) -> list[st
 
 def _probed(name: str, study: Study, runs: Mapping[str, Sequence[RunResult]]) -> ProbedMeasure:
     probe, _, measure = name.partition(":")
-    values, skipped = {}, {}
+    found: dict[str, dict[int, Measure]] = {}
+    skipped = {}
     for variant, group in runs.items():
-        readings = [reading for run in group for reading in run.readings if reading.probe == probe]
-        measures = [m for reading in readings for m in reading.measures if m.name == measure]
-        if measures:
-            values[variant] = ProbedValue(measure=_mean(measures), by_seed=tuple(m.value for m in measures))
+        readings = [(run.seed, reading) for run in group for reading in run.readings if reading.probe == probe]
+        by_seed = {seed: m for seed, reading in readings for m in reading.measures if m.name == measure}
+        if by_seed:
+            found[variant] = by_seed
         else:
-            skipped[variant] = readings[0].skipped if readings else ""
-    return ProbedMeasure(
-        name=name, values={variant: _compared(variant, values, study) for variant in values}, skipped=skipped
-    )
+            skipped[variant] = readings[0][1].skipped if readings else ""
+    return ProbedMeasure(name=name, values={v: _value(v, found, study) for v in found}, skipped=skipped)
 
 
 def _mean(measures: Sequence[Measure]) -> Measure:
@@ -102,10 +101,15 @@ def _mean(measures: Sequence[Measure]) -> Measure:
     )
 
 
-def _compared(variant: str, values: Mapping[str, ProbedValue], study: Study) -> ProbedValue:
-    other = study.against(variant)
-    if other == variant or other not in values:
-        return values[variant]
-    value, interval = difference(values[variant].measure, values[other].measure)
-    score = None if interval is None else Score(value=value, low=interval.low, high=interval.high)
-    return values[variant].model_copy(update={"against": other, "difference": score})
+def _value(variant: str, found: Mapping[str, Mapping[int, Measure]], study: Study) -> ProbedValue:
+    """Sum up a variant, and compare it on the seeds that its reference has as well."""
+    own = found[variant]
+    value = ProbedValue(measure=_mean(list(own.values())), by_seed=tuple(m.value for m in own.values()))
+    against = study.against(variant)
+    other = found.get(against, {})
+    seeds = [seed for seed in own if seed in other]
+    if against == variant or not seeds:
+        return value
+    apart, interval = difference(*(_mean([group[seed] for seed in seeds]) for group in (own, other)))
+    score = None if interval is None else Score(value=apart, low=interval.low, high=interval.high)
+    return value.model_copy(update={"against": against, "difference": score})

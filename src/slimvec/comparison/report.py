@@ -99,6 +99,17 @@ class StudyReport(Frozen):
     versions: Mapping[str, str]
     num_missing: int
 
+    @property
+    def trained(self) -> list[Row]:
+        """Rows that a seed makes a difference to; all where none is trained."""
+        cells = self.study.cells
+        return [row for row in self.rows if cells[row.variant].trained] or list(self.rows)
+
+    @property
+    def has_seeds(self) -> bool:
+        """Whether a variant was trained more than once."""
+        return any(len(row.seeds) > 1 for row in self.trained)
+
 
 def make_report(study: Study, results: Sequence[RunResult]) -> StudyReport:
     """Sum up the results there are. Two variants are compared on the seeds that both have, if there are any.
