@@ -81,7 +81,7 @@ def _row_cells(report: StudyReport, row: Row) -> tuple[str, ...]:
             f"{score.value:+.3f} [{score.low:+.3f}, {score.high:+.3f}]",
             effect.against,
             row.verdict,
-            f"{effect.p_holm:.3f}",
+            f"{effect.p_holm:.4f}",
             f"{effect.detectable:.3f}",
         )
     seeds = (_by_seed(report, row),) if report.has_seeds else ()
