@@ -226,7 +226,7 @@ def _psi_sentence(what: str, found: Sensitivity) -> str:
     """Put a PSI into words."""
     chance = f"shuffled positions give {found.shuffled:.3f} [{found.shuffled_low:.3f}, {found.shuffled_high:.3f}]"
     verdict = (
-        f"p = {found.p:.3f}" if found.is_distinguishable else f"not distinguishable from chance, p = {found.p:.2f}"
+        f"p = {found.p:.4f}" if found.is_distinguishable else f"not distinguishable from chance, p = {found.p:.2f}"
     )
     head = f"PSI of {what} is {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
     return f"{head}; {chance} ({verdict})."
