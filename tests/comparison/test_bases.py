@@ -11,7 +11,7 @@ from slimvec.comparison.report import StudyReport, make_report
 from slimvec.comparison.runs import plan_runs, run_study, stored_results
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError
-from slimvec.reports.blocks import Picture
+from slimvec.reports.blocks import Picture, to_html
 from tests.comparison.conftest import STUDY
 
 NEW = {
@@ -68,7 +68,8 @@ def test_a_base_is_trained_once_a_seed_for_all_that_start_from_it(study, data, t
     assert by_run["raw", 0].tasks[0].per_query != by_run["raw", 1].tasks[0].per_query  # bases of their own
     assert not any((tmp_path / "out/models").iterdir())
     report = make_report(twins, stored_results(twins, data, tmp_path / "out"))
-    assert f" | {report.rows[0].base_tokens:,} + {report.rows[0].tokens:,} |" in markdown(report)
+    (line,) = (line for line in markdown(report).splitlines() if line.startswith("| mean | 0."))
+    assert f"| {report.rows[0].base_tokens:,} + {report.rows[0].tokens:,} |" in line
     assert report.study.recipe["base"] == {"source": "${base:decoder}"}
 
 
@@ -170,6 +171,13 @@ def test_the_report_has_curves_and_predictions(study, data, tmp_path, quiet):
     assert "ndcg_at_10 over beta" in pictures[1].svg
 
 
+def test_a_sweep_without_two_betas_has_a_table_and_no_curves(study, data, tmp_path, quiet):
+    swept = study(sweep={"pooling": ["last", {"mode": "beta", "beta": 1}]})
+    report = make_report(swept, run(swept, data, tmp_path / "out", quiet))
+    assert "| model | last | beta=1 | best |" in markdown(report)
+    assert [block.name for block in report_blocks(report) if isinstance(block, Picture)] == ["differences"]
+
+
 def test_tokens_that_are_not_equal_are_told(study, data, tmp_path, quiet):
     twins = study(**FEW)
     results = run(twins, data, tmp_path / "out", quiet)
@@ -179,6 +187,7 @@ def test_tokens_that_are_not_equal_are_told(study, data, tmp_path, quiet):
     assert warnings == ("Tokens are not equal: encoder was trained on 103, mean on 100, more than 2% apart.",)
     report = make_report(twins, [r.model_copy(update={"base_tokens": 120}) for r in changed])
     assert f"**{warnings[0]}**" in markdown(report)
+    assert warnings[0] in to_html("t", report_blocks(report))
 
 
 @pytest.mark.parametrize(

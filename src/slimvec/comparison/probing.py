@@ -37,6 +37,8 @@ def probe_reader(
 
 def outside_hashes(probing: Probing | None, folder: Path) -> dict[str, str]:
     """Hash what the probes of a study read in a folder of outside sets, by file; nothing where there is none of it."""
-    sets = {name for probe in PROBES if probing is not None and probe in probing.names for name in PROBES[probe].sets}
+    if probing is None:
+        return {}
+    sets = {name for probe in probing.names for name in PROBES[probe].sets}
     files = (path for name in sorted(sets) for path in sorted((folder / name).rglob("*")) if path.is_file())
     return {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}

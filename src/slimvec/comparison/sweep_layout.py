@@ -34,9 +34,11 @@ def sweep_blocks(report: StudyReport) -> list[Block]:
 def _curves(report: StudyReport) -> list[Picture]:
     """Draw each model's score over beta, with its interval; nothing where fewer than two betas are finite."""
     curves = tuple(curve for model in report.swept if (curve := _curve(model)) is not None)
+    if not curves:
+        return []
     title, x_label = f"{report.metric} over beta", "beta: 0 is the mean, 1 weighted"
     plot = Plot(title=title, x_label=x_label, y_label=report.metric, curves=curves)
-    return [Picture(title, draw(plot), "poolings")] if curves else []
+    return [Picture(title, draw(plot), "poolings")]
 
 
 def _curve(model: SweptModel) -> Curve | None:

@@ -1,7 +1,7 @@
 """Reports of evaluations as pages: scores with their intervals, two models side by side."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from slimvec.evaluation.comparing import ComparisonReport
@@ -10,7 +10,7 @@ from slimvec.evaluation.results import Score
 from slimvec.files import atomic_folder
 from slimvec.reports.blocks import Block, Heading, Paragraph, Picture, write_pages
 from slimvec.reports.intervals import Row, draw_intervals
-from slimvec.reports.parts import Table
+from slimvec.reports.parts import Table, pairs_table
 
 
 def write_reports(
@@ -54,7 +54,7 @@ def report_blocks(reports: Sequence[EvaluationReport], comparison: ComparisonRep
         "seed of mteb's sampling": str(first.task_seed),
         **first.versions,
     }
-    return [*blocks, Heading("Settings and versions"), _pairs(settings)]
+    return [*blocks, Heading("Settings and versions"), pairs_table(settings)]
 
 
 def _title(reports: Sequence[EvaluationReport]) -> str:
@@ -76,11 +76,7 @@ def _report_blocks(report: EvaluationReport) -> Iterator[Block]:
     yield _prompt_table(report)
     yield Heading(f"Model {name}")
     known = report.model.model_dump(exclude={"prompts"})
-    yield _pairs({key.replace("_", " "): str(value) for key, value in known.items() if value not in (None, "")})
-
-
-def _pairs(values: Mapping[str, str]) -> Table:
-    return Table(title="", header=("what", "value"), rows=tuple(values.items()))
+    yield pairs_table({key.replace("_", " "): str(value) for key, value in known.items() if value not in (None, "")})
 
 
 def _scores_note(report: EvaluationReport) -> str:

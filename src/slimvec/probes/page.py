@@ -13,7 +13,7 @@ from slimvec.probes.pairing import difference_table, pair_plots, pair_readings
 from slimvec.probes.readings import ProbeReport, Reading
 from slimvec.reports.blocks import Block, Heading, Items, Paragraph, Picture, write_pages
 from slimvec.reports.drawing import draw
-from slimvec.reports.parts import Table
+from slimvec.reports.parts import Table, pairs_table
 
 _FILES = ("report", "against")
 
@@ -57,7 +57,7 @@ def report_blocks(reports: Sequence[ProbeReport]) -> Iterator[Block]:
         yield _model_table(report.model)
     first = reports[0]
     settings = {"created": first.created, "amount": first.amount, "seed": str(first.seed), **first.versions}
-    yield Table(title="Settings and versions", header=("what", "value"), rows=tuple(settings.items()))
+    yield pairs_table(settings, title="Settings and versions")
 
 
 def summary_rows(reports: Sequence[ProbeReport]) -> list[tuple[str, ...]]:
@@ -151,5 +151,4 @@ def _model_table(card: ModelCard) -> Table:
     """All that is known of a model; prompts as they are written in front of a text."""
     known = {key: value for key, value in card.model_dump().items() if key != "prompts" and value not in (None, "")}
     known |= {f"prompt of {role}": repr(prompt) for role, prompt in card.prompts.items() if prompt}
-    rows = tuple((key.replace("_", " "), str(value)) for key, value in known.items())
-    return Table(title=card.name, header=("what", "value"), rows=rows)
+    return pairs_table({key.replace("_", " "): str(value) for key, value in known.items()}, title=card.name)

@@ -45,8 +45,10 @@ def place_names(points: Sequence[tuple[float, float]], widths: Sequence[float], 
         free = (
             box for box in _around(x, y, width) if frame.holds(box) and not any(box.meets(other) for other in taken)
         )
-        found.append(next(free, None))
-        taken += [box for box in found[-1:] if box is not None]
+        place = next(free, None)
+        found.append(place)
+        if place is not None:
+            taken.append(place)
     return found
 
 

@@ -1,5 +1,6 @@
 """What a report shows: tables, and plots of curves; typed, frozen, part of what is written as JSON."""
 
+from collections.abc import Mapping
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
@@ -32,6 +33,11 @@ class Table(Frozen):
         if wrong is not None:
             raise ValueError(f"table {self.title!r} has {len(self.header)} columns and a row of {len(wrong)}")
         return self
+
+
+def pairs_table(values: Mapping[str, str], *, title: str = "") -> Table:
+    """Give a table of settings: what, and its value."""
+    return Table(title=title, header=("what", "value"), rows=tuple(values.items()))
 
 
 class Curve(Frozen):

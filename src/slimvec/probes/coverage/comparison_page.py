@@ -6,7 +6,7 @@ from slimvec.files import atomic_folder
 from slimvec.probes.coverage.comparison import TokenizerReport
 from slimvec.reports.blocks import Block, Heading, Items, Paragraph, Picture, write_pages
 from slimvec.reports.drawing import draw
-from slimvec.reports.parts import Table
+from slimvec.reports.parts import Table, pairs_table
 
 TITLE = "What tokenizers can read"
 
@@ -41,5 +41,5 @@ def _blocks(report: TokenizerReport) -> list[Block]:
         *pictures,
         *reading.tables,
         *sources,
-        Table(title="Settings and versions", header=("what", "value"), rows=tuple(settings.items())),
+        pairs_table(settings, title="Settings and versions"),
     ]
