@@ -93,7 +93,7 @@ def test_a_study_is_run_once_and_reported(slimvec, tmp_path, trainings):
     assert [row.steps for row in report.rows] == [2, 2, 2, 0]
     assert report.rows[0].mean == pytest.approx(sum(report.rows[0].by_seed) / 2)
     text = (tmp_path / "out/report.md").read_text()
-    assert "2 run(s) of a variant say little" in text
+    assert "2 training(s) of a variant: another seed moves a score" in text
     assert "![Differences in ndcg_at_10, with 95% intervals](plots/differences.svg)" in text
     page = (tmp_path / "out/report.html").read_text()
     assert (tmp_path / "out/plots/differences.svg").read_text().strip() in page

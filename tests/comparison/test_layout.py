@@ -11,12 +11,12 @@ def test_seeds_are_those_of_trainings(study):
     untrained = [result("raw", seed, values) for seed in (0, 1, 2)]  # the same model, whatever the seed
     text = markdown(make_report(asked, [result("base", 0, values), *untrained]))
     assert "2 variants, seeds 0; ndcg_at_10" in text
-    assert "- 1 run(s) of a variant say little" in text
+    assert "- 1 training(s) of a variant: another seed moves a score" in text
     assert "2 runs are still missing" in text
     again = [result("base", seed, values) for seed in (0, 1, 2)]
     whole = markdown(make_report(asked, [*again, *untrained]))
     assert "2 variants, seeds 0, 1, 2; ndcg_at_10" in whole
-    assert "run(s) of a variant say little" not in whole
+    assert "training(s) of a variant" not in whole
 
 
 def test_pictures_of_an_earlier_report_go(study, tmp_path):

@@ -23,7 +23,7 @@ CHECKS = [
 ]
 
 
-def planted(best, *, noise, seeds=(0, 1), num_queries=400, mixing=(0.1, 0.5, 0.8, 0.9)):
+def planted(best, *, noise, seeds=(0, 1, 2), num_queries=400, mixing=(0.1, 0.5, 0.8, 0.9)):
     """Results of models whose score falls by 0.1 with each step away from the best beta."""
     generator = np.random.default_rng(0)
     found = []
@@ -40,7 +40,7 @@ def planted(best, *, noise, seeds=(0, 1), num_queries=400, mixing=(0.1, 0.5, 0.8
 @pytest.fixture
 def swept(study):
     variants = {"base": {}, "raw": {}, "third": {}, "fourth": {}}
-    return study(variants=variants, sweep={"pooling": POOLINGS}, checks=CHECKS, seeds=[0, 1])
+    return study(variants=variants, sweep={"pooling": POOLINGS}, checks=CHECKS, seeds=[0, 1, 2])
 
 
 def test_planted_curves_are_read(swept):
@@ -55,7 +55,7 @@ def test_planted_curves_are_read(swept):
     for score, steps in zip(models[3].scores, (3, 2, 1, 0, 1), strict=True):
         assert score.low < score.value < score.high
         assert score.value == pytest.approx(0.5 - 0.1 * steps, abs=0.03)
-    assert [model.mixing for model in models] == [0.1, 0.5, 0.8, 0.9]
+    assert [model.mixing for model in models] == pytest.approx([0.1, 0.5, 0.8, 0.9])
     assert [check.outcome for check in sweeps.checks()] == ["borne out", "not borne out", "borne out", "cannot be told"]
     assert "third is best at 2 [2, 2], +0." in sweeps.checks()[1].finding
     assert (
@@ -75,6 +75,13 @@ def test_what_cannot_be_told_is_said(swept):
         "not borne out",
         "not borne out",
     ]
+
+
+def test_two_trainings_give_figures_and_no_verdict(swept):
+    sweeps = Sweeps(swept, planted((0, 1, 2, 3), noise=0.2, seeds=(0, 1)))
+    assert {check.outcome for check in sweeps.checks()} == {"no verdict"}
+    assert sweeps.checks()[1].finding.startswith("third is best at 2 [2, 2], +0.")
+    assert sweeps.checks()[1].finding.endswith("(third was trained 2 time(s); a verdict needs 3)")
 
 
 def test_models_that_are_not_done_wait(swept):

@@ -4,7 +4,7 @@ from slimvec.comparison.report import StudyReport
 from slimvec.reports.blocks import Picture
 from slimvec.reports.intervals import Row, draw_intervals
 
-_COLOURS = {"better": "#0a6b2d", "worse": "#aa1111", "not distinguishable": "#777777"}
+_COLOURS = {"better": "#0a6b2d", "worse": "#aa1111", "not distinguishable": "#777777", "no verdict": "#777777"}
 
 
 def forest_plot(report: StudyReport) -> list[Picture]:

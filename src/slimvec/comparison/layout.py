@@ -6,6 +6,7 @@ from slimvec.comparison.forest import forest_plot
 from slimvec.comparison.probe_layout import probe_blocks
 from slimvec.comparison.report import Row, StudyReport
 from slimvec.comparison.sweep_layout import sweep_blocks
+from slimvec.evaluation.trainings import MIN_TRAININGS
 from slimvec.files import atomic_file, atomic_folder
 from slimvec.reports.blocks import (
     PLOTS,
@@ -81,8 +82,8 @@ def _row_cells(report: StudyReport, row: Row) -> tuple[str, ...]:
             f"{score.value:+.3f} [{score.low:+.3f}, {score.high:+.3f}]",
             effect.against,
             row.verdict,
-            f"{effect.p_holm:.4f}",
-            f"{effect.detectable:.3f}",
+            "" if effect.p_holm is None else f"{effect.p_holm:.4f}",
+            "" if effect.detectable is None else f"{effect.detectable:.3f}",
         )
     seeds = (_by_seed(report, row),) if report.has_seeds else ()
     scores = (f"{row.by_set[name]:.3f}" for name in report.sets)
@@ -111,9 +112,20 @@ def _summary(report: StudyReport) -> str:
     missing = f" {report.num_missing} runs are still missing." if report.num_missing else ""
     return (
         f"{len(report.rows)} variants, seeds {', '.join(map(str, seeds))}; {report.metric} on {sets}. "
-        f"Differences are from {study.reference} where no other variant is named, paired by query and seed; p is a "
-        f"sign-flip test, corrected by Holm."
-        f"{missing}"
+        f"Differences are from {study.reference} where no other variant is named, paired by query and seed. "
+        f"{_judgement(report)}{missing}"
+    )
+
+
+def _judgement(report: StudyReport) -> str:
+    """Say what the intervals hold and what a verdict rests on."""
+    if all(row.effect is None or row.effect.p_holm is None for row in report.rows):
+        return "Intervals are over queries alone."
+    spread = report.study.training_spread
+    given = "" if spread is None else f" (spread {spread.deviation:g} by {spread.seeds} seeds of {spread.source})"
+    return (
+        f"Intervals of trained variants that are judged are over queries and trainings{given}, the others over "
+        f"queries; p is corrected by Holm, and so is what would have been seen."
     )
 
 
@@ -123,6 +135,9 @@ def _limits(report: StudyReport) -> list[str]:
     own = list(report.study.limits)
     if len({row.seeds for row in report.trained}) > 1:
         own.append("Seeds differ between variants: a mean is over a variant's own, a difference over those of both.")
-    if num_runs < 3:
-        own.append(f"{num_runs} run(s) of a variant say little about how much trainings differ by chance.")
+    if num_runs < MIN_TRAININGS and report.study.training_spread is None:
+        own.append(
+            f"{num_runs} training(s) of a variant: another seed moves a score, by .002 to .014 in trainings of 24 to "
+            f"96 steps, and intervals over queries do not hold that. So there are differences and no verdict."
+        )
     return own

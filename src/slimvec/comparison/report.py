@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -13,10 +14,11 @@ from slimvec.comparison.sweeps import CheckResult, Sweeps, SweptModel
 from slimvec.evaluation.intervals import Values
 from slimvec.evaluation.metrics import MAIN_METRIC
 from slimvec.evaluation.results import Score, package_versions
-from slimvec.evaluation.significance import compare_runs, holm
+from slimvec.evaluation.significance import Difference, compare_runs, holm
+from slimvec.evaluation.trainings import MIN_TRAININGS, TrainingSpread, compare_trainings
 from slimvec.reports.parts import Frozen
 
-Verdict = Literal["reference", "better", "worse", "not distinguishable", "not compared"]
+Verdict = Literal["reference", "better", "worse", "not distinguishable", "no verdict", "not compared"]
 SIGNIFICANT = 0.05
 TOKENS_APART = 0.02
 """Share by which trainings may differ in tokens and still count as equal: a last step may go a little beyond."""
@@ -27,17 +29,18 @@ class Effect(Frozen):
 
     Attributes:
         against: The other.
-        difference: Mean difference of the main metric with its 95% interval.
-        p: Of the sign-flip test.
-        p_holm: Corrected for the number of variants.
-        detectable: Smallest true difference that would have been found with a chance of 80%, before correction.
+        difference: Mean difference of the main metric with its 95% interval: over queries and trainings where it is
+            judged, over queries alone where the trainings are too few for a verdict.
+        p: Of the test over queries and trainings, or over queries where neither is trained; None without a verdict.
+        p_holm: Corrected for the number of variants that are judged.
+        detectable: Smallest true difference that would have been found with a chance of 80%, after correction.
     """
 
     against: str
     difference: Score
-    p: float
-    p_holm: float
-    detectable: float
+    p: float | None = None
+    p_holm: float | None = None
+    detectable: float | None = None
 
 
 class Row(Frozen):
@@ -141,25 +144,55 @@ def make_report(study: Study, results: Sequence[RunResult]) -> StudyReport:
 
 
 def _effects(study: Study, runs: Mapping[str, Mapping[int, RunResult]], names: Sequence[str]) -> dict[str, Effect]:
-    """Compare each variant with its own reference, corrected for the number of comparisons."""
-    differences = {}
+    """Compare each variant with its own reference, corrected for the number of comparisons that are judged."""
+    pairs = {}
     for name in names:
         other = runs[study.against(name)]
         seeds = [seed for seed in study.seeds if seed in other and seed in runs[name]]
         if name != study.against(name) and seeds:
-            pair = [_values([found[seed] for seed in seeds]) for found in (runs[name], other)]
-            differences[name] = compare_runs(*pair, seed=study.evaluation.seed)
-    corrected = holm([difference.p for difference in differences.values()])
-    return {
-        name: Effect(
-            against=study.against(name),
-            difference=Score(value=d.interval.value, low=d.interval.low, high=d.interval.high),
-            p=d.p,
-            p_holm=p,
-            detectable=d.detectable,
-        )
-        for (name, d), p in zip(differences.items(), corrected, strict=True)
-    }
+            pairs[name] = _Pair(study, name, *([found[seed] for seed in seeds] for found in (runs[name], other)))
+    judged = [name for name, pair in pairs.items() if pair.judged]
+    differences = {name: pair.difference(num_tests=len(judged)) for name, pair in pairs.items()}
+    corrected = dict(zip(judged, holm([differences[name].p for name in judged]), strict=True))
+    return {name: _effect(study.against(name), d, corrected.get(name)) for name, d in differences.items()}
+
+
+def _effect(against: str, found: Difference, corrected: float | None) -> Effect:
+    score = Score(value=found.interval.value, low=found.interval.low, high=found.interval.high)
+    if corrected is None:
+        return Effect(against=against, difference=score)
+    return Effect(against=against, difference=score, p=found.p, p_holm=corrected, detectable=found.detectable)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A variant and what it is compared with, on the seeds that both have."""
+
+    study: Study
+    name: str
+    runs: Sequence[RunResult]
+    others: Sequence[RunResult]
+
+    @property
+    def num_trained(self) -> int:
+        cells = self.study.cells
+        return sum(cells[name].trained for name in (self.name, self.study.against(self.name)))
+
+    @property
+    def judged(self) -> bool:
+        """Whether there is enough for a verdict: three trainings, a measured spread, or nothing that is trained."""
+        return not self.num_trained or len(self.runs) >= MIN_TRAININGS or self.study.training_spread is not None
+
+    def difference(self, *, num_tests: int) -> Difference:
+        given, seed = self.study.training_spread, self.study.evaluation.seed
+        if not self.num_trained:  # the same model for every seed
+            first, second = (_values(found[:1]) for found in (self.runs, self.others))
+            return compare_runs(first, second, seed=seed, num_tests=num_tests)
+        first, second = _values(self.runs), _values(self.others)
+        if not self.judged:
+            return compare_runs(first, second, seed=seed)
+        spread = None if given is None else TrainingSpread(given.deviation, given.seeds)
+        return compare_trainings(first, second, spread=spread, num_trained=self.num_trained, num_tests=num_tests)
 
 
 def _values(runs: Sequence[RunResult]) -> dict[str, Values]:
@@ -211,6 +244,8 @@ def _verdict(effect: Effect | None, *, is_reference: bool) -> Verdict:
     """Call a difference one where the corrected test and the interval both do."""
     if effect is None:
         return "reference" if is_reference else "not compared"
+    if effect.p_holm is None:
+        return "no verdict"
     if effect.p_holm > SIGNIFICANT or effect.difference.low <= 0 <= effect.difference.high:
         return "not distinguishable"
     return "better" if effect.difference.value > 0 else "worse"

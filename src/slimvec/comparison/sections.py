@@ -87,6 +87,20 @@ class Evaluation(Section):
     seed: int = Field(default=0, ge=0)
 
 
+class MeasuredSpread(Section):
+    """How much the score moves between trainings of this recipe, measured elsewhere, for a verdict of fewer seeds.
+
+    Attributes:
+        deviation: Standard deviation, between seeds, of the main metric's mean over the sets.
+        seeds: It was measured with.
+        source: Where: a study's report, for instance.
+    """
+
+    deviation: float = Field(gt=0, allow_inf_nan=False)
+    seeds: int = Field(ge=3)
+    source: str = Field(min_length=1)
+
+
 class Probing(Section):
     """Probes that every variant is put to.
 

@@ -36,7 +36,18 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from slimvec.comparison.sections import Check, Evaluation, Part, Probing, Section, Sweep, Variant, beta_of, pooling_name
+from slimvec.comparison.sections import (
+    Check,
+    Evaluation,
+    MeasuredSpread,
+    Part,
+    Probing,
+    Section,
+    Sweep,
+    Variant,
+    beta_of,
+    pooling_name,
+)
 from slimvec.errors import InputError, validation_summary
 from slimvec.training.recipe import Recipe
 from slimvec.training.recipe_reading import parse_recipe
@@ -66,6 +77,7 @@ class Study(Section):
         probes: Put to every variant but those of the sweep.
         equal: `tokens` refuses trained variants whose recipes are not of equally many tokens (`run.tokens`), and warns
             of those that were not trained by equally many. `steps` leaves lengths to the recipe.
+        training_spread: How much trainings differ by chance, measured elsewhere, for a verdict of under three seeds.
         evaluation: What is scored.
         limits: What the study cannot show, in plain words; printed under its findings.
         folders: What `${NAME}` in recipe and overrides stands for here; left out wherever the study is written.
@@ -84,6 +96,7 @@ class Study(Section):
     checks: tuple[Check, ...] = ()
     probes: Probing | None = None
     equal: Literal["steps", "tokens"] = "steps"
+    training_spread: MeasuredSpread | None = None
     evaluation: Evaluation
     limits: tuple[str, ...] = ()
     folders: Mapping[str, Path] = Field(default={}, exclude=True)

@@ -17,10 +17,11 @@ from slimvec.evaluation.intervals import Values
 from slimvec.evaluation.metrics import MAIN_METRIC
 from slimvec.evaluation.results import Score
 from slimvec.evaluation.significance import LEVEL
+from slimvec.evaluation.trainings import MIN_TRAININGS
 from slimvec.reports.parts import Frozen
 
 NUM_RESAMPLES = 2000
-Outcome = Literal["borne out", "not borne out", "cannot be told"]
+Outcome = Literal["borne out", "not borne out", "cannot be told", "no verdict"]
 _LEVELS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 _MOST_ORDERED = 7
 """Models whose orders are all counted, 5,040 of them; of more, some are drawn."""
@@ -57,7 +58,7 @@ class CheckResult(Frozen):
 
     Attributes:
         name: The prediction.
-        outcome: In a word.
+        outcome: In a word; `no verdict` where a trained model has under three seeds.
         finding: With the figures.
     """
 
@@ -80,6 +81,7 @@ class Sweeps:
         for result in results:
             by_variant.setdefault(result.variant, {})[result.seed] = result
         self._mixing = {name: _mean_mixing(runs.values()) for name, runs in by_variant.items()}
+        self._few: dict[str, int] = {}
         self._means: dict[str, Values] = {}
         self._draws: dict[str, Values] = {}
         for name, cells in study.swept.items():
@@ -87,6 +89,8 @@ class Sweeps:
             seeds = [seed for seed in study.seeds if all(seed in runs for runs in found)]
             if seeds:
                 self._resample(name, [[runs[seed] for seed in seeds] for runs in found])
+                if study.cells[name].trained and len(seeds) < MIN_TRAININGS:
+                    self._few[name] = len(seeds)
 
     def models(self) -> tuple[SweptModel, ...]:
         """Sum up each model."""
@@ -95,7 +99,17 @@ class Sweeps:
     def checks(self) -> tuple[CheckResult, ...]:
         """Judge each prediction whose models are all there."""
         ready = [check for check in self._study.checks if all(name in self._means for name in check.of)]
-        return tuple(self._ordered(check) if check.rises_with else self._at(check) for check in ready)
+        return tuple(
+            self._limited(check, self._ordered(check) if check.rises_with else self._at(check)) for check in ready
+        )
+
+    def _limited(self, check: Check, found: CheckResult) -> CheckResult:
+        """Take the outcome back where a model's trainings are too few for one; the figures stay."""
+        few = [f"{name} was trained {self._few[name]} time(s)" for name in check.of if name in self._few]
+        if not few:
+            return found
+        finding = f"{found.finding} ({few[0]}; a verdict needs {MIN_TRAININGS})"
+        return found.model_copy(update={"outcome": "no verdict", "finding": finding})
 
     def _resample(self, name: str, runs: Sequence[Sequence[RunResult]]) -> None:
         """Keep the means of a model's poolings, [P], and those of every resample, [R, P]."""

@@ -32,19 +32,43 @@ class Difference:
 
 
 def compare_runs(
-    first: Mapping[str, Values], second: Mapping[str, Values], *, seed: int, num_resamples: int = NUM_RESAMPLES
+    first: Mapping[str, Values],
+    second: Mapping[str, Values],
+    *,
+    seed: int,
+    num_resamples: int = NUM_RESAMPLES,
+    num_tests: int = 1,
 ) -> Difference:
     """Compare two systems on the same queries of the same sets, each system run S times.
 
     The mean is over runs, queries and then sets, which count alike. The interval is a bootstrap over queries within
     each set and over runs, which are drawn once for all sets: a lucky training is lucky everywhere. With few runs the
-    bootstrap knows little of their spread; with one, nothing.
+    bootstrap knows little of their spread; with one, nothing: `evaluation/trainings.py` judges trained variants.
 
     Args:
         first: By set, values [S, Q] of one system.
         second: Of the other: the same sets, queries and numbers of runs; run i of both shared its seed.
         seed: Of all draws.
         num_resamples: R.
+        num_tests: Comparisons that are corrected together, for what would have been seen.
+
+    Raises:
+        ValueError: other sets, queries or runs, or none at all.
+    """
+    differences = paired_differences(first, second)
+    means = _resampled(differences, np.random.default_rng(seed), num_resamples)
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    value = float(np.mean([rows.mean() for rows in differences]))
+    # Each query by its share of the mean over sets, so that their sum is that mean.
+    shares = np.concatenate([rows.mean(axis=0) / (rows.shape[1] * len(differences)) for rows in differences])
+    p = sign_flip_p_value(shares, seed=seed, num_flips=num_resamples)
+    return Difference(
+        Interval(value, float(low), float(high)), p, float(_spreads_apart(num_tests=num_tests) * means.std())
+    )
+
+
+def paired_differences(first: Mapping[str, Values], second: Mapping[str, Values]) -> list[Values]:
+    """Give the differences of two systems by set: [S, Q] each.
 
     Raises:
         ValueError: other sets, queries or runs, or none at all.
@@ -54,13 +78,7 @@ def compare_runs(
     differences = [first[name] - second[name] for name in first]
     if len({len(rows) for rows in differences}) > 1:
         raise ValueError("every set needs all runs")
-    means = _resampled(differences, np.random.default_rng(seed), num_resamples)
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    value = float(np.mean([rows.mean() for rows in differences]))
-    # Each query by its share of the mean over sets, so that their sum is that mean.
-    shares = np.concatenate([rows.mean(axis=0) / (rows.shape[1] * len(differences)) for rows in differences])
-    p = sign_flip_p_value(shares, seed=seed, num_flips=num_resamples)
-    return Difference(Interval(value, float(low), float(high)), p, float(_spreads_apart() * means.std()))
+    return differences
 
 
 def sign_flip_p_value(differences: Values, *, seed: int, num_flips: int = NUM_RESAMPLES) -> float:

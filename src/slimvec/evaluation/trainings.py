@@ -1,0 +1,146 @@
+"""Differences between trained variants: judged over the queries that were asked and the luck of training, both.
+
+A training drawn again with another seed moves a score by more than a bootstrap over queries shows. The values of S
+trainings on Q queries have two sources of chance, so the variance of their mean is the sum of two estimates:
+
+    V_runs    = variance of the S means / S, less the noise of single queries in it, with S - 1 degrees of freedom
+    V_queries = sum over K sets of the variance of the Q query means / Q, over K^2
+
+and the interval is the mean +- sqrt(t(S - 1)^2 V_runs + t(Q - K)^2 V_queries): the modified large-sample interval for a
+sum of variance components (Graybill and Wang 1980, doi:10.1080/01621459.1980.10477565). Chosen by simulation against a
+hierarchical bootstrap, plain and corrected, and Satterthwaite's degrees of freedom: it alone holds 95% at 3, 5 and 8
+trainings with and without training noise (docs/log.md, 2026-11-29; tests/evaluation/test_training_honesty.py).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.stats import t
+
+from slimvec.evaluation.intervals import Interval, Values
+from slimvec.evaluation.significance import LEVEL, POWER, Difference, paired_differences
+
+MIN_TRAININGS = 3
+"""Under three an arm the variance of trainings is hardly known: t is 12.7 with two, 4.3 with three."""
+_LEAST_P = 1e-15
+"""Smaller ones mean nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSpread:
+    """How much a score moves between trainings of one recipe, measured elsewhere.
+
+    Attributes:
+        deviation: Standard deviation of the mean score over all sets, between seeds.
+        num_trainings: Seeds it was measured with.
+    """
+
+    deviation: float
+    num_trainings: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Components:
+    """Variances of a mean difference, with their degrees of freedom."""
+
+    runs: float
+    runs_freedom: float
+    queries: float
+    queries_freedom: float
+
+    def half_width(self, false_alarms: float, power: float | None = None) -> float:
+        """Half of the interval that is wrong this often; with a power, what is found that often outside it."""
+        quantiles = []
+        for freedom in (self.runs_freedom, self.queries_freedom):
+            found = float(t.isf(false_alarms / 2, freedom))
+            quantiles.append(found + (0.0 if power is None else float(t.ppf(power, freedom))))
+        return float(np.sqrt(quantiles[0] ** 2 * self.runs + quantiles[1] ** 2 * self.queries))
+
+
+def compare_trainings(
+    first: Mapping[str, Values],
+    second: Mapping[str, Values],
+    *,
+    spread: TrainingSpread | None = None,
+    num_trained: int = 2,
+    num_tests: int = 1,
+) -> Difference:
+    """Compare two variants on the same queries, each trained S times, with the luck of training in the interval.
+
+    Args:
+        first: By set, values [S, Q] of one variant.
+        second: Of the other: the same sets, queries and trainings; row i of both shared its seed.
+        spread: Of trainings, measured elsewhere. Taken instead of the S means where these are under three.
+        num_trained: How many of the two were trained; the spread counts once for each.
+        num_tests: Comparisons that are corrected together, for what would have been seen.
+
+    Raises:
+        ValueError: other sets, queries or trainings; or under three trainings and no spread.
+    """
+    differences = paired_differences(first, second)
+    num_runs = len(differences[0])
+    if num_runs < MIN_TRAININGS and spread is None:
+        raise ValueError(f"{num_runs} trainings and no measured spread: no judgement of trained variants")
+    parts = _components(differences, spread, num_trained)
+    mean = float(np.mean([rows.mean() for rows in differences]))
+    half = parts.half_width(1 - LEVEL)
+    detectable = parts.half_width((1 - LEVEL) / num_tests, POWER)
+    return Difference(Interval(mean, mean - half, mean + half), _p_value(parts, abs(mean)), detectable)
+
+
+def trainings_needed(
+    difference: float, *, deviation: float, query_deviation: float, num_queries: int, most: int = 50
+) -> int | None:
+    """Give how many seeds an arm find a true difference of two trained variants with a chance of 80%.
+
+    Args:
+        difference: The true difference.
+        deviation: Standard deviation of one variant's score between trainings.
+        query_deviation: Of the difference of two variants between queries.
+        num_queries: Queries in all.
+        most: Where to give up.
+
+    Returns:
+        The number, or None where `most` are not enough: then queries are missing, not seeds.
+    """
+    for runs in range(MIN_TRAININGS, most + 1):
+        parts = _Components(2 * deviation**2 / runs, runs - 1, query_deviation**2 / num_queries, num_queries - 1)
+        if parts.half_width(1 - LEVEL, POWER) <= difference:
+            return runs
+    return None
+
+
+def _components(differences: list[Values], spread: TrainingSpread | None, num_trained: int) -> _Components:
+    num_runs, num_sets = len(differences[0]), len(differences)
+    freedom = max(1, sum(rows.shape[1] for rows in differences) - num_sets)
+    queries = sum(_variance(rows.mean(axis=0)) / rows.shape[1] for rows in differences) / num_sets**2
+    if num_runs < MIN_TRAININGS and spread is not None:
+        runs = num_trained * spread.deviation**2 / num_runs
+        return _Components(runs, spread.num_trainings - 1, queries, freedom)
+    means = np.mean([rows.mean(axis=1) for rows in differences], axis=0)
+    noise = sum(_interaction(rows) / rows.size for rows in differences) / num_sets**2
+    return _Components(max(0.0, _variance(means) / num_runs - noise), num_runs - 1, queries, freedom)
+
+
+def _interaction(rows: Values) -> float:
+    """Variance of single values beyond what their training and their query explain."""
+    rest = rows - rows.mean(axis=0) - rows.mean(axis=1, keepdims=True) + rows.mean()
+    freedom = (rows.shape[0] - 1) * (rows.shape[1] - 1)
+    return float((rest**2).sum() / freedom) if freedom else 0.0
+
+
+def _variance(values: Values) -> float:
+    return float(values.var(ddof=1)) if len(values) > 1 else 0.0
+
+
+def _p_value(parts: _Components, distance: float) -> float:
+    """Give the share of false alarms at which the interval just reaches 0."""
+    if parts.runs == parts.queries == 0:
+        return 0.0 if distance else 1.0
+    if parts.half_width(_LEAST_P) <= distance:
+        return _LEAST_P
+    if parts.half_width(1 - 1e-12) >= distance:
+        return 1.0
+    return float(brentq(lambda alarms: parts.half_width(alarms) - distance, _LEAST_P, 1 - 1e-12, xtol=_LEAST_P))

@@ -1,0 +1,107 @@
+"""Differences of trained variants, simulated with the luck of training: 95% and 5%, at three seeds and more."""
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from slimvec.evaluation.significance import compare_runs
+from slimvec.evaluation.trainings import TrainingSpread, compare_trainings, trainings_needed
+
+SETS = {"one": 60, "two": 90, "three": 120}
+NUM_REPEATS = 600
+
+
+def trained(generator, num_runs, deviation, *, ahead=0.0):
+    """Values [S, Q] by set of two variants whose trainings move the whole score by a normal of this deviation."""
+    first, second = {}, {}
+    luck = generator.normal(0, deviation, size=(2, num_runs))
+    for name, queries in SETS.items():
+        hard = generator.beta(0.6, 0.6, size=queries)
+        share = generator.exponential(size=queries)  # queries that a training moves more than others
+        liked = generator.standard_t(5, size=(2, queries)) * 0.08  # what a variant's recipe does to a query
+        noise = generator.standard_t(5, size=(2, num_runs, queries)) * 0.05
+        for found, which, more in ((first, 0, ahead), (second, 1, 0.0)):
+            found[name] = hard + liked[which] + more + luck[which][:, None] * share + noise[which]
+    return first, second
+
+
+def rates(num_runs, deviation, *, seed, compare=compare_trainings, ahead=0.0, repeats=NUM_REPEATS, **options):
+    """Shares of repetitions whose interval holds the truth, and which call the variants different."""
+    generator = np.random.default_rng(seed)
+    held = called = 0
+    for _ in range(repeats):
+        found = compare(*trained(generator, num_runs, deviation, ahead=ahead), **options)
+        held += found.interval.low <= ahead <= found.interval.high
+        called += found.p <= 0.05
+    return held / repeats, called / repeats
+
+
+def noise(rate, repeats=NUM_REPEATS):
+    return 3.5 * np.sqrt(rate * (1 - rate) / repeats)
+
+
+def _over_queries(first, second):
+    return compare_runs(first, second, seed=0, num_resamples=400)
+
+
+@pytest.mark.parametrize("num_runs", [3, 5])
+@pytest.mark.parametrize("deviation", [0.0, 0.007, 0.014])
+def test_an_interval_over_trainings_holds_the_truth_and_equal_recipes_are_called_different_one_time_in_twenty(
+    num_runs, deviation
+):
+    held, called = rates(num_runs, deviation, seed=num_runs, ahead=0.0)
+    assert held > 0.95 - noise(0.95), held
+    assert called < 0.05 + noise(0.05), called
+    assert held + called == pytest.approx(1, abs=0.002)  # test and interval are one
+
+
+def test_queries_alone_promise_what_trainings_do_not_keep():
+    """The fault that this replaces: one training an arm, an interval over queries."""
+    held, called = rates(1, 0.014, seed=1, compare=_over_queries, repeats=150)
+    assert held < 0.85, held
+    assert called > 0.15, called
+
+
+def test_a_measured_spread_makes_one_training_honest():
+    spread = TrainingSpread(deviation=0.014, num_trainings=200)
+    held, called = rates(1, 0.014, seed=2, spread=spread)
+    assert held > 0.95 - noise(0.95), held
+    assert called < 0.05 + noise(0.05), called
+    with pytest.raises(ValueError, match="1 trainings and no measured spread"):
+        compare_trainings(*trained(np.random.default_rng(0), 1, 0.01))
+
+
+def test_what_would_have_been_seen_is_seen_four_times_in_five():
+    generator = np.random.default_rng(3)
+    pairs = [trained(generator, 6, 0.007) for _ in range(200)]
+    size = float(np.mean([compare_trainings(*pair).detectable for pair in pairs]))
+    _, seen = rates(6, 0.007, seed=4, ahead=size, repeats=200)
+    assert 0.7 < seen < 0.9, seen
+    corrected = compare_trainings(*pairs[0], num_tests=10).detectable
+    assert corrected > compare_trainings(*pairs[0]).detectable
+
+
+def test_without_any_spread_of_trainings_it_is_the_test_over_queries():
+    first, second = trained(np.random.default_rng(5), 1, 0.0, ahead=0.01)
+    first, second = ({name: np.repeat(rows, 3, axis=0) for name, rows in found.items()} for found in (first, second))
+    found, plain = compare_trainings(first, second), compare_runs(first, second, seed=0)
+    assert found.interval.value == pytest.approx(plain.interval.value)
+    assert found.interval.high - found.interval.low == pytest.approx(plain.interval.high - plain.interval.low, rel=0.05)
+    error = (found.interval.high - found.interval.value) / norm.ppf(0.975)
+    assert found.p == pytest.approx(2 * norm.sf(abs(found.interval.value) / error), rel=0.15)
+
+
+def test_equal_and_opposite_values_have_a_p_of_one_and_of_nearly_none():
+    rows = {"one": np.full((3, 20), 0.5)}
+    assert compare_trainings(rows, rows).p == 1.0
+    assert compare_trainings(rows, {"one": np.full((3, 20), 0.4)}).p < 1e-12
+
+
+def test_power_is_known_beforehand():
+    """docs/comparing.md: what a study of 1,200 queries sees, by the spreads that were measured."""
+    options = {"deviation": 0.007, "query_deviation": 0.2}
+    few, many = (trainings_needed(0.03, num_queries=queries, **options) for queries in (520, 1200))
+    assert few is not None
+    assert many is not None
+    assert many <= few
+    assert trainings_needed(0.02, num_queries=300, **options) is None  # queries are missing, not seeds
