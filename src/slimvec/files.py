@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple, Self
 
 from slimvec.errors import InputError, SlimvecError, StorageError
 
@@ -190,6 +191,30 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+class FileState(NamedTuple):
+    """What changes when a file does, and costs no reading: a change that keeps size and time of writing moves `ctime`.
+
+    Attributes:
+        size: In bytes.
+        mtime_ns: When it was written.
+        ctime_ns: When its entry was changed; of its making on Windows.
+    """
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Read the state of a file.
+
+        Raises:
+            OSError: it is not there.
+        """
+        found = path.stat()
+        return cls(found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def sha256_of(path: Path) -> str:

@@ -10,6 +10,7 @@ from slimvec.engine.int8_texts import int8_texts
 from slimvec.engine.kernels.build import Tell, compile_kernels, kernels_loaded, load_kernels
 from slimvec.errors import InputError, ModelError
 from slimvec.model.architectures import is_decoder
+from slimvec.model.copy_check import check_copy
 from slimvec.model.guard import Backbone, check_attention_mode
 from slimvec.model.opening import OpenedModel
 
@@ -75,6 +76,7 @@ def load_engine(
         else:
             _refuse_compiling(compiled)
             check_attention_mode(decoder, opened.spec.attention, vocabulary=opened.vocabulary)
+            check_copy(opened, decoder, engine=f"fused/{decoder.kernel}", dtype=dtype)
             return LoadedEngine(decoder, f"fused/{decoder.kernel}", decoder.kernel_reason, device, dtype)
     if dtype == torch.int8:
         raise InputError(
@@ -107,7 +109,7 @@ def _transformers(
     """Load the transformers path, compiled where asked for."""
     from slimvec.model.folder import load_opened  # transformers takes seconds to import
 
-    backbone = load_opened(opened, dtype=dtype).to(device).backbone
+    backbone = load_opened(opened, dtype=dtype, device=device).backbone
     name = f"transformers/{backbone.kernel}"
     if not compiled:
         return LoadedEngine(backbone, name, reason, device, dtype)

@@ -1,18 +1,29 @@
 """LoRA on every linear layer of a backbone, through PEFT (arXiv 2106.09685)."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
-from torch import nn
+from peft import (
+    LoraConfig,
+    PeftConfig,
+    PeftModel,
+    get_peft_model,
+    get_peft_model_state_dict,
+    set_peft_model_state_dict,
+)
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from slimvec.errors import ModelError
 from slimvec.model.backbone import TransformersBackbone
 from slimvec.model.spec import LoraSettings
+
+CONFIG_NAME, WEIGHTS_NAME = "adapter_config.json", "adapter_model.safetensors"
 
 
 def add_lora(backbone: TransformersBackbone, settings: LoraSettings, *, seed: int = 0) -> None:
@@ -54,17 +65,63 @@ def _targets(backbone: TransformersBackbone, first_layer: int) -> str:
     return rf"(.*\.)?layers?\.({'|'.join(map(str, numbers))})\..*\.({'|'.join(names)})"
 
 
-def load_lora(backbone: TransformersBackbone, folder: Path) -> None:
-    """Put a saved adapter on a backbone, frozen.
+def load_lora(backbone: TransformersBackbone, folder: Path, *, trained: bool = False) -> None:
+    """Put a saved adapter on a backbone, frozen. Every tensor of the file finds its place, and every place its tensor.
+
+    Args:
+        backbone: Changed in place.
+        folder: Holds `adapter_config.json` and `adapter_model.safetensors`.
+        trained: Whether it was: then it has an effect.
 
     Raises:
-        ModelError: the adapter does not fit.
+        ModelError: the adapter is not there, does not fit, or was trained and changes nothing.
     """
+    path = folder / WEIGHTS_NAME
+    for needed in (folder / CONFIG_NAME, path):
+        if not needed.is_file():  # PEFT would look for the folder's name on the hub
+            raise ModelError(f"adapter {folder} has no {needed.name}", expected="an adapter as PEFT writes it")
     try:
+        tensors = load_file(path)
+        config = PeftConfig.from_pretrained(str(folder), local_files_only=True)
+        config.inference_mode = True
         with _quiet_peft():
-            backbone.hf_model = PeftModel.from_pretrained(backbone.hf_model, str(folder))
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+            adapted = PeftModel(backbone.hf_model, config)
+            _account(get_peft_model_state_dict(adapted, save_embedding_layers=False), tensors, path)
+            set_peft_model_state_dict(adapted, tensors)
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise ModelError(f"adapter of {folder} cannot be loaded: {error}") from error
+    if trained and not any(tensor.any() for name, tensor in tensors.items() if "lora_B" in name):
+        raise ModelError(
+            f"{path} was trained and changes nothing: its lora_B are all 0",
+            expected="vectors that differ from the base's",
+            do="copy the adapter again, or train it anew",
+        )
+    backbone.hf_model = adapted
+
+
+def _account(places: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Hold the tensors of a file against the places that its config makes.
+
+    Raises:
+        ModelError: one is missing, too many, or of another shape.
+    """
+    missing, unknown = sorted(places.keys() - tensors.keys()), sorted(tensors.keys() - places.keys())
+    problems = [
+        f"{len(names)} of {total} tensors {what}, as {names[0]}"
+        for names, total, what in ((missing, len(places), "missing"), (unknown, len(tensors), "not known"))
+        if names
+    ]
+    problems += [
+        f"{name} has the shape {tuple(tensors[name].shape)} and its place {tuple(place.shape)}"
+        for name, place in places.items()
+        if name in tensors and tensors[name].shape != place.shape
+    ][:1]
+    if problems:
+        raise ModelError(
+            f"{path}: {'; '.join(problems)}",
+            expected=f"the tensors that {CONFIG_NAME} and the base call for, each once",
+            do="copy the adapter again, whole, and see that its base is the one it was trained on",
+        )
 
 
 def has_lora(backbone: TransformersBackbone) -> bool:

@@ -5,7 +5,8 @@ Layout, below `$SLIMVEC_CACHE` (default `~/.cache/slimvec`):
     models/NAME/          a model folder: config, tokenizer, safetensors, licence, and `source.json`
     models/.NAME.*        one in the making, or the rest of a killed process; never read, removed by the next
     locks/NAME.lock       held while NAME is made
-    hashes/KEY.json       SHA-256 of a `.gguf` file by path, size and time of change
+    hashes/KEY.json       SHA-256 of a file by path, size and times of change
+    checked/KEY           model folders whose golden vectors this machine has compared, by the state of their files
 """
 
 import hashlib
@@ -18,7 +19,7 @@ from typing import Literal
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from slimvec.files import atomic_file, atomic_folder, remove_partial, sha256_of, storage_errors
+from slimvec.files import FileState, atomic_file, atomic_folder, remove_partial, sha256_of, storage_errors
 
 RECORD_NAME = "source.json"
 Progress = Callable[[str, float | None], None]
@@ -130,34 +131,53 @@ def _locked(name: str, progress: Progress) -> Iterator[None]:
 
 
 class _FileHash(BaseModel):
-    """SHA-256 of a file as it was at a size and a time."""
+    """SHA-256 of a file as it was in a state."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    size: int
-    mtime_ns: int
+    state: FileState
     sha256: str
 
 
 def cached_sha256(path: Path, *, progress: Progress) -> str:
-    """Hash a file, once for as long as its path, size and time of change stay.
+    """Hash a file, once for as long as its path, size and times of change stay.
 
     Raises:
         StorageError: the cache cannot be written.
     """
     path = path.resolve()
-    state = path.stat()
+    state = FileState.of(path)
     note = cache_root() / "hashes" / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:32]}.json"
     if note.is_file():
         try:
             known = _FileHash.model_validate_json(note.read_bytes())
         except ValidationError:  # of another form: hash again and replace it
             known = None
-        if known and (known.size, known.mtime_ns) == (state.st_size, state.st_mtime_ns):
+        if known and known.state == state:
             return known.sha256
     progress(f"hashing {path.name}", None)
     digest = sha256_of(path)
-    found = _FileHash(size=state.st_size, mtime_ns=state.st_mtime_ns, sha256=digest)
+    found = _FileHash(state=state, sha256=digest)
     with atomic_file(note, force=True) as temporary:
         temporary.write_text(found.model_dump_json(), encoding="utf-8")
     return digest
+
+
+def is_noted(kind: str, key: str) -> bool:
+    """Whether this machine's cache has a note of this kind and key."""
+    return (cache_root() / kind / key).is_file()
+
+
+def note(kind: str, key: str, content: str) -> None:
+    """Leave a note in the cache.
+
+    Args:
+        kind: Folder below the cache's root.
+        key: Name of the note, fit for a file.
+        content: For people who look.
+
+    Raises:
+        StorageError: the cache cannot be written.
+    """
+    with atomic_file(cache_root() / kind / key, force=True) as temporary:
+        temporary.write_text(content, encoding="utf-8")

@@ -19,6 +19,7 @@ from slimvec.errors import ModelError
 from slimvec.files import atomic_folder
 from slimvec.model.adapters import has_lora, load_lora, merge_lora
 from slimvec.model.backbone import load_transformers
+from slimvec.model.copy_check import check_copy
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.golden import TEXTS, write_golden
 from slimvec.model.guard import check_attention_mode
@@ -26,6 +27,7 @@ from slimvec.model.manifest import MANIFEST_NAME, Manifest, package_versions
 from slimvec.model.opening import OpenedModel, OpenSettings, open_model
 from slimvec.model.rope_scaling import scaled_settings
 from slimvec.model.sentence_transformers_files import write_modules
+from slimvec.model.sources import portable_name
 from slimvec.text.prompts import Role
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
@@ -44,15 +46,19 @@ def load_model(
     return load_opened(open_model(source, **settings), dtype=dtype)
 
 
-def load_opened(opened: OpenedModel, *, dtype: torch.dtype | None = None) -> EmbeddingModel:
-    """Load the weights of an opened model through transformers, and guard its attention mode.
+def load_opened(
+    opened: OpenedModel, *, dtype: torch.dtype | None = None, device: torch.device | None = None
+) -> EmbeddingModel:
+    """Load the weights of an opened model through transformers; guard its attention mode, and its golden vectors.
 
     Args:
         opened: The model.
         dtype: Of the weights in memory; default its own choice.
+        device: Where to; default the CPU.
 
     Raises:
-        ModelError: the weights cannot be loaded, or do not attend as the files say.
+        ModelError: the weights cannot be loaded, do not attend as the files say, or give other vectors than when they
+            were saved.
     """
     mode = opened.spec.attention
     backbone = load_transformers(
@@ -63,8 +69,11 @@ def load_opened(opened: OpenedModel, *, dtype: torch.dtype | None = None) -> Emb
         recency=opened.spec.recency,
     )
     if opened.is_adapter:
-        load_lora(backbone, opened.folder)
+        load_lora(backbone, opened.folder, trained=opened.training is not None)
+    if device is not None:
+        backbone = backbone.to(device)
     check_attention_mode(backbone, mode, vocabulary=opened.vocabulary)
+    check_copy(opened, backbone, engine=f"transformers {backbone.device.type}", dtype=backbone.hf_model.dtype)
     model = EmbeddingModel(backbone, opened.tokenizer(), opened.spec)
     model.origin, model.training_record = opened.origin, opened.training
     model.tokenizer_folder = opened.folder
@@ -102,9 +111,12 @@ def save_model(
     if not as_adapter and has_lora(model.backbone):
         model = copy.deepcopy(model)
         merge_lora(model.backbone)
+    origin = model.origin
+    if as_adapter and origin is not None:  # it is looked for again, from wherever the adapter is loaded
+        origin = origin.model_copy(update={"source": portable_name(origin.source)})
     manifest = Manifest(
         spec=model.spec,
-        base=model.origin,
+        base=origin,
         adapter=as_adapter,
         training=training if training is not None else model.training_record,
         versions=package_versions(),
@@ -116,7 +128,8 @@ def save_model(
         _check_tokenizer(model, building)
         write_modules(building, model.spec, model.backbone.config.to_dict())
         (building / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=2), encoding="utf-8")
-        write_golden(building, _embedder(model))
+        dtype = str(next(model.backbone.parameters()).dtype).removeprefix("torch.")
+        write_golden(building, _embedder(model), dtype=dtype)
 
 
 def _check_kept(model: EmbeddingModel, *, as_adapter: bool) -> None:

@@ -1,10 +1,12 @@
 """Golden vectors: twenty texts in both roles with the vectors a model gave when it was saved.
 
 They travel with the model as `golden.json`, so that any later load, kernel, export or machine can be held against them.
+Every load of a copy that this machine has not seen is (`check_golden`).
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,11 @@ from slimvec.errors import ModelError
 from slimvec.text.prompts import ROLES, Role
 
 GOLDEN_NAME = "golden.json"
-TOLERANCE = 0.999
+SAME_DTYPE_COSINE = 0.9999
+"""Least cosine of a float32 vector stored with one computed again in float32: they differ by rounding to 6 digits."""
+OTHER_DTYPE_COSINE = 0.995
+"""Least cosine where either is bfloat16 or int8, or the stored one's dtype is not known."""
+NUM_QUICK = 2
 TEXTS = (
     "a",
     "Hello, world!",
@@ -43,10 +49,63 @@ TEXTS = (
 EmbedRole = Callable[[Sequence[str], Role], NDArray[np.float32]]
 
 
-def write_golden(folder: Path, embed: EmbedRole) -> None:
-    """Embed the golden texts and write `golden.json` into a folder."""
+@dataclass(frozen=True, eq=False)
+class Golden:
+    """The contents of `golden.json`.
+
+    Attributes:
+        texts: N texts.
+        vectors: By role, their vectors when the model was saved: [N, D].
+        dtype: Of the weights that gave them, as `float32`; empty in files of earlier versions.
+    """
+
+    texts: tuple[str, ...]
+    vectors: Mapping[Role, NDArray[np.float32]]
+    dtype: str = ""
+
+    def cosines(self, embed: EmbedRole, role: Role, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed the first of the texts again: cosine of each with the vector stored. NaN where a vector is.
+
+        Raises:
+            ModelError: the vectors have another width.
+        """
+        stored, now = self.vectors[role][: len(texts)], embed(texts, role)
+        if stored.shape != now.shape:
+            raise ModelError(f"golden vectors of shape {stored.shape}", expected=f"{now.shape}, as the model gives")
+        norms = np.linalg.norm(stored, axis=1) * np.linalg.norm(now, axis=1)
+        result: NDArray[np.float32] = (stored * now).sum(axis=1) / norms
+        return result
+
+
+def write_golden(folder: Path, embed: EmbedRole, *, dtype: str) -> None:
+    """Embed the golden texts and write `golden.json` into a folder.
+
+    Args:
+        folder: Of the model.
+        embed: The model as it is saved.
+        dtype: Of its weights, as `float32`.
+    """
     vectors = {role: np.round(embed(TEXTS, role).astype(np.float64), 6).tolist() for role in ROLES}
-    (folder / GOLDEN_NAME).write_text(json.dumps({"texts": TEXTS, "vectors": vectors}, ensure_ascii=False))
+    content = {"texts": TEXTS, "dtype": dtype, "vectors": vectors}
+    (folder / GOLDEN_NAME).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+def read_golden(folder: Path) -> Golden:
+    """Read a folder's `golden.json`.
+
+    Raises:
+        ModelError: it is not there, or cannot be used.
+    """
+    path = folder / GOLDEN_NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        vectors = {role: np.asarray(content["vectors"][role], dtype=np.float32) for role in ROLES}
+        golden = Golden(tuple(content["texts"]), vectors, str(content.get("dtype", "")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{path} cannot be read: {error}", expected="golden vectors, as saving writes them") from error
+    if any(found.ndim != 2 or len(found) != len(golden.texts) for found in vectors.values()) or not golden.texts:
+        raise ModelError(f"{path} has not one vector a text", expected="golden vectors, as saving writes them")
+    return golden
 
 
 def worst_cosine(folder: Path, embed: EmbedRole) -> float:
@@ -55,16 +114,33 @@ def worst_cosine(folder: Path, embed: EmbedRole) -> float:
     Raises:
         ModelError: there is no readable `golden.json`.
     """
-    path = folder / GOLDEN_NAME
-    try:
-        golden = json.loads(path.read_text(encoding="utf-8"))
-        expected = {role: np.asarray(golden["vectors"][role], dtype=np.float32) for role in ROLES}
-        texts = golden["texts"]
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{path} cannot be read: {error}", expected="golden vectors, as saving writes them") from error
-    return min(_lowest(expected[role], embed(texts, role)) for role in ROLES)
+    golden = read_golden(folder)
+    return min(float(golden.cosines(embed, role, golden.texts).min()) for role in ROLES)
 
 
-def _lowest(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
-    norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
-    return float(((first * second).sum(axis=1) / norms).min())
+def check_golden(folder: Path, embed: EmbedRole, *, dtype: str, quick: bool) -> None:
+    """Hold a loaded model against the vectors it had when it was saved.
+
+    Args:
+        folder: Of the model.
+        embed: The model as it was loaded, with the settings of its folder.
+        dtype: It was loaded in.
+        quick: Take only the first two texts, as documents: where the machine emulates the dtype, all take minutes.
+
+    Raises:
+        ModelError: a vector is another, or `golden.json` cannot be read.
+    """
+    golden = read_golden(folder)
+    texts = golden.texts[:NUM_QUICK] if quick else golden.texts
+    same = dtype == golden.dtype == "float32"
+    least = SAME_DTYPE_COSINE if same else OTHER_DTYPE_COSINE
+    for role in ("document",) if quick else ROLES:
+        cosines = golden.cosines(embed, role, texts)
+        lowest = int(np.argmin(cosines))  # NaN counts as lowest
+        if not cosines[lowest] >= least:
+            raise ModelError(
+                f"{folder}: the vector of {texts[lowest][:30]!r} as {role} has a cosine of {cosines[lowest]:.4f} with "
+                f"the one in {GOLDEN_NAME}, written when the model was saved",
+                expected=f"at least {least}",
+                do="its weights, adapter, base or settings are not those that were saved: copy it again, whole",
+            )

@@ -37,6 +37,7 @@ class OpenedModel:
         is_adapter: Whether `folder` holds an adapter on `weights`.
         training: What its manifest says about its training.
         rope: How its positions are stretched beyond what its files say, which `config` says already.
+        saved: Settings as its files have them; None for a folder that slimvec did not write.
     """
 
     folder: Path
@@ -47,6 +48,7 @@ class OpenedModel:
     is_adapter: bool
     training: dict[str, Any] | None
     rope: RopeScaling | None = None
+    saved: ModelSpec | None = None
 
     def tokenizer(self) -> Tokenizer:
         """Read its tokenizer.
@@ -146,6 +148,7 @@ def open_model(source: str | Path, **settings: Unpack[OpenSettings]) -> OpenedMo
         is_adapter=manifest is not None and manifest.adapter,
         training=None if manifest is None else manifest.training,
         rope=settings.get("rope"),
+        saved=None if manifest is None else manifest.spec,
     )
 
 

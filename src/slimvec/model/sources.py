@@ -81,9 +81,23 @@ def resolve_source(source: str | Path, *, revision: str | None = None, progress:
     if path.suffix.lower() == ".gguf" and path.is_file():
         refuse_revision(source, revision, "a file")
         return _resolve_gguf(path, report)
-    if is_name and path.suffix.lower() != ".gguf" and HUB_NAME.fullmatch(str(source)):
+    if is_name and may_be_on_hub(str(source)):
         return _resolve_hub(str(source), revision, report)
     raise _unknown(source)
+
+
+def portable_name(source: str | Path) -> str:
+    """Give a name that means the same from any folder: paths of this machine whole, others as they are."""
+    path = Path(source).expanduser()
+    if (isinstance(source, str) and source in BUILTINS) or not path.exists():
+        return str(source)
+    return str(path.resolve())
+
+
+def may_be_on_hub(source: str) -> bool:
+    """Whether a name can be one on the hub: two parts, and nothing here says that it is a path."""
+    first = Path(source).expanduser().parent
+    return HUB_NAME.fullmatch(source) is not None and not source.lower().endswith(".gguf") and not first.exists()
 
 
 def _unknown(source: str | Path) -> InputError:
@@ -107,7 +121,7 @@ def find_source(source: str, *, revision: str | None = None) -> Path | None:
         refuse_revision(source, revision, "a built-in name, pinned by slimvec")
         folder = entry_folder(source)
         return folder if read_record(folder) is not None else None
-    if path.exists() or path.suffix.lower() == ".gguf" or not HUB_NAME.fullmatch(source):
+    if path.exists() or not may_be_on_hub(source):
         if path.is_dir() or (path.is_file() and path.suffix.lower() == ".gguf"):
             refuse_revision(source, revision, "a folder" if path.is_dir() else "a file")
             return path

@@ -7,7 +7,7 @@ import tokenizers
 from slimvec.errors import SlimvecError
 from slimvec.files import storage_errors
 from slimvec.model.cache import Progress
-from slimvec.model.sources import HUB_NAME, hub_error, refuse_revision, resolve_source
+from slimvec.model.sources import hub_error, may_be_on_hub, refuse_revision, resolve_source
 from slimvec.text.tokenizer import Tokenizer, read_backend
 
 _FILE = "tokenizer.json"
@@ -35,7 +35,7 @@ def open_tokenizer(
     if path.is_file() and path.suffix == ".json":
         refuse_revision(source, revision, "a file")
         backend = read_backend(path)
-    elif isinstance(source, str) and HUB_NAME.fullmatch(source) and not (path.exists() or path.suffix == ".gguf"):
+    elif isinstance(source, str) and not path.exists() and may_be_on_hub(source):
         backend = read_backend(_fetch(source, revision))
     else:
         folder = resolve_source(source, revision=revision, progress=progress)
