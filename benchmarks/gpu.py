@@ -28,7 +28,7 @@ from slimvec.engine.fused.spec import read_spec
 from slimvec.model.attention import ATTENTION_NAME
 from slimvec.model.backbone import TransformersBackbone
 from slimvec.model.guard import Backbone
-from slimvec.model.head import finish
+from slimvec.model.head import Head, finish
 from slimvec.model.pooling import pool
 from slimvec.model.spec import AttentionMode, ModelSpec
 from slimvec.text.batch import PackedBatch
@@ -147,12 +147,12 @@ def packed(device: Device, mode: AttentionMode, dtype: torch.dtype, *, compiled:
     register()
     backbone = TransformersBackbone(device.hf_model(ATTENTION_NAME, dtype), mode).eval()
     run: Backbone = CompiledBackbone(backbone) if compiled else backbone
-    spec = ModelSpec(attention=mode)
+    spec, head = ModelSpec(attention=mode), Head((), backbone.dims)
 
     def embed(texts: Texts) -> Tensor:
         batch = PackedBatch.from_sequences(texts).to(device.torch)
         with torch.inference_mode():
-            return finish(pool(run(batch), batch, spec.pooling), spec)
+            return finish(pool(run(batch), batch, spec.pooling), head, spec)
 
     return embed
 

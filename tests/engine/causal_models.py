@@ -13,7 +13,7 @@ from tokenizers import models
 from slimvec.engine.fused import FusedDecoder
 from slimvec.model.backbone import TransformersBackbone
 from slimvec.model.guard import Backbone
-from slimvec.model.head import finish
+from slimvec.model.head import Head, finish
 from slimvec.model.pooling import pool
 from slimvec.model.spec import AttentionMode, ModelSpec, Pooling
 from slimvec.text.batch import PackedBatch
@@ -42,6 +42,10 @@ class Parts:
     spec: ModelSpec
 
     @property
+    def head(self) -> Head:
+        return Head(self.spec.head, 32)
+
+    @property
     def dims(self) -> int:
         return self.spec.dims or 32
 
@@ -53,7 +57,7 @@ class Parts:
     def embed_ids(self, ids: list[int], prefix_length: int = 0, dims: int | None = None) -> np.ndarray:
         batch = PackedBatch.from_sequences([ids], [prefix_length])
         with torch.inference_mode():
-            return finish(pool(self.backbone(batch), batch, self.spec.pooling), self.spec, dims)[0].numpy()
+            return finish(pool(self.backbone(batch), batch, self.spec.pooling), self.head, self.spec, dims)[0].numpy()
 
 
 def fused(architecture: str = "llama", *, seed: int = 0, backend: Any = None, **settings: Any) -> Parts:

@@ -41,7 +41,7 @@ def test_chunks_are_slices_of_the_plain_states(architecture, mode):
         ends = tokens.ends
         runs = [(sum(e <= start for e in ends), sum(e <= end for e in ends)) for start, end in spans]
         expected = torch.stack([pooled_slice(states, tokens, run, pooling) for run in runs])
-        np.testing.assert_allclose(found.vectors, finish(expected, parts.spec).numpy(), atol=1e-5)
+        np.testing.assert_allclose(found.vectors, finish(expected, parts.head, parts.spec).numpy(), atol=1e-5)
         assert found.spans == spans
         assert found.num_tokens == [end - start for start, end in runs]
         assert (found.num_windows, found.truncated) == (1, False)
@@ -97,7 +97,7 @@ def test_chunks_of_a_long_text_come_from_its_windows(architecture, mode):
         states += list(window[done - start : min(room, len(text) - start)])
         done = len(states)
     expected = torch.stack([torch.stack(states[start:end]).mean(0) for start, end in found.spans])
-    np.testing.assert_allclose(found.vectors, finish(expected, parts.spec).numpy(), atol=1e-5)
+    np.testing.assert_allclose(found.vectors, finish(expected, parts.head, parts.spec).numpy(), atol=1e-5)
     assert found.num_windows == -(-(len(text) - 3) // (room - 3))
     assert "".join(text[start:end] for start, end in found.spans) == text
 

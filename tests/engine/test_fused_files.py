@@ -109,7 +109,6 @@ def test_old_gemma_configs_read_as_new_ones():
             {"model_type": "qwen2", "layer_types": ["sliding_attention"] * 2},
             "sliding attention with window None",
         ),
-        ({"model_type": "gemma3_text", "use_bidirectional_attention": True}, "use_bidirectional_attention is set"),
     ],
 )
 def test_what_is_not_done_is_refused_with_its_reason(change, reason):

@@ -14,7 +14,7 @@ from slimvec.model.adapters import add_lora
 from slimvec.model.folder import load_model, save_model
 from slimvec.model.manifest import Origin, read_manifest
 from slimvec.model.merging import greedy_soup, merge_models, slerp
-from slimvec.model.spec import LoraSettings
+from slimvec.model.spec import DenseLayer, LoraSettings
 from tests import tiny
 
 
@@ -42,6 +42,18 @@ def test_linear_is_the_weighted_mean(tmp_path, parents, given):
     manifest = read_manifest(tmp_path / "out")
     assert manifest.training["merge"] == json.loads(record.model_dump_json())
     assert len({parent.sha256 for parent in record.parents}) == 3
+
+
+def test_a_head_is_averaged_too(tmp_path):
+    dense = DenseLayer(in_dims=32, out_dims=6, activation="Identity")
+    models = [tiny.embedding_model(seed=seed, head=(dense,)) for seed in range(2)]
+    for number, model in enumerate(models):
+        save_model(model, tmp_path / f"m{number}")
+    merge_models([str(tmp_path / "m0"), str(tmp_path / "m1")], tmp_path / "out", weights=[1, 3])
+    found, first, second = (dict(model.head.named_parameters()) for model in (load_model(tmp_path / "out"), *models))
+    assert len(found) == 2
+    for name, weight in found.items():
+        torch.testing.assert_close(weight, first[name] / 4 + second[name] * 3 / 4)
 
 
 def test_slerp_of_each_tensor(tmp_path, parents):

@@ -82,6 +82,22 @@ def test_sliding_window_reaches_as_far_as_it_says(architecture, mode):
     assert moved.nonzero().flatten().tolist() == list(range(low, high + 1))
 
 
+@pytest.mark.parametrize(("window", "reach"), [(8, 4), (7, 3)])
+def test_a_window_that_counts_both_sides_is_halved(window, reach):
+    hf = hf_model("gemma3_text", use_bidirectional_attention=True, sliding_window=window, num_hidden_layers=1)
+    made = TransformersBackbone(hf, "bidirectional")
+    ids = random_batch([20]).input_ids.tolist()
+    changed = [*ids[:10], 2 if ids[10] != 2 else 3, *ids[11:]]
+    batches = [PackedBatch.from_sequences([sequence]) for sequence in (ids, changed)]
+    with torch.inference_mode():
+        moved = (made(batches[0]) - made(batches[1])).abs().amax(1) > 1e-6
+        plain = hf_model("gemma3_text", use_bidirectional_attention=True, sliding_window=window, num_hidden_layers=1)(
+            batches[0].input_ids[None]
+        ).last_hidden_state[0]
+    assert moved.nonzero().flatten().tolist() == list(range(10 - reach, 11 + reach))
+    torch.testing.assert_close(made(batches[0]), plain, atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("architecture", "setting"), [("bert", "attention_probs_dropout_prob"), ("llama", "attention_dropout")]
 )

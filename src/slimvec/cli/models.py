@@ -63,10 +63,11 @@ def system_of(embedder: "Embedder", described: dict[str, Any]) -> "System":
 
 
 def _weights_hash(folder: Path) -> str:
-    """SHA-256 over a model's weight files and tokenizer, in the order of their names."""
+    """SHA-256 over a model's weight files and tokenizer, in the order of their paths."""
     from slimvec.files import sha256_of
 
     digest = hashlib.sha256()
-    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("tokenizer.json")]):
-        digest.update(f"{path.name} {sha256_of(path)}\n".encode())
+    patterns = ("*.safetensors", "tokenizer.json", "*/*.safetensors", "*/pytorch_model.bin")  # the last two: a head's
+    for path in sorted(found for pattern in patterns for found in folder.glob(pattern)):
+        digest.update(f"{path.relative_to(folder)} {sha256_of(path)}\n".encode())
     return digest.hexdigest()

@@ -19,7 +19,7 @@ from slimvec.engine.state_files import load_state
 from slimvec.errors import InputError
 from slimvec.model.golden import worst_cosine
 from slimvec.model.guard import Backbone
-from slimvec.model.head import check_dims
+from slimvec.model.head import Head, check_dims
 from slimvec.model.opening import OpenedModel, OpenSettings, open_model
 from slimvec.model.spec import ModelSpec, Pooling
 from slimvec.text.prompts import Role
@@ -40,6 +40,7 @@ class Embedder:
         engine: Runs the backbone.
         tokenizer: The model's.
         spec: The model's settings.
+        head: The layers behind its pooling.
         width: Width of the backbone's states.
         token_budget: Most tokens in a batch; default measured once a machine for large inputs, 4,096 for small ones.
 
@@ -47,6 +48,7 @@ class Embedder:
         backbone: Packed batch to states.
         tokenizer: The model's.
         spec: The model's settings.
+        head: The layers behind its pooling.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Embedder:
         engine: LoadedEngine,
         tokenizer: Tokenizer,
         spec: ModelSpec,
+        head: Head,
         *,
         width: int,
         token_budget: int | None = None,
@@ -61,8 +64,9 @@ class Embedder:
         self.backbone: Backbone = engine.backbone
         self.tokenizer = tokenizer
         self.spec = spec
-        self._engine, self._width = engine, width
-        self._runner = Runner(engine, tokenizer, spec, width=width, token_budget=token_budget)
+        self.head = head
+        self._engine, self._width = engine, spec.full_width(width)
+        self._runner = Runner(engine, tokenizer, head, spec, width=width, token_budget=token_budget)
         self._opened: OpenedModel | None = None
         self._model: EmbeddingModel | None = None
 
@@ -113,7 +117,8 @@ class Embedder:
             opened, dtype=_DTYPES[dtype], device=target, engine=engine, compiled=compile, progress=progress
         )
         width = int(opened.config["hidden_size"])
-        embedder = cls(loaded, tokenizer, opened.spec, width=width, token_budget=token_budget)
+        head = opened.head().to(target)
+        embedder = cls(loaded, tokenizer, opened.spec, head, width=width, token_budget=token_budget)
         embedder._opened = opened
         return embedder
 
@@ -123,7 +128,8 @@ class Embedder:
         backbone = model.backbone
         dtype = next(backbone.parameters()).dtype
         engine = LoadedEngine(backbone, f"transformers/{backbone.kernel}", "a model in memory", backbone.device, dtype)
-        embedder = cls(engine, model.tokenizer, model.spec, width=backbone.dims, token_budget=token_budget)
+        head, width = model.head, backbone.dims
+        embedder = cls(engine, model.tokenizer, model.spec, head, width=width, token_budget=token_budget)
         embedder._model = model
         return embedder
 

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from slimvec.engine.parts import HasParts, read_text, run_states
 from slimvec.engine.words import group_by_words
-from slimvec.errors import InputError
+from slimvec.errors import InputError, ModelError
 from slimvec.model.head import check_dims
 from slimvec.model.pooling import token_weights
 from slimvec.text.batch import PackedBatch
@@ -178,6 +179,13 @@ class _Side:
         sequence, _ = tokens.window(0, tokens.num_fitting)
         batch = PackedBatch.from_sequences([sequence], [tokens.prefix_length])
         states = run_states(parts, batch).double()
+        if not parts.head.is_linear:
+            raise ModelError(
+                "the model has layers behind its pooling that are not linear: a vector is no sum over its tokens",
+                expected="a model without, or with Dense modules that have no bias and no activation",
+            )
+        with torch.inference_mode():
+            states = parts.head(states)
         width = dims or parts.spec.dims
         check_dims(width, states.shape[1])
         terms = token_weights(batch, parts.spec.pooling).double()[:, None] * states[:, :width]

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from slimvec.engine.parts import HasParts, finish_vectors
+from slimvec.engine.parts import HasParts, cut_vectors, finish_vectors
 from slimvec.engine.runner import Vectors
 from slimvec.engine.windows import LongTextPolicy, check_policy, plan_windows
 from slimvec.errors import InputError
@@ -139,4 +139,4 @@ def _average(parts: HasParts, windows: _Windows, num_texts: int, dims: int | Non
         np.add.at(sums, texts[chosen], vectors * num_own[chosen, None])
     assert sums is not None
     means = sums / np.bincount(texts, weights=num_own, minlength=num_texts)[:, None]
-    return finish_vectors(torch.from_numpy(means).float(), parts, dims)
+    return cut_vectors(torch.from_numpy(means).float(), parts, dims)

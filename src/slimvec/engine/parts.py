@@ -9,7 +9,7 @@ from slimvec.engine.fused import FusedDecoder
 from slimvec.engine.runner import Vectors
 from slimvec.errors import InputError, ModelError
 from slimvec.model.guard import Backbone
-from slimvec.model.head import finish
+from slimvec.model.head import Head, cut, finish
 from slimvec.model.spec import ModelSpec
 from slimvec.text.batch import PackedBatch
 from slimvec.text.located import LocatedTokens, locate
@@ -28,6 +28,11 @@ class HasParts(Protocol):
     @property
     def tokenizer(self) -> Tokenizer:
         """The model's own."""
+        ...
+
+    @property
+    def head(self) -> Head:
+        """The layers behind its pooling, where the backbone is."""
         ...
 
     @property
@@ -78,10 +83,17 @@ def finish_vectors(pooled: Tensor, parts: HasParts, dims: int | None) -> Vectors
     """Turn pooled states [N, H] into vectors [N, D], cut and scaled as the model has it.
 
     Raises:
-        InputError: `dims` is more than H.
+        InputError: `dims` is more than the model's width.
     """
-    vectors: Vectors = finish(pooled, parts.spec, dims).numpy()
+    with torch.inference_mode():
+        vectors: Vectors = finish(pooled, parts.head, parts.spec, dims).numpy()
     return vectors
+
+
+def cut_vectors(vectors: Tensor, parts: HasParts, dims: int | None) -> Vectors:
+    """Cut and scale what is behind the model's head already, [N, D], as the model has it."""
+    found: Vectors = cut(vectors, parts.spec, dims).numpy()
+    return found
 
 
 def causal_decoder(parts: HasParts) -> FusedDecoder:

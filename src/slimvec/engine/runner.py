@@ -17,7 +17,7 @@ from slimvec.engine.loading import LoadedEngine
 from slimvec.engine.overlap import Fetch, fetch_later, one_behind, send
 from slimvec.engine.prefix_reuse import MIN_TOKENS, SharedPrefix
 from slimvec.errors import InputError
-from slimvec.model.head import finish
+from slimvec.model.head import Head, finish
 from slimvec.model.pooling import pool
 from slimvec.model.spec import ModelSpec, Pooling
 from slimvec.text.schedule import plan_batches
@@ -76,15 +76,23 @@ class Runner:
     Args:
         engine: Runs batches.
         tokenizer: The model's.
+        head: The layers behind its pooling, on the engine's device.
         spec: The model's settings.
         width: Of the states.
         token_budget: Most tokens in a batch; None measures it once for large inputs.
     """
 
     def __init__(
-        self, engine: LoadedEngine, tokenizer: Tokenizer, spec: ModelSpec, *, width: int, token_budget: int | None
+        self,
+        engine: LoadedEngine,
+        tokenizer: Tokenizer,
+        head: Head,
+        spec: ModelSpec,
+        *,
+        width: int,
+        token_budget: int | None,
     ) -> None:
-        self._engine, self._tokenizer, self._spec, self._width = engine, tokenizer, spec, width
+        self._engine, self._tokenizer, self._head, self._spec, self._width = engine, tokenizer, head, spec, width
         self._budget = token_budget
         self._prefixes: dict[tuple[str, tuple[Pooling, ...]], SharedPrefix] = {}
 
@@ -139,7 +147,8 @@ class Runner:
         prefix, num_computed = self._shared_prefix(prompt, poolings, tokenized)
         behind = [prefix is not None and shared == prefix.length for shared in tokenized.prefix_lengths]
         lengths = [n - prefix.length if prefix and own else n for n, own in zip(tokenized.lengths, behind, strict=True)]
-        vectors = np.empty((len(poolings), len(lengths), dims or self._spec.dims or self._width), dtype=np.float32)
+        dims = dims or self._spec.dims or self._spec.full_width(self._width)
+        vectors = np.empty((len(poolings), len(lengths), dims), dtype=np.float32)
         budget = self._token_budget(sum(lengths))
 
         def issue() -> Iterator[tuple[list[int], Fetch]]:
@@ -148,7 +157,7 @@ class Runner:
                 for batch in plan_batches([lengths[number] for number in members], token_budget=budget):
                     chosen = [members[index] for index in batch]
                     pooled = self._pool(tokenized, chosen, poolings, prefix if shared else None)
-                    yield chosen, fetch_later(finish(pooled, self._spec, dims))
+                    yield chosen, fetch_later(self._finish(pooled, dims))
 
         for chosen, fetch in one_behind(issue(), ahead=0 if self._engine.device.type == "cpu" else 1):
             vectors[:, chosen] = fetch()
@@ -174,6 +183,10 @@ class Runner:
             batch = send(tokenized.pack(chosen), self._engine.device)
             states = self._engine.backbone(batch)
             return torch.stack([pool(states, batch, pooling) for pooling in poolings])
+
+    def _finish(self, pooled: Tensor, dims: int) -> Tensor:
+        with torch.inference_mode():
+            return finish(pooled, self._head, self._spec, dims)
 
     def _shared_prefix(
         self, prompt: str, poolings: tuple[Pooling, ...], tokenized: TokenizedTexts

@@ -44,11 +44,11 @@ def check_served(config: Config) -> None:
     kind = config.get("model_type")
     if kind not in DECODERS + ENCODERS:
         raise ModelError(f"architecture {kind!r}", expected="one of " + ", ".join(DECODERS + ENCODERS))
-    if config.get("use_bidirectional_attention"):
+    if config.get("use_bidirectional_attention") and not config.get("is_causal", True):
         raise ModelError(
-            "config sets use_bidirectional_attention",
-            expected="a Gemma3 config with is_causal",
-            do="its sliding window counts differently and is not served yet",
+            "config sets use_bidirectional_attention and is_causal=false, which count a sliding window differently",
+            expected="one of the two",
+            do="leave is_causal out, as EmbeddingGemma does",
         )
 
 
@@ -57,14 +57,32 @@ def is_decoder(config: Config) -> bool:
     return config["model_type"] in DECODERS
 
 
+def has_split_window(config: Config) -> bool:
+    """Whether a sliding window counts both sides, as EmbeddingGemma's does: 512 tokens are 256 on either side.
+
+    The other bidirectional decoders (`is_causal` false) see their whole window on either side.
+    """
+    return config.get("model_type") == "gemma3_text" and bool(config.get("use_bidirectional_attention"))
+
+
 def read_attention_mode(config: Config) -> AttentionMode:
     """Read the attention mode that a config stands for, in the words transformers itself obeys."""
+    if has_split_window(config):
+        return "bidirectional"
     causal = config.get("is_causal", True) if is_decoder(config) else config.get("is_decoder", False)
     return "causal" if causal else "bidirectional"
 
 
 def attention_settings(config: Config, mode: AttentionMode) -> dict[str, bool]:
-    """Say in a config's own words that a model attends in a mode."""
+    """Say in a config's own words that a model attends in a mode.
+
+    Raises:
+        ModelError: causal attention for a model whose window counts both sides.
+    """
+    if has_split_window(config):
+        if mode == "causal":
+            raise ModelError("causal attention for a config that sets use_bidirectional_attention", expected="neither")
+        return {"use_bidirectional_attention": True}
     return {"is_causal" if is_decoder(config) else "is_decoder": mode == "causal"}
 
 

@@ -59,7 +59,7 @@ class _Embedding:
     """Embeds a few texts with the settings that the folder was saved with."""
 
     def __init__(self, opened: OpenedModel, backbone: Backbone, saved: ModelSpec) -> None:
-        self._backbone, self._spec = backbone, saved
+        self._backbone, self._spec, self._head = backbone, saved, opened.head()
         self._tokenizer = Tokenizer.from_folder(opened.folder, max_tokens=saved.max_tokens)
 
     def __call__(self, texts: Sequence[str], role: Role) -> NDArray[np.float32]:
@@ -67,7 +67,7 @@ class _Embedding:
         with torch.inference_mode():
             states = self._backbone(batch)
             pooled = pool(states, batch.to(states.device), self._spec.pooling)
-            vectors: NDArray[np.float32] = finish(pooled, self._spec, None).cpu().numpy()
+            vectors: NDArray[np.float32] = finish(pooled, self._head, self._spec).cpu().numpy()
         return vectors
 
 

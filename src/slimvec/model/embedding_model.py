@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from slimvec.errors import ModelError
 from slimvec.model.backbone import TransformersBackbone
-from slimvec.model.head import check_dims, finish
+from slimvec.model.head import Head, check_dims, finish
 from slimvec.model.manifest import Origin
 from slimvec.model.pooling import pool
 from slimvec.model.rope_scaling import RopeScaling
@@ -24,6 +24,7 @@ class EmbeddingModel(nn.Module):
         backbone: Gives states.
         tokenizer: The model's own.
         spec: Pooling, widths, prompts. Its attention mode must be the backbone's.
+        head: The layers that the spec has behind the pooling; default fresh ones.
 
     Attributes:
         origin: Where the weights started; None for a model built in memory.
@@ -33,16 +34,19 @@ class EmbeddingModel(nn.Module):
 
     Raises:
         ModelError: spec and backbone disagree on the attention mode.
-        InputError: the spec's dims are more than the backbone's width.
+        InputError: the spec's dims are more than the model's width.
     """
 
-    def __init__(self, backbone: TransformersBackbone, tokenizer: Tokenizer, spec: ModelSpec) -> None:
+    def __init__(
+        self, backbone: TransformersBackbone, tokenizer: Tokenizer, spec: ModelSpec, head: Head | None = None
+    ) -> None:
         super().__init__()
         if backbone.mode != spec.attention:
             raise ModelError(f"a {backbone.mode} backbone", expected=f"{spec.attention}, as the model's settings say")
         for dims in (spec.dims, *spec.trained_dims):
-            check_dims(dims, backbone.dims)
+            check_dims(dims, spec.full_width(backbone.dims))
         self.backbone = backbone
+        self.head = head or Head(spec.head, backbone.dims)
         self.tokenizer = tokenizer
         self.spec = spec
         self.origin: Origin | None = None
@@ -58,7 +62,7 @@ class EmbeddingModel(nn.Module):
     @property
     def dims(self) -> int:
         """Width of the vectors it gives."""
-        return self.spec.dims or self.backbone.dims
+        return self.spec.dims or self.spec.full_width(self.backbone.dims)
 
     def attend(self, mode: AttentionMode) -> None:
         """Change the attention mode, for training that leads from one to the other: the weights stay as they are."""
@@ -73,6 +77,6 @@ class EmbeddingModel(nn.Module):
             dims: Width, when another than the spec's.
 
         Raises:
-            InputError: `dims` is more than the backbone's width.
+            InputError: `dims` is more than the model's width.
         """
-        return finish(pool(self.backbone(batch), batch, self.spec.pooling), self.spec, dims)
+        return finish(pool(self.backbone(batch), batch, self.spec.pooling), self.head, self.spec, dims)

@@ -74,9 +74,9 @@ def load_opened(
         backbone = backbone.to(device)
     check_attention_mode(backbone, mode, vocabulary=opened.vocabulary)
     check_copy(opened, backbone, engine=f"transformers {backbone.device.type}", dtype=backbone.hf_model.dtype)
-    model = EmbeddingModel(backbone, opened.tokenizer(), opened.spec)
+    model = EmbeddingModel(backbone, opened.tokenizer(), opened.spec, opened.head())
     model.origin, model.training_record = opened.origin, opened.training
-    model.tokenizer_folder = opened.folder
+    model.tokenizer_folder = opened.tokenizer_folder
     model.rope = opened.rope
     return model.eval()
 
@@ -126,7 +126,7 @@ def save_model(
         (building / "README.md").unlink(missing_ok=True)  # PEFT's empty card
         _write_tokenizer(model, building)
         _check_tokenizer(model, building)
-        write_modules(building, model.spec, model.backbone.config.to_dict())
+        write_modules(building, model.spec, model.head, model.backbone.config.to_dict())
         (building / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=2), encoding="utf-8")
         dtype = str(next(model.backbone.parameters()).dtype).removeprefix("torch.")
         write_golden(building, _embedder(model), dtype=dtype)

@@ -226,6 +226,9 @@ def _blend(candidates: Sequence[_Candidate], shares: Sequence[float], method: Me
                 shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors)
                 raise ModelError(f"tensor {name} has the shapes {shapes}", expected="one shape")
             parameter.copy_(average(tensors, shares))
+        heads = [candidate.opened.head().parameters() for candidate in candidates]
+        for parameter, *tensors in zip(model.head.parameters(), *heads, strict=True):
+            parameter.copy_(average(tensors, shares))
     return model
 
 

@@ -12,8 +12,10 @@ import torch
 
 from slimvec.errors import InputError, ModelError
 from slimvec.model.architectures import Config, read_attention_mode, read_config
-from slimvec.model.head import check_dims
+from slimvec.model.head import Head, check_dims
+from slimvec.model.head_files import layer_folder, load_head
 from slimvec.model.manifest import MANIFEST_NAME, Manifest, Origin, read_manifest
+from slimvec.model.modules import MODULES_NAME, read_modules
 from slimvec.model.rope_scaling import RopeScaling, scaled_config
 from slimvec.model.sentence_transformers_files import read_spec
 from slimvec.model.sources import resolve_source
@@ -35,6 +37,8 @@ class OpenedModel:
         spec: Its settings.
         origin: Where the weights started.
         is_adapter: Whether `folder` holds an adapter on `weights`.
+        tokenizer_folder: Where its tokenizer lies.
+        head_folders: Where the layers of its head lie.
         training: What its manifest says about its training.
         rope: How its positions are stretched beyond what its files say, which `config` says already.
         saved: Settings as its files have them; None for a folder that slimvec did not write.
@@ -46,6 +50,8 @@ class OpenedModel:
     spec: ModelSpec
     origin: Origin
     is_adapter: bool
+    tokenizer_folder: Path
+    head_folders: tuple[Path, ...]
     training: dict[str, Any] | None
     rope: RopeScaling | None = None
     saved: ModelSpec | None = None
@@ -56,7 +62,15 @@ class OpenedModel:
         Raises:
             ModelError: it has none.
         """
-        return Tokenizer.from_folder(self.folder, max_tokens=self.spec.max_tokens)
+        return Tokenizer.from_folder(self.tokenizer_folder, max_tokens=self.spec.max_tokens)
+
+    def head(self) -> Head:
+        """Read its head: layers behind the pooling, with their weights in float32 and frozen.
+
+        Raises:
+            ModelError: they do not fit together, or weights are missing.
+        """
+        return load_head(self.head_folders, self.spec, int(self.config["hidden_size"]))
 
     @property
     def vocabulary(self) -> int:
@@ -119,9 +133,11 @@ def open_model(source: str | Path, **settings: Unpack[OpenSettings]) -> OpenedMo
     origin = Origin(source=str(source), revision=revision)
     manifest = read_manifest(folder)
     if manifest is None:
-        weights, spec = folder, _foreign_spec(folder, attention)
+        spec, weights, head_folders = _foreign_spec(folder, attention)
+        tokenizer_folder = weights
     else:
-        weights, spec = _weights_folder(folder, manifest), manifest.spec
+        weights, spec, tokenizer_folder = _weights_folder(folder, manifest), manifest.spec, folder
+        head_folders = tuple(folder / layer_folder(number, layer) for number, layer in enumerate(spec.head))
         origin = manifest.base if manifest.adapter and manifest.base is not None else origin
     if attention is not None and attention != spec.attention:
         raise ModelError(
@@ -138,7 +154,7 @@ def open_model(source: str | Path, **settings: Unpack[OpenSettings]) -> OpenedMo
         )
     config = scaled_config(read_config(weights), settings.get("rope"))
     for width in (spec.dims, *spec.trained_dims):
-        check_dims(width, int(config["hidden_size"]))
+        check_dims(width, spec.full_width(int(config["hidden_size"])))
     return OpenedModel(
         folder=folder,
         weights=weights,
@@ -146,21 +162,28 @@ def open_model(source: str | Path, **settings: Unpack[OpenSettings]) -> OpenedMo
         spec=spec,
         origin=origin,
         is_adapter=manifest is not None and manifest.adapter,
+        tokenizer_folder=tokenizer_folder,
+        head_folders=head_folders,
         training=None if manifest is None else manifest.training,
         rope=settings.get("rope"),
         saved=None if manifest is None else manifest.spec,
     )
 
 
-def _foreign_spec(folder: Path, attention: AttentionMode | None) -> ModelSpec:
-    """Settings of a folder that slimvec did not write; a plain language model takes the attention mode asked for."""
+def _foreign_spec(folder: Path, attention: AttentionMode | None) -> tuple[ModelSpec, Path, tuple[Path, ...]]:
+    """Settings of a folder that slimvec did not write, its transformers files, and the folders of its head.
+
+    A plain language model takes the attention mode asked for.
+    """
     if (folder / ADAPTER_NAME).is_file():
         raise ModelError(
             f"{folder} is an adapter without {MANIFEST_NAME}", expected="a merged model", do="merge it with PEFT first"
         )
-    spec = read_spec(folder, read_config(folder))
-    plain = not (folder / "modules.json").is_file()
-    return spec.replace(attention=attention) if plain and attention is not None else spec
+    if (folder / MODULES_NAME).is_file():
+        modules = read_modules(folder)
+        return read_spec(folder, modules, read_config(modules.transformer)), modules.transformer, modules.head_folders
+    spec = read_spec(folder, None, read_config(folder))
+    return spec if attention is None else spec.replace(attention=attention), folder, ()
 
 
 def _weights_folder(folder: Path, manifest: Manifest) -> Path:

@@ -4,7 +4,7 @@ No torch here: recipes and the command line validate specs before anything heavy
 """
 
 import math
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -13,6 +13,11 @@ from slimvec.text.prompts import Prompts
 
 AttentionMode = Literal["causal", "bidirectional"]
 PoolingMode = Literal["mean", "last", "weighted", "beta", "cls"]
+Activation = Literal[
+    "Identity", "Tanh", "GELU", "ReLU", "LeakyReLU", "SiLU", "ELU", "SELU", "CELU", "Mish", "Softplus", "Softsign",
+    "Sigmoid", "LogSigmoid", "Hardtanh", "Hardswish", "Hardsigmoid", "ReLU6", "Tanhshrink", "Softshrink", "Hardshrink",
+]  # fmt: skip
+"""Activations of torch that have no weights and work element by element, by their names in `torch.nn`."""
 
 
 class Pooling(BaseModel):
@@ -50,14 +55,66 @@ class Pooling(BaseModel):
         return names.get(self.beta, "beta")
 
 
+class DenseLayer(BaseModel):
+    """A linear layer behind the pooling: activation(W x + b), plus x itself with `residual`.
+
+    Attributes:
+        in_dims: Width that it takes.
+        out_dims: Width that it gives.
+        bias: Whether there is a b.
+        activation: Name in `torch.nn`.
+        residual: Add x, through a matrix of its own where the widths differ.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["dense"] = "dense"
+    in_dims: int = Field(ge=1)
+    out_dims: int = Field(ge=1)
+    bias: bool = True
+    activation: Activation = "Tanh"
+    residual: bool = False
+
+
+class NormLayer(BaseModel):
+    """A layer norm with weight and bias behind the pooling; `dims` is its width."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["layer_norm"] = "layer_norm"
+    dims: int = Field(ge=1)
+
+
+class DropoutLayer(BaseModel):
+    """Dropout behind the pooling: in training alone, with probability `rate`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["dropout"] = "dropout"
+    rate: float = Field(default=0.2, ge=0, le=1)
+
+
+class UnitLayer(BaseModel):
+    """Scaling to unit length ahead of another layer; the scaling that comes last is `ModelSpec.normalize`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["normalize"] = "normalize"
+
+
+HeadLayer = Annotated[DenseLayer | NormLayer | DropoutLayer | UnitLayer, Field(discriminator="kind")]
+
+
 class ModelSpec(BaseModel):
     """Everything about an embedding model that its weights do not say.
 
     Attributes:
         attention: Whether a token sees the tokens after it.
         pooling: How states become a vector; the name of a mode stands for the pooling of that mode.
-        dims: Width of the vectors when fewer than the backbone's; they are cut to the first `dims` (Matryoshka,
-            arXiv 2205.13147). Default: the backbone's width.
+        head: Layers between the pooled states and the cut to `dims`, in their order; their weights lie in the model's
+            folder. Most models have none.
+        dims: Width of the vectors when fewer than the model's; they are cut to the first `dims` (Matryoshka,
+            arXiv 2205.13147). Default: the whole width.
         trained_dims: Widths the training aimed at; cutting to another works worse than its size suggests.
         normalize: Scale vectors to unit length, so that a dot product is a cosine.
         max_tokens: Longest text in tokens, prompt included; the rest is cut off and counted. 512 as KaLM-Embedding
@@ -71,12 +128,17 @@ class ModelSpec(BaseModel):
 
     attention: AttentionMode = "causal"
     pooling: Pooling = Pooling()
+    head: tuple[HeadLayer, ...] = ()
     dims: int | None = Field(default=None, ge=1)
     trained_dims: tuple[int, ...] = ()
     normalize: bool = True
     max_tokens: int = Field(default=512, ge=1)
     recency: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     prompts: Prompts = Prompts()
+
+    def full_width(self, width: int) -> int:
+        """Give the width of the vectors before any cut, for a backbone whose states have `width`."""
+        return next((layer.out_dims for layer in reversed(self.head) if isinstance(layer, DenseLayer)), width)
 
     def replace(self, **changes: Any) -> "ModelSpec":
         """Give a copy with these fields changed, validated again.

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from slimvec.engine.fused.errors import UnsupportedError
 from slimvec.engine.fused.rope import Rope, read_ropes
+from slimvec.model.architectures import has_split_window
 
 Activation = Literal["silu", "gelu_tanh"]
 _ACTIVATIONS: dict[str, Activation] = {"silu": "silu", "gelu_pytorch_tanh": "gelu_tanh"}
@@ -23,7 +24,8 @@ class LayerSpec:
     """What differs from layer to layer.
 
     Attributes:
-        window: Sliding window in tokens, or None.
+        window: Sliding window in tokens, or None: itself and those before it in a causal decoder, else those on either
+            side.
         rope: Rotary positions.
     """
 
@@ -108,7 +110,7 @@ def read_spec(config: Mapping[str, Any]) -> DecoderSpec:
 
 def _refuse_extras(config: Mapping[str, Any]) -> None:
     """Refuse settings that change the model in a way the fused decoder does not follow."""
-    for key in ("attn_logit_softcapping", "quantization_config", "use_bidirectional_attention"):
+    for key in ("attn_logit_softcapping", "quantization_config"):
         if config.get(key):
             raise UnsupportedError(f"{key} is set")
 
@@ -122,6 +124,8 @@ def _read_layers(config: Mapping[str, Any], head_dim: int) -> tuple[LayerSpec, .
     kinds = _layer_kinds(config)
     ropes = read_ropes(config, kinds, head_dim)
     window = config.get("sliding_window")
+    if has_split_window(config) and isinstance(window, int):
+        window //= 2
     layers = []
     for kind in kinds:
         sliding = kind == "sliding_attention"
