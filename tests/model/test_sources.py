@@ -229,6 +229,7 @@ def test_a_revision_of_what_has_none_is_refused(tmp_path):
 def test_a_hub_name_is_a_snapshot_with_its_revision(tmp_path, monkeypatch):
     snapshot = tmp_path / "models--org--some-name" / "snapshots" / "0123abc"
     snapshot.mkdir(parents=True)
+    (snapshot / "model.safetensors").touch()
     asked = []
 
     def download(name, **options):

@@ -1,6 +1,8 @@
 """From what a user calls a model to a folder that holds it."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from slimvec.model.gguf import convert_gguf
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 """What a name on the hub looks like; a path of two parts that is not there looks the same."""
 _HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "LICENSE*", "LICENCE*", "NOTICE*")
+_HUB_PICKLES = ("*pytorch_model*.bin",)
+"""Wanted of a model that has its weights in no other form; they are read as tensors alone, no code in them runs."""
 _HUB_OTHER_FORMS = ("onnx/*", "openvino/*", "original/*", "consolidated*", "coreml/*", "*/checkpoint-*")
 
 
@@ -126,11 +130,11 @@ def find_source(source: str, *, revision: str | None = None) -> Path | None:
             refuse_revision(source, revision, "a folder" if path.is_dir() else "a file")
             return path
         raise _unknown(source)
-    import huggingface_hub  # seconds that a built-in name or a folder need not wait
+    from huggingface_hub.errors import LocalEntryNotFoundError  # seconds that built-in names and folders need not wait
 
     try:
-        return Path(huggingface_hub.snapshot_download(source, revision=revision, local_files_only=True))
-    except huggingface_hub.errors.LocalEntryNotFoundError:
+        return _snapshot(source, revision, local_files_only=True)
+    except LocalEntryNotFoundError:
         return None
 
 
@@ -166,20 +170,44 @@ def _resolve_hub(name: str, revision: str | None, progress: Progress) -> Path:
     Raises:
         FetchError: there is no such model or revision, or no network.
     """
-    import huggingface_hub  # seconds that a built-in name or a folder need not wait
-
     progress(f"downloading {name}", None)
-    try:
-        with storage_errors(huggingface_hub.constants.HF_HUB_CACHE):
-            return Path(
-                huggingface_hub.snapshot_download(
-                    name,
-                    revision=revision,
-                    allow_patterns=list(_HUB_FILES),
-                    ignore_patterns=list(_HUB_OTHER_FORMS),
-                )
+    with hub_errors(name, revision):
+        return _snapshot(name, revision, local_files_only=False)
+
+
+def _snapshot(name: str, revision: str | None, *, local_files_only: bool) -> Path:
+    """Give the snapshot of a hub name with the files that a model needs: its pickles only where it has nothing else."""
+    from huggingface_hub import snapshot_download  # seconds that a built-in name or a folder need not wait
+
+    def files(*wanted: str) -> Path:
+        return Path(
+            snapshot_download(
+                name,
+                revision=revision,
+                allow_patterns=list(wanted),
+                ignore_patterns=list(_HUB_OTHER_FORMS),
+                local_files_only=local_files_only,
             )
-    except SlimvecError:
+        )
+
+    folder = files(*_HUB_FILES)
+    return folder if any(folder.rglob("*.safetensors")) else files(*_HUB_FILES, *_HUB_PICKLES)
+
+
+@contextmanager
+def hub_errors(name: str, revision: str | None) -> Iterator[None]:
+    """Turn what the hub, the network and the disk of its cache answer into errors of one line.
+
+    Raises:
+        FetchError: there is no such model, revision or file, or no network.
+        StorageError: the hub's cache cannot be written.
+    """
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    try:
+        with storage_errors(HF_HUB_CACHE):
+            yield
+    except (SlimvecError, AttributeError, ImportError, NameError, TypeError):  # the last four are bugs, no answers
         raise
     except Exception as error:  # the hub's own errors, and those of the two network libraries under it
         raise hub_error(name, revision, error) from error
@@ -195,6 +223,8 @@ def hub_error(name: str, revision: str | None, error: Exception) -> FetchError:
         found, do = f"{at} is not on the hub", "check the revision"
     elif "RepositoryNotFoundError" in kinds:
         found, do = f"{at} is neither a folder nor on the hub", "check the name, or log in if it is private"
+    elif "RemoteEntryNotFoundError" in kinds:
+        return FetchError(f"{at} has no tokenizer.json on the hub", expected="a model with its tokenizer")
     else:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         found = f"{at} is no folder, not in the hub's cache, and could not be downloaded ({reason})"

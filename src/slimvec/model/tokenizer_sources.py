@@ -4,10 +4,8 @@ from pathlib import Path
 
 import tokenizers
 
-from slimvec.errors import SlimvecError
-from slimvec.files import storage_errors
 from slimvec.model.cache import Progress
-from slimvec.model.sources import hub_error, may_be_on_hub, refuse_revision, resolve_source
+from slimvec.model.sources import hub_errors, may_be_on_hub, refuse_revision, resolve_source
 from slimvec.text.tokenizer import Tokenizer, read_backend
 
 _FILE = "tokenizer.json"
@@ -47,12 +45,7 @@ def open_tokenizer(
 
 def _fetch(name: str, revision: str | None) -> Path:
     """Download `tokenizer.json` of a hub name through the hub's own cache."""
-    import huggingface_hub  # seconds that a built-in name or a folder need not wait
+    from huggingface_hub import hf_hub_download  # seconds that a built-in name or a folder need not wait
 
-    try:
-        with storage_errors(huggingface_hub.constants.HF_HUB_CACHE):
-            return Path(huggingface_hub.hf_hub_download(name, _FILE, revision=revision))
-    except SlimvecError:
-        raise
-    except Exception as error:  # the hub's own errors, and those of the two network libraries under it
-        raise hub_error(name, revision, error) from error
+    with hub_errors(name, revision):
+        return Path(hf_hub_download(name, _FILE, revision=revision))
