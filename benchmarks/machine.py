@@ -1,11 +1,12 @@
 """What machine this is: processor, cores, what it computes in, memory, versions. Nothing that names it."""
 
-import os
 import platform
 from pathlib import Path
 
 import psutil
 from pydantic import BaseModel, ConfigDict
+
+from slimvec.engine.machine import num_cores
 
 _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "bf16", "sve")
 
@@ -50,11 +51,6 @@ def this_machine() -> Machine:
         system=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
     )
-
-
-def num_cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cpu_facts() -> dict[str, str]:

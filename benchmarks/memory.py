@@ -15,9 +15,10 @@ from pathlib import Path
 import psutil
 
 from benchmarks.forms import model_name
-from benchmarks.machine import Machine, num_cores, this_machine
+from benchmarks.machine import Machine, this_machine
 from benchmarks.processes import ROOT, worker_environment
 from benchmarks.results import Frozen, write_json
+from slimvec.engine.machine import num_cores
 
 LIMIT_MB = 800
 _MARKS = (0.1, 0.5, 1.0)

@@ -13,13 +13,14 @@ from pathlib import Path
 import torch
 
 from benchmarks.forms import model_name
-from benchmarks.machine import Machine, num_cores, this_machine
+from benchmarks.machine import Machine, this_machine
 from benchmarks.processes import ROOT
 from benchmarks.results import Frozen, write_json
 from benchmarks.texts import limit_set
 from slimvec.data.retrieval import RetrievalSet
 from slimvec.data.retrieval_reading import read_retrieval_set
 from slimvec.engine.embedder import Embedder
+from slimvec.engine.machine import num_cores
 from slimvec.errors import SlimvecError
 from slimvec.evaluation.intervals import Values, paired_difference
 from slimvec.evaluation.metrics import MAIN_METRIC, NUM_KEPT, measure

@@ -15,7 +15,7 @@ from benchmarks.engines.base import Model, Vectors
 from benchmarks.environments import EnvironmentMissing, make_environment, python_of
 from benchmarks.flops import Work
 from benchmarks.forms import make_forms, model_name
-from benchmarks.machine import num_cores, this_machine
+from benchmarks.machine import this_machine
 from benchmarks.measuring import Bench, ratios
 from benchmarks.parity import compare, compare_retrieval, parity_samples, sample_vectors
 from benchmarks.processes import WorkerError, WorkerProcess, worker_settings
@@ -24,6 +24,7 @@ from benchmarks.results import BenchResult, EngineResult, Parity, RetrievalResul
 from benchmarks.texts import TextPool, read_pool
 from benchmarks.workloads import INSTRUCTION, MAX_TOKENS, WORKLOADS, Workload, make_workloads
 from slimvec.engine.fused.spec import read_spec
+from slimvec.engine.machine import num_cores
 from slimvec.errors import SlimvecError
 from slimvec.model.opening import open_model
 

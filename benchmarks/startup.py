@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.forms import model_name
-from benchmarks.machine import Machine, num_cores, this_machine
+from benchmarks.machine import Machine, this_machine
 from benchmarks.processes import ROOT, worker_environment
 from benchmarks.results import Frozen, Spread, write_json
+from slimvec.engine.machine import num_cores
 
 LIMIT_SECONDS = 2.0
 _PROGRAM = """

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.forms import model_name
-from benchmarks.machine import Machine, num_cores, this_machine
+from benchmarks.machine import Machine, this_machine
 from benchmarks.processes import ROOT, worker_environment
 from benchmarks.results import Frozen, Spread, write_json
+from slimvec.engine.machine import num_cores
 
 TEMPERATURE, RANK, LR, WARMUP, DECAY = 0.03, 16, 1e-3, 0.1, 0.01
 ENGINES = ("slimvec", "sentence-transformers", "sentence-transformers-bf16")

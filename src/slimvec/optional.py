@@ -10,11 +10,31 @@ EXTRAS = {
     "datasets": "hub",
     "httpx2": "data",
     "langcodes": "data",
+    "matplotlib": "eval",
+    "mteb": "eval",
     "py3langid": "data",
+    "scipy": "eval",
+    "sklearn": "eval",
     "tensorboard": "log",
     "trackio": "log",
 }
 """The extra of pyproject.toml that installs a package, by the name it is imported by."""
+PURPOSES = {
+    "data": "languages in clean, a model behind an address in synthesize",
+    "eval": "mteb's tasks and measures in evaluate, probe and compare, and pictures in reports",
+    "hub": "data from the hub in recipes (hf:NAME)",
+    "log": "run.loggers in recipes",
+}
+"""What an extra is for."""
+
+
+def missing_extras() -> dict[str, tuple[str, ...]]:
+    """Give the packages that are not installed, by the extra that would bring them."""
+    missing: dict[str, tuple[str, ...]] = {}
+    for module, extra in EXTRAS.items():
+        if find_spec(module) is None:
+            missing[extra] = (*missing.get(extra, ()), module)
+    return missing
 
 
 def require(module: str, *, purpose: str) -> Any:

@@ -14,6 +14,7 @@ from slimvec.cli import (
     adjust,
     clean,
     compare,
+    doctor,
     embed,
     evaluate,
     explain,
@@ -39,6 +40,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 
 COMMANDS: dict[str, tuple[Callable[..., Result], dict[str, str]]] = {
     "quickstart": (quickstart.quickstart, quickstart.KEYS),
+    "doctor": (doctor.doctor, doctor.KEYS),
     "fetch": (fetch.fetch, fetch.KEYS),
     "synthesize": (synthesize.synthesize, synthesize.KEYS),
     "triplets": (triplets.triplets, triplets.KEYS),

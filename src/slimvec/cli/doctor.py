@@ -1,0 +1,171 @@
+"""`slimvec doctor`: what this machine is, what would run on it and why nothing faster does, what to add for more."""
+
+import platform
+import shutil
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import slimvec
+from slimvec.cli.terminal import Result, Terminal
+
+if TYPE_CHECKING:
+    from slimvec.engine.diagnosis import Diagnosis
+    from slimvec.engine.machine import Machine
+
+KEYS = {
+    "machine": "processor, architecture, system, cores, instruction_sets, gpus, memory_bytes, free_memory_bytes",
+    "engine": "what runs decoders on the CPU: name, reason (why nothing faster does; empty when nothing is) and "
+    "num_threads",
+    "dtypes": "float32, bfloat16 and int8, each with native (slimvec's kernels compute in it), gflops of torch's "
+    "products and times_slower than float32; null where that is not measured",
+    "copy_gb_per_s": "memory copied in a second",
+    "versions": "of slimvec, Python, torch and the other packages that a result depends on",
+    "cache": "folder, models in it, num_bytes, free_bytes of its disk",
+    "extras": "packages that are not installed, by extra",
+    "advice": "what to do for more",
+    "model": "with MODEL: source, folder, dims, max_tokens, engine, reason and dtype; null without",
+}
+_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "peft", "accelerate", "pyarrow", "mteb")
+_LITTLE_MEMORY, _LITTLE_DISK = 2e9, 2e9
+
+
+def doctor(
+    terminal: Terminal,
+    *,
+    model: Annotated[
+        str | None, typer.Argument(help="A model to look at too: a folder, a .gguf file, a built-in or hub name.")
+    ] = None,
+) -> Result:
+    """Say what this machine computes with, and what stands in the way of more.
+
+    Shows the processor and its instruction sets, the engine and the dtypes that run and why nothing faster does, the
+    measured speed of products and copies, versions, the cache, free disk and memory, and what to install for more.
+    """
+    with terminal.task("measuring the machine"):
+        from slimvec.engine.diagnosis import diagnose
+        from slimvec.engine.machine import this_machine
+        from slimvec.optional import missing_extras
+
+        machine, found = this_machine(), diagnose()
+    report: Result = {
+        "machine": asdict(machine),
+        "engine": {"name": found.engine, "reason": found.reason, "num_threads": found.num_threads},
+        "dtypes": {name: asdict(speed) for name, speed in found.dtypes.items()},
+        "copy_gb_per_s": found.copy_gb_per_s,
+        "versions": _versions(),
+        "cache": _cache(),
+        "extras": {extra: list(modules) for extra, modules in missing_extras().items()},
+    }
+    report["advice"] = _advice(report, machine)
+    report["model"] = None if model is None else _model(terminal, model)
+    terminal.print(*_lines(report, machine, found))
+    return report
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what computes; packages that are not there are left out."""
+    versions = {"slimvec": slimvec.__version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _cache() -> dict[str, Any]:
+    """Say where the cache is, what it holds, and how much room is left there."""
+    from slimvec.engine.machine import free_disk
+    from slimvec.model.cache import cache_root
+
+    root = cache_root()
+    models = root / "models"
+    names = sorted(path.name for path in models.iterdir() if not path.name.startswith(".")) if models.is_dir() else []
+    size = sum(_file_size(path) for path in root.rglob("*"))
+    return {"folder": str(root), "models": names, "num_bytes": size, "free_bytes": free_disk(root)}
+
+
+def _file_size(path: Path) -> int:
+    """Bytes of a file; 0 for anything else, a file that another process has just removed among it."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:
+        return 0
+
+
+def _advice(report: Result, machine: "Machine") -> list[str]:
+    """Say what to do for more."""
+    from slimvec.optional import PURPOSES
+
+    advice = [
+        f"pip install 'slimvec[{extra}]' for {PURPOSES[extra]} (missing: {', '.join(modules)})"
+        for extra, modules in report["extras"].items()
+    ]
+    if not machine.gpus and shutil.which("nvidia-smi"):
+        advice.append("install a build of torch with CUDA: this machine has an NVIDIA driver, and torch sees no GPU")
+    if machine.free_memory_bytes < _LITTLE_MEMORY:
+        advice.append("close other programs: training and large models need more than 2 GB of free memory")
+    if report["cache"]["free_bytes"] < _LITTLE_DISK:
+        advice.append("free some disk, or point SLIMVEC_CACHE elsewhere: models need up to 2 GB while they are fetched")
+    return advice
+
+
+def _model(terminal: Terminal, source: str) -> dict[str, Any]:
+    """Load a model and say what runs it."""
+    from slimvec.cli.models import load_embedder
+    from slimvec.model.sources import resolve_source
+
+    embedder = load_embedder(terminal, source)
+    return {
+        "source": source,
+        "folder": str(resolve_source(source)),
+        "dims": embedder.dims,
+        "max_tokens": embedder.spec.max_tokens,
+        "engine": embedder.engine,
+        "reason": embedder.engine_reason,
+        "dtype": embedder.dtype,
+    }
+
+
+def _lines(report: Result, machine: "Machine", found: "Diagnosis") -> list[str]:
+    """Write the report for people."""
+    cache, model = report["cache"], report["model"]
+    sets = " ".join(machine.instruction_sets) or "no instruction sets that are known to matter"
+    rows = [
+        ("processor", f"{machine.processor}, {machine.cores} cores, {machine.architecture}: {sets}"),
+        ("GPU", ", ".join(machine.gpus) or "none that torch sees"),
+        ("engine", f"{found.engine}{_because(found.reason)}"),
+        *((name, _dtype_line(report["dtypes"][name])) for name in report["dtypes"]),
+        ("copies", f"{found.copy_gb_per_s:g} GB/s"),
+        ("memory", f"{_gb(machine.free_memory_bytes)} free of {_gb(machine.memory_bytes)}"),
+        ("cache", f"{cache['folder']}: {_gb(cache['num_bytes'])} ({', '.join(cache['models']) or 'no models'})"),
+        ("disk", f"{_gb(cache['free_bytes'])} free there"),
+        ("versions", ", ".join(f"{name} {number}" for name, number in report["versions"].items())),
+    ]
+    if model is not None:
+        limits = f"{model['dims']} dims, {model['max_tokens']} tokens"
+        rows.append((model["source"], f"{model['engine']} in {model['dtype']}, {limits}{_because(model['reason'])}"))
+    rows += [("for more", line) for line in report["advice"]]
+    return [f"{name:10}  {line}" for name, line in rows]
+
+
+def _because(reason: str) -> str:
+    return f"; nothing faster: {reason}" if reason else ", the fastest there is"
+
+
+def _dtype_line(speed: dict[str, Any]) -> str:
+    """Say how a dtype is computed in."""
+    parts = ["slimvec's kernels" if speed["native"] else "no kernels of slimvec's"]
+    if speed["gflops"] is not None:
+        parts.append(f"torch {speed['gflops']:,.1f} GFLOP/s")
+    if speed["times_slower"] is not None and speed["times_slower"] > 1:
+        parts.append(f"{speed['times_slower']:,.1f} times slower than float32")
+    return ", ".join(parts)
+
+
+def _gb(size: float) -> str:
+    return f"{size / 1e9:,.1f} GB"
