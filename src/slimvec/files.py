@@ -10,8 +10,8 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -27,6 +27,7 @@ _REASONS = {
     errno.EISDIR: "it is a folder, not a file",
     errno.ENAMETOOLONG: "the name is too long",
 }
+_ASIDE = ".old"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # What libraries raise on a full disk without its errno: safetensors, then numpy's tofile.
 _FULL_MESSAGES = re.compile(r"No space left on device|os error 28|\d+ requested and \d+ written")
@@ -50,10 +51,10 @@ def atomic_file(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     check_free(path, force=force)
     if path.is_dir():
         raise InputError(f"output {path} is a folder", expected="a path for a file")
-    if path.exists() and not path.is_file():
-        raise InputError(f"output {path} is a device or a pipe", expected="a path for a file")
+    check_kind(path)
     with _temporary_neighbour(path) as temporary:
         yield temporary
+        _follow_umask([temporary])
         _flush(temporary)
         temporary.replace(path)
 
@@ -83,7 +84,9 @@ def atomic_folder(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     with _temporary_neighbour(path) as temporary:
         temporary.mkdir()
         yield temporary
-        for file in sorted(temporary.rglob("*")):
+        files = sorted(temporary.rglob("*"))
+        _follow_umask(files)
+        for file in files:
             _flush(file)
         _flush(temporary)
         _swap(temporary, path)
@@ -97,6 +100,46 @@ def check_free(path: str | Path, *, force: bool) -> None:
     """
     if not force and os.path.lexists(path):
         raise InputError(f"output {path} exists", expected="a new path", do="pass --force to replace it")
+
+
+def check_kind(path: Path) -> None:
+    """Refuse an output path where something is that is neither a file nor a folder.
+
+    Raises:
+        InputError: it is.
+    """
+    with storage_errors(path):
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise InputError(f"output {path} is a device or a pipe", expected="a path for a file or a folder")
+
+
+@contextmanager
+def make_parents(path: Path) -> Iterator[None]:
+    """Make the folders above a path; those that are still empty when the body ends go again."""
+    missing = [folder for folder in path.absolute().parents if not folder.exists()]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path.parent)) from error
+    try:
+        yield
+    finally:
+        for folder in missing:
+            with suppress(OSError):  # it is not empty
+                folder.rmdir()
+
+
+@contextmanager
+def temporary_folder(path: str | Path) -> Iterator[Path]:
+    """Give an empty folder beside a path, for what never becomes visible; it goes when the body ends.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    with _temporary_neighbour(Path(path)) as temporary:
+        temporary.mkdir()
+        yield temporary
+        _remove(temporary)
 
 
 @contextmanager
@@ -124,11 +167,24 @@ def storage_errors(path: str | Path) -> Iterator[None]:
 
 def remove_partial(path: str | Path) -> None:
     """Remove what killed writers of `path` left beside it; only for callers that know no one is writing it now."""
-    path = Path(path)
-    pattern = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{12}}\.partial.*")
-    leftovers = [file for file in path.parent.glob(".*.partial*") if pattern.fullmatch(file.name)]
-    for leftover in leftovers:
+    for leftover in _leftovers(Path(path)):
         _remove(leftover)
+
+
+def recover(path: str | Path) -> None:
+    """Bring back what a writer of `path` had moved aside when it was killed; callers know that no one writes it now."""
+    path = Path(path)
+    if os.path.lexists(path):
+        return
+    aside = [file for file in _leftovers(path) if file.name.endswith(_ASIDE)]
+    if aside:
+        max(aside, key=lambda file: file.stat().st_ctime_ns).rename(path)
+
+
+def _leftovers(path: Path) -> list[Path]:
+    """List what killed writers of `path` left beside it. A folder written within another has a dot for each."""
+    pattern = re.compile(rf"\.+{re.escape(path.name)}\.[0-9a-f]{{12}}\.partial.*")
+    return [file for file in path.parent.glob(".*.partial*") if pattern.fullmatch(file.name)]
 
 
 def _storage_reason(error: Exception, path: Path) -> str | None:
@@ -149,8 +205,7 @@ def _storage_reason(error: Exception, path: Path) -> str | None:
 def _temporary_neighbour(path: Path) -> Iterator[Path]:
     """Give a free name beside `path`; whatever stands there when an error ends the body is removed."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.partial{path.suffix}")
-    with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with storage_errors(path), make_parents(path):
         try:
             yield temporary
         except BaseException:
@@ -164,7 +219,7 @@ def _swap(new: Path, path: Path) -> None:
     if not path.exists():
         new.rename(path)
         return
-    old = new.with_name(f"{new.name}.old")
+    old = new.with_name(f"{new.name}{_ASIDE}")
     path.rename(old)
     try:
         new.rename(path)
@@ -172,6 +227,22 @@ def _swap(new: Path, path: Path) -> None:
         old.rename(path)
         raise
     _remove(old)
+
+
+def _follow_umask(paths: Sequence[Path]) -> None:
+    """Give files the permissions that the user's umask asks for; some libraries write theirs for the owner alone."""
+    files = [path for path in paths if path.is_file() and not path.is_symlink()]
+    if not files or os.name == "nt":
+        return
+    probe = files[0].with_name(f".{uuid.uuid4().hex[:12]}")
+    probe.touch(exist_ok=False)  # the way to learn the umask that changes it for no other thread
+    usual = probe.stat().st_mode & 0o666
+    probe.unlink()
+    for file in files:
+        mode = file.stat().st_mode & 0o777
+        wanted = usual | (usual >> 2 & 0o111 if mode & 0o100 else 0)
+        if mode != wanted:
+            file.chmod(wanted)
 
 
 def _flush(path: Path) -> None:

@@ -1,4 +1,5 @@
 import errno
+import fcntl
 import json
 
 import numpy as np
@@ -216,3 +217,14 @@ def test_a_real_process_prints_one_json_object_and_nothing_else(process, model, 
     )
     assert outcome.json["num_texts"] == 4
     assert outcome.err == ""
+
+
+def test_an_output_that_another_process_writes_is_refused_before_the_model_is_loaded(slimvec, texts, tmp_path):
+    with (tmp_path / ".v.npy.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        print("process 7 on there (slimvec embed, since noon)", file=lock, end="", flush=True)
+        error = embed(slimvec, "no-such-model", texts, "v.npy").error
+    assert error == (
+        "error: another process writes v.npy: process 7 on there (slimvec embed, since noon); expected one at a time; "
+        "wait for it or stop it, or choose another output"
+    )

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -157,3 +158,35 @@ def test_killed_at_any_moment_and_resumed_ends_bit_by_bit_as_if_not(tmp_path, re
     torch.set_num_threads(threads)
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("out", "whole")]
     assert weights[0] == weights[1]
+
+
+def test_a_second_training_into_the_same_output_is_refused_while_the_first_works(tmp_path, recipe):
+    settings, seen = recipe(), []
+
+    def second(event):
+        if event.step == 2:
+            thread = threading.Thread(target=attempt)
+            thread.start()
+            thread.join()
+
+    def attempt():
+        for resume in (False, True):
+            with pytest.raises(
+                InputError, match=rf"another process writes .*out: process {os.getpid()} on .*, since 20"
+            ):
+                train(settings, tmp_path / "out", resume=resume)
+            seen.append(resume)
+
+    assert train(settings, tmp_path / "out", on_step=[second]).finished
+    assert seen == [False, True]
+
+
+def test_a_run_that_failed_in_its_first_step_needs_no_force(tmp_path, recipe):
+    def fail(_):
+        raise RuntimeError("in the first step")
+
+    with pytest.raises(RuntimeError, match="in the first step"):
+        train(recipe(), tmp_path / "out", on_step=[fail])
+    assert (tmp_path / "out.training").is_dir()
+    assert train(recipe("optim.lr=0.002"), tmp_path / "out").finished
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]

@@ -8,7 +8,6 @@ import typer
 from slimvec.cli.options import DtypeOption, ForceOption, RevisionOption
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
-from slimvec.files import check_free
 
 if TYPE_CHECKING:
     from slimvec.engine.embedder import Embedder
@@ -77,8 +76,7 @@ def adjust(
     slimvec there). --recency calibrates attention and is given to Embedder.load. docs/probes.md has the definitions.
     """
     _check(beta, recency, rope, lengths, output)
-    if output is not None:
-        check_free(output, force=force)
+    terminal.reserve(output, force=force)
     given = None if beta in (None, "fit") else _parse_beta(beta)
     from slimvec.engine.embedder import Embedder
     from slimvec.probes.position.fitting import beta_pooling

@@ -20,7 +20,6 @@ from slimvec.cli.record_search import (
     report_path,
 )
 from slimvec.cli.terminal import Result, Terminal
-from slimvec.files import check_free
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -96,7 +95,7 @@ def clean(
     place, records = report_path(output, report), RecordFiles(data, passages, on_bad)
     rules = parse_cleaning(settings or ())
     check_records_output(output, force=force)
-    check_free(place, force=force)
+    terminal.reserve(output, place, force=force)
     records.check()
     with terminal.task("reading evaluation data" if against else "cleaning") as progress:
         texts = chain.from_iterable(map(read_evaluation_texts, against)) if against else None

@@ -54,6 +54,7 @@ def compare(
 
         study = read_study(study_file, folders={"data": data, **_folders(folder or ())})
     chosen = _part(part)
+    terminal.reserve(output / f"part-{chosen[0]}-of-{chosen[1]}", force=False)
     if not report_only:
         with terminal.task(f"study {study.name}") as task:
             for _ in run_study(study, data, output, watcher=_Watcher(task), keep_models=keep_models, part=chosen):

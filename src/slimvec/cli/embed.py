@@ -23,7 +23,7 @@ from slimvec.cli.options import (
 from slimvec.cli.progress import clock
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
-from slimvec.files import atomic_file, check_free
+from slimvec.files import atomic_file
 
 if TYPE_CHECKING:
     from slimvec.engine.embedder import Embeddings
@@ -74,7 +74,8 @@ def embed(
     With --min-coverage, every text is first turned into tokens and back, and the share of its characters that returns
     is held against the limit: a text in a script that the model cannot read is named, not embedded.
     """
-    _check_output(output, force=force)
+    _check_output(output)
+    terminal.reserve(output, force=force)
     if on_low_coverage == "warn" and min_coverage is None:
         raise InputError("--on-low-coverage warn without --min-coverage", expected="both, or nothing is looked at")
     num_texts = _count(terminal, input_path, field)
@@ -94,13 +95,12 @@ def embed(
     return report
 
 
-def _check_output(output: Path, *, force: bool) -> None:
+def _check_output(output: Path) -> None:
     """Refuse an output that could not be written, before any work is done for it."""
     if output.suffix not in _SUFFIXES:
         raise InputError(
             f"output {output} is of an unknown kind", expected=f"a name ending in {' or '.join(_SUFFIXES)}"
         )
-    check_free(output, force=force)
 
 
 def _count(terminal: Terminal, path: Path, field: str) -> int:

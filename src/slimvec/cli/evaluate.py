@@ -11,7 +11,6 @@ from slimvec.cli.options import DimsOption, DtypeOption, ForceOption, RevisionOp
 from slimvec.cli.scores import interval, scores_table
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
-from slimvec.files import check_free
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -92,8 +91,7 @@ def evaluate(
     main measure; the intervals are a bootstrap over the queries. With --suite, --mteb-task, --against, a server or
     --through sentence-transformers, tasks and measures are mteb's own (pip install 'slimvec[eval]').
     """
-    if output is not None:
-        check_free(output, force=force)
+    terminal.reserve(output, force=force)
     if suite or mteb_task or against or through == "sentence-transformers" or "://" in model:
         from slimvec.cli.suites import choose_suite, evaluate_models
 
@@ -121,11 +119,11 @@ def evaluate(
     described = describe_model(embedder, model, revision=revision)
     results = _score(terminal, embedder, datasets, described, task)
     baseline = _score_bm25(terminal, datasets) if bm25 else None
+    terminal.print(*_tables(results, baseline))  # before the file: a full disk shall not take the scores with it
     if output is not None:
         from slimvec.evaluation.results import EvaluationResult
 
         EvaluationResult(tasks=tuple(results)).write(output, force=force)
-    terminal.print(*_tables(results, baseline))
     return {
         "scores": {result.task: interval(result.main) for result in results},
         "bm25": None if baseline is None else {result.task: interval(result.main) for result in baseline},

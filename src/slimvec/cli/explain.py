@@ -10,7 +10,7 @@ from slimvec.cli.models import load_embedder
 from slimvec.cli.options import DimsOption, DtypeOption, ForceOption, ModelOption, RevisionOption, TaskOption
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.data.records import check_text
-from slimvec.files import atomic_file, check_free
+from slimvec.files import atomic_file
 
 if TYPE_CHECKING:
     from slimvec.engine.explanation import ExplainedText, Explanation, Shares
@@ -49,8 +49,7 @@ def explain(
     """
     check_text(query, "the query")
     check_text(document, "the document")
-    if html is not None:
-        check_free(html, force=force)
+    terminal.reserve(html, force=force)
     embedder = load_embedder(terminal, model, revision=revision, dtype=dtype, dims=dims)
     from slimvec.engine.explanation import explain as take_apart
     from slimvec.engine.explanation_view import terminal_view

@@ -27,7 +27,6 @@ from slimvec.cli.record_search import (
     truncation_remarks,
 )
 from slimvec.cli.terminal import Result, Terminal
-from slimvec.files import check_free
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -98,7 +97,7 @@ def filter_(
     place, records = report_path(output, report), RecordFiles(data, passages, on_bad)
     for path in [output, *([dropped] if dropped else [])]:
         check_records_output(path, force=force)
-    check_free(place, force=force)
+    terminal.reserve(output, dropped, place, force=force)
     records.check()
     embedder = open_embedder(terminal, model, bm25=bm25, revision=revision, dtype=dtype, dims=dims, task=task)
     inputs = open_inputs(

@@ -37,7 +37,7 @@ def framed(command: Callable[..., Result]) -> Callable[..., None]:
         terminal = Terminal(json=json, quiet=quiet)
         try:
             terminal.muted = launched().rank > 0
-            with joined_processes(), terminal.clean_stdout():
+            with joined_processes(), terminal.clean_stdout(), terminal.outputs:
                 result = command(terminal, **values)
             terminal.finish(result)
         except (Exception, KeyboardInterrupt) as error:

@@ -9,7 +9,6 @@ import typer
 from slimvec.cli.options import ForceOption
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
-from slimvec.files import check_free
 
 KEYS = {
     "output": "the model's folder",
@@ -54,7 +53,7 @@ def merge(
         raise InputError(found, expected="--data with --method soup, and only there")
     if weights is not None and method == "soup":
         raise InputError("--weights for a soup", expected="none", do="a soup weighs all of its models alike")
-    check_free(output, force=force)
+    terminal.reserve(output, force=force)
     given = None if weights is None else _parse(weights)
     with terminal.task("merging") as task:
         from slimvec.model.merging import greedy_soup, merge_models

@@ -27,7 +27,6 @@ from slimvec.cli.record_search import (
 )
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError, validation_summary
-from slimvec.files import check_free
 
 if TYPE_CHECKING:
     from slimvec.data.mining.report import MiningReport
@@ -115,7 +114,7 @@ def mine(
 
     place, records = report_path(output, report), RecordFiles(data, passages, on_bad)
     check_records_output(output, force=force)
-    check_free(place, force=force)
+    terminal.reserve(output, place, force=force)
     records.check()
     settings = _settings(
         num_negatives=num_negatives,

@@ -9,7 +9,6 @@ import typer
 from slimvec.cli.options import DimsOption, DtypeOption, ForceOption, RevisionOption
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
-from slimvec.files import check_free
 from slimvec.probes.registry import PROBES, choose_probes
 
 if TYPE_CHECKING:
@@ -82,8 +81,7 @@ def probe(
     have on the same items. Any model that `evaluate --suite` takes can be probed; what a model does not bear is left
     out, and the report says why. docs/probes.md says how each is measured, and how to read it.
     """
-    if output is not None:
-        check_free(output, force=force)
+    terminal.reserve(output, force=force)
     probes = choose_probes(only or ())
     for path, there, what in ((data, Path.is_dir, "folder"), (text_file, Path.is_file, "file")):
         if path is not None and not there(path):
@@ -106,12 +104,11 @@ def probe(
             data=data, seed=seed, amount=amount, source=source, text_file=text_file, max_tokens=max_tokens
         )
         reports.append(_run(terminal, opened, probes, setting, cache=cache))
+    _show(terminal, reports)  # before the files: a full disk shall not take the answers with it
     if output is not None:
         from slimvec.probes.page import write_probe_reports
 
         write_probe_reports(output, reports, force=force)
-    _show(terminal, reports)
-    if output is not None:
         terminal.print(f"report: {output / 'report.html'}")
     first, *others = map(_described, reports)
     return {**first, "against": others[0] if others else None, "output": None if output is None else str(output)}

@@ -54,6 +54,7 @@ def quickstart(
     those it is trained on. A second run takes what the first has fetched and read.
     """
     folder = choose_output(output, force=force)
+    terminal.reserve(folder, force=force)
     setup = Setup(
         base=base,
         roots=root or None,

@@ -78,15 +78,14 @@ def evaluate_models(
         for source in sources
     ]
     comparison = compare_reports(*reports) if len(reports) > 1 else None
-    if output is not None:
-        from slimvec.evaluation.page import write_reports
-
-        write_reports(output, reports, comparison, force=force)
-    for report in reports:
+    for report in reports:  # before the files: a full disk shall not take the scores with it
         terminal.print(f"{report.model.name}: suite {report.suite}, mean {report.mean:.3f}", _scores(report))
     if comparison is not None:
         terminal.print(f"{comparison.first.name} against {comparison.second.name}", _comparison(comparison))
     if output is not None:
+        from slimvec.evaluation.page import write_reports
+
+        write_reports(output, reports, comparison, force=force)
         terminal.print(f"report: {output / 'report.html'}")
     first = reports[0]
     return {

@@ -11,7 +11,7 @@ from slimvec.cli.options import ForceOption
 from slimvec.cli.record_search import RecordsOutputOption, ReportOption, report_path
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
-from slimvec.files import atomic_file, check_free
+from slimvec.files import atomic_file
 
 if TYPE_CHECKING:
     from slimvec.data.records import Record
@@ -99,7 +99,7 @@ def synthesize(
     _check_model(endpoint=endpoint, model=model, local=local)
     place = report_path(output, report)
     check_records_output(output, force=force)
-    check_free(place, force=force)
+    terminal.reserve(output, place, force=force)
     settings = _settings(num=num, seed=seed, kinds=kind, temperature=temperature, concurrency=concurrency)
     voices = read_personas(personas).only(tuple(language or ()))
     answers = cache or output.with_name(f"{output.name}.answers")

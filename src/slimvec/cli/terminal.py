@@ -3,10 +3,12 @@
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slimvec.cli.progress import Task, shown
+from slimvec.locks import reserved
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -29,6 +31,20 @@ class Terminal:
         self.json = json
         self.quiet = quiet
         self.muted = False  # in all but the first of several processes
+        self.outputs = ExitStack()
+
+    def reserve(self, *outputs: Path | None, force: bool) -> None:
+        """Hold output paths until the command ends, so that it finds out before its work what it cannot write.
+
+        Of several processes the first holds them. Paths that are None were not asked for.
+
+        Raises:
+            InputError: one exists without `force`, or another process writes it.
+            StorageError: nothing can be written there.
+        """
+        for output in outputs:
+            if output is not None and not self.muted:
+                self.outputs.enter_context(reserved(output, force=force))
 
     def print(self, *parts: "RenderableType") -> None:
         """Show a result to a person: text or rich tables, on stdout. With `--json`, nothing.

@@ -8,7 +8,6 @@ import typer
 from slimvec.cli.options import ForceOption
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
-from slimvec.files import check_free
 
 if TYPE_CHECKING:
     import tokenizers as library
@@ -52,8 +51,7 @@ def tokenizers(
     characters of every script: how much comes back from the tokens, how many tokens it takes against English, how many
     of them are no whole character, and how much text fits in 512 of them.
     """
-    if output is not None:
-        check_free(output, force=force)
+    terminal.reserve(output, force=force)
     if data is not None and not (data / "sib200").is_dir():
         raise InputError(f"{data} has no folder sib200", expected="the same sentences in many languages there")
     backends = _open(terminal, sources)

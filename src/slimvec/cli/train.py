@@ -14,7 +14,6 @@ from slimvec.cli.progress import clock
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.cli.training import probe_validators_of, run_training
 from slimvec.errors import InputError
-from slimvec.files import check_free
 from slimvec.probes.registry import PROBES
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ def train(
 
     for stage in settings.stage_recipes():
         check_sources(stage.recipe.data)
-    check_free(output, force=force)
+    terminal.reserve(output, force=force)
     run = run_training(
         terminal,
         settings,

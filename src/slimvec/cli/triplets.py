@@ -53,6 +53,7 @@ def triplets(
     from slimvec.data.writers import check_records_output, record_writer
 
     check_records_output(output, force=force)
+    terminal.reserve(output, force=force)
     languages = [code for code in LANGUAGES if code in (language or LANGUAGES[:1])]
     unknown = set(language or ()) - set(LANGUAGES)
     if unknown:

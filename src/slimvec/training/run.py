@@ -7,6 +7,7 @@ whole: the model, the recipe, the metrics and the data card; then `OUTPUT.traini
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from pydantic import BaseModel, ConfigDict, field_serializer
 
 from slimvec.errors import InputError
 from slimvec.files import atomic_file, atomic_folder, check_free
+from slimvec.locks import reserved
 from slimvec.model.folder import save_model
+from slimvec.model.manifest import MANIFEST_NAME
 from slimvec.training.checkpoints import Progress
 from slimvec.training.data_card import write_run_card
 from slimvec.training.events import Audience, Notice, StepCallback, ValidationCallback
@@ -107,15 +110,16 @@ def train(
         clock: Seconds; another one in tests.
 
     Raises:
-        InputError: `output` exists, or a stopped run does and neither `resume` nor `force` is set; or the data or
-            the settings do not fit the base.
+        InputError: `output` exists, or a stopped run does and neither `resume` nor `force` is set; another process
+            trains into it; or the data or the settings do not fit the base.
         ModelError: the base cannot be used.
         FetchError: it has to be fetched and cannot be.
         TrainingError: training broke down, or its checkpoints are of another run.
         StorageError: something cannot be written.
     """
-    with started() as processes:
+    with started() as processes, ExitStack() as stack:
         workspace = output.with_name(f"{output.name}.training")
+        processes.on_main(lambda: stack.enter_context(reserved(output, force=force)))
         processes.on_main(lambda: _open_workspace(workspace, output, resume=resume, force=force))
         places = Place.all_of(recipe, workspace)
         check_sources(source for place in places for source in place.stage.recipe.data)
@@ -144,16 +148,22 @@ def train(
 def _open_workspace(workspace: Path, output: Path, *, resume: bool, force: bool) -> None:
     """See that the run has a place of its own before any work is done."""
     check_free(output, force=force)
-    if not workspace.exists():
+    if resume or not workspace.exists():
         return
-    if force and not resume:
+    if force or not _has_progress(workspace):
         shutil.rmtree(workspace)
-    elif not resume:
+    else:
         raise InputError(
             f"{workspace} holds a run that was stopped",
             expected="none",
             do="go on with --resume, or start anew with --force",
         )
+
+
+def _has_progress(workspace: Path) -> bool:
+    """Whether there is a checkpoint or a stage to go on from; a run that failed before has left nothing of use."""
+    checkpoints = (path for path in workspace.rglob("step-*") if path.is_dir())
+    return any(checkpoints) or any((workspace / "stages").glob(f"*/{MANIFEST_NAME}"))
 
 
 def _begin(workspace: Path, recipe: Recipe) -> None:

@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from slimvec.errors import InputError, SlimvecError
 from slimvec.files import atomic_file, storage_errors
+from slimvec.locks import held
 
 _FORMAT = 1
 _IDENTITY = "identity.json"
@@ -40,23 +39,15 @@ def open_workspace(folder: Path, *, restart: bool, keep: bool) -> Iterator[Path]
         raise InputError(f"work folder {folder} holds something else", expected="a new folder, or one of a killed run")
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / _LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise InputError(
-            f"another process works in {folder}", expected="one at a time", do="wait, or name another with --work"
-        ) from None
-    try:
-        if restart:
-            _clear(folder)
-        yield folder
-    except SlimvecError:
-        if not is_claimed(folder):
-            shutil.rmtree(folder)
-        raise
-    finally:
-        lock.release()
+    with held(folder / _LOCK, f"works in {folder}", "wait, or name another with --work", keep=True):
+        try:
+            if restart:
+                _clear(folder)
+            yield folder
+        except SlimvecError:
+            if not is_claimed(folder):
+                shutil.rmtree(folder)
+            raise
     if not keep:
         shutil.rmtree(folder)
 
