@@ -147,7 +147,7 @@ class Bench:
         return Timing(
             tokens_per_s=tuple(workload.num_tokens / turn.seconds for turn in turns),
             gflops=tuple(gflops),
-            share_of_bf16_peak=shares["bfloat16"],
+            share_of_bf16_peak=shares.get("bfloat16"),
             share_of_fp32_peak=shares["float32"],
             latency=Latency.of(calls) if calls else None,
         )

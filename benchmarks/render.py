@@ -81,7 +81,7 @@ def _row(engine: str, timing: Timing, result: BenchResult, ratios: Sequence[Spre
         f"**{label}**" if engine == BASELINE else label,
         f"{speed.median:,.0f} ({speed.low:,.0f} to {speed.high:,.0f})",
         *(f"{ratio.median:.2f} x ({ratio.low:.2f} to {ratio.high:.2f})" if ratio else "" for ratio in ratios),
-        f"{timing.share_of_bf16_peak:.0%}",
+        "none" if timing.share_of_bf16_peak is None else f"{timing.share_of_bf16_peak:.0%}",
         f"{timing.share_of_fp32_peak:.0%}",
     ]
     if timing.latency is not None:

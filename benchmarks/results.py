@@ -52,14 +52,15 @@ class Timing(Frozen):
         tokens_per_s: Credited tokens a second, of every round in order.
         gflops: Work done a second by round: that of the tokens that were run, which are fewer where an instruction
             is reused.
-        share_of_bf16_peak: `gflops` over the peak measured in the same round; the middle of all rounds.
+        share_of_bf16_peak: `gflops` over the peak measured in the same round; the middle of all rounds. None where the
+            processor does not compute in bfloat16.
         share_of_fp32_peak: The same with the float32 peak.
         latency: Where texts are timed one by one.
     """
 
     tokens_per_s: tuple[float, ...]
     gflops: tuple[float, ...]
-    share_of_bf16_peak: float
+    share_of_bf16_peak: float | None
     share_of_fp32_peak: float
     latency: Latency | None = None
 

@@ -1,4 +1,4 @@
-"""The machine's own peak: the best time of a large square product, by torch, in bfloat16 and float32."""
+"""The machine's own peak: the best time of a large square product, by torch, in what the processor computes in."""
 
 import time
 
@@ -7,7 +7,7 @@ _BEST_OF = 8
 
 
 def gemm_peaks(num_threads: int, *, side: int = _SIDE, best_of: int = _BEST_OF) -> dict[str, float]:
-    """GFLOP/s by dtype.
+    """GFLOP/s by dtype; bfloat16 is among them only where the processor computes in it.
 
     Args:
         num_threads: Of torch.
@@ -16,8 +16,11 @@ def gemm_peaks(num_threads: int, *, side: int = _SIDE, best_of: int = _BEST_OF) 
     """
     import torch
 
+    from slimvec.model.dtypes import bf16_is_fast
+
     torch.set_num_threads(num_threads)
-    return {name: _peak(getattr(torch, name), side, best_of) for name in ("bfloat16", "float32")}
+    dtypes = [torch.float32, *([torch.bfloat16] if bf16_is_fast() else [])]
+    return {str(dtype).removeprefix("torch."): _peak(dtype, side, best_of) for dtype in dtypes}
 
 
 def _peak(dtype: object, side: int, best_of: int) -> float:

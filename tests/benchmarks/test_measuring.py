@@ -1,6 +1,7 @@
 import pytest
 
 from benchmarks.catalogue import EngineEntry
+from benchmarks.engines.gemm import gemm_peaks
 from benchmarks.flops import Work
 from benchmarks.measuring import Bench, ratios
 from benchmarks.processes import WorkerError
@@ -49,9 +50,9 @@ class FakeWorker:
         self.stopped = True
 
 
-def bench(workers, workloads):
+def bench(workers, workloads, peaks=(("bfloat16", 8.0), ("float32", 4.0))):
     entries = {name: EngineEntry(name, "") for name in workers}
-    peaks = iter([{"bfloat16": 8.0, "float32": 4.0}] * 99)
+    peaks = iter([dict(peaks)] * 99)
     made = Bench(workers, entries, workloads, lambda: next(peaks), lambda _: None)
     made.hand_out()
     return made
@@ -148,6 +149,20 @@ def test_work_without_the_instruction_counts_only_what_was_run():
     reused = QUERIES.flops(WORK, reused=True)
     assert reused == WORK.of([5, 25], shared=5)
     assert reused < QUERIES.flops(WORK, reused=False) == WORK.of([10, 30])
+
+
+def test_a_processor_without_bfloat16_has_no_share_of_its_peak():
+    made = bench({"slimvec": FakeWorker("slimvec", [], [1e-6])}, [QUERIES], peaks=(("float32", 4.0),))
+    made.round(0)
+    timing = made.result(QUERIES, WORK).engines["slimvec"]
+    assert timing.share_of_bf16_peak is None
+    assert timing.share_of_fp32_peak > 0
+
+
+def test_the_peak_is_measured_in_what_the_processor_computes_in(monkeypatch):
+    for sets, expected in [((), {"float32"}), (("avx512_bf16",), {"float32", "bfloat16"})]:
+        monkeypatch.setattr("slimvec.model.dtypes.bf16_is_fast", lambda sets=sets: bool(sets))
+        assert gemm_peaks(1, side=8, best_of=1).keys() == expected
 
 
 def test_shares_count_the_tokens_that_were_run():

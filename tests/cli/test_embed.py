@@ -80,6 +80,15 @@ def test_people_are_told_what_was_done_and_what_was_cut_off(slimvec, model, tmp_
     assert outcome.err == "1 texts were longer than 200 tokens and lost their end\n"
 
 
+def test_a_dtype_that_is_slow_here_is_used_and_told_with_its_factor(slimvec, model, texts, monkeypatch):
+    monkeypatch.setattr("slimvec.engine.fused.decoder._choose_kernel", lambda *_, **__: ("torch", "made"))
+    monkeypatch.setattr("slimvec.engine.loading.slowness", lambda *_: "bfloat16 products take 52 times as long")
+    outcome = embed(slimvec, model, texts, "v.npy", "--dtype", "bfloat16")
+    assert outcome.code == 0
+    assert outcome.err == f"{model}: bfloat16 products take 52 times as long\n"
+    assert embed(slimvec, model, texts, "v2.npy").err == ""
+
+
 def test_an_existing_output_needs_force(slimvec, model, texts, tmp_path):
     (tmp_path / "v.npy").write_text("mine")
     outcome = embed(slimvec, model, texts, "v.npy")

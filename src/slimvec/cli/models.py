@@ -22,7 +22,10 @@ def load_embedder(
     with terminal.task(f"loading {source}") as task:
         from slimvec.engine.embedder import Embedder
 
-        return Embedder.load(source, revision=revision, dtype=dtype, dims=dims, progress=task.share)
+        embedder = Embedder.load(source, revision=revision, dtype=dtype, dims=dims, progress=task.share)
+    if embedder.slowness:
+        terminal.remark(f"{source}: {embedder.slowness}")
+    return embedder
 
 
 def describe_model(embedder: "Embedder", source: str, *, revision: str | None = None) -> dict[str, Any]:

@@ -106,7 +106,11 @@ def run_training(
     """
     with terminal.task("starting to train") as task:
         from slimvec.evaluation.teachers import open_teacher
+        from slimvec.training.dtypes import run_slowness
         from slimvec.training.run import train
+
+        if slow := run_slowness(recipe):
+            terminal.remark(slow)
 
         follower = _Follower(task)
         result = train(

@@ -15,6 +15,7 @@ from slimvec.files import sha256_of
 from slimvec.model.builtin import BUILTINS
 from slimvec.model.manifest import read_manifest
 from slimvec.training.checkpoints import Progress
+from slimvec.training.dtypes import settled
 from slimvec.training.events import StepCallback
 from slimvec.training.recipe import Base, Recipe
 from slimvec.training.run import train
@@ -129,6 +130,7 @@ class TrainingPlan:
     def _training(
         self, name: str, seed: int, recipe: Recipe, base: Training | None = None, *, trained: bool = True
     ) -> Training:
+        recipe = settled(recipe)  # trained in another dtype, it is another model
         weights = self._local_weights(recipe.base.source) if base is None else base.key
         if trained:
             others = {name: found for name in _other_models(recipe) if (found := self._local_weights(name))}

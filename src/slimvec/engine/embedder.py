@@ -88,9 +88,10 @@ class Embedder:
             source: A folder (slimvec's, sentence-transformers' or a plain language model's), a `.gguf` file, a
                 built-in name (`smollm2-135m`, `gemma3-270m`, `minilm-l6`) or a hub name.
             dtype: `auto`, `float32`, `bfloat16` or `int8`. Auto keeps 16-bit weights in bfloat16 where the machine
-                computes in it, and float32 otherwise. int8 runs the larger half of the products in 8 bits, on CPUs
-                with AVX-512 VNNI: about 1.3 times as fast as bfloat16, and vectors move a little. Loading takes a
-                second or two longer and refuses a model whose vectors move further than a cosine of .999.
+                computes in it, and float32 otherwise; asked for elsewhere, bfloat16 is slow, and `slowness` says how
+                slow. int8 runs the larger half of the products in 8 bits, on CPUs with AVX-512 VNNI: about 1.3 times
+                as fast as bfloat16, and vectors move a little. Loading takes a second or two longer and refuses a
+                model whose vectors move further than a cosine of .999.
             device: Default CUDA where there is one, else the CPU.
             engine: `auto` takes the fused decoder where it serves the model, `fused` insists on it, `transformers`
                 avoids it. What was taken, and why, is in `engine` and `engine_reason`.
@@ -151,7 +152,12 @@ class Embedder:
     @property
     def engine_reason(self) -> str:
         """Why nothing faster runs it; empty when this is the fastest there is."""
-        return self._engine.reason
+        return "; ".join(part for part in (self._engine.reason, self._engine.slowness) if part)
+
+    @property
+    def slowness(self) -> str:
+        """By what factor the dtype that was asked for is slow on this machine; empty where it is not."""
+        return self._engine.slowness
 
     @property
     def warmup_seconds(self) -> float:

@@ -1,6 +1,6 @@
 """Which engine runs a model: the fused decoder where it can, transformers where it cannot, and why."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -11,6 +11,7 @@ from slimvec.engine.kernels.build import Tell, compile_kernels, kernels_loaded, 
 from slimvec.errors import InputError, ModelError
 from slimvec.model.architectures import is_decoder
 from slimvec.model.copy_check import check_copy
+from slimvec.model.dtypes import slowness
 from slimvec.model.guard import Backbone, check_attention_mode
 from slimvec.model.opening import OpenedModel
 
@@ -28,6 +29,7 @@ class LoadedEngine:
         device: Where it runs.
         dtype: Of its weights; int8 when the larger half of them is.
         warmup_seconds: What compiling it took, first runs included; 0 when it was not compiled.
+        slowness: By what factor the dtype that was asked for is slow here; empty where it is not.
     """
 
     backbone: Backbone
@@ -36,6 +38,7 @@ class LoadedEngine:
     device: torch.device
     dtype: torch.dtype
     warmup_seconds: float = 0.0
+    slowness: str = ""
 
 
 def load_engine(
@@ -64,7 +67,7 @@ def load_engine(
         ModelError: `fused` was asked for and cannot be had, the weights do not attend as the files say, or vectors in
             int8 are too far from those in full.
     """
-    dtype = dtype or opened.default_dtype()
+    asked, dtype = dtype, dtype or opened.default_dtype(device)
     reason = "engine='transformers' was asked for" if engine == "transformers" else _why_not_fused(opened, device)
     if not reason:
         if not kernels_loaded():
@@ -77,7 +80,8 @@ def load_engine(
             _refuse_compiling(compiled)
             check_attention_mode(decoder, opened.spec.attention, vocabulary=opened.vocabulary)
             check_copy(opened, decoder, engine=f"fused/{decoder.kernel}", dtype=dtype)
-            return LoadedEngine(decoder, f"fused/{decoder.kernel}", decoder.kernel_reason, device, dtype)
+            slow = slowness(dtype, device) if asked and decoder.kernel == "torch" else ""
+            return LoadedEngine(decoder, f"fused/{decoder.kernel}", decoder.kernel_reason, device, dtype, slowness=slow)
     if dtype == torch.int8:
         raise InputError(
             f"dtype int8 for {opened.folder}: {reason}",
@@ -86,7 +90,8 @@ def load_engine(
         )
     if engine == "fused":
         raise ModelError(f"the fused decoder does not run {opened.folder}: {reason}", do="leave engine at auto")
-    return _transformers(opened, dtype, device, reason, compiled=compiled)
+    loaded = _transformers(opened, dtype, device, reason, compiled=compiled)
+    return replace(loaded, slowness=slowness(dtype, device)) if asked else loaded
 
 
 def _refuse_compiling(compiled: bool) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from slimvec.errors import StorageError
 from slimvec.files import FileState
 from slimvec.model.cache import is_noted, note
+from slimvec.model.dtypes import slowness
 from slimvec.model.golden import GOLDEN_NAME, check_golden
 from slimvec.model.guard import Backbone
 from slimvec.model.head import finish
@@ -49,7 +50,7 @@ def check_copy(opened: OpenedModel, backbone: Backbone, *, engine: str, dtype: t
     fingerprint = _fingerprint(opened, engine, name)
     if is_noted("checked", fingerprint):
         return
-    emulated = dtype == torch.bfloat16 and opened.default_dtype() != dtype
+    emulated = bool(slowness(dtype))
     check_golden(opened.folder, _Embedding(opened, backbone, saved), dtype=name, quick=emulated)
     with suppress(StorageError):  # a cache that cannot be written costs the check again, nothing else
         note("checked", fingerprint, str(opened.folder.resolve()))

@@ -64,7 +64,7 @@ def load_opened(
     backbone = load_transformers(
         opened.weights,
         mode=mode,
-        dtype=dtype or opened.default_dtype(),
+        dtype=dtype or opened.default_dtype(device),
         changes=None if opened.rope is None else scaled_settings(opened.config),
         recency=opened.spec.recency,
     )

@@ -12,6 +12,7 @@ import torch
 
 from slimvec.errors import InputError, ModelError
 from slimvec.model.architectures import Config, read_attention_mode, read_config
+from slimvec.model.dtypes import compute_dtype
 from slimvec.model.head import Head, check_dims
 from slimvec.model.head_files import layer_folder, load_head
 from slimvec.model.manifest import MANIFEST_NAME, Manifest, Origin, read_manifest
@@ -77,17 +78,17 @@ class OpenedModel:
         """Number of token ids."""
         return int(self.config["vocab_size"])
 
-    def default_dtype(self) -> torch.dtype:
+    def default_dtype(self, device: torch.device | None = None) -> torch.dtype:
         """Choose the dtype of the weights in memory.
 
-        16-bit weights stay bfloat16 where the machine computes in it (CUDA, or a CPU with AVX512-BF16, AMX or Arm's
-        bf16) and become float32 where it would have to emulate it; float32 weights stay float32, so that nothing is
-        rounded unasked.
+        16-bit weights stay bfloat16 where the device computes in it and become float32 where it would have to emulate
+        it; float32 weights stay float32, so that nothing is rounded unasked.
+
+        Args:
+            device: Where they will be; default CUDA where there is one, else the CPU.
         """
         stored = self.config.get("dtype", self.config.get("torch_dtype"))
-        capabilities = torch.cpu.get_capabilities()
-        native = torch.cuda.is_available() or any(capabilities.get(n) for n in ("avx512_bf16", "amx_bf16", "bf16"))
-        return torch.bfloat16 if native and stored in ("bfloat16", "float16") else torch.float32
+        return compute_dtype(device) if stored in ("bfloat16", "float16") else torch.float32
 
 
 class OpenSettings(TypedDict, total=False):

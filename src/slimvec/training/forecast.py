@@ -25,8 +25,8 @@ from slimvec.model.gradient_checkpointing import checkpoint_gradients
 from slimvec.model.shapes import WeightCounts, count_weights, read_shape, sample_backbone
 from slimvec.objectives.blocks import BLOCK_ELEMENTS
 from slimvec.text.batch import PackedBatch
+from slimvec.training.dtypes import run_dtype
 from slimvec.training.folding import folded_lora
-from slimvec.training.loop import DTYPES
 from slimvec.training.recipe import Base, Recipe
 
 MARGIN = 0.9
@@ -162,7 +162,7 @@ def measure_layer(recipe: Recipe, config: Config) -> LayerCost:
 def _measure_sample(recipe: Recipe, config: Config, layers: int, checkpointed: bool) -> tuple[float, float]:
     """Give bytes kept and seconds taken for a token by a model of so many layers."""
     mode = recipe.model.attention if "attention" in recipe.model.model_fields_set else read_attention_mode(config)
-    backbone = sample_backbone(config, mode, num_layers=layers, dtype=DTYPES[recipe.run.dtype])
+    backbone = sample_backbone(config, mode, num_layers=layers, dtype=run_dtype(recipe.run))
     if recipe.tuning.method == "full":
         backbone.requires_grad_(True)
     else:
@@ -207,7 +207,7 @@ def _num_trained(recipe: Recipe, counts: WeightCounts) -> int:
 
 def _weight_bytes(recipe: Recipe, counts: WeightCounts, num_processes: int) -> dict[str, int]:
     """Count what lies in memory all the time."""
-    width = DTYPES[recipe.run.dtype].itemsize
+    width = run_dtype(recipe.run).itemsize
     trained = _num_trained(recipe, counts)
     if recipe.run.shard and num_processes > 1:
         share = -(-counts.total // num_processes)
@@ -232,7 +232,7 @@ def _batch_bytes(recipe: Recipe, config: Config, cost: LayerCost, at_once: int) 
     if recipe.adaptation is not None:
         # Scores of every token of the vocabulary: in the model's dtype, in float32, and their gradient.
         scores = int(piece * recipe.adaptation.predicted_share) * int(config["vocab_size"])
-        return kept | {"scores": scores * (2 * DTYPES[recipe.run.dtype].itemsize + 8)}
+        return kept | {"scores": scores * (2 * run_dtype(recipe.run).itemsize + 8)}
     texts = batch.pairs * (2 + batch.negatives)
     similarities = min(BLOCK_ELEMENTS, batch.pairs * texts)
     return kept | {"vectors": 16 * width * texts, "similarities": 24 * similarities}

@@ -18,6 +18,7 @@ from torch import nn
 from slimvec.errors import InputError, TrainingError
 from slimvec.training.checkpoints import Best, Checkpoint, CheckpointStore, Progress
 from slimvec.training.collapse import watch_collapse
+from slimvec.training.dtypes import run_dtype
 from slimvec.training.events import Audience, MetricsFile, RunLog, StepEvent, ValidationEvent
 from slimvec.training.folding import FoldedLora, folded_lora
 from slimvec.training.gradients import RandomState
@@ -32,8 +33,6 @@ from slimvec.training.stopping import StopRequest, stop_requests
 from slimvec.training.trainee import Trainee
 from slimvec.training.watching import AbandonedError, StepWatch
 from slimvec.training.weights import TrainedWeights
-
-DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ class Trainer:
         self._weights = TrainedWeights(
             chain(model.named_parameters(), extra_parameters),
             recipe.optim,
-            lower_to=None if self._folds() or shares_out(recipe.run) else DTYPES[recipe.run.dtype],
+            lower_to=None if self._folds() or shares_out(recipe.run) else run_dtype(recipe.run),
         )
         self._store = CheckpointStore(folder / "checkpoints", keep=recipe.run.keep)
         # Each new best is followed by a checkpoint, so no checkpoint that is kept looks back to more of them.

@@ -16,8 +16,8 @@ from slimvec.model.manifest import read_manifest
 from slimvec.model.scratch_model import draw_model
 from slimvec.model.spec import ModelSpec
 from slimvec.text.prompts import Prompts
+from slimvec.training.dtypes import run_dtype
 from slimvec.training.events import Notice
-from slimvec.training.loop import DTYPES
 from slimvec.training.processes import Processes
 from slimvec.training.recipe import ContradictionError, Recipe, check_mrl_dims
 from slimvec.training.sharding import share_out, shares_out
@@ -95,14 +95,14 @@ def _load(recipe: Recipe, chosen: dict[str, Any], before: Path | None, notice: N
 
 def _dtype(recipe: Recipe) -> torch.dtype:
     """Give the dtype to load in. Weights that are shared out are their own masters."""
-    return torch.float32 if shares_out(recipe.run) else DTYPES[recipe.run.dtype]
+    return torch.float32 if shares_out(recipe.run) else run_dtype(recipe.run)
 
 
 def _place(model: EmbeddingModel, recipe: Recipe) -> None:
     """Bring the model to where this process computes, whole or its share."""
     processes = Processes.current()
     if shares_out(recipe.run):
-        share_out(model, processes, dtype=DTYPES[recipe.run.dtype])
+        share_out(model, processes, dtype=run_dtype(recipe.run))
     else:
         model.to(processes.device)
 

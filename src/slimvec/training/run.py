@@ -21,6 +21,7 @@ from slimvec.model.folder import save_model
 from slimvec.model.manifest import MANIFEST_NAME
 from slimvec.training.checkpoints import Progress
 from slimvec.training.data_card import write_run_card
+from slimvec.training.dtypes import settled
 from slimvec.training.events import Audience, Notice, StepCallback, ValidationCallback
 from slimvec.training.loggers import check_loggers
 from slimvec.training.processes import started
@@ -121,6 +122,7 @@ def train(
         workspace = output.with_name(f"{output.name}.training")
         processes.on_main(lambda: stack.enter_context(reserved(output, force=force)))
         processes.on_main(lambda: _open_workspace(workspace, output, resume=resume, force=force))
+        recipe = settled(recipe, begun=workspace / "recipe.yaml" if resume else None)
         places = Place.all_of(recipe, workspace)
         check_sources(source for place in places for source in place.stage.recipe.data)
         check_loggers([name for place in places for name in place.stage.recipe.run.loggers])

@@ -38,9 +38,10 @@ from slimvec.training.checkpoints import Progress
 from slimvec.training.collation import Collator
 from slimvec.training.contrastive import ContrastiveSteps
 from slimvec.training.data_card import describe_data, keep_stage_card
+from slimvec.training.dtypes import run_dtype
 from slimvec.training.events import Audience
 from slimvec.training.held_out import part_records
-from slimvec.training.loop import DTYPES, Trainer, TrainingOutcome
+from slimvec.training.loop import Trainer, TrainingOutcome
 from slimvec.training.objective import make_objective
 from slimvec.training.prediction import PredictionSteps, StatesTrainee
 from slimvec.training.preparation import prepare_model
@@ -247,7 +248,7 @@ def run_stage(
     if outcome.finished:
         check_attention_mode(model.backbone, model.spec.attention, vocabulary=model.backbone.config.vocab_size)
         if shares_out(recipe.run):
-            put_together(model, processes, dtype=DTYPES[recipe.run.dtype])
+            put_together(model, processes, dtype=run_dtype(recipe.run))
     return StageOutcome(outcome, model, record)
 
 

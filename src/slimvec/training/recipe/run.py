@@ -48,7 +48,8 @@ class Run(Section):
         shard: Share weights, gradients and moments out over the processes (FSDP2), for models that do not fit a
             device with all of these. With tuning.method full only.
         seed: Of data order, adapter and dropout.
-        dtype: Of the weights in the products. bf16 keeps float32 copies of trained weights in the optimiser.
+        dtype: Of the weights in the products. auto is bf16 where the device computes in it and fp32 elsewhere; it is
+            settled when the run begins. bf16 keeps float32 copies of trained weights in the optimiser.
         checkpoint_steps: A checkpoint every so many steps; 0 for none but the one a stop leaves.
         checkpoint_minutes: A checkpoint at least every so many minutes; 0 for none.
         keep: Checkpoints kept, the newest.
@@ -68,7 +69,7 @@ class Run(Section):
     max_minutes: float | None = Field(default=None, gt=0)
     shard: bool = False
     seed: int = Field(default=0, ge=0)
-    dtype: Literal["bf16", "fp32"] = "bf16"
+    dtype: Literal["auto", "bf16", "fp32"] = "auto"
     checkpoint_steps: int = Field(default=0, ge=0)
     checkpoint_minutes: float = Field(default=10.0, ge=0)
     keep: int = Field(default=2, ge=1)
