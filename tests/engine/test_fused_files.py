@@ -141,7 +141,7 @@ def test_weights_that_do_not_fit_are_refused(folder):
 
 def test_unreadable_folders_are_named(folder, tmp_path):
     (folder / "model.safetensors").write_bytes(b"no tensors")
-    with pytest.raises(ModelError, match=r"weights of .* cannot be read: .*; expected safetensors"):
+    with pytest.raises(ModelError, match=r"weights .* cannot be read: .*; expected complete safetensors"):
         decoder_of(folder)
     (folder / "config.json").write_text("[]")
     with pytest.raises(ModelError, match=r"config.json is no JSON object; expected a model folder"):

@@ -70,7 +70,9 @@ def _weights_hash(folder: Path) -> str:
     from slimvec.files import sha256_of
 
     digest = hashlib.sha256()
-    patterns = ("*.safetensors", "tokenizer.json", "*/*.safetensors", "*/pytorch_model.bin")  # the last two: a head's
+    patterns = ["*.safetensors", "tokenizer.json", "*/*.safetensors", "*/pytorch_model.bin"]  # the last two: a head's
+    if not any(folder.glob("*.safetensors")):
+        patterns.append("pytorch_model*.bin")
     for path in sorted(found for pattern in patterns for found in folder.glob(pattern)):
         digest.update(f"{path.relative_to(folder)} {sha256_of(path)}\n".encode())
     return digest.hexdigest()

@@ -22,6 +22,7 @@ from transformers import PreTrainedModel
 from slimvec.errors import ModelError
 from slimvec.model.backbone import TransformersBackbone
 from slimvec.model.spec import LoraSettings
+from slimvec.model.weight_files import refuse_not_finite
 
 CONFIG_NAME, WEIGHTS_NAME = "adapter_config.json", "adapter_model.safetensors"
 
@@ -74,7 +75,8 @@ def load_lora(backbone: TransformersBackbone, folder: Path, *, trained: bool = F
         trained: Whether it was: then it has an effect.
 
     Raises:
-        ModelError: the adapter is not there, does not fit, or was trained and changes nothing.
+        ModelError: the adapter is not there, does not fit, has NaN or infinite weights, or was trained and changes
+            nothing.
     """
     path = folder / WEIGHTS_NAME
     for needed in (folder / CONFIG_NAME, path):
@@ -82,6 +84,8 @@ def load_lora(backbone: TransformersBackbone, folder: Path, *, trained: bool = F
             raise ModelError(f"adapter {folder} has no {needed.name}", expected="an adapter as PEFT writes it")
     try:
         tensors = load_file(path)
+        for name, tensor in tensors.items():
+            refuse_not_finite(tensor, f"{name} of {path}")
         config = PeftConfig.from_pretrained(str(folder), local_files_only=True)
         config.inference_mode = True
         with _quiet_peft():

@@ -1,17 +1,20 @@
 """Backbones: a packed batch in, a state for every token out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
+from transformers.utils import logging
 
 from slimvec.errors import ModelError
 from slimvec.model.architectures import attention_settings, check_served
 from slimvec.model.attention import ATTENTION_NAME, Packing, kernel_name, register
 from slimvec.model.spec import AttentionMode
+from slimvec.model.weight_files import WeightFiles, refuse_unaccounted
 from slimvec.text.batch import PackedBatch
 
 _ATTENTION_DROPOUTS = ("attention_dropout", "attention_probs_dropout_prob")
@@ -103,23 +106,49 @@ def load_transformers(
     """Load a bare transformers model from a folder.
 
     Args:
-        folder: Holds `config.json` and safetensors.
+        folder: Holds `config.json` and the weights.
         mode: Attention mode.
         dtype: Of the weights in memory.
         changes: Settings of the config that shall differ from the file's.
         recency: As for the backbone.
 
     Raises:
-        ModelError: an architecture that is not served, missing or unreadable weights.
+        ModelError: an architecture that is not served; weights that are missing, left over, unreadable, NaN or
+            infinite.
     """
     register()
+    WeightFiles(folder).check_finite()
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         for name, value in (changes or {}).items():
             setattr(config, name, value)
-        hf_model = AutoModel.from_pretrained(
-            folder, config=config, dtype=dtype, attn_implementation=ATTENTION_NAME, local_files_only=True
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ModelError(f"weights of {folder} cannot be loaded: {error}") from error
+        with _quiet_report():
+            hf_model, found = AutoModel.from_pretrained(
+                folder,
+                config=config,
+                dtype=dtype,
+                attn_implementation=ATTENTION_NAME,
+                local_files_only=True,
+                trust_remote_code=False,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
+    except Exception as error:  # what a config can say, the library answers with errors of every kind
+        raise ModelError(
+            f"transformers cannot load {folder}: {error or type(error).__name__}",
+            expected="a config.json and weights that belong together",
+        ) from error
+    misfits = [f"{name}: {tuple(stored)} for {tuple(wanted)}" for name, stored, wanted in found["mismatched_keys"]]
+    refuse_unaccounted(folder, missing=found["missing_keys"], left=found["unexpected_keys"], misfits=misfits)
     return TransformersBackbone(hf_model.eval(), mode, recency=recency)
+
+
+@contextmanager
+def _quiet_report() -> Iterator[None]:
+    """Silence transformers' table of missing and unexpected tensors: what matters of it becomes an error here."""
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from slimvec.errors import ModelError
 from slimvec.model.cache import Progress, cached_sha256
 from slimvec.model.opening import OpenedModel, open_model
+from slimvec.model.weight_files import WeightFiles, refuse_unaccounted
 
 _TOP_K = 50
 """The choice is among so many tokens: a small model's long tail is noise."""
@@ -140,6 +141,7 @@ def _load(opened: OpenedModel) -> PreTrainedModel:
     Raises:
         ModelError: the weights cannot be read, or have no head.
     """
+    WeightFiles(opened.weights).check_finite()
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
             opened.weights, dtype=opened.default_dtype(), local_files_only=True, output_loading_info=True
@@ -150,6 +152,7 @@ def _load(opened: OpenedModel) -> PreTrainedModel:
         raise ModelError(
             f"{opened.weights} has no {min(report['missing_keys'])}", expected="a language model with its head"
         )
+    refuse_unaccounted(opened.weights, missing=(), left=report["unexpected_keys"], misfits=())
     loaded: PreTrainedModel = model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
     return loaded
 
@@ -157,7 +160,7 @@ def _load(opened: OpenedModel) -> PreTrainedModel:
 def _weights_sha256(folder: Path, progress: Progress) -> str:
     """Digest of the weight files, in the order of their names."""
     digest = sha256()
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in WeightFiles(folder).paths:
         digest.update(cached_sha256(path, progress=progress).encode())
     return digest.hexdigest()
 

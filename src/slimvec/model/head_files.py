@@ -4,15 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors.torch import save_file
 
-from slimvec.errors import ModelError
 from slimvec.model.head import Head, head_tensors, load_tensors
 from slimvec.model.json_files import write_json
 from slimvec.model.spec import DenseLayer, DropoutLayer, HeadLayer, ModelSpec, NormLayer
+from slimvec.model.weight_files import WeightFiles
 
 _NAMES = {"dense": "Dense", "layer_norm": "LayerNorm", "dropout": "Dropout", "normalize": "Normalize"}
 _BEFORE = 2
@@ -79,26 +76,7 @@ def load_head(folders: Sequence[Path], spec: ModelSpec, width: int) -> Head:
     head = Head(spec.head, width)
     for number, folder in enumerate(folders):
         if head.layers[number].state_dict():
-            path, tensors = _read_weights(folder)
-            load_tensors(head, number, tensors, str(path))
+            files = WeightFiles(folder)
+            files.check_finite()
+            load_tensors(head, number, {name: files.read(name) for name in files.names}, str(files.paths[0]))
     return head.eval().requires_grad_(False)
-
-
-def _read_weights(folder: Path) -> tuple[Path, dict[str, Tensor]]:
-    """Read the weights of a module; the pickled form of older folders by torch's reader for tensors alone."""
-    path = folder / "model.safetensors"
-    if path.is_file():
-        try:
-            return path, load_file(path)
-        except (SafetensorError, OSError) as error:
-            raise ModelError(f"{path} cannot be read: {error}", expected="complete safetensors") from error
-    path = folder / "pytorch_model.bin"
-    if not path.is_file():
-        raise ModelError(f"{folder} has no weights", expected="model.safetensors or pytorch_model.bin")
-    try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # pickles raise anything
-        raise ModelError(f"{path} cannot be read as tensors alone", expected="weights and nothing else") from error
-    if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
-        raise ModelError(f"{path} holds no tensors by name", expected="weights and nothing else")
-    return path, tensors

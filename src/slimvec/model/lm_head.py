@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from safetensors import safe_open
 from torch import Tensor
 
 from slimvec.errors import ModelError
 from slimvec.model.architectures import is_decoder, read_config
 from slimvec.model.backbone import TransformersBackbone
 from slimvec.model.opening import open_model
+from slimvec.model.weight_files import WeightFiles, refuse_not_finite
 
 _NAME = "lm_head.weight"
 
@@ -36,11 +36,12 @@ def load_lm_head(
     if not is_decoder(config):
         raise ModelError(f"{source} is an encoder ({config['model_type']})", expected="a language model with a head")
     embedding = backbone.hf_model.get_input_embeddings()
-    for path in sorted(weights.glob("*.safetensors")):
-        with safe_open(path, framework="pt") as file:
-            if _NAME in file.keys():  # noqa: SIM118  # it is a file, not a dict
-                head: Tensor = file.get_tensor(_NAME).to(backbone.device, embedding.weight.dtype)
-                return lambda: head
+    files = WeightFiles(weights)
+    if _NAME in files.names:
+        stored = files.read(_NAME)
+        refuse_not_finite(stored, f"{_NAME} of {weights}")
+        head: Tensor = stored.to(backbone.device, embedding.weight.dtype)
+        return lambda: head
     # Gemma's config class ties by default and does not write it; transformers' own reading of the config knows.
     if not backbone.config.tie_word_embeddings:
         raise ModelError(f"{source} has no {_NAME}", expected="one, or a head that is tied to the embedding")

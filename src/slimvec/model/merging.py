@@ -11,14 +11,12 @@ import hashlib
 import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict
-from safetensors import safe_open
 from torch import Tensor
 
 from slimvec.errors import InputError, ModelError
@@ -27,6 +25,7 @@ from slimvec.model.adapters import merge_lora
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.folder import load_model, load_opened, save_model
 from slimvec.model.opening import OpenedModel, open_model
+from slimvec.model.weight_files import WeightFiles
 
 Method = Literal["linear", "slerp"]
 Score = Callable[[Path], float]
@@ -172,44 +171,16 @@ def slerp(tensors: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
     return first * parts[0] + second * parts[1]
 
 
-class _Weights:
-    """The tensors in the safetensors files of a folder, read one by one.
-
-    Args:
-        folder: Holds them.
-        stack: Closes the files.
-    """
-
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self.folder = folder
-        self._files: dict[str, Any] = {}
-        for path in weight_files(folder):
-            file = stack.enter_context(safe_open(path, framework="pt"))
-            self._files.update(dict.fromkeys(file.keys(), file))
-
-    def read(self, name: str) -> Tensor:
-        """Read a tensor of the bare model as float32; a file may name it with a prefix, as `model.` of one with a head.
-
-        Raises:
-            ModelError: there is none of that name, or more than one.
-        """
-        found = [key for key in self._files if key == name] or [k for k in self._files if k.endswith(f".{name}")]
-        if len(found) != 1:
-            raise ModelError(f"{self.folder} has {len(found)} tensors {name}", expected="one")
-        tensor: Tensor = self._files[found[0]].get_tensor(found[0])
-        return tensor.float()
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """List the safetensors files with a model's weights.
+def _read(files: WeightFiles, name: str) -> Tensor:
+    """Read a tensor of the bare model as float32; a file may name it with a prefix, as `model.` of one with a head.
 
     Raises:
-        ModelError: there is none.
+        ModelError: there is none of that name, or more than one.
     """
-    found = sorted(folder.glob("*.safetensors"))
-    if not found:
-        raise ModelError(f"{folder} has no .safetensors file", expected="weights as transformers writes them")
-    return found
+    found = [key for key in files.names if key == name] or [key for key in files.names if key.endswith(f".{name}")]
+    if len(found) != 1:
+        raise ModelError(f"{files.folder} has {len(found)} tensors {name}", expected="one")
+    return files.read(found[0]).float()
 
 
 def _blend(candidates: Sequence[_Candidate], shares: Sequence[float], method: Method) -> EmbeddingModel:
@@ -218,10 +189,12 @@ def _blend(candidates: Sequence[_Candidate], shares: Sequence[float], method: Me
     stored = first.config.get("dtype", first.config.get("torch_dtype"))
     model = load_opened(first, dtype=torch.bfloat16 if stored == "bfloat16" else torch.float32)
     average = {"linear": linear, "slerp": slerp}[method]
-    with ExitStack() as stack, torch.no_grad():
-        weights = [_Weights(candidate.opened.weights, stack) for candidate in candidates]
+    weights = [WeightFiles(candidate.opened.weights) for candidate in candidates]
+    for files in weights:
+        files.check_finite()
+    with torch.no_grad():
         for name, parameter in model.backbone.hf_model.named_parameters():
-            tensors = [source.read(name) for source in weights]
+            tensors = [_read(files, name) for files in weights]
             if any(tensor.shape != parameter.shape for tensor in tensors):
                 shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors)
                 raise ModelError(f"tensor {name} has the shapes {shapes}", expected="one shape")
@@ -290,7 +263,7 @@ def _shares(weights: Sequence[float] | None, count: int) -> list[float]:
 def _sha256(folder: Path) -> str:
     """Digest of all weights of a folder."""
     digest = hashlib.sha256()
-    for path in weight_files(folder):
+    for path in WeightFiles(folder).paths:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()

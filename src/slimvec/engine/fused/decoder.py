@@ -93,13 +93,14 @@ class FusedDecoder:
         Raises:
             UnsupportedError: the model has something the fused decoder does not do, or `native` is not to be had; with
                 int8 `auto` insists on it too.
-            ModelError: the files cannot be read.
+            ModelError: the files cannot be read, or hold numbers that are NaN or infinite.
         """
         folder = Path(folder)
         spec = read_spec(read_config(folder) if config is None else config)
-        # Two maps of the same file: the layers' is dropped once they are packed, the embedding's stays, untouched.
-        embedding = open_folder(folder).embedding(spec.width, dtype)
-        return cls(spec, open_folder(folder), embedding, causal=causal, dtype=dtype, kernel=kernel, int8=int8)
+        # Two maps of the same file: the layers' is dropped once they are packed, the embedding's stays.
+        source = open_folder(folder, check=True)
+        embedding = open_folder(folder).embedding(spec, dtype)
+        return cls(spec, source, embedding, causal=causal, dtype=dtype, kernel=kernel, int8=int8)
 
     @classmethod
     def from_backbone(
@@ -126,7 +127,7 @@ class FusedDecoder:
         spec = read_spec(hf_model.config.to_dict())  # type: ignore[operator, union-attr]
         tensors = hf_model.state_dict()
         source = WeightSource(tensors, tensors.__getitem__)
-        embedding = source.embedding(spec.width, dtype)
+        embedding = source.embedding(spec, dtype)
         return cls(spec, source, embedding, causal=causal, dtype=dtype, kernel=kernel, int8=int8)
 
     @property

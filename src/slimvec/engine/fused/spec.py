@@ -15,6 +15,7 @@ from slimvec.engine.fused.rope import Rope, read_ropes
 from slimvec.model.architectures import has_split_window
 
 Activation = Literal["silu", "gelu_tanh"]
+Biased = Literal["qkv", "output", "feed_forward"]
 _ACTIVATIONS: dict[str, Activation] = {"silu": "silu", "gelu_pytorch_tanh": "gelu_tanh"}
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "gemma3_text")
 
@@ -39,6 +40,7 @@ class DecoderSpec:
 
     Attributes:
         family: Architecture, as `model_type` of transformers.
+        vocabulary: V, rows of the embedding.
         width: H.
         heads: A.
         kv_heads: K, which divides A.
@@ -51,10 +53,12 @@ class DecoderSpec:
         norm_offset: Added to every norm's weight: Gemma stores w - 1.
         head_norms: Whether queries and keys are normed head by head.
         branch_norms: Whether a branch's output is normed before it is added to the residual stream.
+        biases: Products that a bias is added to.
         layers: The layers.
     """
 
     family: str
+    vocabulary: int
     width: int
     heads: int
     kv_heads: int
@@ -67,6 +71,7 @@ class DecoderSpec:
     norm_offset: float
     head_norms: bool
     branch_norms: bool
+    biases: frozenset[Biased]
     layers: tuple[LayerSpec, ...]
 
 
@@ -92,6 +97,7 @@ def read_spec(config: Mapping[str, Any]) -> DecoderSpec:
         raise UnsupportedError(f"activation {activation!r}")
     return DecoderSpec(
         family=family,
+        vocabulary=_positive(config, "vocab_size"),
         width=width,
         heads=heads,
         kv_heads=kv_heads,
@@ -104,8 +110,22 @@ def read_spec(config: Mapping[str, Any]) -> DecoderSpec:
         norm_offset=1.0 if gemma else 0.0,
         head_norms=family in ("qwen3", "gemma3_text"),
         branch_norms=gemma,
+        biases=_read_biases(config),
         layers=_read_layers(config, head_dim),
     )
+
+
+def _read_biases(config: Mapping[str, Any]) -> frozenset[Biased]:
+    """Which products have a bias: by the architecture, or as the config says."""
+    family = config["model_type"]
+    if family == "qwen2":
+        return frozenset({"qkv"})
+    biased: set[Biased] = set()
+    if family != "mistral" and config.get("attention_bias"):
+        biased |= {"qkv", "output"}
+    if family == "llama" and config.get("mlp_bias"):
+        biased.add("feed_forward")
+    return frozenset(biased)
 
 
 def _refuse_extras(config: Mapping[str, Any]) -> None:

@@ -4,20 +4,16 @@ A folder is read through memory maps, one layer at a time, and never held twice.
 memory it has in the file: only the rows of tokens that occur are ever read.
 """
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from slimvec.engine.fused.errors import UnsupportedError
 from slimvec.engine.fused.spec import DecoderSpec
-from slimvec.errors import ModelError
+from slimvec.model.weight_files import WeightFiles, is_passed_over
 
 _EMBEDDING = "embed_tokens.weight"
 _FINAL_NORM = "norm.weight"
@@ -104,12 +100,12 @@ class WeightSource:
         read: Gives the tensor of a stored name.
     """
 
-    def __init__(self, names: Mapping[str, Any], read: Callable[[str], Tensor]) -> None:
+    def __init__(self, names: Collection[str], read: Callable[[str], Tensor]) -> None:
         stems = [name.removesuffix(_EMBEDDING) for name in names if name.endswith(_EMBEDDING)]
         if len(stems) != 1:
             raise UnsupportedError(f"{len(stems)} embeddings among the weights")
         self._prefix = stems[0]
-        self._left = {name for name in names if name.startswith(self._prefix + "layers.")}
+        self._left = {name for name in names if not is_passed_over(name)}
         self._names, self._read = names, read
 
     def get(self, name: str, shape: tuple[int, ...], dtype: torch.dtype | None = None) -> Tensor:
@@ -127,25 +123,20 @@ class WeightSource:
             raise UnsupportedError(f"{stored} is {tuple(tensor.shape)}, expected {shape}")
         return tensor if dtype is None else tensor.to(dtype)
 
-    def find(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor | None:
-        """Read a tensor that may not be there."""
-        return self.get(name, shape, dtype) if self._prefix + name in self._names else None
-
-    def embedding(self, width: int, dtype: torch.dtype) -> Tensor:
+    def embedding(self, spec: DecoderSpec, dtype: torch.dtype) -> Tensor:
         """Read the embedding [V, H], as it is stored where that is float32 or bfloat16, else cast."""
-        table = self._read(self._prefix + _EMBEDDING).detach()
-        if table.dim() != 2 or table.shape[1] != width:
-            raise UnsupportedError(f"the embedding is {tuple(table.shape)}, expected width {width}")
+        table = self.get(_EMBEDDING, (spec.vocabulary, spec.width))
         return table if table.dtype in _DTYPES else table.to(dtype)
 
     def check_all_read(self) -> None:
-        """Refuse weights of layers that nobody asked for: they belong to a model that does more.
+        """Refuse weights that nobody asked for: they belong to a model that does more.
 
         Raises:
             UnsupportedError: there are some.
         """
+        self._left.discard(self._prefix + _EMBEDDING)
         if self._left:
-            raise UnsupportedError(f"the layers have weights that are not known, such as {min(self._left)}")
+            raise UnsupportedError(f"there are weights that are not known, such as {min(self._left)}")
 
 
 def read_layers(source: WeightSource, spec: DecoderSpec, dtype: torch.dtype) -> Iterator[LayerWeights]:
@@ -171,19 +162,18 @@ def _read_layer(source: WeightSource, spec: DecoderSpec, prefix: str, dtype: tor
     def norm(name: str, size: int = h) -> Tensor:
         return source.get(f"{prefix}{name}.weight", (size,), torch.float32) + spec.norm_offset
 
-    def linear(name: str, rows: int, columns: int) -> tuple[Tensor, Tensor | None]:
+    def linear(name: str, rows: int, columns: int, *, biased: bool) -> tuple[Tensor, Tensor | None]:
         stem = prefix + name
         weight = source.get(f"{stem}.weight", (rows, columns), dtype)
-        return weight, source.find(f"{stem}.bias", (rows,), dtype)
+        return weight, source.get(f"{stem}.bias", (rows,), dtype) if biased else None
 
-    projections = [linear(f"self_attn.{name}_proj", rows, h) for name, rows in heads.items()]
+    inputs, outputs, inner = (part in spec.biases for part in ("qkv", "output", "feed_forward"))
+    projections = [linear(f"self_attn.{name}_proj", rows, h, biased=inputs) for name, rows in heads.items()]
     biases = [bias for _, bias in projections if bias is not None]
-    if len(biases) not in (0, 3):
-        raise UnsupportedError("a bias on some of queries, keys and values only")
-    output, output_bias = linear("self_attn.o_proj", h, heads["q"])
-    gate, gate_bias = linear("mlp.gate_proj", f, h)
-    up, up_bias = linear("mlp.up_proj", f, h)
-    down, down_bias = linear("mlp.down_proj", h, f)
+    output, output_bias = linear("self_attn.o_proj", h, heads["q"], biased=outputs)
+    gate, gate_bias = linear("mlp.gate_proj", f, h, biased=inner)
+    up, up_bias = linear("mlp.up_proj", f, h, biased=inner)
+    down, down_bias = linear("mlp.down_proj", h, f, biased=inner)
     branches = spec.branch_norms
     return LayerWeights(
         input_norm=norm("input_layernorm"),
@@ -205,30 +195,17 @@ def _read_layer(source: WeightSource, spec: DecoderSpec, prefix: str, dtype: tor
     )
 
 
-def open_folder(folder: Path) -> WeightSource:
-    """Map a folder's safetensors; nothing is read yet. Memory is given back when the source is dropped.
+def open_folder(folder: Path, *, check: bool = False) -> WeightSource:
+    """Map a folder's weights; nothing is read yet. Memory is given back when the source is dropped.
+
+    Args:
+        folder: Holds them.
+        check: Look for numbers that are NaN or infinite first.
 
     Raises:
-        ModelError: no weights, or files that cannot be read.
+        ModelError: no weights, files that cannot be read, or such numbers.
     """
-    index = folder / "model.safetensors.index.json"
-    try:
-        if index.is_file():
-            files = {*json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()}
-        else:
-            files = {"model.safetensors"}
-        handles = [safe_open(folder / file, framework="pt") for file in sorted(files)]
-        names = {name: handle for handle in handles for name in _stored_names(handle)}
-    except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
-        raise ModelError(f"weights of {folder} cannot be read: {error}", expected="safetensors") from error
-    return WeightSource(names, partial(_read_stored, names))
-
-
-def _read_stored(handles: Mapping[str, Any], name: str) -> Tensor:
-    tensor: Tensor = handles[name].get_tensor(name)
-    return tensor
-
-
-def _stored_names(handle: Any) -> list[str]:
-    names: list[str] = handle.keys()
-    return names
+    files = WeightFiles(folder)
+    if check:
+        files.check_finite()
+    return WeightSource(files.names, files.read)
