@@ -89,7 +89,7 @@ def test_a_truncated_file_is_one_line(original, tmp_path):
     ("settings", "message"),
     [
         ({"architecture": "bloom"}, "architecture 'bloom'; expected one of llama, mistral"),
-        ({"split": "unheard-of"}, "tokenizer splitting 'unheard-of'; expected one of default, gpt-2"),
+        ({"split": "unheard-of"}, "tokenizer splitting 'unheard-of'; expected one of a.x-4.0, bloom, "),
     ],
 )
 def test_what_is_not_served_is_refused(tmp_path, settings, message):

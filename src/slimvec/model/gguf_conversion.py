@@ -1,8 +1,8 @@
 """The process that converts a GGUF file: `python -m slimvec.model.gguf_conversion FILE FOLDER`.
 
 transformers reads the file (it undoes llama.cpp's reordering of the rotary dimensions and its dequantisation); what is
-added here is what it leaves open: the result must be plain, complete, and must tokenise as the file says. Each line of
-stdout is a JSON object: steps, then `versions` or `error`.
+added here is what it leaves open: the result must be plain, complete, and must tokenise as the file says (a byte-level
+tokenizer is built in gguf_tokenizer.py). Each line of stdout is a JSON object: steps, then `versions` or `error`.
 """
 
 import json
@@ -18,17 +18,13 @@ import gguf
 import tokenizers
 import torch
 import transformers
-from tokenizers import pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from slimvec.errors import ModelError
+from slimvec.model.gguf_tokenizer import TOKENIZER_LISTS, build_tokenizer, check_split
 
 ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3", "gemma3")
 PACKAGES = ("gguf", "tokenizers", "torch", "transformers")
-# How the text is cut before merging, by llama.cpp's name for it. transformers knows these...
-_KNOWN_SPLITS = ("default", "gpt-2", "llama-bpe", "llama3", "llama-v3", "qwen2", "tekken")
-# ...and takes these for GPT-2's, which keeps digits of a number and the spaces before it together where these do not.
-_DIGIT_SPLITS = ("smollm", "starcoder", "refact", "command-r")
 _PROBES = (
     "Hello  world, it's 3.14 or 12345!",
     " a leading space\n\n\n1. a list\n\t- tab",
@@ -64,7 +60,7 @@ def convert(source: Path, target: Path, report: Report) -> None:
 
 
 def read_metadata(source: Path) -> dict[str, Any]:
-    """Read the scalar entries of a GGUF file's header.
+    """Read the scalar entries of a GGUF file's header, and the lists of its tokenizer.
 
     Raises:
         ModelError: it is no GGUF file, or ends too early.
@@ -73,8 +69,11 @@ def read_metadata(source: Path) -> dict[str, Any]:
         reader = gguf.GGUFReader(source)
     except (ValueError, IndexError, OSError) as error:
         raise ModelError(f"no readable GGUF file ({error})", expected="a complete .gguf file") from error
-    scalars = (field for field in reader.fields.values() if field.types and field.types[0] != gguf.GGUFValueType.ARRAY)
-    return {field.name: field.contents() for field in scalars}
+    return {
+        field.name: field.contents()
+        for field in reader.fields.values()
+        if field.types and (field.types[0] != gguf.GGUFValueType.ARRAY or field.name in TOKENIZER_LISTS)
+    }
 
 
 def check_served(metadata: dict[str, Any]) -> None:
@@ -88,26 +87,14 @@ def check_served(metadata: dict[str, Any]) -> None:
         raise ModelError(f"architecture {architecture!r}", expected="one of " + ", ".join(ARCHITECTURES))
     if metadata.get("split.count", 1) > 1:
         raise ModelError("one part of a split model", expected="a single file", do="join the parts with gguf-split")
-    split = metadata.get("tokenizer.ggml.pre", "default")
-    if metadata.get("tokenizer.ggml.model") == "gpt2" and split not in _KNOWN_SPLITS + _DIGIT_SPLITS:
-        raise ModelError(
-            f"tokenizer splitting {split!r}",
-            expected="one of " + ", ".join(_KNOWN_SPLITS + _DIGIT_SPLITS),
-            do="use the model's original folder, which has its tokenizer.json",
-        )
+    check_split(metadata)
 
 
 def read_tokenizer(file: Path, metadata: dict[str, Any]) -> PreTrainedTokenizerBase:
     """Build the tokenizer that the file describes."""
-    tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
-    if metadata.get("tokenizer.ggml.pre") in _DIGIT_SPLITS:
-        tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-            [
-                pre_tokenizers.Digits(individual_digits=True),
-                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
-            ]
-        )
-    return tokenizer
+    if metadata.get("tokenizer.ggml.model") == "gpt2":
+        return build_tokenizer(metadata)
+    return AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
 
 
 def read_model(file: Path) -> PreTrainedModel:
