@@ -193,7 +193,7 @@ def test_a_full_disk_leaves_nothing(output, slimvec, model, texts, only, monkeyp
 
 
 def test_a_file_that_grows_meanwhile_is_an_error(slimvec, model, texts, monkeypatch, only):
-    monkeypatch.setattr("slimvec.cli.embed._count", lambda *_: 5)
+    monkeypatch.setattr("slimvec.cli.embed._count", lambda *_, **__: 5)
     outcome = embed(slimvec, model, texts, "v.npy")
     assert outcome.code == 2
     assert outcome.error == "error: the input changed while it was read: now 4 texts; expected 5 texts"

@@ -8,12 +8,13 @@ from slimvec.cli.inputs import Item
 from slimvec.cli.options import Role
 from slimvec.cli.progress import Task
 from slimvec.data.tables import located
-from slimvec.errors import InputError
+from slimvec.errors import InputError, ModelError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from slimvec.engine.bad_texts import OnBad
     from slimvec.engine.embedder import Embedder, Embeddings
 
 BLOCK = 4096
@@ -28,6 +29,7 @@ def embed_items(
     task: str | None,
     progress: Task,
     titles: bool = False,
+    on_bad: "OnBad" = "refuse",
 ) -> Iterator[tuple[list[Item], "Embeddings"]]:
     """Embed items, a block at a time.
 
@@ -38,15 +40,23 @@ def embed_items(
         task: As for `Embedder.embed`.
         progress: Told how many texts are done.
         titles: Embed the title too, in front of the text.
+        on_bad: As for `Embedder.embed`.
 
     Raises:
         InputError: a text without tokens (with its place), an unknown task.
+        ModelError: a text with a vector that is no numbers (with its place).
     """
+    from slimvec.engine.bad_texts import VectorsError
+
     remaining = iter(items)
     while block := list(islice(remaining, BLOCK)):
         texts = [item.content if titles else item.text for item in block]
         try:
-            yield block, embedder.embed(texts, role=role, task=task, on_progress=progress.advance)
+            yield block, embedder.embed(texts, role=role, task=task, on_bad=on_bad, on_progress=progress.advance)
+        except VectorsError as error:
+            bad = error.bad[0]
+            found = f"{block[bad.number].place}: text {bad.start!r} {bad.reason}"
+            raise ModelError(found, expected=error.expected, do="load the model with --dtype float32") from error
         except InputError as error:
             raise _placed(error, embedder, block, texts, prompt=embedder.spec.prompts.render(role, task)) from error
 

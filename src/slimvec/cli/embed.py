@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -26,6 +26,7 @@ from slimvec.errors import InputError
 from slimvec.files import atomic_file
 
 if TYPE_CHECKING:
+    from slimvec.engine.bad_texts import OnBad
     from slimvec.engine.embedder import Embeddings
 
 KEYS = {
@@ -34,12 +35,14 @@ KEYS = {
     "dims": "width of the vectors",
     "num_tokens": "tokens run through the model, prompts included",
     "num_truncated": "texts that were longer than the model's limit and lost their end",
+    "skipped": "texts without a vector that were left out: place and reason of each",
     "coverage": "what --min-coverage found: min, lowest, place, num_low, piece_share; null unless asked",
     "prompt": "what was written in front of each text",
     "role": "query or document",
     "model": "source, revision, sha256, dims, dtype, engine and spec of the model",
     "seconds": "of embedding and writing, without loading the model",
 }
+OnBadText = Literal["refuse", "skip"]
 _SUFFIXES = (".npy", ".parquet")
 
 
@@ -64,6 +67,9 @@ def embed(
         ),
     ] = None,
     on_low_coverage: Annotated[OnLowCoverage, typer.Option(help="What is done about texts below it.")] = "refuse",
+    on_bad: Annotated[
+        OnBadText, typer.Option(help="What is done about texts without a vector: no tokens, or NaN from the model.")
+    ] = "refuse",
     force: ForceOption = False,
 ) -> Result:
     """Turn the texts of a file into vectors.
@@ -73,12 +79,14 @@ def embed(
 
     With --min-coverage, every text is first turned into tokens and back, and the share of its characters that returns
     is held against the limit: a text in a script that the model cannot read is named, not embedded.
+
+    With --on-bad skip, texts that have no vector are left out, counted and named: a .npy file has fewer rows then.
     """
     _check_output(output)
     terminal.reserve(output, force=force)
     if on_low_coverage == "warn" and min_coverage is None:
         raise InputError("--on-low-coverage warn without --min-coverage", expected="both, or nothing is looked at")
-    num_texts = _count(terminal, input_path, field)
+    num_texts = _count(terminal, input_path, field, blank=on_bad == "skip")
     embedder = load_embedder(terminal, model, revision=revision, dtype=dtype, dims=dims)
     coverage = check_input_coverage(
         terminal, embedder, input_path, field=field, min_coverage=min_coverage, on_low_coverage=on_low_coverage
@@ -88,8 +96,11 @@ def embed(
     report["prompt"] = embedder.spec.prompts.render(role, task)
     report["model"] = describe_model(embedder, model, revision=revision)
     with terminal.task("embedding", total=num_texts, unit="texts") as progress:
-        items = embed_items(embedder, read_items(input_path, field=field), role=role, task=task, progress=progress)
-        report |= _write(items, output, report, force=force)
+        skip = on_bad == "skip"
+        items = read_items(input_path, field=field, blank=skip)
+        mark: OnBad = "mark" if skip else "refuse"
+        blocks = embed_items(embedder, items, role=role, task=task, progress=progress, on_bad=mark)
+        report |= _write(blocks, output, report, force=force)
         report["seconds"] = round(progress.seconds, 3)
     _tell(terminal, report, embedder.spec.max_tokens)
     return report
@@ -103,27 +114,28 @@ def _check_output(output: Path) -> None:
         )
 
 
-def _count(terminal: Terminal, path: Path, field: str) -> int:
+def _count(terminal: Terminal, path: Path, field: str, *, blank: bool) -> int:
     """Count the texts, which finds what is wrong with the file before the model is loaded."""
     check_input(path)
     with terminal.task(f"reading {path}"):
-        return sum(1 for _ in read_items(path, field=field))
+        return sum(1 for _ in read_items(path, field=field, blank=blank))
 
 
-def _write(
-    blocks: Iterator[tuple[list[Item], "Embeddings"]], output: Path, report: Result, *, force: bool
-) -> dict[str, int]:
+def _write(blocks: Iterator[tuple[list[Item], "Embeddings"]], output: Path, report: Result, *, force: bool) -> Result:
     """Write the vectors and give the counts that are known afterwards."""
     from slimvec.cli.vector_files import vector_writer
 
-    counts = {"num_tokens": 0, "num_truncated": 0}
+    counts: Result = {"num_tokens": 0, "num_truncated": 0, "skipped": []}
     num_texts = 0
     with (
         atomic_file(output, force=force) as temporary,
         vector_writer(temporary, num_texts=report["num_texts"], dims=report["dims"]) as writer,
     ):
         for items, embeddings in blocks:
-            writer.write(items, embeddings.vectors)
+            bad = {text.number: text for text in embeddings.bad}
+            counts["skipped"] += [{"place": items[n].place, "reason": text.reason} for n, text in bad.items()]
+            kept = [number for number in range(len(items)) if number not in bad]
+            writer.write([items[number] for number in kept], embeddings.vectors[kept] if bad else embeddings.vectors)
             num_texts += len(items)
             counts["num_tokens"] += embeddings.num_tokens
             counts["num_truncated"] += embeddings.num_truncated
@@ -131,7 +143,9 @@ def _write(
             raise InputError(
                 f"the input changed while it was read: now {num_texts} texts", expected=f"{report['num_texts']} texts"
             )
-        writer.describe({key: value for key, value in (report | counts).items() if key != "output"})
+        counts["num_texts"] = num_texts - len(counts["skipped"])
+        described = {key: value for key, value in (report | counts).items() if key != "output"}
+        writer.describe(described, num_texts=counts["num_texts"])
     return counts
 
 
@@ -143,5 +157,10 @@ def _tell(terminal: Terminal, report: Result, max_tokens: int) -> None:
         f"({rate:,.0f} tokens/s)",
         f"{report['output']}: {report['num_texts']:,} vectors of {report['dims']} float32",
     )
+    if report["skipped"]:
+        first = report["skipped"][0]
+        terminal.remark(
+            f"{len(report['skipped']):,} texts were skipped, the first at {first['place']}, which {first['reason']}"
+        )
     if report["num_truncated"]:
         terminal.remark(truncation_remark(report["num_truncated"], max_tokens, "texts"))

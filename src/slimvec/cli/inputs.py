@@ -22,7 +22,7 @@ class Item:
     Attributes:
         place: Where it stands: `file:line` or `file row n`.
         id: The row's `id` or `_id`; else its number, from 1.
-        text: Never empty.
+        text: Never empty, unless asked for.
         title: The row's `title`, or empty.
     """
 
@@ -42,19 +42,20 @@ class Item:
         return self.title or self.text.strip().splitlines()[0]
 
 
-def read_items(path: Path, *, field: str = "text") -> Iterator[Item]:
+def read_items(path: Path, *, field: str = "text", blank: bool = False) -> Iterator[Item]:
     """Read the texts of a file.
 
     Args:
         path: A `.txt` file (a text a line), or a `.jsonl`, `.jsonl.gz` or `.parquet` file.
         field: The field that holds the text; of no meaning for `.txt`.
+        blank: Give empty texts too, for a caller that passes over them.
 
     Raises:
         InputError: the file cannot be read, a text is missing or empty (with its place), or there are none.
     """
     check_input(path)
     number = 0
-    for number, item in enumerate(_items(path, field), start=1):  # noqa: B007  # the count is used below
+    for number, item in enumerate(_items(path, field, blank), start=1):  # noqa: B007  # the count is used below
         yield item
     if number == 0:
         raise InputError(f"{path} has no texts", expected="at least one")
@@ -71,10 +72,10 @@ def check_input(path: Path) -> None:
         raise InputError(f"{path} is of an unknown kind", expected=f"a name ending in {', '.join(TEXT_SUFFIXES)}")
 
 
-def _items(path: Path, field: str) -> Iterator[Item]:
+def _items(path: Path, field: str, blank: bool) -> Iterator[Item]:
     if has_suffix(path, (".txt",)):
         for number, (place, line) in enumerate(iter_lines(path), start=1):
-            yield Item(place, str(number), _text(line, "the line", place))
+            yield Item(place, str(number), _text(line, "the line", place, blank))
         return
     for number, row in enumerate(iter_rows(path, fields=(field, "title", *_ID_FIELDS)), start=1):
         values = row.values
@@ -85,10 +86,12 @@ def _items(path: Path, field: str) -> Iterator[Item]:
                 do="name the field with --field",
             )
         title = _text(values["title"], "title", row.place) if field != "title" and values.get("title") else ""
-        yield Item(row.place, _id(values) or str(number), _text(values[field], field, row.place), title)
+        yield Item(row.place, _id(values) or str(number), _text(values[field], field, row.place, blank), title)
 
 
-def _text(value: object, name: str, place: str) -> str:
+def _text(value: object, name: str, place: str, blank: bool = False) -> str:
+    if blank and isinstance(value, str) and not value.strip():
+        return value
     try:
         return check_text(value, name)
     except InputError as error:

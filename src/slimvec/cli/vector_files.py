@@ -27,8 +27,8 @@ class VectorWriter(Protocol):
     def write(self, items: Sequence[Item], vectors: NDArray[np.float32]) -> None:
         """Add n texts and their vectors [n, D]."""
 
-    def describe(self, metadata: Mapping[str, Any]) -> None:
-        """Add how the vectors came about, where the format has a place for it; once, at the end."""
+    def describe(self, metadata: Mapping[str, Any], *, num_texts: int) -> None:
+        """Add how many vectors there are, and how they came about where the format has a place for it; at the end."""
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def vector_writer(path: Path, *, num_texts: int, dims: int) -> Iterator[VectorWr
 
     Args:
         path: Ends in `.npy` or `.parquet`.
-        num_texts: N.
+        num_texts: N, or more: what is left out is known at the end.
         dims: D.
     """
     if path.suffix == ".npy":
@@ -53,15 +53,22 @@ class _NpyWriter:
     """Writes the format of `numpy.save`, whose header needs N first."""
 
     def __init__(self, file: IO[bytes], num_texts: int, dims: int) -> None:
-        self._file = file
-        header = {"descr": "<f4", "fortran_order": False, "shape": (num_texts, dims)}
-        np.lib.format.write_array_header_1_0(file, header)
+        self._file, self._dims = file, dims
+        self._write_header(num_texts)
+        self._length = file.tell()
+
+    def _write_header(self, num_texts: int) -> None:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (num_texts, self._dims)}
+        np.lib.format.write_array_header_1_0(self._file, header)
 
     def write(self, items: Sequence[Item], vectors: NDArray[np.float32]) -> None:  # noqa: ARG002
         self._file.write(vectors.astype("<f4", copy=False).tobytes())
 
-    def describe(self, metadata: Mapping[str, Any]) -> None:
-        """Do nothing: the format has no place for it."""
+    def describe(self, metadata: Mapping[str, Any], *, num_texts: int) -> None:  # noqa: ARG002
+        """Write the header anew, whose length numpy keeps whatever the number of rows."""
+        self._file.seek(0)
+        self._write_header(num_texts)
+        assert self._file.tell() == self._length
 
 
 class _ParquetWriter:
@@ -80,5 +87,5 @@ class _ParquetWriter:
         ]
         self._writer.write_table(pa.table(columns, schema=self._schema))
 
-    def describe(self, metadata: Mapping[str, Any]) -> None:
+    def describe(self, metadata: Mapping[str, Any], *, num_texts: int) -> None:  # noqa: ARG002
         self._writer.add_key_value_metadata({METADATA_KEY: json.dumps(metadata, ensure_ascii=False)})

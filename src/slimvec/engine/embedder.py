@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from slimvec.engine.append import open_text
+from slimvec.engine.bad_texts import BadText, OnBad, VectorsError
 from slimvec.engine.chunks import embed_chunks
 from slimvec.engine.coverage import check_coverage, coverage
 from slimvec.engine.explanation import explain
@@ -28,7 +29,7 @@ from slimvec.text.tokenizer import Tokenizer
 if TYPE_CHECKING:
     from slimvec.model.embedding_model import EmbeddingModel
 
-__all__ = ["Embedder", "Embeddings", "Vectors"]
+__all__ = ["BadText", "Embedder", "Embeddings", "Vectors", "VectorsError"]
 
 _DTYPES = {"auto": None, "float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.int8}
 
@@ -171,6 +172,7 @@ class Embedder:
         role: Role = "document",
         task: str | None = None,
         dims: int | None = None,
+        on_bad: OnBad = "refuse",
         on_progress: Callable[[int], None] | None = None,
     ) -> Embeddings:
         """Embed texts in a role.
@@ -180,15 +182,21 @@ class Embedder:
             role: `query` or `document`; it decides the prompt.
             task: A task the model knows, or a whole instruction; default the model's default task.
             dims: Width of the vectors, when fewer than the model's.
+            on_bad: What is done about a text that has no vector, because it has no tokens or its numbers are NaN,
+                infinite or all 0. `refuse` raises; `mark` gives it a row of NaN and names it in `bad`.
             on_progress: Told how many more texts are done.
 
         Raises:
             InputError: an empty text, one without tokens, an unknown role or task, dims larger than the model's.
+            VectorsError: a vector that is no numbers; the error has those of the other texts.
         """
         if isinstance(texts, str):
             raise InputError("one string", expected="a list of texts", do="write [text]")
-        blocks = list(self.embed_stream(texts, role=role, task=task, dims=dims, on_progress=on_progress))
-        return Embeddings.joined(blocks, dims or self.dims)
+        blocks = list(self._stream(texts, role, task, dims, on_progress, mark=on_bad == "mark"))
+        found = Embeddings.joined(blocks, dims or self.dims)
+        if found.bad and on_bad == "refuse":
+            raise VectorsError(found)
+        return found
 
     def embed_stream(
         self,
@@ -197,6 +205,7 @@ class Embedder:
         role: Role = "document",
         task: str | None = None,
         dims: int | None = None,
+        on_bad: OnBad = "refuse",
         on_progress: Callable[[int], None] | None = None,
     ) -> Iterator[Embeddings]:
         """Embed texts as they come, in memory that does not grow: a generator of ten million texts streams through.
@@ -206,6 +215,7 @@ class Embedder:
             role: As for `embed`.
             task: As for `embed`.
             dims: As for `embed`.
+            on_bad: As for `embed`.
             on_progress: As for `embed`.
 
         Yields:
@@ -213,10 +223,24 @@ class Embedder:
 
         Raises:
             InputError: as for `embed`.
+            VectorsError: as for `embed`, with the vectors of its block.
         """
+        blocks = self._stream(texts, role, task, dims, on_progress, mark=on_bad == "mark")
+        return blocks if on_bad == "mark" else _refusing(blocks)
+
+    def _stream(
+        self,
+        texts: Iterable[str],
+        role: Role,
+        task: str | None,
+        dims: int | None,
+        on_progress: Callable[[int], None] | None,
+        *,
+        mark: bool,
+    ) -> Iterator[Embeddings]:
         check_dims(dims, self._width)
         prompt = self.spec.prompts.render(role, task)
-        return self._runner.stream(texts, prompt=prompt, dims=dims, on_progress=on_progress or _ignore)
+        return self._runner.stream(texts, prompt=prompt, dims=dims, on_progress=on_progress or _ignore, mark=mark)
 
     def embed_poolings(
         self,
@@ -243,6 +267,7 @@ class Embedder:
 
         Raises:
             InputError: as for `embed`; no poolings, or one of them twice.
+            VectorsError: as for `embed`, with the vectors of one pooling.
         """
         if not poolings or len(set(poolings)) < len(poolings):
             raise InputError(f"poolings {[pooling.mode for pooling in poolings]}", expected="different ones")
@@ -254,7 +279,11 @@ class Embedder:
             )
         )
         by_pooling = [[block[number] for block in blocks] for number in range(len(poolings))]
-        return [Embeddings.joined(found, dims or self.dims) for found in by_pooling]
+        joined = [Embeddings.joined(found, dims or self.dims) for found in by_pooling]
+        for embeddings in joined:
+            if embeddings.bad:
+                raise VectorsError(embeddings)
+        return joined
 
     def embed_queries(self, texts: Sequence[str], *, task: str | None = None, dims: int | None = None) -> Vectors:
         """Embed queries: [N, D]. As `embed` with role `query`."""
@@ -314,6 +343,16 @@ class Embedder:
             ModelError: the folder has no golden vectors.
         """
         return worst_cosine(Path(folder), lambda texts, role: self.embed(texts, role=role).vectors)
+
+
+def _refusing(blocks: Iterator[Embeddings]) -> Iterator[Embeddings]:
+    """Stop at the first block with a text that has no vector."""
+    done = 0
+    for block in blocks:
+        if block.bad:
+            raise VectorsError(block, offset=done)
+        yield block
+        done += len(block.vectors)
 
 
 def _ignore(_: int) -> None:

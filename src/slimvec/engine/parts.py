@@ -5,6 +5,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from slimvec.engine.bad_texts import bad_rows
 from slimvec.engine.fused import FusedDecoder
 from slimvec.engine.runner import Vectors
 from slimvec.errors import InputError, ModelError
@@ -84,16 +85,31 @@ def finish_vectors(pooled: Tensor, parts: HasParts, dims: int | None) -> Vectors
 
     Raises:
         InputError: `dims` is more than the model's width.
+        ModelError: a vector is NaN, infinite or all 0.
     """
     with torch.inference_mode():
-        vectors: Vectors = finish(pooled, parts.head, parts.spec, dims).numpy()
-    return vectors
+        return _numbers(finish(pooled, parts.head, parts.spec, dims).numpy())
 
 
 def cut_vectors(vectors: Tensor, parts: HasParts, dims: int | None) -> Vectors:
     """Cut and scale what is behind the model's head already, [N, D], as the model has it."""
-    found: Vectors = cut(vectors, parts.spec, dims).numpy()
-    return found
+    return _numbers(cut(vectors, parts.spec, dims).numpy())
+
+
+def _numbers(vectors: Vectors) -> Vectors:
+    """See that the vectors [N, D] of a text's parts are numbers.
+
+    Raises:
+        ModelError: one is not.
+    """
+    bad = bad_rows(vectors, [""] * len(vectors))
+    if bad:
+        raise ModelError(
+            f"part {bad[0].number} of the text {bad[0].reason}",
+            expected="numbers",
+            do="load the model with dtype='float32'",
+        )
+    return vectors
 
 
 def causal_decoder(parts: HasParts) -> FusedDecoder:

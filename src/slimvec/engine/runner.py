@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from slimvec.engine.bad_texts import BadText, bad_rows, shifted, unreadable
 from slimvec.engine.calibration import DEFAULT_BUDGET
 from slimvec.engine.calibration import token_budget as calibrated_budget
 from slimvec.engine.fused import FusedDecoder
@@ -43,31 +45,46 @@ class Embeddings:
         num_computed: Tokens that were run through the model: without those of repeated texts, and with those of a
             shared prompt once.
         num_truncated: Texts that were longer than the model's limit and lost their end.
+        bad: Texts without a vector, whose rows are NaN.
     """
 
     vectors: Vectors
     num_tokens: int
     num_computed: int
     num_truncated: int
+    bad: tuple[BadText, ...] = ()
 
     @classmethod
     def joined(cls, blocks: Sequence[Self], dims: int) -> Self:
         """Join the blocks of a stream; `dims` is the width when there is none."""
         vectors = [block.vectors for block in blocks] or [np.empty((0, dims), dtype=np.float32)]
+        starts = [0, *accumulate(len(block.vectors) for block in blocks)][: len(blocks)]
         return cls(
             np.concatenate(vectors) if len(vectors) > 1 else vectors[0],
             sum(block.num_tokens for block in blocks),
             sum(block.num_computed for block in blocks),
             sum(block.num_truncated for block in blocks),
+            tuple(text for block, by in zip(blocks, starts, strict=True) for text in shifted(block.bad, by)),
         )
 
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """Texts that are ready to run: the different ones, and where each text finds its own among them."""
+    """Texts that are ready to run: the different ones, and where each text finds its own among them.
 
+    Attributes:
+        texts: All of them.
+        rows: Numbers of the texts that could be tokenised.
+        tokenized: The different ones among those.
+        places: By row, the number of its tokens in `tokenized`.
+        bad: The texts that could not.
+    """
+
+    texts: list[str]
+    rows: NDArray[np.int64]
     tokenized: TokenizedTexts
     places: NDArray[np.int64]
+    bad: tuple[BadText, ...]
 
 
 class Runner:
@@ -97,11 +114,11 @@ class Runner:
         self._prefixes: dict[tuple[str, tuple[Pooling, ...]], SharedPrefix] = {}
 
     def stream(
-        self, texts: Iterable[str], *, prompt: str, dims: int | None, on_progress: OnProgress
+        self, texts: Iterable[str], *, prompt: str, dims: int | None, on_progress: OnProgress, mark: bool = False
     ) -> Iterator[Embeddings]:
-        """Embed blocks of texts; the next block is tokenised while this one is computed."""
-        poolings = (self._spec.pooling,)
-        for blocks in self.stream_poolings(texts, poolings, prompt=prompt, dims=dims, on_progress=on_progress):
+        """Embed blocks of texts; the next block is tokenised while this one is computed. `mark`: as below."""
+        settings: dict[str, Any] = {"prompt": prompt, "dims": dims, "on_progress": on_progress, "mark": mark}
+        for blocks in self.stream_poolings(texts, (self._spec.pooling,), **settings):
             yield blocks[0]
 
     def stream_poolings(
@@ -112,14 +129,19 @@ class Runner:
         prompt: str,
         dims: int | None,
         on_progress: OnProgress,
+        mark: bool = False,
     ) -> Iterator[list[Embeddings]]:
-        """Embed blocks of texts in several poolings of the same states; each block as often as there are poolings."""
+        """Embed blocks of texts in several poolings of the same states; each block as often as there are poolings.
+
+        Texts whose vectors are no numbers are named in each block's `bad`; with `mark` those without tokens too, which
+        are an InputError else.
+        """
         blocks = _blocks(texts)
         with ThreadPoolExecutor(max_workers=1) as pool_of_one:
 
             def prepare() -> "Future[_Block] | None":
                 ready = next(blocks, None)
-                return None if ready is None else pool_of_one.submit(self._tokenize, ready[1], prompt, ready[0])
+                return None if ready is None else pool_of_one.submit(self._prepare, ready[1], prompt, ready[0], mark)
 
             upcoming = prepare()
             while upcoming is not None:
@@ -127,14 +149,24 @@ class Runner:
                 upcoming = prepare()
                 yield self._run(block, poolings, prompt, dims, on_progress)
 
-    def _tokenize(self, texts: list[str], prompt: str, first: int) -> _Block:
+    def _prepare(self, texts: list[str], prompt: str, first: int, mark: bool) -> _Block:
+        try:
+            return _Block(texts, np.arange(len(texts)), *self._tokenize(texts, prompt, first), ())
+        except InputError:
+            if not mark:
+                raise
+        bad = unreadable(self._tokenizer, texts, prompt)
+        rows = np.delete(np.arange(len(texts)), [text.number for text in bad])
+        return _Block(texts, rows, *self._tokenize([texts[row] for row in rows], prompt, first), bad)
+
+    def _tokenize(self, texts: list[str], prompt: str, first: int) -> tuple[TokenizedTexts, NDArray[np.int64]]:
         numbers: dict[str, int] = {}
         places = [numbers.setdefault(text, len(numbers)) if isinstance(text, str) else 0 for text in texts]
         if len(numbers) == len(texts):
-            return _Block(self._tokenizer.tokenize(texts, prompt=prompt, first=first), np.arange(len(texts)))
+            return self._tokenizer.tokenize(texts, prompt=prompt, first=first), np.arange(len(texts))
         self._tokenizer.check(texts, first=first)
         try:
-            return _Block(self._tokenizer.tokenize(list(numbers), prompt=prompt), np.asarray(places))
+            return self._tokenizer.tokenize(list(numbers), prompt=prompt), np.asarray(places)
         except InputError:
             self._tokenizer.tokenize(texts, prompt=prompt, first=first)  # raises with the number the caller knows
             raise
@@ -164,8 +196,9 @@ class Runner:
             on_progress(int(repeats[chosen].sum()))
         num_tokens = int(np.asarray(tokenized.lengths) @ repeats)
         num_truncated = int(np.asarray(tokenized.truncated, dtype=np.int64) @ repeats)
-        num_computed += sum(lengths)
-        return [Embeddings(pooled[block.places], num_tokens, num_computed, num_truncated) for pooled in vectors]
+        on_progress(len(block.bad))
+        counts = num_tokens, num_computed + sum(lengths), num_truncated
+        return [Embeddings(*_spread(pooled, block, counts)) for pooled in vectors]
 
     def _pool(
         self,
@@ -214,6 +247,20 @@ class Runner:
         identity = f"{engine.name} {engine.dtype} {self._width} {self._tokenizer.backend.get_vocab_size()}"
         self._budget = calibrated_budget(engine.backbone, identity, num_tokens=num_tokens)
         return self._budget or DEFAULT_BUDGET
+
+
+def _spread(
+    vectors: Vectors, block: _Block, counts: tuple[int, int, int]
+) -> tuple[Vectors, int, int, int, tuple[BadText, ...]]:
+    """Give every text of a block the vector [D] of its tokens, or a row of NaN: the fields of `Embeddings`."""
+    found, rows = vectors[block.places], block.rows.tolist()
+    without = [replace(bad, number=rows[bad.number]) for bad in bad_rows(found, [block.texts[row] for row in rows])]
+    if len(rows) < len(block.texts):
+        spread = np.full((len(block.texts), vectors.shape[1]), np.nan, dtype=np.float32)
+        spread[rows] = found
+        found = spread
+    found[[text.number for text in without]] = np.nan
+    return found, *counts, tuple(sorted((*block.bad, *without), key=lambda text: text.number))
 
 
 def _blocks(texts: Iterable[str]) -> Iterator[tuple[int, list[str]]]:

@@ -10,6 +10,7 @@ from urllib.parse import urldefrag
 import httpx2
 import numpy as np
 
+from slimvec.engine.bad_texts import refuse_not_finite
 from slimvec.errors import FetchError, InputError
 from slimvec.evaluation.models import Embedded, ModelCard, OnProgress, Prompt, Usage, Vectors, unknown_counts
 
@@ -94,7 +95,9 @@ class EndpointModel:
         widths = {block.shape[1] for block in blocks}
         if len(widths) > 1:
             raise FetchError(f"{self._url}: vectors of widths {sorted(widths)}", expected="one width")
-        return Embedded(np.concatenate(blocks), *unknown_counts(len(texts)))
+        vectors = np.concatenate(blocks)
+        refuse_not_finite(vectors, texts, self._url)
+        return Embedded(vectors, *unknown_counts(len(texts)))
 
     def _post(self, texts: list[str]) -> Any:
         """Ask for vectors, again after a pause where that can help; the answer's JSON."""

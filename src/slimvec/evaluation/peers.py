@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from slimvec.engine.bad_texts import refuse_not_finite
 from slimvec.errors import InputError, ModelError
 from slimvec.evaluation.models import Embedded, ModelCard, OnProgress, Prompt, Usage, unknown_counts
 from slimvec.evaluation.slimvec_model import weights_identity
@@ -128,7 +129,9 @@ class SentenceTransformersModel:
             blocks.append(np.asarray(found, dtype=np.float32))
             if on_progress is not None:
                 on_progress(len(block))
-        return Embedded(np.concatenate(blocks), *self._counts([prompt.text + text for text in texts]))
+        vectors = np.concatenate(blocks)
+        refuse_not_finite(vectors, texts, self._card.name)
+        return Embedded(vectors, *self._counts([prompt.text + text for text in texts]))
 
     def _counts(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
         """Count tokens as the model's tokenizer makes them, where it is one that tells."""

@@ -34,7 +34,8 @@ def check_attention_mode(backbone: Backbone, declared: AttentionMode, *, vocabul
         vocabulary: Number of token ids to choose from.
 
     Raises:
-        ModelError: an early state moves in a causal model, stays in a bidirectional one, or texts leak.
+        ModelError: states are NaN, infinite or all alike; an early state moves in a causal model, stays in a
+            bidirectional one, or texts leak.
     """
     text = [(7 * place + 3) % vocabulary for place in range(_NUM_TOKENS)]
     changed = [*text[:-1], (text[-1] + 1) % vocabulary]
@@ -42,6 +43,12 @@ def check_attention_mode(backbone: Backbone, declared: AttentionMode, *, vocabul
         states = backbone(PackedBatch.from_sequences([text, changed, text]))
     first, moved, again = states.float().view(3, _NUM_TOKENS, -1).unbind(0)
     scale = first.abs().mean().item()
+    if not bool(states.isfinite().all()) or scale == 0:
+        raise ModelError(
+            f"the states of a short text are {'all 0' if scale == 0 else 'NaN or infinite'}",
+            expected="numbers",
+            do="its weights are damaged, or too large for the dtype: load it with dtype='float32'",
+        )
     if (first - again).abs().max().item() > 0.1 * scale:
         raise ModelError("the same text has two vectors in one batch", expected="texts that do not see each other")
     felt = (first[0] - moved[0]).abs().max().item() > 1e-4 * scale

@@ -61,9 +61,10 @@ class OpenedModel:
         """Read its tokenizer.
 
         Raises:
-            ModelError: it has none.
+            ModelError: it has none, or one with more ids than the model.
         """
-        return Tokenizer.from_folder(self.tokenizer_folder, max_tokens=self.spec.max_tokens)
+        limits = {"max_tokens": self.spec.max_tokens, "vocabulary": self.vocabulary}
+        return Tokenizer.from_folder(self.tokenizer_folder, **limits)
 
     def head(self) -> Head:
         """Read its head: layers behind the pooling, with their weights in float32 and frozen.

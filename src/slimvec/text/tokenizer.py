@@ -50,14 +50,19 @@ class Tokenizer:
     Args:
         backend: The tokenizer as `tokenizer.json` describes it; special tokens are added as it says.
         max_tokens: Longest text in tokens, prompt and special tokens included.
+        vocabulary: Number of token ids that the model knows; None for a tokenizer without a model.
 
     Raises:
         InputError: `max_tokens` is below 1.
+        ModelError: the tokenizer has ids that the model does not know.
     """
 
-    def __init__(self, backend: tokenizers.Tokenizer, *, max_tokens: int) -> None:
+    def __init__(self, backend: tokenizers.Tokenizer, *, max_tokens: int, vocabulary: int | None = None) -> None:
         if max_tokens < 1:
             raise InputError(f"max_tokens {max_tokens}", expected="at least 1")
+        self._vocabulary = vocabulary
+        if vocabulary is not None:
+            _refuse_beyond(backend, vocabulary)
         self.backend = tokenizers.Tokenizer.from_str(backend.to_str())
         self.backend.no_padding()
         self.backend.enable_truncation(max_tokens)
@@ -67,16 +72,16 @@ class Tokenizer:
         self._num_closing = _num_trailing(self.backend.encode("a").special_tokens_mask)
 
     @classmethod
-    def from_folder(cls, folder: Path, *, max_tokens: int) -> "Tokenizer":
-        """Read `tokenizer.json` of a model folder.
+    def from_folder(cls, folder: Path, *, max_tokens: int, vocabulary: int | None = None) -> "Tokenizer":
+        """Read `tokenizer.json` of a model folder; the other arguments are those of the class.
 
         Raises:
-            ModelError: the file is missing or unreadable.
+            ModelError: the file is missing or unreadable, or has ids that the model does not know.
         """
         path = folder / "tokenizer.json"
         if not path.is_file():
             raise ModelError(f"{folder} has no tokenizer.json", expected="a model folder with its tokenizer")
-        return cls(read_backend(path), max_tokens=max_tokens)
+        return cls(read_backend(path), max_tokens=max_tokens, vocabulary=vocabulary)
 
     def tokenize(self, texts: Sequence[str], *, prompt: str = "", first: int = 0) -> TokenizedTexts:
         """Tokenise texts, each with the prompt written in front of it.
@@ -90,14 +95,21 @@ class Tokenizer:
             first: Number of the first text, for messages.
 
         Raises:
-            InputError: a text is empty, or has no tokens, or nothing of it is left after the prompt.
+            InputError: a text is empty, is no Unicode, or has no tokens, or nothing of it is left after the prompt.
+            ModelError: a text has a token that the model does not know.
         """
         self.check(texts, first=first)
+        _refuse_surrogates(prompt, "the prompt")
         sequences: list[list[int]] = []
         truncated: list[bool] = []
         for start in range(0, len(texts), BLOCK_TEXTS):
             block = [prompt + text for text in texts[start : start + BLOCK_TEXTS]]
-            encodings = self.backend.encode_batch_fast(block)
+            try:
+                encodings = self.backend.encode_batch_fast(block)
+            except TypeError:  # the library's answer to half a character
+                for number, text in enumerate(texts[start : start + BLOCK_TEXTS], first + start):
+                    _refuse_surrogates(text, f"text {number}")
+                raise
             sequences += [encoding.ids for encoding in encodings]
             truncated += [bool(encoding.overflowing) for encoding in encodings]
         prompt_ids = self.prompt_ids(prompt)
@@ -107,6 +119,12 @@ class Tokenizer:
                 raise InputError(
                     f"text {number} ({texts[number - first][:40]!r}) has no tokens of its own",
                     expected=f"text the tokenizer knows, and a prompt of under {self.max_tokens} tokens",
+                )
+            if self._vocabulary is not None and max(sequence) >= self._vocabulary:
+                raise ModelError(
+                    f"text {number} ({texts[number - first][:40]!r}) has the token id {max(sequence)}",
+                    expected=f"below {self._vocabulary}, the rows of the model's embedding",
+                    do="take the tokenizer that belongs to the model",
                 )
         return TokenizedTexts(sequences, prefix_lengths, truncated)
 
@@ -130,6 +148,39 @@ class Tokenizer:
             closing = _num_trailing(encoding.special_tokens_mask)
             self._prompt_ids[prompt] = encoding.ids[: len(encoding.ids) - closing]
         return self._prompt_ids[prompt]
+
+
+def _refuse_beyond(backend: tokenizers.Tokenizer, vocabulary: int) -> None:
+    """Refuse a tokenizer with more ids than a model, as far as its added tokens and their number tell.
+
+    Raises:
+        ModelError: always then.
+    """
+    added = backend.get_added_tokens_decoder()
+    last, size = max(added, default=-1), backend.get_vocab_size(with_added_tokens=True)
+    if last >= vocabulary or size > vocabulary:
+        found = f"the added token {added[last].content!r} with id {last}" if last >= vocabulary else f"{size} tokens"
+        raise ModelError(
+            f"the tokenizer has {found}",
+            expected=f"ids below {vocabulary}, the rows of the model's embedding",
+            do="take the tokenizer that belongs to the model, or enlarge its embedding",
+        )
+
+
+def _refuse_surrogates(text: str, what: str) -> None:
+    """Refuse half a character, which is no Unicode text and which no tokenizer takes.
+
+    Raises:
+        InputError: there is one.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{what} ({text[:40]!r}) has half a character (U+{ord(text[error.start]):04X}) at {error.start}",
+            expected="Unicode text",
+            do='repair it where it was read, or write text.encode(errors="replace").decode()',
+        ) from None
 
 
 def read_backend(path: Path) -> tokenizers.Tokenizer:
