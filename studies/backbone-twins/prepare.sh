@@ -18,5 +18,8 @@ named() { # the pairs of a source, named after it
     named debian_pairs | grep '"lang": "en"'
     named medquad
     named scitldr
-} | gzip >"$output/pretrain.jsonl.gz"
+} | gzip >"$output/all.jsonl.gz"
+# Whatever shares thirteen words with a set that the study scores is left out.
+slimvec clean "$output/all.jsonl.gz" --output "$output/pretrain.jsonl.gz" \
+    --against "$data/code_retrieval" --against "$data/medquad_retrieval" --against "$data/scitldr_retrieval"
 gzip -dc "$output/pretrain.jsonl.gz" | awk 'NR % 8 == 1' | gzip >"$output/train.jsonl.gz"

@@ -202,3 +202,19 @@ def test_shares_of_a_study_make_the_whole(slimvec, trainings):
     assert len(trainings) == 4
     outcome = compare(slimvec, "--part", "3/2")
     assert outcome.error == "error: --part 3/2; expected I/N with I from 1 to N, as in 1/2"
+
+
+def test_training_on_scored_text_is_refused_before_anything_is_trained(slimvec, tmp_path, trainings):
+    with (tmp_path / "data/pairs.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"query": "which tree?", "positive": "on trees"}) + "\n")
+    refused = compare(slimvec)
+    assert refused.code == 2
+    assert "of 13 training records" in refused.error
+    assert "share text with what is scored, and training meets" in refused.error
+    assert "slimvec clean FILES --against SETS" in refused.error
+    assert not trainings
+    study = yaml.safe_load((tmp_path / "study.yaml").read_text())
+    change(tmp_path, evaluation={**study["evaluation"], "max_shared": 1})
+    found = compare(slimvec, "--json").json
+    assert found["shared_text"]["num_shared"] == 1
+    assert "1 of 13 training records" in (tmp_path / "out/report.md").read_text()

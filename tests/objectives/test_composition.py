@@ -149,6 +149,14 @@ def test_batches_are_joined_whatever_their_negatives():
     assert joined.negative_ids[2:4].tolist() == parts[1].negative_ids.tolist()
 
 
+def test_joined_batches_know_the_answers_of_each():
+    parts = [replace(support.make_batch(2, 0, 4, seed), seed=0) for seed in (1, 2)]
+    known = torch.cat([parts[1].positive_ids[:, None], torch.tensor([[77], [78]])], dim=1)
+    assert join_batches(parts, own=0).answer_ids is None
+    joined = join_batches([parts[0], replace(parts[1], answer_ids=known)], own=0)
+    assert joined.answer_ids.tolist() == [*([number] * 2 for number in parts[0].positive_ids.tolist()), *known.tolist()]
+
+
 def test_batches_that_do_not_go_together():
     first, second = support.make_batch(2, 1, 4, 1), support.make_batch(2, 1, 4, 2)
     with pytest.raises(ValueError, match=r"seeds \[1, 2\]"):

@@ -9,6 +9,7 @@ from slimvec.objectives.batch import EmbeddedBatch
 from slimvec.objectives.infonce import InfoNCE, info_nce
 from slimvec.objectives.joining import join_batches
 from slimvec.objectives.score_distillation import ScoreDistillation, distil_scores
+from slimvec.objectives.vector_distillation import distil_vectors
 from tests.objectives.support import make_batch, unit
 
 MARGIN = InfoNCE(0.2, margin=0.1)
@@ -87,6 +88,41 @@ def test_a_teachers_scores_leave_contrasts_out(kind):
     torch.testing.assert_close(found, distil_scores(batch, settings))
     found.sum().backward()
     assert bool(torch.isfinite(query.grad).all())
+
+
+def blind_teacher(batch):
+    """A teacher for whom a contrast, the last negative, is the positive itself."""
+    theirs = unit(batch.pairs, 5, seed=21), unit(batch.pairs, 5, seed=22)
+    mined = torch.cat([unit(batch.pairs, 1, 5, seed=23), theirs[1][:, None]], dim=1)
+    return replace(batch, teacher=EmbeddedBatch(*theirs, mined))
+
+
+@pytest.mark.parametrize("kind", ["kl", "margin-mse"])
+@pytest.mark.parametrize("candidates", ["own", "batch"])
+def test_a_teacher_s_vectors_judge_no_contrasts(kind, candidates):
+    """One that takes a contrast for the positive would pull it to the query: the gradient in a contrast is zero."""
+    settings = ScoreDistillation(kind, 0.05, 0.05, candidates)
+    contrasts = torch.tensor([[False, True]] * 4)
+    negatives = unit(4, 2, 6, seed=7).requires_grad_()
+    batch = blind_teacher(EmbeddedBatch(unit(4, 6, seed=5), unit(4, 6, seed=6), negatives))
+    for told, mask in ((batch, None), (replace(batch, contrast_mask=contrasts), contrasts)):
+        distil_scores(told, settings).sum().backward()
+        pulled = (negatives.grad.abs().sum(-1) > 0).tolist()
+        assert pulled == ([[True, mask is None]] * 4)
+        negatives.grad = None
+
+
+@pytest.mark.parametrize("kind", ["cosine", "mse"])
+def test_a_teacher_s_vectors_of_contrasts_are_not_learnt(kind):
+    negatives = unit(4, 2, 5, seed=7).requires_grad_()
+    batch = blind_teacher(EmbeddedBatch(unit(4, 5, seed=5), unit(4, 5, seed=6), negatives))
+    marked = replace(batch, contrast_mask=torch.tensor([[False, True]] * 4))
+    distil_vectors(marked, kind).sum().backward()
+    assert (negatives.grad.abs().sum(-1) > 0).tolist() == [[True, False]] * 4
+    without = replace(
+        batch, negatives=negatives[:, :1], teacher=replace(batch.teacher, negatives=batch.teacher.negatives[:, :1])
+    )
+    torch.testing.assert_close(distil_vectors(marked, kind), distil_vectors(without, kind))
 
 
 def test_a_mask_of_contrasts_without_negatives_is_refused():

@@ -81,6 +81,44 @@ def test_equal_queries_and_equal_positives_are_no_negatives():
     assert before[3] != after[3]
 
 
+def test_an_answer_that_is_not_drawn_is_no_negative():
+    """Query 1 has the answers 7 and 9; 9 is drawn as the positive of query 2, and mined as a negative of query 3."""
+    ids = {"query_ids": torch.tensor([1, 2, 3]), "positive_ids": torch.tensor([7, 9, 4])}
+    mined = {"negatives": unit(3, 1, 4, seed=3), "negative_ids": torch.tensor([[20], [21], [9]])}
+    batch = EmbeddedBatch(unit(3, 4, seed=1), unit(3, 4, seed=2), **ids, **mined)
+    known = replace(batch, answer_ids=torch.tensor([[7, 9], [9, 9], [4, 4]]))
+    moved = {"positive": batch.positive.clone(), "negatives": batch.negatives.clone()}
+    moved["positive"][1], moved["negatives"][2] = -moved["positive"][1], -moved["negatives"][2]
+    for told, is_same in ((known, True), (batch, False)):
+        before, after = (info_nce(b, InfoNCE(0.1)) for b in (told, replace(told, **moved)))
+        assert bool(before[0] == after[0]) == is_same
+        assert before[2] != after[2]
+    for term in ("q-q", "d-d"):
+        assert float(info_nce(known, InfoNCE(0.1, terms=(term,)))[0]) < float(
+            info_nce(batch, InfoNCE(0.1, terms=(term,)))[0]
+        )
+
+
+@given(rows=st.integers(1, 6), answers=st.integers(1, 3), seed=st.integers(0, 500))
+def test_answers_given_by_row_are_pairs_like_others(rows, answers, seed):
+    generator = torch.Generator().manual_seed(seed)
+    query_ids, positive_ids = torch.randint(0, 5, (2, rows), generator=generator)
+    known = torch.cat([positive_ids[:, None], torch.randint(0, 8, (rows, answers), generator=generator)], dim=1)
+    batch = EmbeddedBatch(
+        unit(rows, 3, seed=1), unit(rows, 3, seed=2), query_ids=query_ids, positive_ids=positive_ids, answer_ids=known
+    )
+    pairs = {(int(q), int(a)) for q, row in zip(query_ids, known, strict=True) for a in row}
+    found = batch.known_pairs()
+    listed = list(zip(found["query_ids"].tolist(), found["positive_ids"].tolist(), strict=True))
+    assert sorted(listed) == sorted(pairs)  # each once
+    asked = torch.randint(0, 8, (rows, 4), generator=generator)
+    marked = known_own_answers(asked, query_ids, **found)
+    for row, query in enumerate(query_ids.tolist()):
+        wanted = [(query, text) in pairs or text == query for text in asked[row].tolist()]
+        assert marked[row].tolist() == wanted
+        assert known_answers(query_ids, asked[row], **found)[row].tolist() == wanted
+
+
 @given(rows=st.integers(1, 6), candidates=st.integers(1, 6), texts=st.integers(1, 8), seed=st.integers(0, 1000))
 def test_known_answers_equal_a_look_through_all_pairs(rows, candidates, texts, seed):
     generator = torch.Generator().manual_seed(seed)
@@ -91,7 +129,7 @@ def test_known_answers_equal_a_look_through_all_pairs(rows, candidates, texts, s
     pairs = {"query_ids": query_ids, "positive_ids": positive_ids}
     for i, query in enumerate(query_ids.tolist()):
         wanted = [(query, text) in known for text in asked[i].tolist()]
-        assert known_own_answers(asked, **pairs)[i].tolist() == wanted
+        assert known_own_answers(asked, query_ids, **pairs)[i].tolist() == wanted
         assert known_answers(query_ids, asked[i], **pairs)[i].tolist() == wanted
 
 

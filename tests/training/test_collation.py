@@ -10,6 +10,7 @@ from slimvec.errors import InputError
 from slimvec.text.prompts import Prompts, Task
 from slimvec.training.collation import Collator
 from slimvec.training.groups import Groups
+from slimvec.training.known_answers import KnownAnswers
 from tests import tiny
 
 TASKS = {"retrieval": Task(instruction="find"), "sts": Task(instruction="same", symmetric=True)}
@@ -140,3 +141,28 @@ def test_groups_reach_the_batch_with_those_of_known_negatives():
     assert found.group_ids[1] not in (red, blue, -1)  # the same name in another source
     assert found.negative_group_ids[2].tolist() == [red]
     assert collate(records[4:], epoch=0).group_ids is None
+
+
+def test_positives_that_are_not_drawn_are_known_answers():
+    _, collate = collator()
+    records = [Record("one", ("first", "1st")), Record("two", ("second",)), Record("One", ("uno",), ("z",))]
+    names = [text_id(text) for text in ("first", "1st", "uno")]
+    texts = collate(records[:2], epoch=0, answers=KnownAnswers(records))
+    assert texts.answer_ids[0].tolist() == names  # its own, and those of a record with the same query
+    assert texts.answer_ids[1].tolist() == [text_id("second")] * 3
+    batch = texts.assemble(torch.eye(4))
+    assert batch.answer_ids is texts.answer_ids
+    alone = collate(records[:2], epoch=1)  # without the others: those of the batch
+    assert alone.answer_ids[0].tolist() == names[:2]
+    assert alone.ids[2] == names[1]
+    assert collate([records[1]], epoch=0).answer_ids is None
+
+
+def test_no_teacher_is_asked_about_contrasts():
+    teacher = Teacher()
+    _, collate = collator(teacher=teacher)
+    records = [Record("one", ("first",), ("x", "y"), contrasts=("c", "d")), Record("two", ("second",), ("z",))]
+    texts = collate(records, epoch=0)
+    assert teacher.asked == [("query", None, 2), ("document", None, 5)]
+    assert texts.contrast_counts == (2, 0)
+    assert texts.teacher.abs().sum(-1).bool().tolist() == [True] * 6 + [False] * 2 + [True]

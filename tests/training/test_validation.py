@@ -13,6 +13,7 @@ from slimvec.data.records import Record
 from slimvec.errors import InputError, TrainingError
 from slimvec.training.checkpoints import Progress
 from slimvec.training.collapse import watch_collapse
+from slimvec.training.held_out import part_records
 from slimvec.training.recipe import Validation
 from slimvec.training.schedule import Span
 from slimvec.training.trainee_embedder import TraineeEmbedder, TraineeVectors
@@ -232,3 +233,20 @@ def test_a_run_that_collapses_ends(tmp_path):
     made.forward = same
     with pytest.raises(TrainingError, match="the vectors have collapsed"):
         support.trainer(tmp_path, settings, made=made, on_step=[seen.append]).run()
+
+
+def test_a_file_that_shares_text_with_the_training_data_is_refused(tmp_path):
+    long = " ".join(f"word{number}" for number in range(20))
+    rows = [{"query": "a new question", "positive": long}, {"query": "another", "positive": "short"}]
+    path = tmp_path / "held.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    recipe = support.recipe(f"validation.path={path}")
+    records = [record(f"query {number}", f"answer {number}") for number in range(20)]
+    assert part_records(records, recipe).shared_text.share == 0
+    leaking = [*records, record("an old question", f"As was said: {long}")]
+    with pytest.raises(
+        InputError, match=r"1 of 21 training records \(4\.8%\).* 1 of 2 queries of .*validation\.max_sh"
+    ):
+        part_records(leaking, recipe)
+    let_pass = support.recipe(f"validation.path={path}", "validation.max_shared=0.6")
+    assert part_records(leaking, let_pass).shared_text.num_shared == 1

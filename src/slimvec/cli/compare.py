@@ -23,6 +23,7 @@ KEYS = {
     "best_betas": "by model of a sweep: best beta with low and high; null where the sweep has no two betas",
     "checks": "by prediction: borne out, not borne out or cannot be told",
     "num_missing": "runs that are not done",
+    "shared_text": "training records and queries that share text with the other side; null if nothing is trained",
 }
 
 
@@ -49,13 +50,18 @@ def compare(
     with terminal.task("reading the study"):
         from slimvec.comparison.layout import markdown, write_report
         from slimvec.comparison.report import make_report
-        from slimvec.comparison.runs import run_study, stored_results
+        from slimvec.comparison.runs import read_sets, run_study, stored_results
+        from slimvec.comparison.shared_text import study_overlap
         from slimvec.comparison.study import read_study
 
         study = read_study(study_file, folders={"data": data, **_folders(folder or ())})
     chosen = _part(part)
     terminal.reserve(output / f"part-{chosen[0]}-of-{chosen[1]}", force=False)
+    with terminal.task("looking for text that is trained on and scored"):
+        shared = study_overlap(study, read_sets(study, data))
     if not report_only:
+        if shared is not None:
+            shared.check(study.evaluation.max_shared, setting="evaluation.max_shared of the study")
         with terminal.task(f"study {study.name}") as task:
             for _ in run_study(study, data, output, watcher=_Watcher(task), keep_models=keep_models, part=chosen):
                 task.update(detail="")
@@ -64,8 +70,15 @@ def compare(
     if not any(result.variant == study.reference for result in results):
         if report_only:
             raise InputError(f"{output} has no results of {study.reference}", do="run the study without --report-only")
-        return {"output": str(output), "rows": {}, "best_betas": {}, "checks": {}, "num_missing": num_missing}
-    report = make_report(study, results)
+        return {
+            "output": str(output),
+            "rows": {},
+            "best_betas": {},
+            "checks": {},
+            "num_missing": num_missing,
+            "shared_text": None,
+        }
+    report = make_report(study, results, shared_text=shared)
     write_report(output, report)
     terminal.print(markdown(report))
     return {
@@ -74,6 +87,7 @@ def compare(
         "best_betas": {m.variant: None if m.best_beta is None else m.best_beta.model_dump() for m in report.swept},
         "checks": {check.name: check.outcome for check in report.checks},
         "num_missing": num_missing,
+        "shared_text": None if shared is None else shared.model_dump(),
     }
 
 

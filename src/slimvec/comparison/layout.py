@@ -54,7 +54,7 @@ def report_blocks(report: StudyReport) -> list[Block]:
         Heading(study.name, 1),
         Paragraph(study.question),
         Paragraph(_summary(report)),
-        *(Paragraph(warning, "warning") for warning in report.warnings),
+        *(Paragraph(warning, "warning") for warning in (*_shared_text(report), *report.warnings)),
         *forest_plot(report),
         _scores(report),
         *([Table(title="Variants", header=("variant", "what it is"), rows=notes)] if notes else []),
@@ -63,6 +63,12 @@ def report_blocks(report: StudyReport) -> list[Block]:
         Heading("Limits"),
         Items(tuple(_limits(report))),
     ]
+
+
+def _shared_text(report: StudyReport) -> list[str]:
+    """Say what training and evaluation share, where that is anything."""
+    shared = report.shared_text
+    return [f"{shared.describe()}."] if shared is not None and shared.share else []
 
 
 def _scores(report: StudyReport) -> Table:

@@ -11,6 +11,7 @@ from slimvec.comparison.probed import ProbedMeasure, probed_measures
 from slimvec.comparison.runs import RunResult
 from slimvec.comparison.study import Study
 from slimvec.comparison.sweeps import CheckResult, Sweeps, SweptModel
+from slimvec.data.contamination import TrainingOverlap
 from slimvec.evaluation.intervals import Values
 from slimvec.evaluation.metrics import MAIN_METRIC
 from slimvec.evaluation.results import Score, package_versions
@@ -85,6 +86,8 @@ class StudyReport(Frozen):
         swept: Models read with several poolings.
         checks: Predictions about them.
         probed: What the probes read.
+        shared_text: What training and evaluation share; None where nothing is trained, or in reports of before it was
+            looked for.
         warnings: What makes the comparison less than it says.
         sets: Number of queries and documents by set.
         versions: Of packages, and the machine's kind.
@@ -97,6 +100,7 @@ class StudyReport(Frozen):
     swept: tuple[SweptModel, ...] = ()
     checks: tuple[CheckResult, ...] = ()
     probed: tuple[ProbedMeasure, ...] = ()
+    shared_text: TrainingOverlap | None = None
     warnings: tuple[str, ...] = ()
     sets: Mapping[str, tuple[int, int]]
     versions: Mapping[str, str]
@@ -114,8 +118,15 @@ class StudyReport(Frozen):
         return any(len(row.seeds) > 1 for row in self.trained)
 
 
-def make_report(study: Study, results: Sequence[RunResult]) -> StudyReport:
+def make_report(
+    study: Study, results: Sequence[RunResult], *, shared_text: TrainingOverlap | None = None
+) -> StudyReport:
     """Sum up the results there are. Two variants are compared on the seeds that both have, if there are any.
+
+    Args:
+        study: The study.
+        results: Of its runs.
+        shared_text: What its training data shares with what it scores.
 
     Raises:
         ValueError: no results of the reference.
@@ -136,6 +147,7 @@ def make_report(study: Study, results: Sequence[RunResult]) -> StudyReport:
         swept=sweeps.models(),
         checks=sweeps.checks(),
         probed=probed_measures(study, results),
+        shared_text=shared_text,
         warnings=_warnings(study, rows),
         sets={task.task: (task.num_queries, task.num_documents) for task in first.tasks},
         versions=package_versions() | {"machine": f"{platform.machine()}, {platform.system()}"},

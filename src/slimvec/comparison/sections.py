@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from slimvec.data.contamination import MAX_SHARED
 from slimvec.model.spec import Pooling
 from slimvec.probes.registry import PROBES
 from slimvec.text.prompts import Prompts
@@ -78,6 +79,8 @@ class Evaluation(Section):
         max_documents: Documents, those relevant to the chosen queries always among them; default all.
         language: Only this language of sets that have several; default all together.
         seed: Of the choice, and of the bootstrap.
+        max_shared: Refuse a study whose training data shares text with more than this share of the training records, or
+            of a set's queries. 1 refuses none; what is shared stands in the report in any case.
     """
 
     sets: tuple[str, ...] = Field(min_length=1)
@@ -85,6 +88,7 @@ class Evaluation(Section):
     max_documents: int | None = Field(default=None, ge=1)
     language: str | None = None
     seed: int = Field(default=0, ge=0)
+    max_shared: float = Field(default=MAX_SHARED, ge=0, le=1)
 
 
 class MeasuredSpread(Section):

@@ -29,6 +29,8 @@ class EmbeddedBatch:
             come together or not at all.
         positive_ids: [B] int64.
         negative_ids: [B, K] int64.
+        answer_ids: [B, P] int64, all texts that are known to answer query i, those that this batch does not draw among
+            them; a row with fewer names one again. None: the positive alone.
         group_ids: [B] int64, equal for pairs of one group, of which no text is a negative for another; `NO_GROUP`
             for pairs without.
         negative_group_ids: [B, K] int64, the groups of the negatives, same numbering.
@@ -49,6 +51,7 @@ class EmbeddedBatch:
     query_ids: Tensor | None = None
     positive_ids: Tensor | None = None
     negative_ids: Tensor | None = None
+    answer_ids: Tensor | None = None
     group_ids: Tensor | None = None
     negative_group_ids: Tensor | None = None
     scores: Tensor | None = None
@@ -123,6 +126,31 @@ class EmbeddedBatch:
         if self.negative_mask is not None:
             return self.negative_mask
         return torch.ones(self.pairs, self.num_negatives, dtype=torch.bool, device=self.query.device)
+
+    def known_pairs(self) -> dict[str, Tensor]:
+        """Give the ids of queries and of what answers them, pair by pair: `query_ids` and `positive_ids`, [N] each.
+
+        Raises:
+            ValueError: the batch has no ids.
+        """
+        if self.query_ids is None or self.positive_ids is None:
+            raise ValueError("a batch without ids of its texts")
+        if self.answer_ids is None:
+            return {"query_ids": self.query_ids, "positive_ids": self.positive_ids}
+        queries = self.query_ids[:, None].expand_as(self.answer_ids)
+        pairs = torch.stack([queries.flatten(), self.answer_ids.flatten()], dim=1)
+        own = torch.stack([self.query_ids, self.positive_ids], dim=1)
+        query, answer = torch.unique(torch.cat([own, pairs]), dim=0).T
+        return {"query_ids": query, "positive_ids": answer}
+
+    @property
+    def judged(self) -> Tensor:
+        """Which negatives a teacher's judgement is learnt of: those that are there and no contrasts, [B, K] bool.
+
+        A contrast is wrong however alike it looks, and a teacher that is blind to what is wrong with it would teach the
+        opposite.
+        """
+        return self.present if self.contrast_mask is None else self.present & ~self.contrast_mask
 
     def truncated(self, dims: int) -> "EmbeddedBatch":
         """Keep the first `dims` numbers of every vector and scale to unit length again; the teacher's stay whole.

@@ -1,7 +1,8 @@
 """Which candidates must not count as negatives: known right answers, and scores too good to be wrong.
 
-A text is a known answer to a query when it is the positive of that query, or of another query with the same text,
-or the text of the query itself. No text of a group, such as a class, is a negative for another one of it.
+A text is a known answer to a query when it is a positive of that query, or of another query with the same text, drawn
+into the batch or not (`EmbeddedBatch.answer_ids`), or the text of the query itself. No text of a group, such as a
+class, is a negative for another one of it.
 
 Letters: B pairs, R rows, C candidate documents.
 """
@@ -18,8 +19,8 @@ def known_answers(queries: Tensor, candidates: Tensor, *, query_ids: Tensor, pos
     Args:
         queries: [R] int64, ids of queries that are all among `query_ids`.
         candidates: [C] int64, same numbering.
-        query_ids: [B] int64, the queries of the known pairs.
-        positive_ids: [B] int64, what answers them.
+        query_ids: [N] int64, the queries of the known pairs.
+        positive_ids: [N] int64, what answers them.
 
     Returns:
         [R, C] bool.
@@ -37,24 +38,26 @@ def known_answers(queries: Tensor, candidates: Tensor, *, query_ids: Tensor, pos
     return answers
 
 
-def known_own_answers(texts: Tensor, *, query_ids: Tensor, positive_ids: Tensor) -> Tensor:
+def known_own_answers(texts: Tensor, queries: Tensor, *, query_ids: Tensor, positive_ids: Tensor) -> Tensor:
     """Mark the texts of each row that are known to answer the row's query.
 
     Args:
         texts: [B, K] int64, texts that belong to row i.
-        query_ids: [B] int64, same numbering.
-        positive_ids: [B] int64.
+        queries: [B] int64, the query of each row, same numbering.
+        query_ids: [N] int64, the queries of the known pairs.
+        positive_ids: [N] int64, what answers them.
 
     Returns:
         [B, K] bool.
     """
-    _, numbers = torch.unique(torch.cat([query_ids, positive_ids, texts.flatten()]), return_inverse=True)
-    query, positive, text = numbers.split([len(query_ids), len(positive_ids), texts.numel()])
+    parts = [queries, query_ids, positive_ids, texts.flatten()]
+    _, numbers = torch.unique(torch.cat(parts), return_inverse=True)
+    own, query, positive, text = numbers.split([len(part) for part in parts])
     base = int(numbers.max()) + 1
     # A pair of texts as one number.
     known = query * base + positive
-    asked = query[:, None] * base + text.view(texts.shape)
-    return torch.isin(asked, known) | (texts == query_ids[:, None])
+    asked = own[:, None] * base + text.view(texts.shape)
+    return torch.isin(asked, known) | (texts == queries[:, None])
 
 
 def same_group(groups: Tensor, others: Tensor) -> Tensor:

@@ -163,7 +163,7 @@ def _in_batch_answers(batch: EmbeddedBatch, rows: slice, mask_equal_texts: bool)
         itself = itself | same_group(batch.group_ids[rows], batch.group_ids)
     if not mask_equal_texts or batch.query_ids is None or batch.positive_ids is None:
         return itself, itself
-    known = {"query_ids": batch.query_ids, "positive_ids": batch.positive_ids}
+    known = batch.known_pairs()
     answers = known_answers(batch.query_ids[rows], batch.positive_ids, **known)
     answered = known_answers(batch.query_ids, batch.positive_ids[rows], **known).T
     return itself | answers, itself | answered
@@ -178,9 +178,8 @@ def _mined(batch: EmbeddedBatch, negatives: Tensor, rows: slice, mask_equal_text
     if batch.group_ids is not None and batch.negative_group_ids is not None:
         dropped = dropped | same_group(batch.group_ids[rows], batch.negative_group_ids.flatten())
     if mask_equal_texts and batch.query_ids is not None:
-        assert batch.positive_ids is not None
         assert batch.negative_ids is not None
-        known = {"query_ids": batch.query_ids, "positive_ids": batch.positive_ids}
-        dropped = dropped | known_answers(batch.query_ids[rows], batch.negative_ids.flatten(), **known)
+        answers = known_answers(batch.query_ids[rows], batch.negative_ids.flatten(), **batch.known_pairs())
+        dropped = dropped | answers
     contrasts = None if batch.contrast_mask is None else hard & batch.contrast_mask.flatten()[None, :]
     return _Candidates(batch.query[rows] @ flat.T, dropped, hard, contrasts)

@@ -25,10 +25,12 @@ def join_batches(batches: Sequence[EmbeddedBatch], *, own: int) -> EmbeddedBatch
     count = max(batch.num_negatives for batch in batches)
     grouped = any(batch.group_ids is not None for batch in batches)
     contrasted = any(batch.contrast_mask is not None for batch in batches)
+    num_answers = max(0 if batch.answer_ids is None else batch.answer_ids.shape[1] for batch in batches)
     padded = [
         _padded(batch, count)
         | (_groups(batch, count) if grouped else {})
         | (_contrasts(batch, count) if contrasted else {})
+        | (_answers(batch, num_answers) if num_answers else {})
         for batch in batches
     ]
     seeds = {batch.seed for batch in batches}
@@ -80,6 +82,15 @@ def _contrasts(batch: EmbeddedBatch, count: int) -> dict[str, Tensor | None]:
     """Mark the contrasts of a batch among `count` places a pair; a batch that names none has none."""
     mask = torch.zeros_like(batch.present) if batch.contrast_mask is None else batch.contrast_mask
     return {"contrast_mask": F.pad(mask, (0, count - batch.num_negatives))}
+
+
+def _answers(batch: EmbeddedBatch, count: int) -> dict[str, Tensor | None]:
+    """Name `count` answers a query, the positive again where there are fewer; nothing for a batch without ids."""
+    if batch.positive_ids is None:
+        return {"answer_ids": None}
+    positive = batch.positive_ids[:, None]
+    known = positive if batch.answer_ids is None else batch.answer_ids
+    return {"answer_ids": torch.cat([known, positive.expand(-1, count - known.shape[1])], dim=1)}
 
 
 def _joined(parts: Sequence[Tensor | None], name: str) -> Tensor | None:

@@ -66,10 +66,7 @@ def mix(batch: EmbeddedBatch, settings: Mixing, *, mask_equal_texts: bool = True
     usable = batch.present
     if mask_equal_texts and batch.negative_ids is not None:
         assert batch.query_ids is not None
-        assert batch.positive_ids is not None
-        usable = usable & ~known_own_answers(
-            batch.negative_ids, query_ids=batch.query_ids, positive_ids=batch.positive_ids
-        )
+        usable = usable & ~known_own_answers(batch.negative_ids, batch.query_ids, **batch.known_pairs())
     if batch.group_ids is not None and batch.negative_group_ids is not None:
         usable = usable & ~same_group(batch.group_ids, batch.negative_group_ids)
     enough = usable.sum(dim=1) >= 2

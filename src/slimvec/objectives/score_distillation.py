@@ -8,9 +8,10 @@ temperatures, for row i:
     margin-mse   mean over c != p_i of ( (S_ip - S_ic) / t_S - (T_ip - T_ic) / t_T )^2
                  (arXiv 2010.02666, there with both temperatures 1)
 
-The candidates are the row's positive and its own negatives (`own`; contrasts, which no teacher has judged, are none),
-or all positives and all negatives of the batch (`batch`), which takes a teacher's vectors: its cosines are the scores
-then. No candidate is masked for a false negative: the teacher says how good it is.
+The candidates are the row's positive and its own negatives (`own`), or all positives and all negatives of the batch
+(`batch`), which takes a teacher's vectors: its cosines are the scores then. Contrasts are no candidates, of whatever
+teacher: one that takes them for right would train against them. No candidate is masked for a false negative: the
+teacher says how good it is.
 
 Letters: B pairs, R rows, K negatives a pair, C candidates.
 """
@@ -135,7 +136,7 @@ def _cosines(batch: EmbeddedBatch, rows: slice, scope: Scope) -> tuple[Tensor, T
         [R, C] cosines, the own positive at column 0 (`own`) or at the row's number (`batch`), and [R, C] bool, which
         of the candidates there are.
     """
-    query, positive, present = batch.query[rows], batch.positive, batch.present
+    query, positive, present = batch.query[rows], batch.positive, batch.judged
     if scope == "own":
         similarity = (query * positive[rows]).sum(-1, keepdim=True)
         present = present[rows]

@@ -2,7 +2,7 @@
 
     L = mean over queries of d(W q, q')  +  mean over positives of d(W p, p')  +  mean over negatives of d(W n, n')
 
-with ' for the teacher's vectors, and d one of
+without contrasts, which a teacher may take for right; with ' for the teacher's vectors, and d one of
 
     cosine   1 - cos(x, y)
     mse      |x - y|^2, not divided by the width
@@ -70,9 +70,9 @@ def distil_vectors(
     loss = loss + distance(batch.positive[rows], teacher.positive[rows], kind, matrix)
     if batch.negatives is not None and teacher.negatives is not None:
         mined = distance(batch.negatives[rows], teacher.negatives[rows], kind, matrix)
-        mined = mined.masked_fill(~batch.present[rows], 0.0).sum(dim=1)
+        mined = mined.masked_fill(~batch.judged[rows], 0.0).sum(dim=1)
         # A mean over all negatives of the batch, written as a mean over its pairs.
-        loss = loss + mined * batch.pairs / batch.present.sum().clamp_min(1)
+        loss = loss + mined * batch.pairs / batch.judged.sum().clamp_min(1)
     return loss
 
 

@@ -110,10 +110,12 @@ class Fact:
     Attributes:
         text: The sentence.
         question: Answered by it and by no other.
+        template: Number of the template that it fills.
     """
 
     text: str
     question: str
+    template: int
 
 
 def make_facts(count: int, generator: np.random.Generator) -> list[Fact]:
@@ -141,8 +143,9 @@ def _make_fact(person: str, town: str, generator: np.random.Generator) -> Fact:
     """Fill a template."""
     words = {"person": person, "town": town} | _draw_words(_FACT_WORDS, generator)
     words["other"] = _draw([name for name in _FACT_WORDS["good"] if name != words["good"]], generator)
-    text, question = _FACTS[int(generator.integers(len(_FACTS)))]
-    return Fact(text.format(**words), question.format(**words))
+    template = int(generator.integers(len(_FACTS)))
+    text, question = _FACTS[template]
+    return Fact(text.format(**words), question.format(**words), template)
 
 
 def _make_straw(generator: np.random.Generator) -> str:

@@ -3,7 +3,7 @@
 Letters: B pairs, N texts in all, D dims.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -17,6 +17,7 @@ from slimvec.objectives.batch import EmbeddedBatch
 from slimvec.text.prompts import Prompts, Role
 from slimvec.text.tokenizer import TokenizedTexts, Tokenizer
 from slimvec.training.groups import Groups
+from slimvec.training.known_answers import KnownAnswers
 from slimvec.training.targets import PAIR, target_grades, target_scores
 from slimvec.training.teacher import TeacherVectors
 
@@ -30,10 +31,12 @@ class StepTexts:
         ids: [N] int64, equal for equal texts.
         negative_counts: By pair, how many negatives it has.
         contrast_counts: By pair, how many of them are contrasts, the last ones.
+        answer_ids: [B, P] int64, as in `EmbeddedBatch`; None where no query is known to have several answers.
         group_ids: [N] int64, equal for texts of one group, as `Groups.ids` gives them; None for no groups.
         scores: [B, 1 + K], as in `EmbeddedBatch`.
         grades: [B], as in `EmbeddedBatch`.
-        teacher: [N, E] unit vectors of the texts as a teacher embeds them, or None.
+        teacher: [N, E] unit vectors of the texts as a teacher embeds them, or None; zero for contrasts, of which no
+            teacher is asked.
         seed: Of what the loss draws in this step.
     """
 
@@ -43,6 +46,7 @@ class StepTexts:
     contrast_counts: tuple[int, ...]
     scores: Tensor
     grades: Tensor
+    answer_ids: Tensor | None = None
     group_ids: Tensor | None = None
     teacher: Tensor | None = None
     seed: int = 0
@@ -66,6 +70,7 @@ class StepTexts:
             query_ids=query_ids,
             positive_ids=positive_ids,
             negative_ids=negative_ids,
+            answer_ids=None if self.answer_ids is None else self.answer_ids.to(vectors.device),
             group_ids=groups,
             negative_group_ids=negative_groups,
             scores=self.scores.to(vectors.device),
@@ -146,6 +151,7 @@ class Collator:
         epoch: int,
         kinds: Sequence[int] | None = None,
         groups: Groups | None = None,
+        answers: KnownAnswers | None = None,
         stands_for: Mapping[str, str] | None = None,
         untold: Sequence[bool] | None = None,
         seed: int = 0,
@@ -157,6 +163,7 @@ class Collator:
             epoch: Number of the epoch.
             kinds: Which records are graded pairs, as `slimvec.training.targets` numbers them; default none.
             groups: Of all records of the run; default those of the batch.
+            answers: Of all records of the run; default those of the batch.
             stands_for: By a text that replaced one of the data (see `slimvec.training.augmentation`), that one: it is
                 what the text is compared by, and what a teacher is asked for.
             untold: By record, whether its query goes without a prompt (see `slimvec.training.instruction_dropout`);
@@ -177,13 +184,17 @@ class Collator:
         known = {text: text for text, _ in [*queries, *documents]} | dict(stands_for or {})
         compared = [[(known[text], task) for text, task in part] for part in (queries, documents)]
         parts = [self._tokenize("query", queries, untold), self._tokenize("document", documents)]
+        ids = text_ids(text for part in compared for text, _ in part)
+        pairs = len(records)
+        known_answers = KnownAnswers(records) if answers is None else answers
         return StepTexts(
             tokenized=TokenizedTexts(
                 [sequence for part in parts for sequence in part.sequences],
                 [length for part in parts for length in part.prefix_lengths],
                 [cut for part in parts for cut in part.truncated],
             ),
-            ids=torch.tensor(text_ids(text for part in compared for text, _ in part), dtype=torch.int64),
+            ids=torch.tensor(ids, dtype=torch.int64),
+            answer_ids=known_answers.ids(ids[:pairs], ids[pairs : 2 * pairs]),
             negative_counts=counts,
             contrast_counts=tuple(map(len, contrasts)),
             scores=_widened(target_scores(records, taken, [len(texts) for texts in judged]), max(counts, default=0)),
@@ -191,19 +202,25 @@ class Collator:
             group_ids=(Groups(records) if groups is None else groups).ids(
                 records, [[known[text] for text in texts] for texts in mined]
             ),
-            teacher=self._teach(*compared),
+            teacher=self._teach(compared[0], compared[1], skipped=_contrast_places(counts, contrasts)),
             seed=seed,
         )
 
     def _teach(
-        self, queries: Sequence[tuple[str, str | None]], documents: Sequence[tuple[str, str | None]]
+        self,
+        queries: Sequence[tuple[str, str | None]],
+        documents: Sequence[tuple[str, str | None]],
+        *,
+        skipped: Collection[int],
     ) -> Tensor | None:
-        """Ask the teacher for its vectors of (text, task) pairs, queries first: [N, E]."""
+        """Ask the teacher for its vectors of (text, task) pairs, queries first: [N, E]; zero for those skipped."""
         if self._teacher is None:
             return None
-        found = torch.empty(len(queries) + len(documents), self._teacher.dims)
+        found = torch.zeros(len(queries) + len(documents), self._teacher.dims)
         asked: dict[tuple[Role, str | None], list[int]] = {}
         for number, (_, task) in enumerate([*queries, *documents]):
+            if number in skipped:
+                continue
             role: Role = "query" if number < len(queries) else "document"
             asked.setdefault((role, task), []).append(number)
         texts = [text for text, _ in [*queries, *documents]]
@@ -227,6 +244,18 @@ class Collator:
             found.update(zip(numbers, rows, strict=True))
         ordered = [found[number] for number in range(len(texts))]
         return TokenizedTexts([row[0] for row in ordered], [row[1] for row in ordered], [row[2] for row in ordered])
+
+
+def _contrast_places(counts: Sequence[int], contrasts: Sequence[Sequence[str]]) -> set[int]:
+    """Give the numbers of the contrasts among the texts of a step: the last of each pair's negatives.
+
+    Args:
+        counts: By pair, how many negatives it has, contrasts included.
+        contrasts: By pair, its contrasts.
+    """
+    ends = accumulate(counts, initial=2 * len(counts))
+    next(ends)
+    return {place for end, own in zip(ends, contrasts, strict=True) for place in range(end - len(own), end)}
 
 
 def _widened(scores: Tensor, count: int) -> Tensor:

@@ -16,6 +16,7 @@ from slimvec.training.distributed import mean_over_processes, over_processes
 from slimvec.training.gradients import Embed, backward
 from slimvec.training.groups import Groups
 from slimvec.training.instruction_dropout import draw_untold
+from slimvec.training.known_answers import KnownAnswers
 from slimvec.training.plan import BatchPlan
 from slimvec.training.processes import Processes
 from slimvec.training.recipe import Recipe
@@ -52,6 +53,7 @@ class ContrastiveSteps:
         )
         self._losses_of, self._collator = over_processes(objective), collator
         self._kinds, self._groups = record_kinds(records, recipe.loss), Groups(records)
+        self._answers = KnownAnswers(records)
         self._plan = plan_contrastive(records, recipe, sources)
         self._processes = Processes.current()
         if self._processes.num > 1:
@@ -75,6 +77,7 @@ class ContrastiveSteps:
             ),
             kinds=[self._kinds[i] for i in own],
             groups=self._groups,
+            answers=self._answers,
             seed=step_seed(self._recipe.run.seed, number),
         )
         found = backward(

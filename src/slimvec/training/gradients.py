@@ -69,9 +69,8 @@ def backward(
         micro_batch_tokens: Tokens of a piece.
         graph_tokens: Batches of up to this many tokens keep their graphs; 0 never.
     """
-    keep, parts = _agree(
-        sum(texts.lengths) <= graph_tokens, plan_batches(texts.lengths, token_budget=micro_batch_tokens)
-    )
+    parts = equally_many(plan_batches(texts.lengths, token_budget=micro_batch_tokens))
+    keep = not Processes.current().any(sum(texts.lengths) > graph_tokens)
     pieces = [_run(embed, texts, indices, keep=keep) for indices in parts]
     order = torch.tensor(
         [index for piece in pieces for index in piece.indices], dtype=torch.int64, device=pieces[0].vectors.device
@@ -88,21 +87,23 @@ def backward(
     return BatchGradient(Losses(losses.total.detach(), losses.parts), vectors.detach())
 
 
-def _agree(keep: bool, parts: list[list[int]]) -> tuple[bool, list[list[int]]]:
+def equally_many(parts: list[list[int]]) -> list[list[int]]:
     """Have all processes run the model equally often, as weights that are shared out ask for: the rest are empty runs.
 
     There is at least one, so that a process without texts learns the width of the vectors.
     """
-    processes = Processes.current()
-    num_parts = max(processes.largest(len(parts)), 1)
-    return not processes.any(not keep), [*parts, *([] for _ in range(num_parts - len(parts)))]
+    num_parts = max(Processes.current().largest(len(parts)), 1)
+    return [*parts, *([] for _ in range(num_parts - len(parts)))]
+
+
+def empty_run(embed: Embed) -> Tensor:
+    """Run the model for no text, [0, D], with gradients of zero: on a single token."""
+    return embed(PackedBatch.from_sequences([[0]]))[:0]
 
 
 def _embed(embed: Embed, texts: TokenizedTexts, indices: list[int]) -> Tensor:
-    """Embed some texts: [n, D]. For none, the model runs on a single token, with gradients of zero."""
-    if indices:
-        return embed(texts.pack(indices))
-    return embed(PackedBatch.from_sequences([[0]]))[:0]
+    """Embed some texts: [n, D]."""
+    return embed(texts.pack(indices)) if indices else empty_run(embed)
 
 
 def _run(embed: Embed, texts: TokenizedTexts, indices: list[int], *, keep: bool) -> _Piece:

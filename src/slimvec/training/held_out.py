@@ -1,5 +1,8 @@
 """Parting the records of a stage as its recipe says."""
 
+from dataclasses import replace
+
+from slimvec.data.contamination import ScoredTexts, training_overlap
 from slimvec.data.records import Record
 from slimvec.training.recipe import Recipe, Source
 from slimvec.training.sources import read_sources
@@ -10,7 +13,8 @@ def part_records(records: list[Record], recipe: Recipe) -> Held:
     """Hold records out for validation, or none without a section for it.
 
     Raises:
-        InputError: too few are left on either side, or a file of held-out records cannot be read.
+        InputError: too few are left on either side, or a file of held-out records cannot be read or shares more text
+            with the training data than the recipe lets pass.
     """
     settings = recipe.validation
     if settings is None:
@@ -18,4 +22,9 @@ def part_records(records: list[Record], recipe: Recipe) -> Held:
     others: list[Record] = []
     if settings.path is not None:
         others, _ = read_sources([Source(path=settings.path)], seed=recipe.run.seed)
-    return hold_out(records, settings, others)
+    held = hold_out(records, settings, others)
+    if settings.path is None:  # parted by query on purpose: documents may be on both sides
+        return held
+    shared = training_overlap(held.training, [ScoredTexts.of_records(str(settings.path), others)])
+    shared.check(settings.max_shared, setting="validation.max_shared")
+    return replace(held, shared_text=shared)

@@ -26,7 +26,7 @@ from slimvec.model.spec import AttentionMode
 from slimvec.text.batch import PackedBatch
 from slimvec.text.schedule import plan_batches
 from slimvec.text.tokenizer import Tokenizer
-from slimvec.training.gradients import Embed
+from slimvec.training.gradients import Embed, empty_run, equally_many
 from slimvec.training.processes import Processes
 from slimvec.training.recipe import Recipe
 from slimvec.training.shuffling import shuffled
@@ -125,21 +125,22 @@ class PredictionSteps:
         own = range(rank, len(batch.texts), num)
         lengths = [len(self._sequences[batch.texts[place]]) for place in own]
         loss = 0.0
-        for piece in plan_batches(lengths, token_budget=self._recipe.batch.micro_batch_tokens):
+        for piece in equally_many(plan_batches(lengths, token_budget=self._recipe.batch.micro_batch_tokens)):
             chosen = [own[index] for index in piece]
             part = self._loss(
                 [self._sequences[batch.texts[p]] for p in chosen], [batch.predicted[p] for p in chosen], embed
             )
-            if part is not None:
-                # The gradients of all processes are averaged, so each scales its share up by their number.
-                (part * (num / total)).backward()  # type: ignore[no-untyped-call]
-                loss += float(part.detach()) / total
+            # The gradients of all processes are averaged, so each scales its share up by their number.
+            (part * (num / total)).backward()  # type: ignore[no-untyped-call]
+            loss += float(part.detach()) / total
         truncated = int(self._truncated[batch.texts[list(own)]].sum())
         tokens, cut, whole = self._processes.add([sum(lengths), truncated, loss])
         return Step(epoch=batch.epoch, loss=whole, tokens=int(tokens), truncated=int(cut))
 
-    def _loss(self, sequences: Sequence[Tokens], predicted: Sequence[IntArray], embed: Embed) -> Tensor | None:
-        """Give the summed loss of some texts; None where nothing is predicted."""
+    def _loss(self, sequences: Sequence[Tokens], predicted: Sequence[IntArray], embed: Embed) -> Tensor:
+        """Give the summed loss of some texts; 0 for none, after a run of the model all the same."""
+        if not sequences:
+            return empty_run(embed).sum()
         inputs, places, targets, start = [], [], [], 0
         for sequence, chosen in zip(sequences, predicted, strict=True):
             seen = sequence.copy()
@@ -150,8 +151,6 @@ class PredictionSteps:
             targets.append(sequence[chosen])
             start += len(sequence)
         wanted = torch.from_numpy(np.concatenate(targets).astype(np.int64))
-        if not len(wanted):
-            return None
         states = embed(PackedBatch.from_sequences(inputs))
         read = states[torch.from_numpy(np.concatenate(places)).to(states.device)]
         logits = F.linear(read, self._head().to(read.dtype)).float()

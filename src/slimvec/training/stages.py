@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError, field_serializer
 from torch import nn
 
+from slimvec.data.contamination import TrainingOverlap
 from slimvec.data.records import Record
 from slimvec.errors import InputError, TrainingError
 from slimvec.model.embedding_model import EmbeddingModel
@@ -69,6 +70,7 @@ class StageRecord(BaseModel):
         recipe_id: Fingerprint of all that decides its course but the data.
         data: What its sources held.
         num_held_out: Records that were kept for validation.
+        shared_text: What training records share with a file of held-out ones; None without such a file.
         progress: Steps, seconds, tokens, truncated texts, scores.
         num_trained: Numbers trained.
     """
@@ -80,6 +82,7 @@ class StageRecord(BaseModel):
     recipe_id: str
     data: tuple[SourceRecord, ...]
     num_held_out: int
+    shared_text: TrainingOverlap | None = None
     progress: Progress
     num_trained: int
 
@@ -242,6 +245,7 @@ def run_stage(
         recipe_id=recipe_id,
         data=tuple(held),
         num_held_out=len(held_out),
+        shared_text=parted.shared_text,
         progress=outcome.progress,
         num_trained=trainer.num_trained,
     )

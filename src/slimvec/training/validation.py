@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from slimvec.data.contamination import TrainingOverlap
 from slimvec.data.embedders import TextEmbedder
 from slimvec.data.gains import ndcg, reciprocal_rank
 from slimvec.data.records import Record
@@ -38,11 +39,13 @@ class Held:
         training: To train on.
         numbers: Of those, among all.
         held_out: To score on; no query of theirs is among those of `training`.
+        shared_text: What the two share, where the held-out records are a file of their own.
     """
 
     training: list[Record]
     numbers: list[int]
     held_out: list[Record]
+    shared_text: TrainingOverlap | None = None
 
 
 def hold_out(records: Sequence[Record], settings: Validation, others: Sequence[Record] = ()) -> Held:

@@ -57,6 +57,8 @@ class EvidenceScores:
         tokens: [Q] tokens before the answer, about.
         units: [Q] number of the paragraph.
         languages: Which were asked.
+        num_cut: Questions left out because the model cuts off their paragraph: an answer that it never saw says nothing
+            of where it looks.
     """
 
     ndcg: Values
@@ -65,6 +67,7 @@ class EvidenceScores:
     tokens: Values
     units: Numbers
     languages: tuple[str, ...]
+    num_cut: int = 0
 
 
 def read_paragraphs(folder: Path, languages: tuple[str, ...], num_documents: int) -> list[Paragraphs]:
@@ -96,6 +99,7 @@ def read_paragraphs(folder: Path, languages: tuple[str, ...], num_documents: int
 def score_evidence(model: EvaluatedModel, parts: list[Paragraphs], setting: Setting) -> EvidenceScores:
     """Score a model on paragraphs of several languages, each among the paragraphs of its own."""
     rows: dict[str, list[tuple[float, float, float, float]]] = {}
+    cut: set[str] = set()
     units: dict[str, int] = {}
     for part in parts:
         texts = [document.content for document in part.documents]
@@ -106,13 +110,17 @@ def score_evidence(model: EvaluatedModel, parts: list[Paragraphs], setting: Sett
         tokens = part.places * count_tokens(documents, texts)[part.right]
         for number, query in enumerate(part.questions):
             key = query.align or query.id
+            if documents.truncated[part.right[number]] == 1:
+                cut.add(key)
             row = (ndcg[number], lexical[number], part.places[number], tokens[number])
             rows.setdefault(key, []).append(tuple(map(float, row)))  # type: ignore[arg-type]
             units.setdefault(key, int(part.right[number]))
-    means = np.array([np.mean(found, axis=0) for found in rows.values()])
     languages = tuple(part.language for part in parts)
+    kept = [key for key in rows if key not in cut]
+    means = np.array([np.mean(rows[key], axis=0) for key in kept]).reshape(-1, 4)
     ndcg, lexical, places, tokens = means.T
-    return EvidenceScores(ndcg, lexical, places, tokens, np.array(list(units.values())), languages)
+    owners = np.array([units[key] for key in kept], dtype=np.int64)
+    return EvidenceScores(ndcg, lexical, places, tokens, owners, languages, len(cut))
 
 
 def _paragraphs(

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from slimvec.errors import ModelError
 from slimvec.evaluation.models import EvaluatedModel
-from slimvec.probes.documents import cut_sentences
+from slimvec.probes.documents import cut_sentences, embed_documents
 from slimvec.probes.facts import Fact
 from slimvec.probes.position.ranks import single_ndcg
 from slimvec.probes.probe import Setting, embed
 
 Values = NDArray[np.float64]
+Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +29,20 @@ class NeedleScores:
         depths: [P] share of the document in front of the needle, 0 to 1.
         gains: [B, K, P] cosine of the needle's question with the document, less that without the needle.
         ndcg: [B, K, P] nDCG@10 of the right document among all B x K with other needles at the same depth.
+        templates: [B, K] number of each needle's template.
+        num_cut: Documents left out because the model cuts them off with a needle in them: B is without them.
     """
 
     depths: Values
     gains: Values
     ndcg: Values
+    templates: Numbers
+    num_cut: int = 0
+
+    @property
+    def items(self) -> "tuple[Numbers, Numbers]":
+        """Numbers of the document and of the template of each needle: [B * K] each."""
+        return np.repeat(np.arange(len(self.templates)), self.templates.shape[1]), self.templates.ravel()
 
 
 def insert(sentences: Sequence[str], needle: str, depth: float) -> str:
@@ -58,6 +69,9 @@ def score_needles(
         num_words: Words of a document with its needle, about.
         num_depths: P.
         setting: Told of the progress.
+
+    Raises:
+        ModelError: the model cuts off every document.
     """
     num_each = len(facts) // len(documents)
     depths = np.linspace(0, 1, num_depths)
@@ -67,10 +81,19 @@ def score_needles(
     texts = [insert(hay[b], fact.text, depth) for b, fact in zip(owners, facts, strict=True) for depth in depths]
     questions = embed(model, [fact.question for fact in facts], setting, role="query", kind="Retrieval")
     bare = embed(model, [" ".join(sentences) for sentences in hay], setting, role="document", kind="Retrieval")
-    full = embed(model, texts, setting, role="document", kind="Retrieval").reshape(len(facts), num_depths, -1)
+    found = embed_documents(model, texts, setting)
+    whole = ~(found.truncated == 1).reshape(len(hay), -1).any(axis=1)
+    if not whole.any():
+        raise ModelError("every document with a needle is cut off", expected="a limit above 64 tokens")
+    kept = whole[owners]
+    questions, owners = questions[kept], owners[kept]
+    full = found.vectors.reshape(len(facts), num_depths, -1)[kept]
     without = (questions * bare[owners]).sum(axis=1)
     gains = np.einsum("nd,npd->np", questions, full) - without[:, None]
-    right = np.arange(len(facts))
+    right = np.arange(len(questions))
     ndcg = np.stack([single_ndcg(questions @ full[:, p].T, right) for p in range(num_depths)], axis=1)
-    shape = (len(hay), num_each, num_depths)
-    return NeedleScores(depths, gains.astype(np.float64).reshape(shape), ndcg.reshape(shape))
+    shape = (int(whole.sum()), num_each, num_depths)
+    templates = np.array([fact.template for fact in facts])[kept].reshape(shape[:2])
+    return NeedleScores(
+        depths, gains.astype(np.float64).reshape(shape), ndcg.reshape(shape), templates, int((~whole).sum())
+    )

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimvec.evaluation.intervals import Interval
+from slimvec.probes.position.crossed import NUM_DRAWS, cross
 
 Values = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 
-NUM_DRAWS = 2000
 LEVEL = 0.95
 SMALLEST_GROUP = 8
 """Items below which a group's mean says next to nothing, and would decide the minimum."""
@@ -68,7 +68,13 @@ class Sensitivity:
 
 
 def measure_sensitivity(
-    values: Values, groups: Numbers, units: Numbers, *, blocks: Numbers | None = None, seed: int
+    values: Values,
+    groups: Numbers,
+    units: Numbers,
+    *,
+    kinds: Numbers | None = None,
+    blocks: Numbers | None = None,
+    seed: int,
 ) -> Sensitivity:
     """Measure the PSI of scores.
 
@@ -76,13 +82,15 @@ def measure_sensitivity(
         values: [N] scores, not negative.
         groups: [N] numbers of groups, each of 0 to G - 1 there.
         units: [N] numbers of what is drawn together, such as the document that questions share.
+        kinds: [N] numbers of what is drawn beside the units, such as the template that items share. Default none.
         blocks: [N]; places are shuffled within a block only. Default one block.
         seed: Of the draws.
     """
     generator = np.random.default_rng(seed)
     num_groups = int(groups.max()) + 1
     means = _group_means(values, groups, np.ones((1, int(units.max()) + 1)), units, num_groups)[0]
-    drawn = _group_means(values, groups, _draws(int(units.max()) + 1, generator), units, num_groups)
+    cells, draws = cross(units, kinds, generator, NUM_DRAWS)
+    drawn = _group_means(values, groups, draws, cells, num_groups)
     value = float(sensitivity_index(means[None])[0])
     tail = np.array([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     low, high = _ends(value, np.nanquantile(sensitivity_index(drawn), tail))
@@ -133,12 +141,6 @@ def _ends(value: float, ends: Values) -> tuple[float, float]:
     """Give the wider of the percentile interval, whose ends these are, and the pivotal one, within 0 and 1."""
     low, high = ends
     return max(0.0, min(low, 2 * value - high)), min(1.0, max(high, 2 * value - low))
-
-
-def _draws(num_units: int, generator: np.random.Generator) -> Values:
-    """Count how often each unit is drawn: [R, U]."""
-    shares = np.full(num_units, 1 / num_units)
-    return generator.multinomial(num_units, shares, size=NUM_DRAWS).astype(np.float64)
 
 
 def _group_means(values: Values, groups: Numbers, draws: Values, units: Numbers, num_groups: int) -> Values:

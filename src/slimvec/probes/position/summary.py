@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from slimvec.evaluation.intervals import Interval, bootstrap_intervals
 from slimvec.probes.estimates import estimated, estimated_cell, estimated_curve
+from slimvec.probes.position.crossed import crossed_intervals
 from slimvec.probes.position.evidence import EvidenceScores
 from slimvec.probes.position.needles import NeedleScores
 from slimvec.probes.position.regression import NUM_PLACES, SentenceWeights
@@ -27,7 +28,8 @@ DEFINITION = (
     "the answer begins; PSI = 1 - min/max over fifths of at least 8 questions, bootstrap over paragraphs, "
     "and PSI with shuffled places. Needle: a made fact at {num_depths} depths of a document; gain is the cosine of its "
     "question with the document less that without the fact, nDCG@10 is among all documents with other needles at the "
-    "same depth; places are shuffled within a needle; bootstrap over documents. Rotation: three passages in their "
+    "same depth; places are shuffled within a needle; bootstrap over documents and over the templates of needles. "
+    "Texts that the model cuts off are left out. Rotation: three passages in their "
     "three rotations, cosine of their questions by place; bootstrap over sets. Weight: coefficients of the sentences' "
     "vectors in their document's vector (least squares, with the mean sentence of other documents beside them), "
     "sentences in random order, by third of the document; bootstrap over documents."
@@ -70,6 +72,7 @@ def summarise(name: str, question: str, found: Findings, setting: Setting) -> Re
     seed = setting.seed
     evidence = None if found.evidence is None else evidence_sensitivity(found.evidence.ndcg, found.evidence, seed)
     needle = needle_sensitivity(found.needles, seed)
+    apart, num_documents = needle_differences(found.needles, seed)
     thirds = combined(found.weights)
     ratio = thirds.first_over_last(seed)
     measures = [
@@ -79,7 +82,7 @@ def summarise(name: str, question: str, found: Findings, setting: Setting) -> Re
             psi_measure(f"psi/needle/{bucket}", needle_sensitivity((part,), seed))
             for bucket, part in zip(found.buckets, found.needles, strict=True)
         ),
-        _difference("needle/first third less last", needle_differences(found.needles), "cosine", seed),
+        _equal_reading("needle/first third less last", apart, "cosine", 0.0, num_documents),
         _difference("rotation/first less last", found.rotations[:, 0] - found.rotations[:, 2], "cosine", seed),
         _share(thirds, seed),
         _ratio("weight/first over last", thirds, seed),
@@ -99,8 +102,17 @@ def summarise(name: str, question: str, found: Findings, setting: Setting) -> Re
         plots=_plots(found, evidence, seed),
         remedies=REMEDIES,
         skipped=_left_out(found.evidence, evidence),
-        details={**found.sources, "documents regressed": thirds.num_documents},
+        details={**found.sources, "documents regressed": thirds.num_documents, **_cut(found)},
     )
+
+
+def _cut(found: Findings) -> dict[str, int]:
+    """Count what is left out because the model cuts it off; nothing where nothing is."""
+    counts = {
+        "questions left out, paragraph cut off": 0 if found.evidence is None else found.evidence.num_cut,
+        "documents with needles left out, cut off": sum(part.num_cut for part in found.needles),
+    }
+    return {what: count for what, count in counts.items() if count}
 
 
 def _left_out(scores: EvidenceScores | None, found: Sensitivity | None) -> str:
@@ -138,7 +150,7 @@ def _by_place(
 
 def needle_sensitivity(parts: tuple[NeedleScores, ...], seed: int) -> Sensitivity:
     """Measure PSI over fifths of the depths, needles of all lengths together."""
-    values, groups, units, blocks = [], [], [], []
+    values, groups, units, kinds, blocks = [], [], [], [], []
     num_units = num_blocks = 0
     for part in parts:
         num_documents, num_needles, num_depths = part.ndcg.shape
@@ -146,23 +158,32 @@ def needle_sensitivity(parts: tuple[NeedleScores, ...], seed: int) -> Sensitivit
         values.append(part.ndcg.ravel())
         groups.append(np.tile(fifths, num_documents * num_needles))
         units.append(num_units + np.repeat(np.arange(num_documents), num_needles * num_depths))
+        kinds.append(np.repeat(part.templates.ravel(), num_depths))
         blocks.append(num_blocks + np.repeat(np.arange(num_documents * num_needles), num_depths))
         num_units, num_blocks = num_units + num_documents, num_blocks + num_documents * num_needles
     numbers = np.unique(np.concatenate(groups), return_inverse=True)[1]
     return measure_sensitivity(
-        np.concatenate(values), numbers, np.concatenate(units), blocks=np.concatenate(blocks), seed=seed
+        np.concatenate(values),
+        numbers,
+        np.concatenate(units),
+        kinds=np.concatenate(kinds),
+        blocks=np.concatenate(blocks),
+        seed=seed,
     )
 
 
-def needle_differences(parts: tuple[NeedleScores, ...]) -> Values:
-    """Gain in the first third of the depths less that in the last, by document: [sum of B]."""
-    return np.concatenate(
-        [
-            part.gains[:, :, part.depths <= 1 / 3].mean(axis=(1, 2))
-            - part.gains[:, :, part.depths >= 2 / 3].mean(axis=(1, 2))
-            for part in parts
-        ]
-    )
+def needle_differences(parts: tuple[NeedleScores, ...], seed: int) -> tuple[Interval, int]:
+    """Give the gain in the first third of the depths less that in the last, and the number of documents it is from."""
+    values, units, kinds, num_units = [], [], [], 0
+    for part in parts:
+        first, last = (part.gains[:, :, there].mean(axis=2) for there in (part.depths <= 1 / 3, part.depths >= 2 / 3))
+        documents, templates = part.items
+        values.append((first - last).ravel())
+        units.append(num_units + documents)
+        kinds.append(templates)
+        num_units += len(part.templates)
+    rows = np.concatenate(values)[:, None]
+    return crossed_intervals(rows, np.concatenate(units), np.concatenate(kinds), seed=seed)[0], num_units
 
 
 def psi_measure(name: str, found: Sensitivity) -> Measure:
@@ -296,7 +317,11 @@ def _plots(found: Findings, evidence: Sensitivity | None, seed: int) -> tuple[Pl
             Plot(title="Where the answer stands", x_label="place in the paragraph", y_label="nDCG@10", curves=curves)
         )
     needles = tuple(
-        estimated_curve(bucket, part.depths.tolist(), bootstrap_intervals(part.gains.mean(axis=1), seed=seed))
+        estimated_curve(
+            bucket,
+            part.depths.tolist(),
+            crossed_intervals(part.gains.reshape(-1, len(part.depths)), *part.items, seed=seed),
+        )
         for bucket, part in zip(found.buckets, found.needles, strict=True)
     )
     plots.append(Plot(title="What a needle adds", x_label="depth", y_label="gain in cosine", curves=needles))

@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from slimvec.data.contamination import MAX_SHARED
 from slimvec.training.recipe.section import ContradictionError, Section
 
 
@@ -16,6 +17,8 @@ class Validation(Section):
         share: Hold out this share of them. Which ones is decided by a hash of the query, so that all stages and
             seeds hold out the same.
         path: Take the records of this file instead; those of their queries are left out of the training data.
+        max_shared: With `path`: refuse a run in which more than this share of the training records, or of the file's
+            queries, shares text with the other side. 1 refuses none; the count stays with the run.
         every_steps: Steps between two evaluations; there is one before the first step and one after the last too.
         metric: `ndcg_at_10` or `mrr_at_10` on the held-out records, or a measure of an evaluation handed in from
             outside, as `NAME/MEASURE`.
@@ -26,6 +29,7 @@ class Validation(Section):
     count: int | None = Field(default=None, ge=2)
     share: float | None = Field(default=None, gt=0, lt=1)
     path: Path | None = None
+    max_shared: float = Field(default=MAX_SHARED, ge=0, le=1)
     every_steps: int = Field(default=100, ge=1)
     metric: str = "ndcg_at_10"
     patience: int | None = Field(default=None, ge=1)
