@@ -26,11 +26,14 @@ _REASONS = {
     errno.ENOTDIR: "a parent is a file, not a folder",
     errno.EISDIR: "it is a folder, not a file",
     errno.ENAMETOOLONG: "the name is too long",
+    errno.ELOOP: "its links lead round in a circle",
+    errno.EFBIG: "larger than the limit on the size of files",
 }
 _ASIDE = ".old"
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # What libraries raise on a full disk without its errno: safetensors, then numpy's tofile.
 _FULL_MESSAGES = re.compile(r"No space left on device|os error 28|\d+ requested and \d+ written")
+_LIMIT_MESSAGES = re.compile(r"File too large|os error 27")
 
 
 @contextmanager
@@ -191,6 +194,8 @@ def _storage_reason(error: Exception, path: Path) -> str | None:
     """Why `path` could not be written, in words; None when the error is about something else."""
     if _FULL_MESSAGES.search(str(error)):
         return _REASONS[errno.ENOSPC]
+    if _LIMIT_MESSAGES.search(str(error)):
+        return _REASONS[errno.EFBIG]
     if not isinstance(error, OSError) or error.errno not in _REASONS:
         return None
     if error.filename is not None and error.errno not in _FULL:

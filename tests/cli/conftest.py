@@ -33,9 +33,14 @@ class Outcome:
 
     @property
     def error(self):
-        """The only line on stderr of a command that failed, with nothing on stdout."""
-        assert self.out == ""
+        """The only line on stderr of a command that failed, with nothing on stdout but, with `--json`, its object."""
         assert self.err.count("\n") == 1, self.err
+        if self.out:
+            assert self.out.count("\n") == 1
+            failure = json.loads(self.out)
+            assert list(failure) == ["error", "expected", "do", "code"]
+            assert failure["code"] == self.code
+            assert all(part is None or " ".join(part.split())[:40] in self.err for part in list(failure.values())[:3])
         return self.err.strip()
 
 

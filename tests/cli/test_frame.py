@@ -1,6 +1,7 @@
 import ast
 import errno
 import json
+import os
 import re
 import subprocess
 import sys
@@ -130,7 +131,70 @@ def call(command, *arguments):
 )
 def test_errors_become_one_line_and_an_exit_code(error, code, line, capsys):
     assert call(raising(error), "--json") == code
+    out, err = capsys.readouterr()
+    assert err == f"{line}\n"
+    assert json.loads(out)["code"] == code
+    assert call(raising(error)) == code
     assert capsys.readouterr() == ("", f"{line}\n")
+
+
+def test_a_failure_is_one_object_of_json(capsys):
+    call(raising(InputError("a\x1b[31m", expected="b", do="c")), "--json")
+    assert json.loads(capsys.readouterr().out) == {"error": "a\x1b[31m", "expected": "b", "do": "c", "code": 2}
+    call(raising(TrainingError("a")), "--json")
+    assert json.loads(capsys.readouterr().out) == {"error": "a", "expected": None, "do": None, "code": 1}
+
+
+def test_wrong_use_is_an_object_too(slimvec):
+    outcome = slimvec("embed", "--model", "m", "--role", "nobody", "--json")
+    assert outcome.code == 2
+    assert json.loads(outcome.out) == {
+        "error": "Invalid value for '--role': 'nobody' is not one of 'query', 'document'",
+        "expected": None,
+        "do": "see `slimvec embed --help`",
+        "code": 2,
+    }
+    assert slimvec("embed", "--role", "nobody", "--", "--json").out == ""
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG])
+def test_a_place_that_cannot_be_used_is_wrong_use(number, capsys):
+    assert call(raising(OSError(number, "not there", "x\x1b]8;;evil"))) == 2
+    line = "error: cannot use x\\x1b]8;;evil: not there; check the path and its permissions\n"
+    assert capsys.readouterr().err == line
+
+
+def test_arguments_that_are_no_text_are_wrong_use(slimvec):
+    outcome = slimvec("fetch", "a\udcff", "--json")
+    assert outcome.code == 2
+    assert "error: argument a\\udcff is no UTF-8; expected names and texts in UTF-8" in outcome.err
+
+
+def shell(line, tmp_path):
+    """Run a line of bash in which $SLIMVEC is the program: its exit code and stderr."""
+    environment = {**os.environ, "SLIMVEC": f"{sys.executable} -m slimvec"}
+    done = subprocess.run(
+        ["bash", "-c", line], capture_output=True, text=True, check=False, env=environment, cwd=tmp_path
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "error"),
+    [
+        ("$SLIMVEC --version >&-", 2, "error: stdout is closed; expected somewhere to write to; redirect it to"),
+        ("$SLIMVEC --version >/dev/full", 2, "error: cannot write: No space left on device; free some space"),
+        ("$SLIMVEC fetch --json >/dev/full", 2, "error: Missing argument"),
+        ("$SLIMVEC fetch 2>&-", 2, ""),
+        ("$SLIMVEC fetch 2>/dev/full", 2, ""),
+        ("touch f; $SLIMVEC tokenizers x -o f/a/b", 2, "error: cannot write f/a/b: a parent is a file, not a folder"),
+        ("$SLIMVEC train $'a\\xff.yaml' -o x", 2, "error: argument a\\udcff.yaml is no UTF-8"),
+    ],
+)
+def test_streams_and_places_that_fail_give_one_line(line, code, error, tmp_path):
+    found_code, found = shell(line, tmp_path)
+    assert (found_code, found.count("\n")) == (code, 1 if error else 0), found
+    assert found.startswith(error)
 
 
 def test_debug_shows_the_traceback(capsys):

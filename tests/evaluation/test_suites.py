@@ -253,7 +253,7 @@ def test_shipped_suites_are_read(name):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("tasks: [", "s.yaml is no YAML"),
+        ("tasks: [", "s.yaml is not valid YAML"),
         ("{name: s, tasks: []}", "s.yaml: tasks: .*at least 1 item"),
         ("{name: s, tasks: [{name: a}]}", "tasks.0: a task needs either kind"),
         ("{name: s, tasks: [{name: a, kind: sts, colour: red}]}", "tasks.0.colour: Extra inputs"),

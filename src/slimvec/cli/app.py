@@ -1,6 +1,7 @@
 """The application: which commands there are, and the way in and out of the process."""
 
 import io
+import itertools
 import os
 import sys
 import warnings
@@ -31,9 +32,10 @@ from slimvec.cli import (
     triplets,
 )
 from slimvec.cli import filter as filter_
-from slimvec.cli.failures import PIPE_CLOSED, report
+from slimvec.cli.failures import PIPE_CLOSED, discard_stdout, report
 from slimvec.cli.frame import framed, keys_epilog
 from slimvec.cli.terminal import Result
+from slimvec.errors import InputError, SlimvecError
 
 # Plain help: it takes half the time of the boxed kind, and pipes and copies well.
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -91,28 +93,59 @@ def run(arguments: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
+    options = list(itertools.takewhile(lambda argument: argument != "--", arguments))
     try:
+        _check_arguments(arguments)
         code = app(list(arguments) or ["--help"], prog_name="slimvec", standalone_mode=False)
-    except (typer.TyperException, KeyboardInterrupt) as error:
-        return report(error, debug="--debug" in arguments)
+    except (typer.TyperException, SlimvecError, KeyboardInterrupt, OSError) as error:
+        return report(error, debug="--debug" in options, json="--json" in options)
     return code if isinstance(code, int) else 0
+
+
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """Refuse arguments that no file of results could name.
+
+    Raises:
+        InputError: one is no UTF-8, or stdout is closed.
+    """
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            shown = f"{argument[:60]}..." if len(argument) > 60 else argument
+            raise InputError(
+                f"argument {shown} is no UTF-8", expected="names and texts in UTF-8", do="rename or convert it"
+            ) from error
+    if sys.stdout is None:
+        raise InputError("stdout is closed", expected="somewhere to write to", do="redirect it to /dev/null")
 
 
 def main() -> None:
     """Run the command line of this process, and end the process."""
+    _open_missing_streams()
     _hush_libraries()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows what it can
     code = run(sys.argv[1:])
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        code = PIPE_CLOSED
-    if code == PIPE_CLOSED:
-        # What is left in the buffer cannot be written; Python would try again at exit and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if sys.stdout is not None:
+        try:
+            sys.stdout.flush()
+        except OSError as error:
+            code = report(error, debug=False)
+            discard_stdout()
+        if code == PIPE_CLOSED:
+            discard_stdout()
     sys.exit(code)
+
+
+def _open_missing_streams() -> None:
+    """Put the null device where standard streams are closed, so that no file of ours gets their numbers."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  # until the process ends
 
 
 def _hush_libraries() -> None:

@@ -41,7 +41,7 @@ def framed(command: Callable[..., Result]) -> Callable[..., None]:
                 result = command(terminal, **values)
             terminal.finish(result)
         except (Exception, KeyboardInterrupt) as error:
-            raise typer.Exit(report(error, debug=debug, muted=terminal.muted)) from None
+            raise typer.Exit(report(error, debug=debug, json=json, muted=terminal.muted)) from None
 
     keyword_only = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
     run.__signature__ = inspect.Signature([*keyword_only, *options])  # type: ignore[attr-defined]

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from slimvec.reports.shown import one_line
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -111,10 +113,11 @@ def _bar(task: Task) -> Iterator[None]:
 
 
 def _rich_progress(task: Task) -> "Progress":
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
     from rich.progress import Task as RichTask
     from rich.text import Text
+
+    from slimvec.cli.console import SafeConsole
 
     class Tail(ProgressColumn):
         """What the task says of itself, so that bar and lines say the same."""
@@ -122,7 +125,7 @@ def _rich_progress(task: Task) -> "Progress":
         def render(self, _: RichTask) -> Text:
             return Text(task.tail(), style="dim")
 
-    console = Console(stderr=True)
+    console = SafeConsole(stderr=True)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=24), Tail())
     return Progress(*columns, console=console, transient=True, redirect_stdout=False)
 
@@ -134,7 +137,7 @@ def _lines(task: Task) -> Iterator[None]:
 
     def write() -> None:
         while not done.wait(LINE_SECONDS):
-            print(f"{task.description}: {task.tail()}", file=sys.stderr, flush=True)  # noqa: T201
+            print(one_line(f"{task.description}: {task.tail()}"), file=sys.stderr, flush=True)  # noqa: T201
 
     thread = threading.Thread(target=write, daemon=True)
     thread.start()

@@ -16,15 +16,18 @@ _HEAD = """# Commands
 
 Written by `make docs` from the commands' own help. Every command has `--json` (one JSON object as the last line of
 stdout, and nothing else there), `--quiet` and `--debug`. Progress goes to stderr: a bar in a terminal, a line every
-ten seconds otherwise.
+ten seconds otherwise. Control characters of texts and names are shown as their codes (`\\x1b`), never obeyed.
 
 | exit code | meaning |
 | --- | --- |
 | 0 | done |
 | 1 | failed: training broke down, or a bug; `--debug` shows the traceback |
-| 2 | wrong use or bad input: one line says what was found, what was expected and what to do |
+| 2 | wrong use, bad input, or a place that cannot be used: one line says what was found, expected, and what to do |
 | 130 | stopped with Ctrl-C |
 | 141 | the reader of the output went away |
+
+A command that fails with `--json` prints one object on stdout too: `error` (what was found), `expected`, `do` (what to
+do now; both null where the error does not say) and `code` (the exit code). The line on stderr says the same.
 """
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from slimvec.cli.progress import Task, shown
 from slimvec.locks import reserved
+from slimvec.reports.shown import plain
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -53,23 +54,16 @@ class Terminal:
         """
         if self.json or self.muted:
             return
-        from rich.console import Console
+        from slimvec.cli.console import SafeConsole
 
-        class PipeAwareConsole(Console):
-            """A console that leaves a closed pipe to the frame; rich would end the process."""
-
-            def on_broken_pipe(self) -> None:
-                raise BrokenPipeError
-
-        width = None if sys.stdout.isatty() else _PIPE_WIDTH
-        console = PipeAwareConsole(highlight=False, width=width)
+        console = SafeConsole(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
         for part in parts:
-            console.print(part, markup=False, soft_wrap=isinstance(part, str))
+            console.print(part, soft_wrap=isinstance(part, str))
 
     def remark(self, text: str) -> None:
         """Tell something on the side that a person should know, on stderr."""
         if not (self.quiet or self.muted):
-            print(text, file=sys.stderr, flush=True)  # noqa: T201
+            print(plain(text), file=sys.stderr, flush=True)  # noqa: T201
 
     @contextmanager
     def task(self, description: str, *, total: float | None = None, unit: str = "") -> Iterator[Task]:

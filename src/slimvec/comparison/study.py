@@ -51,6 +51,7 @@ from slimvec.comparison.sections import (
 from slimvec.errors import InputError, validation_summary
 from slimvec.training.recipe import Recipe
 from slimvec.training.recipe_reading import parse_recipe
+from slimvec.yaml_files import read_text, read_yaml
 
 BASE_PREFIX = "base:"
 """Marks a source that is a base of the study. No hub name has it."""
@@ -262,11 +263,8 @@ def read_study(path: Path, *, folders: Mapping[str, Path]) -> Study:
         InputError: the file is missing or is no YAML, has unknown keys or settings that do not fit, or names a folder
             or base that is not given.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        tree = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"study {path} cannot be read: {error}", expected="a YAML file") from error
+    text = read_text(path, "a study, a YAML file")
+    tree = read_yaml(text, f"study {path}")
     if not isinstance(tree, dict):
         raise InputError(f"study {path} holds no settings", expected=f"keys {', '.join(Study.model_fields)}")
     bases = tree.get("bases")

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Literal, Self, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from slimvec.errors import InputError
+from slimvec.yaml_files import read_yaml
 
 Kind = Literal["role swap", "direction", "before and after", "cause", "comparison", "number swap", "negation"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -100,7 +100,7 @@ class Templates(BaseModel):
         if language not in known:
             raise InputError(f"no templates in {language!r}", expected=f"one of {', '.join(known)}")
         text = resources.files(package).joinpath(f"{language}.yaml").read_text(encoding="utf-8")
-        return cls.model_validate(yaml.safe_load(text))
+        return cls.model_validate(read_yaml(text, f"{language}.yaml"))
 
     def named(self) -> dict[str, tuple[Kind, Template]]:
         """Give all templates by name: language, kind and number within the kind."""

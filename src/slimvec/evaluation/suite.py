@@ -13,10 +13,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from slimvec.errors import InputError, validation_summary
+from slimvec.yaml_files import read_text, read_yaml
 
 Kind = Literal["retrieval", "reranking", "sts", "pair_classification", "classification", "clustering", "bitext"]
 CandidateSource = Literal["judged", "bm25"]
@@ -143,13 +143,10 @@ def read_suite(source: str | Path) -> Suite:
             str(source),
         )
     elif Path(source).is_file():
-        text, place = Path(source).read_text(encoding="utf-8"), str(source)
+        text, place = read_text(Path(source), "a suite of tasks"), str(source)
     else:
         raise InputError(f"no suite {str(source)!r}", expected=f"a YAML file, or one of {', '.join(SHIPPED)}")
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{place} is no YAML: {' '.join(str(error).split())}", expected="a suite") from error
+    values = read_yaml(text, place)
     try:
         return Suite.model_validate(values)
     except ValidationError as error:

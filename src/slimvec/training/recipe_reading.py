@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from slimvec.errors import InputError
 from slimvec.training.recipe import ContradictionError, Recipe, StageError
+from slimvec.yaml_files import compose_yaml, read_text, read_yaml
 
 Place = tuple[str | int, ...]
 Branch = dict[str, Any] | list[Any]
@@ -30,23 +31,16 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         InputError: the file is missing, is no YAML, has unknown or repeated keys, or settings that are wrong
             or contradict each other; the message names file and line.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"recipe {path} cannot be read: {error}", expected="a YAML file") from error
-    return parse_recipe(text, name=str(path), overrides=overrides)
+    return parse_recipe(read_text(path, "a recipe, a YAML file"), name=str(path), overrides=overrides)
 
 
 def parse_recipe(text: str, *, name: str = "recipe", overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe from YAML text. Arguments and errors as for `read_recipe`; `name` stands for the file."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise InputError(f"{name} is not valid YAML: {error}", do="correct it and try again") from error
+    root = compose_yaml(text, name)
     if not isinstance(root, yaml.MappingNode):
         raise InputError(f"{name} holds no settings", expected=f"sections {', '.join(Recipe.model_fields)}")
     lines = dict(_lines(root, (), name))
-    tree = yaml.safe_load(text)
+    tree = read_yaml(text, name)
     for override in overrides:
         lines[_override(tree, override)] = override
     try:
@@ -126,10 +120,7 @@ def _override(tree: Branch, override: str) -> Place:
     keys = path.strip().split(".")
     if not equals or not all(keys):
         raise InputError(f"override {override!r}", expected="section.key=value, as in optim.lr=0.001")
-    try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise InputError(f"override {override!r} has no valid value: {error}") from error
+    parsed = read_yaml(value, f"the value of override {override!r}")
     place: list[str | int] = []
     for key in keys[:-1]:
         place.append(_index(tree, key, override))

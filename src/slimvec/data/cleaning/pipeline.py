@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from slimvec.data.bad_rows import BadRowsReport
@@ -16,6 +15,7 @@ from slimvec.data.records import Record
 from slimvec.data.writers import record_writer
 from slimvec.errors import InputError, validation_summary
 from slimvec.files import atomic_file
+from slimvec.yaml_files import read_yaml
 
 
 class CleanFileReport(BaseModel):
@@ -114,13 +114,11 @@ def parse_cleaning(changes: Iterable[str]) -> Cleaning:
         *sections, last = key.strip().split(".")
         branch = tree
         for section in sections:
-            branch = branch.setdefault(section, {})
+            if isinstance(branch, dict):
+                branch = branch.setdefault(section, {})
         if not equals or not last or not isinstance(branch, dict):
             raise InputError(f"setting {change!r}", expected="key=value, as in near_duplicates=0.8")
-        try:
-            branch[last] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise InputError(f"setting {change!r}: its value is no YAML") from error
+        branch[last] = read_yaml(value, f"the value of setting {change!r}")
     try:
         return Cleaning.model_validate(tree)
     except ValidationError as error:

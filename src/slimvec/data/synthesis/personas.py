@@ -3,10 +3,10 @@
 from importlib import resources
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from slimvec.errors import InputError, validation_summary
+from slimvec.yaml_files import read_yaml, read_yaml_file
 
 
 class Persona(BaseModel):
@@ -67,12 +67,8 @@ def read_personas(path: Path | None = None) -> Personas:
     """
     if path is None:
         text = resources.files(__package__).joinpath("personas.yaml").read_text(encoding="utf-8")
-        return Personas.model_validate(yaml.safe_load(text))
+        return Personas.model_validate(read_yaml(text, "personas.yaml"))
     try:
-        return Personas.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}", expected="a YAML file of personas") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no YAML", expected="languages and personas") from error
+        return Personas.model_validate(read_yaml_file(path, "a YAML file of personas"))
     except ValidationError as error:
         raise InputError(f"{path}: {validation_summary(error)}", expected="languages and personas") from error
