@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 
@@ -147,3 +148,19 @@ def test_what_cannot_be_evaluated_is_told(arguments, message, slimvec, model):
     outcome = slimvec("evaluate", "-m", model, *arguments)
     assert outcome.code == 2
     assert outcome.error.startswith(f"error: {message}")
+
+
+def test_a_model_with_modules_that_are_not_served_is_told_the_other_way_which_works(slimvec, model, tmp_path):
+    copy = tmp_path / "foreign"
+    shutil.copytree(model, copy)
+    for name in ("slimvec.json", "golden.json"):
+        (copy / name).unlink()
+    pooling = json.loads((copy / "1_Pooling" / "config.json").read_text())
+    pooling |= {"pooling_mode_max_tokens": True, "pooling_mode_mean_tokens": False}
+    (copy / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    folder = write_set(tmp_path / "one")
+    ended = slimvec("evaluate", "-m", copy, "-d", folder)
+    assert ended.code == 2
+    assert ended.err.splitlines()[-1].endswith("score it as it is with --through sentence-transformers")
+    ended = slimvec("evaluate", "-m", copy, "-d", folder, "--through", "sentence-transformers", "--json", "-q")
+    assert 0 <= ended.json["scores"]["one"]["value"] <= 1

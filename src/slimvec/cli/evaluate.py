@@ -10,7 +10,7 @@ from slimvec.cli.models import describe_model, load_embedder, system_of
 from slimvec.cli.options import DimsOption, DtypeOption, ForceOption, RevisionOption, TaskOption
 from slimvec.cli.scores import interval, scores_table
 from slimvec.cli.terminal import Result, Terminal
-from slimvec.errors import InputError
+from slimvec.errors import InputError, ModelError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -115,7 +115,10 @@ def evaluate(
     if data is None:
         raise InputError("nothing to evaluate on", expected="--data FOLDER, --suite NAME or --mteb-task NAME")
     datasets = _read(terminal, data, task_name or (), by_language=by_language)
-    embedder = load_embedder(terminal, model, revision=revision, dtype=dtype, dims=dims)
+    try:
+        embedder = load_embedder(terminal, model, revision=revision, dtype=dtype, dims=dims)
+    except ModelError as error:
+        raise _naming_the_other(error, model, revision) from error
     described = describe_model(embedder, model, revision=revision)
     results = _score(terminal, embedder, datasets, described, task)
     baseline = _score_bm25(terminal, datasets) if bm25 else None
@@ -132,6 +135,16 @@ def evaluate(
         "comparison": None,
         "output": None if output is None else str(output),
     }
+
+
+def _naming_the_other(error: ModelError, model: str, revision: str | None) -> ModelError:
+    """Name what else can score a model of sentence-transformers that slimvec cannot run."""
+    from slimvec.model.sources import resolve_source
+
+    if not (resolve_source(model, revision=revision) / "modules.json").is_file():
+        return error
+    other = "score it as it is with --through sentence-transformers"
+    return ModelError(error.found, expected=error.expected, do=f"{error.do}, or {other}" if error.do else other)
 
 
 def _read(terminal: Terminal, folder: Path, names: Sequence[str], *, by_language: bool) -> "list[RetrievalSet]":

@@ -13,6 +13,7 @@ from transformers.utils import logging
 from slimvec.errors import ModelError
 from slimvec.model.architectures import attention_settings, check_served
 from slimvec.model.attention import ATTENTION_NAME, Packing, kernel_name, register
+from slimvec.model.rope_lengths import alike, longrope_limits
 from slimvec.model.spec import AttentionMode
 from slimvec.model.weight_files import WeightFiles, refuse_unaccounted
 from slimvec.text.batch import PackedBatch
@@ -43,6 +44,7 @@ class TransformersBackbone(nn.Module):
         register()
         hf_model.set_attn_implementation(ATTENTION_NAME)
         self.hf_model = hf_model
+        self._limits = longrope_limits(described)
         self.recency = recency
         for name in _ATTENTION_DROPOUTS:
             if getattr(self.config, name, 0):
@@ -79,6 +81,16 @@ class TransformersBackbone(nn.Module):
     def forward(self, batch: PackedBatch) -> Tensor:
         """Run the model: a batch of T tokens gives states [T, H] in the model's dtype."""
         batch = batch.to(self.device)
+        groups = alike(batch.lengths, self._limits) if self._limits else []
+        if len(groups) < 2:
+            return self._run(batch)
+        parts = [self._run(batch.choose(group)) for group in groups]
+        texts = batch.text_ids()
+        order = torch.cat([(texts == number).nonzero()[:, 0] for group in groups for number in group])
+        return torch.cat(parts)[order.argsort()]
+
+    def _run(self, batch: PackedBatch) -> Tensor:
+        """Run the model on texts whose positions turn alike."""
         output = self.hf_model(
             input_ids=batch.input_ids[None],
             position_ids=self.positions(batch)[None],

@@ -132,7 +132,6 @@ def _module(folder: Path, kind: Any, place: Any, path: Path) -> Module:
         raise ModelError(
             f"{path} has a module of type {kind!r}",
             expected=f"{_SERVED}, all of sentence_transformers",
-            do="evaluate it with --backend sentence-transformers" if isinstance(kind, str) else "",
         )
     if not isinstance(place, str) or Path(place).is_absolute() or ".." in Path(place).parts:
         raise ModelError(f"{path} has the path {place!r}", expected="a folder inside the model's")

@@ -17,6 +17,7 @@ from slimvec.model.head import Head, check_dims
 from slimvec.model.head_files import layer_folder, load_head
 from slimvec.model.manifest import MANIFEST_NAME, Manifest, Origin, read_manifest
 from slimvec.model.modules import MODULES_NAME, read_modules
+from slimvec.model.rope_lengths import refuse_dynamic
 from slimvec.model.rope_scaling import RopeScaling, scaled_config
 from slimvec.model.sentence_transformers_files import read_spec
 from slimvec.model.sources import resolve_source
@@ -155,6 +156,7 @@ def open_model(source: str | Path, **settings: Unpack[OpenSettings]) -> OpenedMo
             expected="a causal model: only there do early tokens reach more states than late ones",
         )
     config = scaled_config(read_config(weights), settings.get("rope"))
+    refuse_dynamic(config, spec.max_tokens)
     for width in (spec.dims, *spec.trained_dims):
         check_dims(width, spec.full_width(int(config["hidden_size"])))
     return OpenedModel(

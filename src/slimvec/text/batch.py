@@ -58,6 +58,22 @@ class PackedBatch:
             lengths=lengths,
         )
 
+    def choose(self, numbers: Sequence[int]) -> "PackedBatch":
+        """Pack the texts with these numbers, in this order."""
+        starts = list(accumulate(self.lengths, initial=0))
+        ids, positions = (
+            torch.cat([tokens[starts[number] : starts[number + 1]] for number in numbers])
+            for tokens in (self.input_ids, self.position_ids)
+        )
+        lengths = tuple(self.lengths[number] for number in numbers)
+        return PackedBatch(
+            input_ids=ids,
+            position_ids=positions,
+            cu_seqlens=torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=self.device),
+            prefix_lengths=self.prefix_lengths[list(numbers)],
+            lengths=lengths,
+        )
+
     @property
     def num_texts(self) -> int:
         """B."""
