@@ -92,6 +92,7 @@ class TrainingBenchmark(Frozen):
 
 def train_slimvec(settings: Settings) -> Course:
     """Train as a recipe does."""
+    from slimvec.engine.frozen import open_frozen
     from slimvec.training.recipe_reading import parse_recipe
     from slimvec.training.run import train
 
@@ -108,7 +109,7 @@ def train_slimvec(settings: Settings) -> Course:
         clock = now
 
     with tempfile.TemporaryDirectory() as folder:
-        train(recipe, Path(folder) / "model", on_step=[follow])
+        train(recipe, Path(folder) / "model", on_step=[follow], open_frozen=open_frozen)
     return _course(losses, seconds, tokens)
 
 

@@ -105,6 +105,7 @@ def run_training(
         SlimvecError: as `slimvec.training.run.train`.
     """
     with terminal.task("starting to train") as task:
+        from slimvec.engine.frozen import open_frozen
         from slimvec.evaluation.teachers import open_teacher
         from slimvec.training.dtypes import run_slowness
         from slimvec.training.run import train
@@ -123,6 +124,7 @@ def run_training(
             validators=validators or {},
             notice=task.share,
             open_teacher=open_teacher,
+            open_frozen=open_frozen,
         )
     if not result.finished:
         raise Interrupted(f"stopped after step {result.progress.step}; {when_stopped}")

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from slimvec.comparison.study import BASE_PREFIX, Study
+from slimvec.engine.frozen import open_frozen
 from slimvec.errors import TrainingError
 from slimvec.evaluation.slimvec_model import weights_identity
 from slimvec.evaluation.teachers import open_teacher
@@ -173,7 +174,8 @@ def provide(training: Training, models: Path, *, announce: Callable[[Training], 
     recipe = training.recipe
     if base is not None:
         recipe = recipe.model_copy(update={"base": Base(source=str(base))})
-    result = train(recipe, folder, resume=True, on_step=list(announce(training)), open_teacher=open_teacher)
+    steps = list(announce(training))
+    result = train(recipe, folder, resume=True, on_step=steps, open_teacher=open_teacher, open_frozen=open_frozen)
     if not result.finished:
         raise TrainingError(
             f"stopped within {training.name}, seed {training.seed}", do="run it again: it goes on from here"

@@ -23,6 +23,7 @@ from slimvec.training.checkpoints import Progress
 from slimvec.training.data_card import write_run_card
 from slimvec.training.dtypes import settled
 from slimvec.training.events import Audience, Notice, StepCallback, ValidationCallback
+from slimvec.training.frozen import OpenFrozen
 from slimvec.training.loggers import check_loggers
 from slimvec.training.processes import started
 from slimvec.training.recipe import Recipe
@@ -91,6 +92,7 @@ def train(
     validators: Mapping[str, Validator] | None = None,
     notice: Notice | None = None,
     open_teacher: OpenTeacher | None = None,
+    open_frozen: OpenFrozen | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> TrainingResult:
     """Train as a recipe says and write the model's folder.
@@ -108,6 +110,8 @@ def train(
             `NAME/MEASURE`, and `validation.metric` can be one of them.
         notice: Told what is fetched, converted or under way where it takes long.
         open_teacher: Gives the model that `loss.distill.teacher` names; asked for by recipes that name one.
+        open_frozen: Gives something faster for the layers that are not trained, as `slimvec.engine.frozen.open_frozen`;
+            default the model itself.
         clock: Seconds; another one in tests.
 
     Raises:
@@ -127,7 +131,7 @@ def train(
         check_sources(source for place in places for source in place.stage.recipe.data)
         check_loggers([name for place in places for name in place.stage.recipe.run.loggers])
         audience = Audience(on_step, on_validation, *([notice] if notice else []))
-        means = Means(audience, validators or {}, open_teacher, clock)
+        means = Means(audience, validators or {}, open_teacher, open_frozen, clock)
         records: list[StageRecord] = []
         for place, recipe_id in zip(places, recipe_ids(places), strict=True):
             over = place.finished(recipe_id) if resume else None

@@ -41,6 +41,7 @@ from slimvec.training.contrastive import ContrastiveSteps
 from slimvec.training.data_card import describe_data, keep_stage_card
 from slimvec.training.dtypes import run_dtype
 from slimvec.training.events import Audience
+from slimvec.training.frozen import OpenFrozen, fast_frozen
 from slimvec.training.held_out import part_records
 from slimvec.training.loop import Trainer, TrainingOutcome
 from slimvec.training.objective import make_objective
@@ -57,7 +58,7 @@ from slimvec.training.trainee import Trainee
 from slimvec.training.trainee_embedder import TraineeEmbedder
 from slimvec.training.validation import Held, HeldOutRetrieval, Validator
 
-_CHECKPOINT_KEYS = ("checkpoint_steps", "checkpoint_minutes", "keep", "loggers")
+_CHECKPOINT_KEYS = ("checkpoint_steps", "checkpoint_minutes", "keep", "loggers", "cache_states")
 """Settings of `run` that change nothing in what a run computes."""
 
 
@@ -153,12 +154,14 @@ class Means:
         audience: Told what happens.
         validators: Further evaluations, by name.
         open_teacher: Gives the model that a recipe names as teacher.
+        open_frozen: Gives something faster for the layers that are not trained.
         clock: Seconds.
     """
 
     audience: Audience = field(default_factory=Audience)
     validators: Mapping[str, Validator] = field(default_factory=dict)
     open_teacher: OpenTeacher | None = None
+    open_frozen: OpenFrozen | None = None
     clock: Callable[[], float] = time.monotonic
 
 
@@ -238,7 +241,8 @@ def run_stage(
 
     processes = Processes.current()
     processes.on_main(begin)
-    outcome = trainer.run()
+    with fast_frozen(model.backbone, recipe, means.open_frozen):
+        outcome = trainer.run()
     record = StageRecord(
         name=place.stage.name,
         recipe=recipe,

@@ -1,5 +1,6 @@
 """`FusedDecoder`: the fastest way to run a small decoder, on compiled kernels or, recorded, in plain torch."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self, overload
 
@@ -14,6 +15,7 @@ from slimvec.engine.fused.reference import TorchLayers
 from slimvec.engine.fused.spec import DecoderSpec, read_spec
 from slimvec.engine.fused.weights import (
     WeightSource,
+    lower_names,
     open_folder,
     read_final_norm,
     read_layers,
@@ -51,11 +53,12 @@ class FusedDecoder:
         dtype: torch.dtype,
         kernel: str,
         int8: Int8Texts | None = None,
+        final_norm: bool = True,
     ) -> None:
         self.spec, self.causal, self.dtype, self.int8 = spec, causal, dtype, int8 is not None
         self.kernel, self.kernel_reason = _choose_kernel(kernel, dtype, int8=self.int8)
         self._embedding = embedding
-        self._final_norm = read_final_norm(source, spec)
+        self._final_norm = read_final_norm(source, spec) if final_norm else None
         # Gemma rounds the factor to the weights' dtype, and its states are trained with that.
         scale = torch.tensor(spec.width**0.5, dtype=dtype).item() if spec.scale_embedding else 1.0
         self._layers: NativeLayers | TorchLayers
@@ -66,7 +69,7 @@ class FusedDecoder:
         full = Int8Layers(spec, int8, embedding, causal=causal, scale=scale, dtype=dtype) if int8 else None
         for layer in read_layers(source, spec, dtype):
             self._layers.add(full.quantise(layer) if full else layer)
-        if full and int8:
+        if full and int8 and self._final_norm is not None:
             int8.check(full.states(self._final_norm), self(PackedBatch.from_sequences(int8.held_out)))
 
     @classmethod
@@ -129,6 +132,26 @@ class FusedDecoder:
         source = WeightSource(tensors, tensors.__getitem__)
         embedding = source.embedding(spec, dtype)
         return cls(spec, source, embedding, causal=causal, dtype=dtype, kernel=kernel, int8=int8)
+
+    @classmethod
+    def below(cls, hf_model: torch.nn.Module, number: int, *, causal: bool, dtype: torch.dtype) -> Self:
+        """Build from the first layers of a transformers model: its states are what leaves them, without a norm.
+
+        Args:
+            hf_model: As for `from_backbone`; layers above may have an adapter.
+            number: How many layers.
+            causal: See `from_folder`.
+            dtype: See `from_folder`.
+
+        Raises:
+            UnsupportedError: see `from_folder`.
+        """
+        spec = read_spec(hf_model.config.to_dict())  # type: ignore[operator, union-attr]
+        spec = replace(spec, layers=spec.layers[:number])
+        tensors = hf_model.state_dict()
+        source = WeightSource(lower_names(tensors, number), tensors.__getitem__)
+        embedding = source.embedding(spec, dtype)
+        return cls(spec, source, embedding, causal=causal, dtype=dtype, kernel="torch", final_norm=False)
 
     @property
     def width(self) -> int:

@@ -60,7 +60,13 @@ class NativeLayers:
         )
 
     def run(
-        self, batch: PackedBatch, embedding: Tensor, final_norm: Tensor, past: KeyValues | None, *, return_kv: bool
+        self,
+        batch: PackedBatch,
+        embedding: Tensor,
+        final_norm: Tensor | None,
+        past: KeyValues | None,
+        *,
+        return_kv: bool,
     ) -> tuple[Tensor, KeyValues | None]:
         """Run the layers: states [T, H] float32, and keys and values of the batch where asked for."""
         positions = batch.max_seqlen + (past.length if past else 0)

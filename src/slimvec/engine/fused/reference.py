@@ -40,9 +40,18 @@ class TorchLayers:
         self._layers.append(TorchLayer(layer))
 
     def run(
-        self, batch: PackedBatch, embedding: Tensor, final_norm: Tensor, past: KeyValues | None, *, return_kv: bool
+        self,
+        batch: PackedBatch,
+        embedding: Tensor,
+        final_norm: Tensor | None,
+        past: KeyValues | None,
+        *,
+        return_kv: bool,
     ) -> tuple[Tensor, KeyValues | None]:
-        """Run the layers: states [T, H] float32, and keys and values of the batch where asked for."""
+        """Run the layers: states [T, H] float32, and keys and values of the batch where asked for.
+
+        Without a final norm the states are those that leave the last layer.
+        """
         x, place = self.embed(batch, embedding), self.place(batch, past)
         kept: list[tuple[Tensor, Tensor]] = []
         for number, layer in enumerate(self._layers):
@@ -51,7 +60,7 @@ class TorchLayers:
             x = passed.x
             if return_kv:
                 kept.append((passed.key, passed.value))
-        states = F.rms_norm(x, x.shape[-1:], final_norm, self._spec.epsilon)
+        states = x if final_norm is None else self._norm(x, final_norm)
         if not return_kv:
             return states, None
         keys, values = (torch.stack(parts) for parts in zip(*kept, strict=True))

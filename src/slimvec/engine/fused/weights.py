@@ -139,6 +139,13 @@ class WeightSource:
             raise UnsupportedError(f"there are weights that are not known, such as {min(self._left)}")
 
 
+def lower_names(names: Collection[str], number: int) -> list[str]:
+    """Choose the names of the embedding and of the first layers."""
+    prefixes = [name.removesuffix(_EMBEDDING) for name in names if name.endswith(_EMBEDDING)]
+    kept = tuple(f"{prefix}layers.{layer}." for prefix in prefixes for layer in range(number))
+    return [name for name in names if name.endswith(_EMBEDDING) or name.startswith(kept)]
+
+
 def read_layers(source: WeightSource, spec: DecoderSpec, dtype: torch.dtype) -> Iterator[LayerWeights]:
     """Read the layers, one at a time.
 

@@ -50,6 +50,9 @@ class Run(Section):
         seed: Of data order, adapter and dropout.
         dtype: Of the weights in the products. auto is bf16 where the device computes in it and fp32 elsewhere; it is
             settled when the run begins. bf16 keeps float32 copies of trained weights in the optimiser.
+        cache_states: Gigabytes of slimvec's cache for the states behind the layers below `tuning.first_layer`, so that
+            epochs, variants and seeds over the same texts compute them once; 0 is off. A text of 100 tokens takes
+            230 kB in a model of width 576 in fp32. Losses are the same to rounding.
         checkpoint_steps: A checkpoint every so many steps; 0 for none but the one a stop leaves.
         checkpoint_minutes: A checkpoint at least every so many minutes; 0 for none.
         keep: Checkpoints kept, the newest.
@@ -70,6 +73,7 @@ class Run(Section):
     shard: bool = False
     seed: int = Field(default=0, ge=0)
     dtype: Literal["auto", "bf16", "fp32"] = "auto"
+    cache_states: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     checkpoint_steps: int = Field(default=0, ge=0)
     checkpoint_minutes: float = Field(default=10.0, ge=0)
     keep: int = Field(default=2, ge=1)

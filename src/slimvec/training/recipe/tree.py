@@ -84,6 +84,7 @@ class Recipe(Section):
         if self.model.trained_dims:
             raise ContradictionError("model.trained_dims", "trained_dims is what training writes; use loss.mrl_dims")
         self._check_base()
+        self._check_cache()
         check_mined(self.loss, self.batch.negatives)
         if self.adaptation is None and any(source.order_negatives is not None for source in self.data):
             self._check_order_negatives()
@@ -116,6 +117,20 @@ class Recipe(Section):
         if not self.tuning.merge:
             message = "merge false on a new model: the adapter's base would be random weights, which are not kept"
             raise ContradictionError("tuning.merge", message)
+
+    def _check_cache(self) -> None:
+        """See that states of frozen layers are kept only where they are the same from step to step."""
+        if not self.run.cache_states:
+            return
+        if self.tuning.method == "full" or not self.tuning.first_layer:
+            message = "cache_states without frozen layers; set tuning.first_layer above 0 with method lora"
+        elif self.run.attention_ramp:
+            message = "cache_states with attention_ramp, which changes what frozen layers give; leave one of them out"
+        elif self.adaptation is not None:
+            message = "cache_states with an adaptation, which masks other tokens each time; leave cache_states out"
+        else:
+            return
+        raise ContradictionError("run.cache_states", message)
 
     def _check_order_negatives(self) -> None:
         """See that hard negatives of reordered words are compared with something."""

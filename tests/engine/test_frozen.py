@@ -1,0 +1,81 @@
+"""The frozen layers of a model in training on the fused decoder: the states that the model's own layers give."""
+
+import pytest
+import torch
+
+from slimvec.engine.frozen import open_frozen
+from slimvec.model.adapters import add_lora
+from slimvec.model.architectures import DECODERS
+from slimvec.model.frozen_layers import frozen_layers, num_frozen, own_states
+from slimvec.model.spec import LoraSettings
+from slimvec.text.batch import PackedBatch
+from tests import tiny
+
+BATCH = PackedBatch.from_sequences([[5, 9, 7, 3, 8, 11, 2, 4], [6], [9, 9, 1, 30], [5, 9, 7, 3, 8, 11, 2, 5]])
+
+
+def made(architecture, mode, first_layer=2):
+    """A model with an adapter that is not zero on the layers from the first one on."""
+    model = tiny.embedding_model(architecture, mode)
+    add_lora(model.backbone, LoraSettings(rank=2, alpha=4, first_layer=first_layer), seed=1)
+    generator = torch.Generator().manual_seed(2)
+    for name, parameter in model.backbone.named_parameters():
+        if "lora_B" in name:
+            parameter.data = torch.randn(parameter.shape, generator=generator) * 0.1
+    return model
+
+
+def gradients(model):
+    model.zero_grad()
+    vectors = model(BATCH)
+    (vectors * torch.arange(vectors.numel()).view_as(vectors).cos()).sum().backward()
+    return vectors.detach(), {n: p.grad.clone() for n, p in model.named_parameters() if p.requires_grad}
+
+
+@pytest.mark.parametrize("mode", tiny.MODES)
+@pytest.mark.parametrize("architecture", DECODERS)
+def test_vectors_and_gradients_are_the_same_to_rounding(architecture, mode):
+    model = made(architecture, mode)
+    assert num_frozen(model.backbone) == 2
+    names = [name for name, _ in model.named_parameters()]
+    expected, slopes = gradients(model)
+    for states in (open_frozen(model.backbone, 2), own_states(model.backbone, 2)):
+        with frozen_layers(model.backbone, 2, states):
+            vectors, found = gradients(model)
+        torch.testing.assert_close(vectors, expected, atol=2e-6, rtol=2e-5)
+        assert found.keys() == slopes.keys()
+        for name, slope in found.items():
+            torch.testing.assert_close(slope, slopes[name], atol=2e-5, rtol=2e-4)
+    assert [name for name, _ in model.named_parameters()] == names
+    assert torch.equal(gradients(model)[0], expected)
+
+
+def test_layers_below_are_not_run(monkeypatch):
+    model = made("llama", "causal")
+    states = open_frozen(model.backbone, 2)
+    lower = [m for n, m in model.backbone.named_modules() if n.endswith(("layers.0", "layers.1"))]
+    assert len(lower) == 2
+    for layer in lower:
+        monkeypatch.setattr(layer, "forward", lambda *_, **__: pytest.fail("it ran"))
+    with frozen_layers(model.backbone, 2, states):
+        gradients(model)
+
+
+def test_what_is_frozen():
+    assert num_frozen(made("qwen3", "causal", first_layer=0).backbone) == 0
+    assert num_frozen(made("bert", "bidirectional").backbone) == 0
+    assert num_frozen(tiny.embedding_model().requires_grad_(False).backbone) == 3
+    whole = tiny.embedding_model()
+    whole.requires_grad_(False)
+    whole.backbone.hf_model.get_input_embeddings().requires_grad_(True)
+    assert num_frozen(whole.backbone) == 0
+
+
+def test_what_the_fused_decoder_does_not_run_is_left_to_the_model():
+    model = made("llama", "causal")
+    model.backbone.recency = 0.5
+    assert open_frozen(model.backbone, 2) is None
+    model = made("llama", "causal")
+    model.backbone.hf_model.config.hidden_act = "relu"
+    assert open_frozen(model.backbone, 2) is None
+    assert open_frozen(tiny.embedding_model().to(torch.float64).backbone, 2) is None
