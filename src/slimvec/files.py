@@ -31,6 +31,7 @@ _REASONS = {
 }
 _ASIDE = ".old"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_swept: list[Path] = []
 # What libraries raise on a full disk without its errno: safetensors, then numpy's tofile.
 _FULL_MESSAGES = re.compile(r"No space left on device|os error 28|\d+ requested and \d+ written")
 _LIMIT_MESSAGES = re.compile(r"File too large|os error 27")
@@ -190,6 +191,22 @@ def _leftovers(path: Path) -> list[Path]:
     return [file for file in path.parent.glob(".*.partial*") if pattern.fullmatch(file.name)]
 
 
+@contextmanager
+def swept(path: Path) -> Iterator[None]:
+    """Have `sweep` remove a path, if the process is ended within the body; at its end the body does so itself."""
+    _swept.append(path)
+    try:
+        yield
+    finally:
+        _swept.remove(path)
+
+
+def sweep() -> None:
+    """Remove what this process is writing and holding; for one that is about to end without unwinding."""
+    for path in list(_swept):
+        _remove(path)
+
+
 def _storage_reason(error: Exception, path: Path) -> str | None:
     """Why `path` could not be written, in words; None when the error is about something else."""
     if _FULL_MESSAGES.search(str(error)):
@@ -211,11 +228,12 @@ def _temporary_neighbour(path: Path) -> Iterator[Path]:
     """Give a free name beside `path`; whatever stands there when an error ends the body is removed."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.partial{path.suffix}")
     with storage_errors(path), make_parents(path):
-        try:
-            yield temporary
-        except BaseException:
-            _remove(temporary)
-            raise
+        with swept(temporary):
+            try:
+                yield temporary
+            except BaseException:
+                _remove(temporary)
+                raise
         _flush(path.parent)
 
 

@@ -10,12 +10,12 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
 
 from slimvec.errors import InputError
-from slimvec.files import check_free, check_kind, make_parents, recover, remove_partial, storage_errors
+from slimvec.files import check_free, check_kind, make_parents, recover, remove_partial, storage_errors, swept
 
 _HELD: dict[Path, int] = {}
 """By lock file, the thread of this process that holds it."""
@@ -84,7 +84,8 @@ def held(lock: Path, doing: str, do: str, *, keep: bool = False, again: bool = F
         raise InputError(f"another process {doing}: {_read_holder(lock)}", expected="one at a time", do=do)
     _HELD[lock] = own
     try:
-        yield
+        with nullcontext() if keep else swept(lock):
+            yield
     finally:
         del _HELD[lock]
         if not keep:

@@ -43,6 +43,15 @@ class Outcome:
             assert all(part is None or " ".join(part.split())[:40] in self.err for part in list(failure.values())[:3])
         return self.err.strip()
 
+    @property
+    def stopped(self):
+        """The last line on stderr of a command that was sent a signal; the only other one acknowledges it."""
+        first, last = self.err.splitlines()
+        assert first.startswith("stopping ")
+        assert first.endswith("; a second signal ends it at once")
+        assert self.code == 130
+        return Outcome(self.code, self.out, f"{last}\n").error
+
 
 @pytest.fixture(autouse=True)
 def _hushed():

@@ -32,7 +32,7 @@ from slimvec.cli import (
     triplets,
 )
 from slimvec.cli import filter as filter_
-from slimvec.cli.failures import PIPE_CLOSED, discard_stdout, report
+from slimvec.cli.failures import INTERRUPTED, PIPE_CLOSED, discard_stdout, report
 from slimvec.cli.frame import framed, keys_epilog
 from slimvec.cli.terminal import Result
 from slimvec.errors import InputError, SlimvecError
@@ -136,6 +136,8 @@ def main() -> None:
             discard_stdout()
         if code == PIPE_CLOSED:
             discard_stdout()
+    if code == INTERRUPTED:
+        os._exit(code)  # threads that are still at work would keep Python waiting
     sys.exit(code)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from slimvec.cli.failures import AGAIN
 from slimvec.cli.progress import Task
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
@@ -62,6 +63,9 @@ def compare(
     if not report_only:
         if shared is not None:
             shared.check(study.evaluation.max_shared, setting="evaluation.max_shared of the study")
+        terminal.kept = lambda: (
+            f"what is done is kept in {output}; {AGAIN} to go on" if any(output.rglob("*.json")) else ""
+        )
         with terminal.task(f"study {study.name}") as task:
             for _ in run_study(study, data, output, watcher=_Watcher(task), keep_models=keep_models, part=chosen):
                 task.update(detail="")

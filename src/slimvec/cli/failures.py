@@ -1,7 +1,7 @@
 """How a command ends when it does not end well: one line on stderr and an exit code, never a traceback unasked.
 
 With `--json` the same is one object on stdout: `error`, `expected`, `do` (both may be null) and `code`.
-Exit codes: 0 done, 1 failed, 2 wrong use or bad input, 130 stopped with Ctrl-C, 141 the reader of a pipe went away.
+Exit codes: 0 done, 1 failed, 2 wrong use or bad input, 130 stopped by Ctrl-C or SIGTERM, 141 a pipe lost its reader.
 """
 
 import errno
@@ -29,6 +29,10 @@ _WRONG_PLACE = (
     errno.ELOOP,
     errno.EBADF,
 )
+
+
+AGAIN = "run the same command again"
+"""What one who stopped a command is told, where that goes on from what is kept."""
 
 
 class Interrupted(KeyboardInterrupt):  # no error: the user asked for it

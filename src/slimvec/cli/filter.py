@@ -20,10 +20,10 @@ from slimvec.cli.record_search import (
     SearchModelOption,
     WorkOption,
     bad_rows,
+    kept_work,
     open_embedder,
     open_inputs,
     report_path,
-    resumable,
     truncation_remarks,
 )
 from slimvec.cli.terminal import Result, Terminal
@@ -103,16 +103,16 @@ def filter_(
     inputs = open_inputs(
         terminal, records, output, embedder=embedder, corpus=corpus, field=field, work=work, restart=restart
     )
-    with resumable(inputs):
-        done = filter_records(
-            inputs,
-            output,
-            k=k,
-            dropped=dropped,
-            plant_share=plant if self_test else None,
-            plant_seed=seed,
-            force=force,
-        )
+    terminal.kept = kept_work(inputs)
+    done = filter_records(
+        inputs,
+        output,
+        k=k,
+        dropped=dropped,
+        plant_share=plant if self_test else None,
+        plant_seed=seed,
+        force=force,
+    )
     done = done.model_copy(update={"bad_rows": bad_rows(terminal, records)})
     done.write(place, force=force)
     _tell(terminal, done, output, place)

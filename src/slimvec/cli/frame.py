@@ -2,14 +2,16 @@
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated, Any
 
 import typer
 
-from slimvec.cli.failures import report
+from slimvec.cli.failures import Interrupted, report
 from slimvec.cli.terminal import Result, Terminal
+from slimvec.interrupts import listening
 from slimvec.launch import launched
 
 _SHARED = {
@@ -35,13 +37,26 @@ def framed(command: Callable[..., Result]) -> Callable[..., None]:
     def run(**values: Any) -> None:
         json, quiet, debug = (values.pop(name) for name in _SHARED)
         terminal = Terminal(json=json, quiet=quiet)
+
+        def end(error: BaseException) -> int:
+            if isinstance(error, KeyboardInterrupt) and not error.args and terminal.kept():
+                error = Interrupted(f"interrupted; {terminal.kept()}")
+            return report(error, debug=debug, json=json, muted=terminal.muted)
+
+        stdout = sys.stdout
+
+        def end_at_once() -> int:
+            sys.stdout = stdout  # the body, which may have it redirected, is not come back to
+            return end(KeyboardInterrupt())
+
         try:
             terminal.muted = launched().rank > 0
-            with joined_processes(), terminal.clean_stdout(), terminal.outputs:
-                result = command(terminal, **values)
-            terminal.finish(result)
+            with listening(acknowledge=terminal.acknowledge, end=end_at_once):
+                with joined_processes(), terminal.clean_stdout(), terminal.outputs:
+                    result = command(terminal, **values)
+                terminal.finish(result)
         except (Exception, KeyboardInterrupt) as error:
-            raise typer.Exit(report(error, debug=debug, json=json, muted=terminal.muted)) from None
+            raise typer.Exit(end(error)) from None
 
     keyword_only = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
     run.__signature__ = inspect.Signature([*keyword_only, *options])  # type: ignore[attr-defined]

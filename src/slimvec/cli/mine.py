@@ -19,10 +19,10 @@ from slimvec.cli.record_search import (
     SearchModelOption,
     WorkOption,
     bad_rows,
+    kept_work,
     open_embedder,
     open_inputs,
     report_path,
-    resumable,
     truncation_remarks,
 )
 from slimvec.cli.terminal import Result, Terminal
@@ -130,8 +130,8 @@ def mine(
     inputs = open_inputs(
         terminal, records, output, embedder=embedder, corpus=corpus, field=field, work=work, restart=restart
     )
-    with resumable(inputs):
-        done = mine_negatives(inputs, output, settings, force=force)
+    terminal.kept = kept_work(inputs)
+    done = mine_negatives(inputs, output, settings, force=force)
     done = done.model_copy(update={"bad_rows": bad_rows(terminal, records)})
     done.write(place, force=force)
     _tell(terminal, done, output, place)

@@ -20,6 +20,10 @@ _ENOUGH = 0.01
 """Share of the work from which the time of the rest can be told: the first of it is mostly starting."""
 
 
+WORK_AT_HAND = "the work at hand, two seconds at most"
+"""What a command waits for when it is asked to stop, unless it has something to save first."""
+
+
 class Task:
     """Work under way.
 
@@ -27,12 +31,16 @@ class Task:
         description: What is being done.
         total: How much there is to do; None when nobody knows.
         unit: What is counted, in the plural; empty when a share is all there is.
+        waits_for: What it waits for when it is asked to stop.
     """
 
-    def __init__(self, description: str, *, total: float | None = None, unit: str = "") -> None:
+    def __init__(
+        self, description: str, *, total: float | None = None, unit: str = "", waits_for: str = WORK_AT_HAND
+    ) -> None:
         self.description = description
         self.total = total
         self.unit = unit
+        self.waits_for = waits_for
         self.completed = 0.0
         self.detail = ""
         self.seconds_left: float | None = None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from slimvec.cli.failures import Interrupted
+from slimvec.cli.failures import AGAIN
 from slimvec.cli.models import describe_model, load_embedder
 from slimvec.cli.terminal import Terminal
 from slimvec.errors import InputError
@@ -179,17 +179,11 @@ def report_path(output: Path, report: Path | None) -> Path:
     return report or output.with_name(f"{output.name}.report.json")
 
 
-@contextmanager
-def resumable(inputs: "Inputs") -> Iterator[None]:
-    """Tell who presses Ctrl-C how to go on."""
+def kept_work(inputs: "Inputs") -> Callable[[], str]:
+    """Give what tells who stops the command how to go on."""
     from slimvec.data.mining.workspace import is_claimed
 
-    try:
-        yield
-    except KeyboardInterrupt:
-        if not is_claimed(inputs.work):
-            raise
-        raise Interrupted(f"interrupted; run the same command again to go on from {inputs.work}") from None
+    return lambda: f"{AGAIN} to go on from {inputs.work}" if is_claimed(inputs.work) else ""
 
 
 def bad_rows(terminal: Terminal, records: RecordFiles) -> "BadRowsReport":

@@ -23,7 +23,7 @@ ten seconds otherwise. Control characters of texts and names are shown as their 
 | 0 | done |
 | 1 | failed: training broke down, or a bug; `--debug` shows the traceback |
 | 2 | wrong use, bad input, or a place that cannot be used: one line says what was found, expected, and what to do |
-| 130 | stopped with Ctrl-C |
+| 130 | stopped by Ctrl-C or SIGTERM: in two seconds, unless it says what it saves first; a second one ends it at once |
 | 141 | the reader of the output went away |
 
 A command that fails with `--json` prints one object on stdout too: `error` (what was found), `expected`, `do` (what to

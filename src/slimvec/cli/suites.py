@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from slimvec.cli.failures import AGAIN
 from slimvec.cli.scores import interval
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
@@ -122,6 +123,8 @@ def _evaluate(
     identity = model.card.identity
     store = VectorStore(identity) if cache and identity is not None else None
     num_texts = 0
+    if store is not None:
+        terminal.kept = lambda: f"the vectors of what was embedded are kept; {AGAIN} to go on"
     with terminal.task("evaluating", total=len(suite.tasks), unit="tasks") as progress:
 
         def start(entry: "TaskEntry") -> None:

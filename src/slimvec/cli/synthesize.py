@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from slimvec.cli.failures import AGAIN
 from slimvec.cli.options import ForceOption
 from slimvec.cli.record_search import RecordsOutputOption, ReportOption, report_path
 from slimvec.cli.terminal import Result, Terminal
@@ -103,6 +104,7 @@ def synthesize(
     settings = _settings(num=num, seed=seed, kinds=kind, temperature=temperature, concurrency=concurrency)
     voices = read_personas(personas).only(tuple(language or ()))
     answers = cache or output.with_name(f"{output.name}.answers")
+    terminal.kept = lambda: f"{AGAIN} to go on from {answers}" if answers.is_dir() else ""
     prices = Prices(tokens_in=price_in, tokens_out=price_out)
     generator: Generator
     opened: AbstractAsyncContextManager[object] = nullcontext()

@@ -2,14 +2,14 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slimvec.cli.progress import Task, shown
+from slimvec.cli.progress import WORK_AT_HAND, Task, shown
 from slimvec.locks import reserved
-from slimvec.reports.shown import plain
+from slimvec.reports.shown import one_line, plain
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -32,6 +32,9 @@ class Terminal:
         self.json = json
         self.quiet = quiet
         self.muted = False  # in all but the first of several processes
+        self.kept: Callable[[], str] = str
+        """Says what a command that is stopped leaves to go on from; empty while there is nothing."""
+        self._tasks: list[Task] = []
         self.outputs = ExitStack()
 
     def reserve(self, *outputs: Path | None, force: bool) -> None:
@@ -65,11 +68,29 @@ class Terminal:
         if not (self.quiet or self.muted):
             print(plain(text), file=sys.stderr, flush=True)  # noqa: T201
 
+    def acknowledge(self) -> None:
+        """Answer a signal to stop, on stderr and with `quiet` too: what stops, and what is waited for."""
+        if self.muted:
+            return
+        doing, waits_for = "", WORK_AT_HAND
+        for task in self._tasks[-1:]:
+            doing, waits_for = f" {task.description} ({task.tail()})", task.waits_for
+        line = f"stopping{doing}: waiting for {waits_for}; a second signal ends it at once"
+        with suppress(OSError):  # a terminal that is gone is no reason not to stop
+            print(one_line(line), file=sys.stderr, flush=True)  # noqa: T201
+
     @contextmanager
-    def task(self, description: str, *, total: float | None = None, unit: str = "") -> Iterator[Task]:
+    def task(
+        self, description: str, *, total: float | None = None, unit: str = "", waits_for: str = WORK_AT_HAND
+    ) -> Iterator[Task]:
         """Show progress while the body works. Arguments as for `Task`."""
-        with shown(Task(description, total=total, unit=unit), quiet=self.quiet or self.muted) as task:
-            yield task
+        task = Task(description, total=total, unit=unit, waits_for=waits_for)
+        self._tasks.append(task)
+        try:
+            with shown(task, quiet=self.quiet or self.muted):
+                yield task
+        finally:
+            self._tasks.remove(task)
 
     @contextmanager
     def clean_stdout(self) -> Iterator[None]:

@@ -41,6 +41,7 @@ class _Follower:
             completed=event.share,
             detail=f"step {event.step}, loss {event.loss:.3f}, {event.tokens_per_s:,.0f} tokens/s",
             seconds_left=event.seconds_left,
+            waits_for="a checkpoint of what is trained",
         )
 
     def validation(self, event: "ValidationEvent") -> None:

@@ -5,6 +5,7 @@ packages are held out for scoring. A hash of the package's name alone decides wh
 in it. No text of theirs, nor one that nearly repeats it, is trained on.
 """
 
+import signal
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -123,7 +124,9 @@ def _read_all(
     if num_processes == 1:
         yield from _count(map(read_entries, names, files), len(files), on_progress)
         return
-    with ProcessPoolExecutor(num_processes, mp_context=get_context("spawn")) as pool:
+    # Ctrl-C in a terminal reaches the workers too; it is for their parent to end them.
+    ignore = (signal.SIGINT, signal.SIG_IGN)
+    with ProcessPoolExecutor(num_processes, get_context("spawn"), signal.signal, ignore) as pool:
         results = pool.map(read_entries, names, files, chunksize=_FILES_AT_ONCE)
         yield from _count(results, len(files), on_progress)
 
