@@ -29,6 +29,10 @@ class SlimvecError(Exception):
         super().__init__("; ".join(" ".join(part.split()) for part in parts if part))
 
 
+class ModelWarning(UserWarning):
+    """A model's files hold something that may make its vectors differ from what its maker meant."""
+
+
 class InputError(SlimvecError):
     """The user's input is wrong: a file, a text, a setting, an argument."""
 

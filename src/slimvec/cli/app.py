@@ -156,4 +156,13 @@ def _hush_libraries() -> None:
     for switch in ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS", "TQDM_DISABLE"):
         os.environ.setdefault(switch, "1")
     if not sys.warnoptions:
+        from slimvec.errors import ModelWarning
+
         warnings.simplefilter("ignore")
+        warnings.simplefilter("default", ModelWarning)
+        warnings.formatwarning = _one_line
+
+
+def _one_line(message: Warning | str, *_: object, **__: object) -> str:
+    """Say a warning as a remark is said: without the place in the code."""
+    return f"{message}\n"

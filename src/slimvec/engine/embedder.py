@@ -306,7 +306,14 @@ class Embedder:
     check_coverage = check_coverage
 
     def similarity(self, queries: Vectors, documents: Vectors) -> Vectors:
-        """Cosine of every query [Q, D] with every document [N, D]: [Q, N]."""
+        """Compare every query [Q, D] with every document [N, D] as the model has it, mostly by cosine: [Q, N]."""
+        if self.spec.similarity == "dot":
+            products: Vectors = queries @ documents.T
+            return products
+        if self.spec.similarity != "cosine":
+            norm = 2.0 if self.spec.similarity == "euclidean" else 1.0
+            distances: Vectors = torch.cdist(torch.as_tensor(queries), torch.as_tensor(documents), p=norm).numpy()
+            return -distances
         scales = [np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12) for vectors in (queries, documents)]
         result: Vectors = (queries / scales[0]) @ (documents / scales[1]).T
         return result

@@ -124,10 +124,11 @@ def choose_prompt(prompts: Prompts, usage: Usage) -> Prompt:
         usage: What texts are embedded for.
     """
     if usage.role is not None:
-        task = usage.instruction if usage.role == "query" else None
+        task = usage.instruction if usage.role == "query" and prompts.takes_task else None
         return Prompt(prompts.render(usage.role, task), usage.role, task)
-    known = next((name for name in TASK_NAMES.get(usage.kind, ()) if name in prompts.tasks), None)
-    task = known or usage.instruction
+    names = (usage.kind, *TASK_NAMES.get(usage.kind, ()))
+    known = next((name for name in names if name in prompts.named or name in prompts.tasks), None)
+    task = known or (usage.instruction if prompts.takes_task else None)
     if task is not None:
         return Prompt(prompts.render("query", task), "query", task)
     return Prompt(prompts.render("document"), "document")

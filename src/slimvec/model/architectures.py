@@ -14,6 +14,7 @@ from slimvec.model.spec import AttentionMode
 DECODERS = ("llama", "mistral", "qwen2", "qwen3", "gemma3_text")
 ENCODERS = ("bert", "xlm-roberta", "roberta")
 Config = Mapping[str, Any]
+_POSITIONS = {"llama": 2048, "mistral": 131072, "qwen2": 32768, "qwen3": 32768, "gemma3_text": 131072}
 
 
 def read_config(folder: Path) -> Config:
@@ -87,8 +88,8 @@ def attention_settings(config: Config, mode: AttentionMode) -> dict[str, bool]:
 
 
 def longest_text(config: Config) -> int:
-    """Most tokens that the architecture has positions for; 512 where the config is silent, as encoders had it."""
-    positions = int(config.get("max_position_embeddings", 512))
+    """Most tokens that the architecture has positions for; transformers' own default where the config is silent."""
+    positions = int(config.get("max_position_embeddings", _POSITIONS.get(config["model_type"], 512)))
     if config["model_type"] in ("xlm-roberta", "roberta"):
         positions -= int(config.get("pad_token_id", 1)) + 1  # their positions start after the padding id
     return positions

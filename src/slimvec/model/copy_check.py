@@ -61,7 +61,7 @@ class _Embedding:
 
     def __init__(self, opened: OpenedModel, backbone: Backbone, saved: ModelSpec) -> None:
         self._backbone, self._spec, self._head = backbone, saved, opened.head()
-        self._tokenizer = Tokenizer.from_folder(opened.folder, max_tokens=saved.max_tokens)
+        self._tokenizer = Tokenizer.from_folder(opened.folder, max_tokens=saved.max_tokens, lower_case=saved.lower_case)
 
     def __call__(self, texts: Sequence[str], role: Role) -> NDArray[np.float32]:
         batch = self._tokenizer.tokenize(texts, prompt=self._spec.prompts.render(role)).pack()

@@ -13,6 +13,7 @@ from typing import Any, Unpack
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tokenizers import normalizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from slimvec.errors import ModelError
@@ -176,7 +177,8 @@ def _check_tokenizer(model: EmbeddingModel, folder: Path) -> None:
     theirs = AutoTokenizer.from_pretrained(folder, config=model.backbone.config, local_files_only=True)
     limit = {"truncation": True, "max_length": model.tokenizer.max_tokens}
     for text, ids in zip(TEXTS, model.tokenizer.tokenize(TEXTS).sequences, strict=True):
-        if theirs(text, **limit)["input_ids"] != ids:
+        read = normalizers.Lowercase().normalize_str(text) if model.spec.lower_case else text
+        if theirs(read, **limit)["input_ids"] != ids:
             raise ModelError(
                 f"transformers' {type(theirs).__name__} reads {text[:30]!r} as other tokens than tokenizer.json",
                 expected="the same",

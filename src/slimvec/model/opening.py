@@ -3,6 +3,7 @@
 Training and inference open models alike; then each loads the weights its own way.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +11,16 @@ from typing import Any, TypedDict, Unpack
 
 import torch
 
-from slimvec.errors import InputError, ModelError
+from slimvec.errors import InputError, ModelError, ModelWarning
 from slimvec.model.architectures import Config, read_attention_mode, read_config
 from slimvec.model.dtypes import compute_dtype
+from slimvec.model.foreign_settings import Decision, ForeignSettings, read_foreign
 from slimvec.model.head import Head, check_dims
 from slimvec.model.head_files import layer_folder, load_head
 from slimvec.model.manifest import MANIFEST_NAME, Manifest, Origin, read_manifest
 from slimvec.model.modules import MODULES_NAME, read_modules
 from slimvec.model.rope_lengths import refuse_dynamic
 from slimvec.model.rope_scaling import RopeScaling, scaled_config
-from slimvec.model.sentence_transformers_files import read_spec
 from slimvec.model.sources import resolve_source
 from slimvec.model.spec import AttentionMode, ModelSpec, Pooling, PoolingMode
 from slimvec.text.prompts import Prompts
@@ -44,6 +45,8 @@ class OpenedModel:
         training: What its manifest says about its training.
         rope: How its positions are stretched beyond what its files say, which `config` says already.
         saved: Settings as its files have them; None for a folder that slimvec did not write.
+        decisions: What decides each setting.
+        notices: What may make its vectors differ from what its maker meant; each has been a `ModelWarning`.
     """
 
     folder: Path
@@ -57,6 +60,8 @@ class OpenedModel:
     training: dict[str, Any] | None
     rope: RopeScaling | None = None
     saved: ModelSpec | None = None
+    decisions: tuple[Decision, ...] = ()
+    notices: tuple[str, ...] = ()
 
     def tokenizer(self) -> Tokenizer:
         """Read its tokenizer.
@@ -64,8 +69,13 @@ class OpenedModel:
         Raises:
             ModelError: it has none, or one with more ids than the model.
         """
-        limits = {"max_tokens": self.spec.max_tokens, "vocabulary": self.vocabulary}
-        return Tokenizer.from_folder(self.tokenizer_folder, **limits)
+        spec = self.spec
+        return Tokenizer.from_folder(
+            self.tokenizer_folder,
+            max_tokens=spec.max_tokens,
+            vocabulary=self.vocabulary,
+            lower_case=spec.lower_case,
+        )
 
     def head(self) -> Head:
         """Read its head: layers behind the pooling, with their weights in float32 and frozen.
@@ -135,11 +145,13 @@ def open_model(source: str | Path, **settings: Unpack[OpenSettings]) -> OpenedMo
     folder = resolve_source(source, revision=revision, progress=settings.get("progress"))
     origin = Origin(source=str(source), revision=revision)
     manifest = read_manifest(folder)
+    notices: tuple[str, ...] = ()
     if manifest is None:
-        spec, weights, head_folders = _foreign_spec(folder, attention)
-        tokenizer_folder = weights
+        found, weights, head_folders = _foreign_settings(folder, attention)
+        spec, decisions, notices, tokenizer_folder = found.spec(), found.decisions, tuple(found.notices), weights
     else:
         weights, spec, tokenizer_folder = _weights_folder(folder, manifest), manifest.spec, folder
+        decisions = [Decision(name, value, str(folder / MANIFEST_NAME), f"spec.{name}") for name, value in spec]
         head_folders = tuple(folder / layer_folder(number, layer) for number, layer in enumerate(spec.head))
         origin = manifest.base if manifest.adapter and manifest.base is not None else origin
     if attention is not None and attention != spec.attention:
@@ -148,8 +160,13 @@ def open_model(source: str | Path, **settings: Unpack[OpenSettings]) -> OpenedMo
             expected=f"no other, {attention} was asked for",
             do="train it in that mode first",
         )
-    changes = {name: settings.get(name) for name in ("pooling", "prompts", "dims", "max_tokens", "recency")}
-    spec = spec.replace(**{name: value for name, value in changes.items() if value is not None})
+    for notice in notices:
+        warnings.warn(notice, ModelWarning, stacklevel=2)
+    asked = ("pooling", "prompts", "dims", "max_tokens", "recency")
+    changes = {name: value for name, value in settings.items() if name in asked and value is not None}
+    spec = spec.replace(**changes)
+    decisions = [one for one in decisions if one.setting not in changes]
+    decisions += [Decision(name, value, key="asked for") for name, value in changes.items()]
     if spec.recency and spec.attention != "causal":
         raise InputError(
             f"recency {spec.recency:g} for {source}, which attends in both directions",
@@ -171,10 +188,12 @@ def open_model(source: str | Path, **settings: Unpack[OpenSettings]) -> OpenedMo
         training=None if manifest is None else manifest.training,
         rope=settings.get("rope"),
         saved=None if manifest is None else manifest.spec,
+        decisions=tuple(decisions),
+        notices=notices,
     )
 
 
-def _foreign_spec(folder: Path, attention: AttentionMode | None) -> tuple[ModelSpec, Path, tuple[Path, ...]]:
+def _foreign_settings(folder: Path, attention: AttentionMode | None) -> tuple[ForeignSettings, Path, tuple[Path, ...]]:
     """Settings of a folder that slimvec did not write, its transformers files, and the folders of its head.
 
     A plain language model takes the attention mode asked for.
@@ -185,9 +204,12 @@ def _foreign_spec(folder: Path, attention: AttentionMode | None) -> tuple[ModelS
         )
     if (folder / MODULES_NAME).is_file():
         modules = read_modules(folder)
-        return read_spec(folder, modules, read_config(modules.transformer)), modules.transformer, modules.head_folders
-    spec = read_spec(folder, None, read_config(folder))
-    return spec if attention is None else spec.replace(attention=attention), folder, ()
+        found = read_foreign(folder, modules, read_config(modules.transformer))
+        return found, modules.transformer, modules.head_folders
+    found = read_foreign(folder, None, read_config(folder))
+    if attention is not None:
+        found.decide("attention", attention, key="asked for")
+    return found, folder, ()
 
 
 def _weights_folder(folder: Path, manifest: Manifest) -> Path:

@@ -1,4 +1,4 @@
-"""The sentence-transformers form of a model folder, written and read.
+"""The sentence-transformers form of a model folder, written.
 
 Only the oldest spelling is written: types `sentence_transformers.models.*` and the boolean `pooling_mode_*` keys.
 sentence-transformers 5 and 6, text-embeddings-inference and vLLM all read it; the new compact keys break some of them.
@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from slimvec.model.architectures import Config, attention_settings, longest_text, read_attention_mode
+from slimvec.model.architectures import Config, attention_settings
 from slimvec.model.head import Head
 from slimvec.model.head_files import write_head
-from slimvec.model.json_files import read_object, write_json
+from slimvec.model.json_files import write_json
 from slimvec.model.manifest import package_versions
-from slimvec.model.modules import BETA_POOLING_TYPE, MODULES_NAME, POOLING_KEYS, Modules
+from slimvec.model.modules import BETA_POOLING_TYPE, MODULES_NAME, POOLING_KEYS
 from slimvec.model.spec import ModelSpec, PoolingMode
-from slimvec.text.prompts import Prompts
+from slimvec.text.prompts import ROLES
 
 _OTHER_POOLING_KEYS = ("pooling_mode_max_tokens", "pooling_mode_mean_sqrt_len_tokens")
 
@@ -80,7 +80,7 @@ def _write_settings(folder: Path, spec: ModelSpec, config: Config) -> None:
         folder / "sentence_bert_config.json",
         {
             "max_seq_length": spec.max_tokens,
-            "do_lower_case": False,
+            "do_lower_case": spec.lower_case,
             "config_args": attention_settings(config, spec.attention),
         },
     )
@@ -88,31 +88,8 @@ def _write_settings(folder: Path, spec: ModelSpec, config: Config) -> None:
         folder / "config_sentence_transformers.json",
         {
             "__version__": package_versions(),
-            "prompts": {role: spec.prompts.render(role) for role in ("query", "document")},
+            "prompts": {**{role: spec.prompts.render(role) for role in ROLES}, **spec.prompts.named},
             "default_prompt_name": None,
-            "similarity_fn_name": "cosine",
+            "similarity_fn_name": spec.similarity,
         },
     )
-
-
-def read_spec(folder: Path, modules: Modules | None, config: Config) -> ModelSpec:
-    """Work out the settings of a folder that slimvec did not write.
-
-    Without `modules.json` it is a plain language model: mean pooling, unit vectors, no prompts, 512 tokens at most.
-
-    Raises:
-        ModelError: a module or a pooling that slimvec does not have.
-    """
-    spec = ModelSpec(attention=read_attention_mode(config), max_tokens=_max_tokens(folder, config))
-    if modules is None:
-        return spec
-    settings = read_object(folder / "config_sentence_transformers.json", missing=True)
-    prompts = {role: text for role, text in settings.get("prompts", {}).items() if role in ("query", "document")}
-    return spec.replace(
-        pooling=modules.pooling, head=modules.head, normalize=modules.normalize, prompts=Prompts(**prompts)
-    )
-
-
-def _max_tokens(folder: Path, config: Config) -> int:
-    settings = read_object(folder / "sentence_bert_config.json", missing=True)
-    return min(int(settings.get("max_seq_length") or 512), longest_text(config))

@@ -13,6 +13,7 @@ from slimvec.text.prompts import Prompts
 
 AttentionMode = Literal["causal", "bidirectional"]
 PoolingMode = Literal["mean", "last", "weighted", "beta", "cls"]
+Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
 Activation = Literal[
     "Identity", "Tanh", "GELU", "ReLU", "LeakyReLU", "SiLU", "ELU", "SELU", "CELU", "Mish", "Softplus", "Softsign",
     "Sigmoid", "LogSigmoid", "Hardtanh", "Hardswish", "Hardsigmoid", "ReLU6", "Tanhshrink", "Softshrink", "Hardshrink",
@@ -117,6 +118,8 @@ class ModelSpec(BaseModel):
             arXiv 2205.13147). Default: the whole width.
         trained_dims: Widths the training aimed at; cutting to another works worse than its size suggests.
         normalize: Scale vectors to unit length, so that a dot product is a cosine.
+        similarity: How two vectors are compared; of the two distances, the negative.
+        lower_case: Put texts into small letters first, ahead of what the tokenizer itself does.
         max_tokens: Longest text in tokens, prompt included; the rest is cut off and counted. 512 as KaLM-Embedding
             and most training data have it.
         recency: Attention calibration of causal models: how much late keys gain on early ones, 0 for none (see
@@ -132,6 +135,8 @@ class ModelSpec(BaseModel):
     dims: int | None = Field(default=None, ge=1)
     trained_dims: tuple[int, ...] = ()
     normalize: bool = True
+    similarity: Similarity = "cosine"
+    lower_case: bool = False
     max_tokens: int = Field(default=512, ge=1)
     recency: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     prompts: Prompts = Prompts()

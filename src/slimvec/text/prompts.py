@@ -40,6 +40,8 @@ class Prompts(BaseModel):
         document: Template of the document side.
         tasks: Instructions by name.
         default_task: The task when none is asked for.
+        named: Whole prompts by name, of models that others made: asked for as a task, they stand for the role's.
+        literal: The templates have no place for an instruction, so that a `{task}` in them is text.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,6 +50,8 @@ class Prompts(BaseModel):
     document: str = ""
     tasks: Mapping[str, Task] = {"retrieval": Task(instruction=RETRIEVAL)}
     default_task: str = "retrieval"
+    named: Mapping[str, str] = {}
+    literal: bool = False
 
     @field_validator("tasks")
     @classmethod
@@ -62,18 +66,32 @@ class Prompts(BaseModel):
 
         Args:
             role: `query` or `document`.
-            task: A task's name, or a whole instruction (anything with a space in it). Default: the default task.
+            task: A task's name, the name of a whole prompt, or a whole instruction (anything with a space in it).
+                Default: the default task.
 
         Raises:
-            InputError: a role or a task name that is not known.
+            InputError: a role or a task name that is not known, or an instruction that no prompt has a place for.
         """
         if role not in ROLES:
             raise InputError(f"role {role!r}", expected="query or document")
+        if task is not None and task in self.named:
+            return self.named[task]
         chosen = self._task(task or self.default_task)
         if chosen.symmetric:
             return ""
+        if task is not None and chosen.instruction == task.strip() and not self.takes_task:
+            raise InputError(
+                f"the instruction {task!r} for a model whose prompts have no place for one",
+                expected=f"one of its prompts by name: {', '.join(sorted(self.named))}" if self.named else "none",
+                do="leave it out, or write it into the texts",
+            )
         template = self.query if role == "query" else self.document
-        return template.replace("{task}", chosen.instruction)
+        return template if self.literal else template.replace("{task}", chosen.instruction)
+
+    @property
+    def takes_task(self) -> bool:
+        """Whether a prompt has a place for an instruction."""
+        return not self.literal and "{task}" in self.query + self.document
 
     def _task(self, task: str) -> Task:
         if " " in task.strip():
@@ -81,7 +99,7 @@ class Prompts(BaseModel):
         if task not in self.tasks:
             raise InputError(
                 f"task {task!r}",
-                expected=f"one of {', '.join(sorted(self.tasks))}, or a whole instruction in words",
+                expected=f"one of {', '.join(sorted({*self.tasks, *self.named}))}, or a whole instruction in words",
             )
         return self.tasks[task]
 

@@ -6,6 +6,7 @@ from itertools import takewhile
 from pathlib import Path
 
 import tokenizers
+from tokenizers import normalizers
 
 from slimvec.errors import InputError, ModelError
 from slimvec.text.batch import PackedBatch
@@ -51,19 +52,31 @@ class Tokenizer:
         backend: The tokenizer as `tokenizer.json` describes it; special tokens are added as it says.
         max_tokens: Longest text in tokens, prompt and special tokens included.
         vocabulary: Number of token ids that the model knows; None for a tokenizer without a model.
+        lower_case: Put texts into small letters first, unless the tokenizer does so itself.
 
     Raises:
         InputError: `max_tokens` is below 1.
         ModelError: the tokenizer has ids that the model does not know.
     """
 
-    def __init__(self, backend: tokenizers.Tokenizer, *, max_tokens: int, vocabulary: int | None = None) -> None:
+    def __init__(
+        self,
+        backend: tokenizers.Tokenizer,
+        *,
+        max_tokens: int,
+        vocabulary: int | None = None,
+        lower_case: bool = False,
+    ) -> None:
         if max_tokens < 1:
             raise InputError(f"max_tokens {max_tokens}", expected="at least 1")
         self._vocabulary = vocabulary
         if vocabulary is not None:
             _refuse_beyond(backend, vocabulary)
         self.backend = tokenizers.Tokenizer.from_str(backend.to_str())
+        if lower_case:
+            normaliser = self.backend.normalizer
+            parts = [normalizers.Lowercase(), *([] if normaliser is None else [normaliser])]
+            self.backend.normalizer = normalizers.Sequence(parts)
         self.backend.no_padding()
         self.backend.enable_truncation(max_tokens)
         self.max_tokens = max_tokens
@@ -72,7 +85,9 @@ class Tokenizer:
         self._num_closing = _num_trailing(self.backend.encode("a").special_tokens_mask)
 
     @classmethod
-    def from_folder(cls, folder: Path, *, max_tokens: int, vocabulary: int | None = None) -> "Tokenizer":
+    def from_folder(
+        cls, folder: Path, *, max_tokens: int, vocabulary: int | None = None, lower_case: bool = False
+    ) -> "Tokenizer":
         """Read `tokenizer.json` of a model folder; the other arguments are those of the class.
 
         Raises:
@@ -81,7 +96,7 @@ class Tokenizer:
         path = folder / "tokenizer.json"
         if not path.is_file():
             raise ModelError(f"{folder} has no tokenizer.json", expected="a model folder with its tokenizer")
-        return cls(read_backend(path), max_tokens=max_tokens, vocabulary=vocabulary)
+        return cls(read_backend(path), max_tokens=max_tokens, vocabulary=vocabulary, lower_case=lower_case)
 
     def tokenize(self, texts: Sequence[str], *, prompt: str = "", first: int = 0) -> TokenizedTexts:
         """Tokenise texts, each with the prompt written in front of it.

@@ -1,0 +1,249 @@
+"""Every key of every settings file of a model folder that others write, and what slimvec does about it.
+
+`applied`: it decides what it says. `harmless`: it changes no vector, whatever it says. `refused`: it would change a
+vector in a way that is not served; the model does not load. A key that is none of these may change one: a warning.
+docs/formats.md is this table.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from slimvec.errors import ModelError
+
+Effect = Literal["applied", "harmless", "refused"]
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of a settings file.
+
+    Attributes:
+        name: The key.
+        effect: What slimvec does about it.
+        fine: Of a refused key, values that ask for nothing; None and an empty list or object are always among them.
+        about: What it decides, or why it does not matter.
+    """
+
+    name: str
+    effect: Effect
+    fine: tuple[Any, ...] = ()
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class SettingsFile:
+    """A kind of settings file.
+
+    Attributes:
+        name: Its name, or names.
+        about: What it is.
+        keys: By name.
+    """
+
+    name: str
+    about: str
+    keys: Mapping[str, Key]
+
+    def check(self, path: Path, content: Mapping[str, Any]) -> list[str]:
+        """Hold the content of a file against the table.
+
+        Returns:
+            One line for each key that is not known.
+
+        Raises:
+            ModelError: a key asks for something that is not served.
+        """
+        for name, value in content.items():
+            key = self.keys.get(name)
+            if key and key.effect == "refused" and value not in (None, [], {}, "") and value not in key.fine:
+                fine = ", ".join(repr(one) for one in key.fine) or "none"
+                raise ModelError(f"{path} has {name} {value!r}", expected=f"{fine}: {key.about} is not served")
+        return [
+            f"{path} has a key {name!r} that slimvec does not know; it may change vectors"
+            for name in content
+            if name not in self.keys and not name.startswith("_")
+        ]
+
+
+def _table(name: str, about: str, *, applied: str = "", harmless: str = "", refused: str = "") -> SettingsFile:
+    """Read a table from lines of `key, key: what about it`; a refused key's fine values stand in brackets."""
+    keys: dict[str, Key] = {}
+    effects: tuple[tuple[Effect, str], ...] = (("applied", applied), ("harmless", harmless), ("refused", refused))
+    for effect, lines in effects:
+        for line in filter(None, map(str.strip, lines.splitlines())):
+            names, _, what = line.partition(": ")
+            names, _, fine = names.partition(" = ")
+            values = tuple(_VALUES.get(value, value) for value in fine.split(" | ")) if fine else ()
+            keys |= {one: Key(one, effect, values, what) for one in names.split(", ")}
+    return SettingsFile(name, about, keys)
+
+
+_VALUES: dict[str, Any] = {
+    "true": True,
+    "false": False,
+    "0": 0,
+    "1": 1,
+    "text": {"text": {"method": "forward", "method_output_name": "last_hidden_state"}},
+}
+
+CONFIG = _table(
+    "config.json",
+    "The transformer. Older and newer spellings.",
+    applied="""
+        model_type: the architecture
+        vocab_size, hidden_size, intermediate_size, num_hidden_layers: shapes
+        num_attention_heads, num_key_value_heads, head_dim: shapes of attention
+        hidden_act, hidden_activation: activation of the feed-forward layers
+        rms_norm_eps, layer_norm_eps: added in every norm
+        max_position_embeddings: the longest text, where no other file says less
+        type_vocab_size: rows of BERT's table of segments; all texts are segment 0
+        pad_token_id: where RoBERTa's positions start
+        rope_theta, rope_scaling, rope_parameters, rope_local_base_freq, partial_rotary_factor: rotary positions
+        attention_bias, mlp_bias, query_pre_attn_scalar, attn_logit_softcapping: attention and feed-forward
+        sliding_window, use_sliding_window, max_window_layers, layer_types: sliding windows by layer
+        sliding_window_pattern: sliding windows by layer, in older files
+        is_causal, is_decoder, use_bidirectional_attention: whether a token sees what comes after it
+        dtype, torch_dtype: dtype of the weights in memory
+    """,
+    harmless="""
+        architectures: the class with its head; the bare model is loaded
+        attention_dropout, attention_probs_dropout_prob, hidden_dropout_prob, classifier_dropout: training alone
+        hidden_dropout, resid_pdrop, embd_pdrop, attn_pdrop: training alone
+        initializer_range, initializer_factor, gradient_checkpointing: training alone
+        bos_token_id, eos_token_id, sep_token_id, cls_token_id, mask_token_id, unk_token_id: the tokenizer has its own
+        use_cache, cache_implementation, transformers_version, name_or_path, output_past: how it runs
+        return_dict, output_attentions, output_hidden_states, torchscript, use_bfloat16: what a call returns
+        id2label, label2id, num_labels, problem_type, finetuning_task, task_specific_params: heads that are not loaded
+        tie_word_embeddings, final_logit_softcapping, summary_type, summary_use_proj: heads that are not loaded
+        pooler_fc_size, pooler_num_attention_heads, pooler_num_fc_layers, pooler_size_per_head: BERT's pooler, not used
+        pooler_type, num_pooler_layers, directionality: BERT's pooler, not used
+        pretraining_tp, unsloth_version, unsloth_fixed, unsloth_processed, transformers.js_config: how others run it
+        model_max_length, max_length, min_length, do_sample, num_beams, temperature, top_k, top_p: generation
+        repetition_penalty, length_penalty, early_stopping, bad_words_ids, prefix, forced_bos_token_id: generation
+        no_repeat_ngram_size, num_return_sequences, num_beam_groups, diversity_penalty, typical_p: generation
+        encoder_no_repeat_ngram_size, forced_eos_token_id, suppress_tokens, begin_suppress_tokens: generation
+        exponential_decay_length_penalty, remove_invalid_values, return_dict_in_generate, output_scores: generation
+        decoder_start_token_id, language, license, datasets, auto_map: of auto_map slimvec says that its code is not run
+        rope_interleaved, is_llama_config, quantization: left by converters, read by nothing
+        tf_legacy_loss, gradient_checkpointing_kwargs, onnx_export, attn_implementation: how others run it
+        sentence_transformers: version that made it
+    """,
+    refused="""
+        position_embedding_type = absolute: another kind of positions
+        is_encoder_decoder = false: a second stack of layers
+        add_cross_attention, cross_attention_hidden_size = false: attention to another model
+        pruned_heads: heads that were cut out
+        chunk_size_feed_forward = 0: feed-forward in chunks
+        quantization_config, compression_config: weights in a packed form
+        vision_config, text_config, audio_config: a model of more than text
+        embedding_size, num_hidden_groups: factored embeddings
+        num_local_experts, num_experts: mixtures of experts
+        residual_multiplier, embedding_multiplier, attention_multiplier = 1 | 1.0: scaled layers
+    """,
+)
+TOKENIZER_CONFIG = _table(
+    "tokenizer_config.json",
+    "How transformers wraps the tokenizer. The tokenizer itself is tokenizer.json, read whole.",
+    applied="""
+        model_max_length: the longest text, where the module's file does not say
+    """,
+    harmless="""
+        add_bos_token, add_eos_token: tokenizer.json decides, in transformers too; where they differ it is a warning
+        auto_map: code of the folder, which is not run; a warning
+        tokenizer_class, backend, is_local, local_files_only, from_slow, legacy, use_fast: the class around it
+        bos_token, eos_token, unk_token, pad_token, sep_token, cls_token, mask_token: tokenizer.json has its own
+        additional_special_tokens, extra_special_tokens, special_tokens, model_specific_special_tokens: the same
+        added_tokens_decoder, special_tokens_map_file, name_or_path, tokenizer_file, vocab_file, merges_file: the same
+        do_lower_case, strip_accents, tokenize_chinese_chars, never_split, do_basic_tokenize: the normaliser has them
+        do_lowercase, keep_accents, add_prefix_space, trim_offsets, errors, sp_model_kwargs: the same
+        spaces_between_special_tokens: decoding
+        clean_up_tokenization_spaces, use_default_system_prompt, chat_template, response_schema: decoding and chat
+        padding_side, pad_to_multiple_of, pad_token_type_id, model_input_names, truncation, padding: nothing is padded
+        processor_class, image_token, boi_token, eoi_token, audio_token: not used
+        stride, max_len, max_length, truncation_strategy: not used
+        split_special_tokens, fix_mistral_regex, src_lang, tgt_lang, language, add_dummy_prefix: not used
+        prefix_token, middle_token, suffix_token, eot_token, fill_token, suffix_first: not used
+    """,
+    refused="""
+        truncation_side = right: cutting off the beginning
+    """,
+)
+SENTENCE_BERT = _table(
+    "sentence_bert_config.json",
+    "Settings of the Transformer module. Older names: sentence_roberta_config.json, and with distilbert, camembert, "
+    "albert, xlm-roberta and xlnet in that place.",
+    applied="""
+        max_seq_length: the longest text
+        do_lower_case: texts are put into small letters first
+        config_args, config_kwargs: whether a token sees what comes after it; other keys must be those of config.json
+    """,
+    harmless="""
+        unpad_inputs, backend: how others run it
+    """,
+    refused="""
+        transformer_task = feature-extraction: another use of the transformer
+        module_output_name = token_embeddings: another output
+        modality_config = text: anything but the states of a text
+        model_args, model_kwargs, tokenizer_args, processor_kwargs, processing_kwargs: arguments of other libraries
+        tokenizer_name_or_path: a tokenizer that lies elsewhere
+        query_length, document_length, query_expansion: limits by role and added tokens
+    """,
+)
+MODULES = _table(
+    "modules.json",
+    "The modules in their order, a list.",
+    applied="""
+        type: the module, by its whole name
+        path: where its files lie
+    """,
+    harmless="""
+        idx, name, kwargs: the order of the list counts
+    """,
+)
+POOLING = _table(
+    "1_Pooling/config.json",
+    "How states become one vector.",
+    applied="""
+        pooling_mode: cls, mean, weightedmean or lasttoken
+        pooling_mode_cls_token, pooling_mode_mean_tokens: the same in older files
+        pooling_mode_weightedmean_tokens, pooling_mode_lasttoken: the same in older files
+        include_prompt: whether the prompt's tokens are pooled too
+    """,
+    harmless="""
+        word_embedding_dimension, embedding_dimension: the width, which the weights have
+    """,
+    refused="""
+        pooling_mode_max_tokens, pooling_mode_mean_sqrt_len_tokens = false: another pooling
+    """,
+)
+DENSE = _table(
+    "N_Dense/config.json, N_LayerNorm/, N_Dropout/ and N_Normalize/",
+    "The modules behind the pooling.",
+    applied="""
+        in_features, out_features, bias, use_residual: shapes of a Dense
+        activation_function: one of torch.nn's without weights
+        dimension: width of a LayerNorm
+        dropout: in training
+    """,
+    refused="""
+        module_input_name, module_output_name = sentence_embedding: other inputs and outputs
+    """,
+)
+SENTENCE_TRANSFORMERS = _table(
+    "config_sentence_transformers.json",
+    "The model as a whole.",
+    applied="""
+        prompts: by role, query and document; the others are tasks by their names
+        similarity_fn_name: cosine, dot, euclidean or manhattan
+        truncate_dim: width of the vectors
+    """,
+    harmless="""
+        default_prompt_name: texts have a role here, which chooses the prompt
+    """,
+    refused="""
+        model_type = SentenceTransformer: another kind of model
+    """,
+)
+FILES = (CONFIG, TOKENIZER_CONFIG, SENTENCE_BERT, MODULES, POOLING, DENSE, SENTENCE_TRANSFORMERS)
