@@ -14,6 +14,7 @@ from slimvec.probes.readings import Measure, Unit
 
 BAG = "bag of words"
 PAIRS = "words and pairs"
+SYMMETRIC = "symmetric"
 ALL_KINDS = (*KINDS, *SHUFFLES)
 
 
@@ -68,6 +69,11 @@ class Findings:
         """The cells of templates, without shuffles, by language."""
         languages = dict.fromkeys(cell.key[2] for cell in self.templates)
         return {code: [cell for cell in self.templates if cell.key[2] == code] for code in languages}
+
+    @property
+    def symmetric(self) -> list[Separation]:
+        """How well exchanged names are told apart by whether the verb is symmetric, by language."""
+        return [pairs for pairs in self.separations if pairs.group == SYMMETRIC]
 
     @property
     def outside(self) -> list[Cell]:
@@ -129,6 +135,8 @@ def all_measures(found: Findings) -> Iterable[Measure]:
         for cell in found.outside:
             group, kind, language = cell.key
             yield statistic.measure([cell], f"{group} {kind}", language)
+    if found.symmetric:
+        yield symmetric_measure(found)
     for pairs in found.separations:
         yield make_measure(f"auc/{pairs.group}/{pairs.language}", pairs.auc, "score", pairs.bag)
     for kind in SHUFFLES:
@@ -138,6 +146,12 @@ def all_measures(found: Findings) -> Iterable[Measure]:
             yield from measures.values()
     for name, share in found.explained.items():
         yield make_measure(f"explained/{name}", share, "share", 1.0, better=None)
+
+
+def symmetric_measure(found: Findings) -> Measure:
+    """Give how well exchanges that change nothing are told from those that do, averaged over languages."""
+    estimate = average([pairs.auc for pairs in found.symmetric])
+    return make_measure("auc/symmetric", estimate, "score", float(np.mean([pairs.bag for pairs in found.symmetric])))
 
 
 def kept_measures(found: Findings, kind: str) -> dict[Cell, Measure]:

@@ -41,16 +41,20 @@ class Pair:
     """Two sentences that say the same or not.
 
     Attributes:
+        group: Where it is from.
         language: Code.
         first: One.
         second: The other.
         same: Whether they do.
+        cluster: Pairs that share it are much alike.
     """
 
+    group: str
     language: str
     first: str
     second: str
     same: bool
+    cluster: str
 
 
 def outside_items(setting: Setting) -> list[Item]:
@@ -91,7 +95,7 @@ def outside_pairs(setting: Setting) -> list[Pair]:
     found: dict[tuple[str, bool], list[Pair]] = defaultdict(list)
     for row in _texts(path, "s1", "s2", "lang", numbers=("label",)):
         same = float(row["label"]) == 1
-        found[row["lang"], same].append(Pair(row["lang"], row["s1"], row["s2"], same))
+        found[row["lang"], same].append(Pair("pawsx", row["lang"], row["s1"], row["s2"], same, row["s1"]))
     count = setting.count(40)
     return [pair for (language, same), pairs in found.items() for pair in _drawn(pairs, count, setting, language, same)]
 

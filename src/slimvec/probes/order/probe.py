@@ -25,7 +25,8 @@ from slimvec.probes.order.items import (
 )
 from slimvec.probes.order.outside import Pair, outside_items, outside_pairs, plain_sentences
 from slimvec.probes.order.report import make_reading
-from slimvec.probes.probe import Setting, embed
+from slimvec.probes.order.symmetric import NUM_EACH, symmetric_pairs
+from slimvec.probes.probe import SHARES, Setting, embed
 from slimvec.probes.readings import Reading
 
 SETS = ("stsb_multi", "sick", "sugarcrepe", "pawsx", "sib200")
@@ -39,7 +40,7 @@ class Questions:
     Attributes:
         items: Of templates first, then of outside sets.
         plain: Items without a paraphrase.
-        pairs: That say the same or not.
+        pairs: That say the same or not: of symmetric and directed verbs first, then of outside sets.
         explained: Items whose variance is explained.
     """
 
@@ -113,11 +114,14 @@ class OrderProbe:
             made += [*filled, *shuffled_items(filled, count, seed=setting.seed)]
         plain = plain_sentences(setting)
         shuffled = plain_items("sib200", plain, seed=setting.seed) if plain else _own_plain(made, setting.seed)
+        num_names = max(2, round(NUM_EACH * SHARES[setting.amount]))
+        spoken = self.languages[:1] if setting.amount == "tiny" else self.languages
+        exchanged = symmetric_pairs(spoken, num_names, seed=setting.seed)
         explained = [item for item in made if item.language == self.languages[0] and item.kind in KINDS]
         return Questions(
             items=(*made, *outside_items(setting)),
             plain=tuple(shuffled),
-            pairs=tuple(outside_pairs(setting)),
+            pairs=(*exchanged, *outside_pairs(setting)),
             explained=tuple(explained),
         )
 
@@ -129,16 +133,16 @@ def _own_plain(items: Sequence[Item], seed: int) -> list[Item]:
 
 
 def _separate(pairs: Sequence[Pair], vectors: Mapping[str, Values], *, seed: int) -> tuple[Separation, ...]:
-    """Say how well cosines tell pairs that say the same from others, by language."""
+    """Say how well cosines tell pairs that say the same from others, by where they are from and language."""
     found = []
-    for language in dict.fromkeys(pair.language for pair in pairs):
-        own = [pair for pair in pairs if pair.language == language]
+    for group, language in dict.fromkeys((pair.group, pair.language) for pair in pairs):
+        own = [pair for pair in pairs if (pair.group, pair.language) == (group, language)]
         first, second = [pair.first for pair in own], [pair.second for pair in own]
         labels = np.array([float(pair.same) for pair in own])
         if len(set(labels.tolist())) < 2:
             continue
         scores = np.array([float(vectors[one] @ vectors[two]) for one, two in zip(first, second, strict=True)])
-        counts = resample_counts(first, seed=seed)
+        counts = resample_counts([pair.cluster for pair in own], seed=seed)
         bag = estimate_separation(bag_cosines(first, second), labels, counts)
-        found.append(Separation("pawsx", language, estimate_separation(scores, labels, counts), bag.value))
+        found.append(Separation(group, language, estimate_separation(scores, labels, counts), bag.value))
     return tuple(found)

@@ -1,6 +1,6 @@
 """What the word order probe found, as a reading: measures, tables, pictures and a sentence."""
 
-from slimvec.probes.order.findings import ACCURACY, CHOICE, Findings, all_measures
+from slimvec.probes.order.findings import ACCURACY, CHOICE, Findings, all_measures, symmetric_measure
 from slimvec.probes.order.layout import all_plots, all_tables, percent
 from slimvec.probes.readings import Measure, Reading
 
@@ -10,7 +10,9 @@ DEFINITION = (
     "of items with cos(anchor, paraphrase) > cos(anchor, negative); choice accuracy that with cos(paraphrase, anchor) "
     "> cos(paraphrase, negative), one half for a bag of words where both have the same words. Cosines closer than 1e-6 "
     "are ties and count half. Margin is the mean of the first difference, AUC the chance that the first cosine of one "
-    "item is above the second of another. `kept` is (cosine of a sentence and its shuffle - that with an unrelated "
+    "item is above the second of another. `symmetric`: sentences beside themselves with their two names exchanged, AUC "
+    "of symmetric verbs (A met B) against directed ones (A hired B); a model that pushes every exchange away has one "
+    "half; bootstrap over verbs. `kept` is (cosine of a sentence and its shuffle - that with an unrelated "
     "sentence of its length) / (1 - the latter). `explained` are squared correlations: over pairs of sentences, of the "
     "model's cosine with that of word counts (counts) and with that of the means of the words' own vectors (words); "
     "over sentences, of the vectors with those means, with one scale and one offset (vectors). Means are over kinds "
@@ -63,8 +65,20 @@ def _answer(found: Findings) -> str:
         f"{percent(accuracy)} of {accuracy.num_items:,} items, {_verdict(accuracy)} a bag of words "
         f"({accuracy.baseline:.0%}). Asked which of two orders a paraphrase says, it is right in {percent(choice)}, "
         f"{_verdict(choice)} a bag of words ({choice.baseline:.0%}; one of neighbouring pairs too has {pairs:.0%}). "
+        f"{_symmetric(found)}"
         f"The mean of its words' own vectors explains "
         f"{words.value:.0%} [{words.low:.0%}, {words.high:.0%}] of the variance of its cosines."
+    )
+
+
+def _symmetric(found: Findings) -> str:
+    """Say whether exchanges that change nothing are told from those that do."""
+    if not found.symmetric:
+        return ""
+    measure = symmetric_measure(found)
+    return (
+        f"Names exchanged around a symmetric verb and around another are told apart with an AUC of {measure.value:.2f} "
+        f"[{measure.low:.2f}, {measure.high:.2f}], {_verdict(measure)} a bag of words ({measure.baseline:.2f}). "
     )
 
 
