@@ -63,3 +63,18 @@ def test_a_hub_name_is_fetched_once_and_found_again_without_a_network(tmp_path):
     assert again == found
     assert lost.startswith("org/absent is no folder, not in the hub's cache, and could not be downloaded (")
     assert lost.endswith("check the network and HF_HUB_OFFLINE, or use one of smollm2-135m, gemma3-270m, minilm-l6")
+
+
+def test_a_damaged_file_of_a_snapshot_is_downloaded_again_or_refused(tmp_path):
+    save_model(embedding_model(), tmp_path / "tiny")
+    expected = (tmp_path / "tiny/model.safetensors").read_bytes()
+    home = tmp_path / "home"
+    snapshot = home / "hub/models--org--tiny/snapshots" / COMMIT / "model.safetensors"
+    with hub_of({"org/tiny": tmp_path / "tiny"}) as server:
+        for _ in range(2):
+            ask([["org/tiny", None]], home, HF_ENDPOINT=server.url)
+            assert snapshot.read_bytes() == expected
+            snapshot.resolve().write_bytes(expected[:-1] + bytes([expected[-1] ^ 1]))
+    [answer] = ask([["org/tiny", None]], home, HF_HUB_OFFLINE="1")
+    assert "model.safetensors was changed after it was written, and " in answer
+    assert answer.endswith("check the network and HF_HUB_OFFLINE, or use one of smollm2-135m, gemma3-270m, minilm-l6")

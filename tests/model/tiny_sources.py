@@ -12,6 +12,7 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 from slimvec.model.builtin import Builtin
 from slimvec.model.wheels import Wheel
 
+WEIGHTS = b"safetensors of a tiny encoder"
 HEADS, KV_HEADS = 4, 2
 SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 MERGES = ("h e", "l l", "he ll", "hell o", "\u010a \u010a")

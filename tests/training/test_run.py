@@ -15,33 +15,10 @@ import torch
 
 from slimvec.errors import InputError
 from slimvec.model.folder import load_model, save_model
-from slimvec.training.recipe_reading import parse_recipe, read_recipe, recipe_yaml
+from slimvec.training.recipe_reading import read_recipe, recipe_yaml
 from slimvec.training.run import train
 from tests import tiny
 from tests.training import support
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("base") / "model"
-    save_model(tiny.embedding_model(), folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory):
-    path = tmp_path_factory.mktemp("pairs") / "pairs.jsonl"
-    rows = ({"query": r.query, "positives": r.positives, "negatives": r.negatives} for r in support.records())
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
-
-
-@pytest.fixture
-def recipe(base, pairs):
-    def make(*overrides):
-        return parse_recipe(support.RECIPE, overrides=[f"base.source={base}", f"data.0.path={pairs}", *overrides])
-
-    return make
 
 
 def vectors(folder):

@@ -107,7 +107,7 @@ def test_three_stages_in_one_run(tmp_path, recipe, folder):
 
 
 def test_a_stage_starts_from_the_last_ones_model(tmp_path, recipe):
-    settings = recipe("stages.1.run={steps: 1}", "stages.1.optim={lr: 1.0e-12}", "stages.1.model=null")
+    settings = recipe("stages.1.run={steps: 1}", "stages.1.optim={lr: 1.0e-7}", "stages.1.model=null")
     two = settings.model_copy(update={"stages": settings.stages[:2]})
     one = settings.model_copy(update={"stages": settings.stages[:1]})
     train(two, tmp_path / "two")

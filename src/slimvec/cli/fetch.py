@@ -14,6 +14,7 @@ KEYS = {
     "name": "what was asked for",
     "folder": "where its files are",
     "num_bytes": "size of the files together",
+    "damage": "what was wrong with the copy that was here; null if nothing, or without --check",
     "seconds": "it took; next to nothing when it was there already",
 }
 
@@ -25,22 +26,30 @@ def fetch(
         str, typer.Argument(help="A built-in name (smollm2-135m, gemma3-270m, minilm-l6), a hub name or a .gguf file.")
     ],
     revision: RevisionOption = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Hash every file that is here already, and fetch anew what is damaged.")
+    ] = False,
 ) -> Result:
     """Fetch a model into the cache, checked and converted, so that later commands need no network.
 
-    The cache is the folder that SLIMVEC_CACHE names, ~/.cache/slimvec by default.
+    The cache is the folder that SLIMVEC_CACHE names, ~/.cache/slimvec by default. Whoever uses an entry looks at the
+    sizes and times of its files, and at their hashes when these have changed; --check hashes them all.
     """
     started = time.perf_counter()
     with terminal.task(f"fetching {name}") as task:
-        from slimvec.model.sources import resolve_source
+        from slimvec.model.sources import discard_damaged, resolve_source
 
+        damage = discard_damaged(name, revision=revision) if check else None
         folder = resolve_source(name, revision=revision, progress=task.share)
     report: Result = {
         "name": name,
         "folder": str(folder),
         "num_bytes": _size(folder),
+        "damage": damage,
         "seconds": round(time.perf_counter() - started, 3),
     }
+    if check:
+        terminal.print(f"{damage}: fetched anew" if damage else f"{name}: every file is as it was written")
     terminal.print(f"{name}: {_size(folder) / 1e6:,.0f} MB in {folder}, {clock(report['seconds'])}")
     return report
 

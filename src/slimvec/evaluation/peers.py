@@ -78,7 +78,9 @@ class SentenceTransformersModel:
             ) from error
         folder = resolve_source(source, revision=revision, progress=progress)
         try:
-            model = SentenceTransformer(str(folder), truncate_dim=dims, model_kwargs={"dtype": dtype})
+            model = SentenceTransformer(
+                str(folder), truncate_dim=dims, model_kwargs={"dtype": dtype}, trust_remote_code=False
+            )
         except Exception as error:  # the library lets through whatever its parts raise
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ModelError(f"sentence-transformers cannot load {source}: {reason}") from error

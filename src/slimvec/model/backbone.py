@@ -132,6 +132,8 @@ def load_transformers(
     WeightFiles(folder).check_finite()
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        if hasattr(config, "auto_map"):  # names code of the folder, which is never run and not copied to others
+            del config.auto_map
         for name, value in (changes or {}).items():
             setattr(config, name, value)
         with _quiet_report():

@@ -2,26 +2,32 @@
 
 Layout, below `$SLIMVEC_CACHE` (default `~/.cache/slimvec`):
 
-    models/NAME/          a model folder: config, tokenizer, safetensors, licence, and `source.json`
+    models/NAME/          a model folder: config, tokenizer, safetensors, licence, `source.json`, and
+                          `files.sha256` with the size and SHA-256 of each file
     models/.NAME.*        one in the making, or the rest of a killed process; never read, removed by the next
     locks/NAME.lock       held while NAME is made
     hashes/KEY.json       SHA-256 of a file by path, size and times of change
+    whole/KEY             folders whose files were hashed and are as they should be, by the state of the files
     checked/KEY           model folders whose golden vectors this machine has compared, by the state of their files
 """
 
 import hashlib
+import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from slimvec.errors import FetchError, StorageError
 from slimvec.files import FileState, atomic_file, atomic_folder, remove_partial, sha256_of, storage_errors
 
 RECORD_NAME = "source.json"
+FILES_NAME = "files.sha256"
+"""JSON, and not called so: identities of models hash the `.json` files of their folders, and this is none of theirs."""
 Progress = Callable[[str, float | None], None]
 """Told what is being done, and how far it is (0 to 1, None when that is not known)."""
 
@@ -81,7 +87,10 @@ def read_record(folder: Path) -> SourceRecord | None:
 def cached_entry(
     name: str, record: SourceRecord, build: Callable[[Path], dict[str, str]], *, progress: Progress
 ) -> Path:
-    """Give the folder of an entry, built first when it is not there or came from another source.
+    """Give the folder of an entry, built first when it is not there, came from another source or is damaged.
+
+    Damage is a file that is missing, or has another size or hash than when it was written. The hashes are computed when
+    sizes or times of the files are not those that were seen last.
 
     Two processes at once: one builds, the other waits and takes the result. A process killed while it builds leaves
     nothing that is taken for an entry.
@@ -96,20 +105,103 @@ def cached_entry(
         StorageError: the cache cannot be written.
     """
     folder = entry_folder(name)
-    if _is_complete(folder, record):
+    if _is_complete(folder, record) and find_damage(folder) is None:
         return folder
     with _locked(name, progress):
-        if not _is_complete(folder, record):
+        damage = find_damage(folder) if _is_complete(folder, record) else ""
+        if damage is not None:
             remove_partial(folder)
-            with atomic_folder(folder, force=True) as staged:
-                written = record.model_copy(update={"versions": build(staged)})
-                (staged / RECORD_NAME).write_text(written.model_dump_json(indent=2), encoding="utf-8")
+            try:
+                with atomic_folder(folder, force=True) as staged:
+                    written = record.model_copy(update={"versions": build(staged)})
+                    (staged / RECORD_NAME).write_text(written.model_dump_json(indent=2), encoding="utf-8")
+                    _write_file_list(staged)
+            except FetchError as error:
+                if not damage:
+                    raise
+                raise FetchError(f"{damage}, and {error.found}", expected=error.expected, do=error.do) from error
     return folder
 
 
 def _is_complete(folder: Path, record: SourceRecord) -> bool:
     found = read_record(folder)
     return found is not None and found.same_source(record)
+
+
+class _Listed(BaseModel):
+    """What a file of an entry was when it was written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: int
+    sha256: str
+
+
+class _FileList(BaseModel):
+    """The contents of `files.sha256`: the other files of the folder by their path in it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    files: dict[str, _Listed]
+
+
+def find_damage(folder: Path, *, whole: bool = False) -> str | None:
+    """Say what is wrong with the files of an entry; None when nothing is.
+
+    An entry of an earlier version has no list of its files; it gets one, and is taken as it is.
+
+    Args:
+        folder: Of the entry.
+        whole: Hash every file, though sizes and times are those of the last time.
+    """
+    path = folder / FILES_NAME
+    if not path.is_file():
+        with suppress(StorageError):  # a cache that cannot be written stays without
+            _write_file_list(folder)
+        return None
+    try:
+        listed = _FileList.model_validate_json(path.read_bytes()).files
+    except ValidationError:
+        return f"{path} cannot be read"
+    expected = {folder / name: entry.sha256 for name, entry in listed.items()}
+    for name, entry in listed.items():
+        file = folder / name
+        if not file.is_file():
+            return f"{file} is missing"
+        if file.stat().st_size != entry.size:
+            return f"{file} has {file.stat().st_size:,} bytes where {entry.size:,} were written"
+    return find_changed(expected, sha256_of, whole=whole)
+
+
+def find_changed(expected: Mapping[Path, str], hash_file: Callable[[Path], str], *, whole: bool = False) -> str | None:
+    """Say which file is not what it should be; None when all are. Hashed once for as long as they stay as they are.
+
+    Args:
+        expected: Hash by file; all are there.
+        hash_file: Gives the hash of one.
+        whole: Hash them though they have been found right in this state.
+    """
+    states = [(str(file), digest, *FileState.of(file)) for file, digest in expected.items()]
+    key = hashlib.sha256(json.dumps(states).encode()).hexdigest()
+    if is_noted("whole", key) and not whole:
+        return None
+    for file, digest in expected.items():
+        if hash_file(file) != digest:
+            return f"{file} was changed after it was written"
+    with suppress(StorageError):  # a cache that cannot be written costs the hashes again, nothing else
+        note("whole", key, "\n".join(map(str, expected)))
+    return None
+
+
+def _write_file_list(folder: Path) -> None:
+    """Write sizes and hashes of all files in a folder beside them."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != FILES_NAME)
+    listed = {
+        file.relative_to(folder).as_posix(): _Listed(size=file.stat().st_size, sha256=sha256_of(file)) for file in files
+    }
+    with atomic_file(folder / FILES_NAME, force=True) as path:
+        path.write_text(_FileList(files=listed).model_dump_json(indent=1), encoding="utf-8")
 
 
 @contextmanager

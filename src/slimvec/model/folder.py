@@ -5,8 +5,9 @@ A folder holds the transformers files or a PEFT adapter, the sentence-transforme
 """
 
 import copy
+import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -22,7 +23,7 @@ from slimvec.model.adapters import has_lora, load_lora, merge_lora
 from slimvec.model.backbone import load_transformers
 from slimvec.model.copy_check import check_copy
 from slimvec.model.embedding_model import EmbeddingModel
-from slimvec.model.golden import TEXTS, write_golden
+from slimvec.model.golden import TEXTS, EmbedRole, write_golden
 from slimvec.model.guard import check_attention_mode
 from slimvec.model.manifest import MANIFEST_NAME, Manifest, package_versions
 from slimvec.model.opening import OpenedModel, OpenSettings, open_model
@@ -70,7 +71,7 @@ def load_opened(
         recency=opened.spec.recency,
     )
     if opened.is_adapter:
-        load_lora(backbone, opened.folder, trained=opened.training is not None)
+        load_lora(backbone, opened.folder, trained=bool(opened.training))
     if device is not None:
         backbone = backbone.to(device)
     check_attention_mode(backbone, mode, vocabulary=opened.vocabulary)
@@ -88,6 +89,7 @@ def save_model(
     *,
     merged: bool = True,
     training: dict[str, Any] | None = None,
+    golden: Sequence[str] = TEXTS,
     force: bool = False,
 ) -> None:
     """Write a model folder.
@@ -97,6 +99,7 @@ def save_model(
         folder: Must not exist, or `force`.
         merged: Whole weights, which every reader takes anywhere; else the adapter and the name of its base.
         training: Recipe and data of the training, for `slimvec.json`.
+        golden: Texts whose vectors are kept.
         force: Replace what is there.
 
     Raises:
@@ -130,7 +133,7 @@ def save_model(
         write_modules(building, model.spec, model.head, model.backbone.config.to_dict())
         (building / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=2), encoding="utf-8")
         dtype = str(next(model.backbone.parameters()).dtype).removeprefix("torch.")
-        write_golden(building, _embedder(model), dtype=dtype)
+        write_golden(building, embedder_by_role(model), dtype=dtype, texts=golden)
 
 
 def _check_kept(model: EmbeddingModel, *, as_adapter: bool) -> None:
@@ -159,10 +162,22 @@ def _write_tokenizer(model: EmbeddingModel, folder: Path) -> None:
         for name in _TOKENIZER_FILES:
             if (model.tokenizer_folder / name).is_file():
                 shutil.copyfile(model.tokenizer_folder / name, folder / name)
+        _drop_code(folder / "tokenizer_config.json")
         return
     backend = model.tokenizer.backend
     padding = backend.id_to_token(int(model.backbone.config.pad_token_id or 0))
     PreTrainedTokenizerFast(tokenizer_object=backend, pad_token=padding).save_pretrained(folder)
+
+
+def _drop_code(path: Path) -> None:
+    """Take the code that a tokenizer's settings name out of them: it is not run, and does not travel with the model.
+
+    What remains is read by transformers' class for any `tokenizer.json`; that it gives the same ids is checked.
+    """
+    settings = json.loads(path.read_bytes()) if path.is_file() else {}
+    if settings.pop("auto_map", None) is not None:
+        settings["tokenizer_class"] = PreTrainedTokenizerFast.__name__
+        path.write_text(json.dumps(settings, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
 def _check_tokenizer(model: EmbeddingModel, folder: Path) -> None:
@@ -174,7 +189,14 @@ def _check_tokenizer(model: EmbeddingModel, folder: Path) -> None:
     Raises:
         ModelError: it reads other ids.
     """
-    theirs = AutoTokenizer.from_pretrained(folder, config=model.backbone.config, local_files_only=True)
+    try:
+        theirs = AutoTokenizer.from_pretrained(
+            folder, config=model.backbone.config, local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"transformers cannot read the model's tokenizer: {error}", expected="one that needs no code of its own"
+        ) from error
     limit = {"truncation": True, "max_length": model.tokenizer.max_tokens}
     for text, ids in zip(TEXTS, model.tokenizer.tokenize(TEXTS).sequences, strict=True):
         read = normalizers.Lowercase().normalize_str(text) if model.spec.lower_case else text
@@ -186,7 +208,7 @@ def _check_tokenizer(model: EmbeddingModel, folder: Path) -> None:
             )
 
 
-def _embedder(model: EmbeddingModel) -> Callable[[Sequence[str], Role], NDArray[np.float32]]:
+def embedder_by_role(model: EmbeddingModel) -> EmbedRole:
     """Embed a few texts by role, for golden vectors."""
 
     def embed(texts: Sequence[str], role: Role) -> NDArray[np.float32]:

@@ -65,7 +65,7 @@ class LocalGenerator:
         opened = open_model(source, revision=revision, progress=progress)
         _check_causal(source, opened)
         self._model = _load(opened)
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(opened.folder, local_files_only=True)
+        self._tokenizer: Any = _load_tokenizer(opened.folder)
         self._max_new_tokens = max_new_tokens
         self.model = source
         self.settings: Mapping[str, str | int] = {
@@ -135,6 +135,18 @@ def _check_causal(source: str, opened: OpenedModel) -> None:
         raise ModelError(f"{source} has {opened.spec.attention} attention", expected="a causal language model")
 
 
+def _load_tokenizer(folder: Path) -> Any:
+    """Load a tokenizer with its chat template; code that comes with it is never run.
+
+    Raises:
+        ModelError: it cannot be read without.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"tokenizer of {folder} cannot be loaded: {error}") from error
+
+
 def _load(opened: OpenedModel) -> PreTrainedModel:
     """Load a model with its head.
 
@@ -144,7 +156,11 @@ def _load(opened: OpenedModel) -> PreTrainedModel:
     WeightFiles(opened.weights).check_finite()
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
-            opened.weights, dtype=opened.default_dtype(), local_files_only=True, output_loading_info=True
+            opened.weights,
+            dtype=opened.default_dtype(),
+            local_files_only=True,
+            output_loading_info=True,
+            trust_remote_code=False,
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(f"weights of {opened.weights} cannot be loaded: {error}") from error

@@ -94,7 +94,7 @@ def read_tokenizer(file: Path, metadata: dict[str, Any]) -> PreTrainedTokenizerB
     """Build the tokenizer that the file describes."""
     if metadata.get("tokenizer.ggml.model") == "gpt2":
         return build_tokenizer(metadata)
-    return AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+    return AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False)
 
 
 def read_model(file: Path) -> PreTrainedModel:
@@ -107,7 +107,12 @@ def read_model(file: Path) -> PreTrainedModel:
     """
     options = {"quantization_config": transformers.GgufConfig(dequantize=True)} if _can_stay_packed() else {}
     loaded, info = AutoModelForCausalLM.from_pretrained(
-        file.parent, gguf_file=file.name, dtype=torch.bfloat16, output_loading_info=True, **options
+        file.parent,
+        gguf_file=file.name,
+        dtype=torch.bfloat16,
+        output_loading_info=True,
+        trust_remote_code=False,
+        **options,
     )
     if info["missing_keys"]:
         raise ModelError(f"tensors missing: {', '.join(sorted(info['missing_keys'])[:3])}", expected="a complete file")
@@ -133,7 +138,7 @@ def check_tokenizer(folder: Path, metadata: dict[str, Any]) -> None:
         ModelError: they do not.
     """
     rust = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-    python = AutoTokenizer.from_pretrained(folder)
+    python = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     for text in _PROBES:
         if rust.encode(text).ids != python(text)["input_ids"]:
             raise ModelError(f"the saved tokenizer reads {text!r} in two ways", expected="equal ids")

@@ -77,16 +77,17 @@ class Golden:
         return result
 
 
-def write_golden(folder: Path, embed: EmbedRole, *, dtype: str) -> None:
+def write_golden(folder: Path, embed: EmbedRole, *, dtype: str, texts: Sequence[str] = TEXTS) -> None:
     """Embed the golden texts and write `golden.json` into a folder.
 
     Args:
         folder: Of the model.
         embed: The model as it is saved.
         dtype: Of its weights, as `float32`.
+        texts: Those embedded.
     """
-    vectors = {role: np.round(embed(TEXTS, role).astype(np.float64), 6).tolist() for role in ROLES}
-    content = {"texts": TEXTS, "dtype": dtype, "vectors": vectors}
+    vectors = {role: np.round(embed(texts, role).astype(np.float64), 6).tolist() for role in ROLES}
+    content = {"texts": list(texts), "dtype": dtype, "vectors": vectors}
     (folder / GOLDEN_NAME).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 

@@ -9,8 +9,18 @@ from pathlib import Path
 from slimvec.errors import FetchError, InputError, SlimvecError
 from slimvec.files import storage_errors
 from slimvec.model.builtin import BUILTINS, resolve_builtin
-from slimvec.model.cache import Progress, SourceRecord, cached_entry, cached_sha256, entry_folder, read_record
+from slimvec.model.cache import (
+    RECORD_NAME,
+    Progress,
+    SourceRecord,
+    cached_entry,
+    cached_sha256,
+    entry_folder,
+    find_damage,
+    read_record,
+)
 from slimvec.model.gguf import convert_gguf
+from slimvec.model.hub_blobs import discard_damaged_blobs
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 """What a name on the hub looks like; a path of two parts that is not there looks the same."""
@@ -54,6 +64,39 @@ def fetch(name: str, *, revision: str | None = None, progress: Progress | None =
     folder = resolve_source(name, revision=revision, progress=progress)
     num_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return Fetched(folder, describe_source(folder), num_bytes)
+
+
+def discard_damaged(name: str, *, revision: str | None = None) -> str | None:
+    """Hash all files of a source that is here, and discard those that are not what they should be.
+
+    The next `resolve_source` fetches or converts anew what was discarded.
+
+    Args:
+        name: A built-in name, a hub name, or a `.gguf` file.
+        revision: Of a hub name.
+
+    Returns:
+        What was wrong; None when nothing was, or nothing is here yet.
+
+    Raises:
+        InputError: no such source, or a folder, whose files nothing lists.
+    """
+    path = Path(name).expanduser()
+    if name not in BUILTINS and path.is_dir():
+        raise InputError(f"{name} is a folder", expected="a name that was fetched", do="load it")
+    found = find_source(name, revision=revision)
+    if found is None:
+        return None
+    if found.is_file():
+        found = entry_folder(_gguf_entry(cached_sha256(found, progress=_silent)))
+        if read_record(found) is None:
+            return None
+    if read_record(found) is None:
+        return next(iter(discard_damaged_blobs(found, whole=True).values()), None)
+    damage = find_damage(found, whole=True)
+    if damage is not None:
+        (found / RECORD_NAME).unlink(missing_ok=True)  # an entry without its record is made anew
+    return damage
 
 
 def resolve_source(source: str | Path, *, revision: str | None = None, progress: Progress | None = None) -> Path:
@@ -157,11 +200,16 @@ def _resolve_gguf(path: Path, progress: Progress) -> Path:
     """Convert a GGUF file once for its contents, wherever it lies."""
     digest = cached_sha256(path, progress=progress)
     record = SourceRecord(kind="gguf", name=path.name, sha256=digest)
-    entry = f"gguf-{digest[:16]}"
+    entry = _gguf_entry(digest)
     known = read_record(entry_folder(entry))
     if known is not None and known.sha256 == digest:
         record = known.model_copy(update={"versions": {}})  # the same file under another name
     return cached_entry(entry, record, lambda folder: convert_gguf(path, folder, progress=progress), progress=progress)
+
+
+def _gguf_entry(digest: str) -> str:
+    """Name the cache entry of a GGUF file."""
+    return f"gguf-{digest[:16]}"
 
 
 def _resolve_hub(name: str, revision: str | None, progress: Progress) -> Path:
@@ -172,7 +220,20 @@ def _resolve_hub(name: str, revision: str | None, progress: Progress) -> Path:
     """
     progress(f"downloading {name}", None)
     with hub_errors(name, revision):
-        return _snapshot(name, revision, local_files_only=False)
+        folder = _snapshot(name, revision, local_files_only=False)
+    damaged = discard_damaged_blobs(folder)
+    if not damaged:
+        return folder
+    damage = next(iter(damaged.values()))
+    progress(f"{damage}: downloading it again", None)
+    try:
+        with hub_errors(name, revision):
+            folder = _snapshot(name, revision, local_files_only=False)
+    except FetchError as error:
+        raise FetchError(f"{damage}, and {error.found}", expected=error.expected, do=error.do) from error
+    if not all(file.exists() for file in damaged):
+        raise FetchError(f"{damage}, and did not come again", do="check the network and HF_HUB_OFFLINE")
+    return folder
 
 
 def _snapshot(name: str, revision: str | None, *, local_files_only: bool) -> Path:

@@ -1,6 +1,6 @@
 """The model at the beginning of a run or a stage: its base loaded, its settings as in the recipe, and trainable."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,12 @@ from slimvec.training.sharding import share_out, shares_out
 
 
 def prepare_model(
-    recipe: Recipe, *, before: Path | None, records: Sequence[Record], notice: Notice | None
+    recipe: Recipe,
+    *,
+    before: Path | None,
+    records: Sequence[Record],
+    notice: Notice | None,
+    rehearse: Callable[[EmbeddingModel], None],
 ) -> EmbeddingModel:
     """Load or draw what is to be trained, give it the recipe's spec and make the right weights trainable.
 
@@ -33,6 +38,7 @@ def prepare_model(
         before: The result of the stage before; None for the first, which starts from the base.
         records: Of the stage; a new tokenizer is trained on them.
         notice: Told what is fetched or converted.
+        rehearse: Given the model once it is ready, and still whole.
 
     Raises:
         InputError: settings that do not fit the base.
@@ -53,9 +59,14 @@ def prepare_model(
         changes["prompts"] = recipe.model.prompts
     model.spec = model.spec.replace(**changes)
     _make_trainable(model, recipe)
+    sharded = shares_out(recipe.run)
+    if sharded:
+        rehearse(model)
     if recipe.batch.gradient_checkpointing:
         checkpoint_gradients(model.backbone)
     _place(model, recipe)
+    if not sharded:
+        rehearse(model)  # where it is trained: a machine may emulate the dtype on its CPU
     return model
 
 

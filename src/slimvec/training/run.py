@@ -29,7 +29,16 @@ from slimvec.training.processes import started
 from slimvec.training.recipe import Recipe
 from slimvec.training.recipe_reading import recipe_json, recipe_yaml
 from slimvec.training.sources import SourceRecord, check_sources
-from slimvec.training.stages import Means, Place, StageOutcome, StageRecord, keep_stage, recipe_ids, run_stage
+from slimvec.training.stages import (
+    WORKSPACE_SUFFIX,
+    Means,
+    Place,
+    StageOutcome,
+    StageRecord,
+    keep_stage,
+    recipe_ids,
+    run_stage,
+)
 from slimvec.training.teacher import OpenTeacher
 from slimvec.training.validation import Validator
 
@@ -123,7 +132,7 @@ def train(
         StorageError: something cannot be written.
     """
     with started() as processes, ExitStack() as stack:
-        workspace = output.with_name(f"{output.name}.training")
+        workspace = output.with_name(f"{output.name}{WORKSPACE_SUFFIX}")
         processes.on_main(lambda: stack.enter_context(reserved(output, force=force)))
         processes.on_main(lambda: _open_workspace(workspace, output, resume=resume, force=force))
         recipe = settled(recipe, begun=workspace / "recipe.yaml" if resume else None)
@@ -140,7 +149,13 @@ def train(
                 continue
             before = places[len(records) - 1].folder if records else None
             outcome = run_stage(
-                place, recipe_id, before=before, resume=resume, means=means, at_start=lambda: _begin(workspace, recipe)
+                place,
+                recipe_id,
+                before=before,
+                resume=resume,
+                merged=place is not places[-1] or place.stage.recipe.tuning.merge,
+                means=means,
+                at_start=lambda: _begin(workspace, recipe),
             )
             records.append(outcome.record)
             if not outcome.training.finished:

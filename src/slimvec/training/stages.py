@@ -50,6 +50,7 @@ from slimvec.training.preparation import prepare_model
 from slimvec.training.processes import Processes
 from slimvec.training.recipe import Recipe, StageRecipe
 from slimvec.training.recipe_reading import recipe_json
+from slimvec.training.rehearsal import check_moved, quick_vectors, rehearse_saving
 from slimvec.training.sharding import put_together, shares_out
 from slimvec.training.sources import SourceRecord, read_sources, source_numbers
 from slimvec.training.steps import Steps
@@ -58,6 +59,7 @@ from slimvec.training.trainee import Trainee
 from slimvec.training.trainee_embedder import TraineeEmbedder
 from slimvec.training.validation import Held, HeldOutRetrieval, Validator
 
+WORKSPACE_SUFFIX = ".training"
 _CHECKPOINT_KEYS = ("checkpoint_steps", "checkpoint_minutes", "keep", "loggers", "cache_states")
 """Settings of `run` that change nothing in what a run computes."""
 
@@ -111,13 +113,19 @@ class Place:
     workspace: Path
     metrics: Path
 
+    @property
+    def output(self) -> Path:
+        """The folder that the run shall give."""
+        workspace = self.metrics.parent
+        return workspace.with_name(workspace.name.removesuffix(WORKSPACE_SUFFIX))
+
     @classmethod
     def all_of(cls, recipe: Recipe, workspace: Path) -> "list[Place]":
         """Give the stages of a recipe their places in a run's workspace."""
         places = []
         for number, stage in enumerate(recipe.stage_recipes(), start=1):
             folder = workspace / "stages" / f"{number:02d}-{stage.name}"
-            own = folder.with_name(f"{folder.name}.training") if stage.name else workspace
+            own = folder.with_name(f"{folder.name}{WORKSPACE_SUFFIX}") if stage.name else workspace
             places.append(cls(stage, number, folder, own, workspace / "metrics.jsonl"))
         return places
 
@@ -197,6 +205,7 @@ def run_stage(
     *,
     before: Path | None,
     resume: bool,
+    merged: bool,
     means: Means,
     at_start: Callable[[], None],
 ) -> StageOutcome:
@@ -207,6 +216,7 @@ def run_stage(
         recipe_id: Its fingerprint.
         before: The model of the stage before, if there is one.
         resume: Go on from its newest checkpoint, if there is one.
+        merged: Whether its model will be saved as whole weights.
         means: To work with.
         at_start: Called when data and model are there, before anything is written.
     """
@@ -215,7 +225,16 @@ def run_stage(
     found, held = read_adaptation_records(recipe) if adapts else read_sources(recipe.data, seed=recipe.run.seed)
     parted = part_records(found, recipe)
     held_out = parted.held_out
-    model = prepare_model(recipe, before=before, records=parted.training, notice=means.audience.notice)
+    processes = Processes.current()
+
+    def rehearse(model: EmbeddingModel) -> None:
+        means.audience.notice("trying to save the model", None)
+        processes.on_main(lambda: rehearse_saving(model, place.output, merged=merged))
+
+    model = prepare_model(
+        recipe, before=before, records=parted.training, notice=means.audience.notice, rehearse=rehearse
+    )
+    untrained = None if shares_out(recipe.run) else quick_vectors(model)
     numbers = source_numbers(held)[parted.numbers]
     work = _adaptation(model, parted, recipe) if adapts else _contrastive(model, parted, numbers, recipe, means)
     trainer = Trainer(
@@ -239,7 +258,6 @@ def run_stage(
         place.workspace.mkdir(parents=True, exist_ok=True)
         keep_stage_card(describe_data(recipe.data, found, held, model.tokenizer), place.metrics.parent, place.number)
 
-    processes = Processes.current()
     processes.on_main(begin)
     with fast_frozen(model.backbone, recipe, means.open_frozen):
         outcome = trainer.run()
@@ -257,6 +275,8 @@ def run_stage(
         check_attention_mode(model.backbone, model.spec.attention, vocabulary=model.backbone.config.vocab_size)
         if shares_out(recipe.run):
             put_together(model, processes, dtype=run_dtype(recipe.run))
+        if untrained is not None:
+            check_moved(untrained, quick_vectors(model), steps=outcome.progress.step)
     return StageOutcome(outcome, model, record)
 
 
