@@ -25,6 +25,8 @@ def _stage_lines(stage: "StageOutline", number: int) -> Iterator[str]:
     name = f"stage {number}, {stage.name}" if stage.name else "the run"
     held = f", {stage.num_held_out:,} records held out" if stage.num_held_out else ""
     yield f"{name}: {stage.objective}, {stage.tuning}, {attention}, {_length(stage)}{held}"
+    if stage.filling is not None:
+        yield f"  {stage.filling}"
     for source in stage.sources:
         yield f"  {source.path}: {_state(source)}"
 

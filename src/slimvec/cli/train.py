@@ -25,6 +25,8 @@ KEYS = {
     "steps": "optimiser steps in all, those before a resumption included",
     "tokens": "tokens taken in, prompts included",
     "num_truncated": "texts that lost their end",
+    "pairs_per_step": "mean; null where there are none",
+    "negatives_per_pair": "mean that a pair meets, its own and positives of others; null without pairs",
     "num_trained": "numbers trained (parameters that moved)",
     "first_loss": "loss of the first step of this run; null if none was left",
     "last_loss": "loss of the last step",
@@ -100,6 +102,7 @@ def train(
     }
     terminal.print(
         f"{report['steps']:,} steps, {report['tokens']:,} tokens in {clock(report['seconds'])}, {_losses(report)}",
+        *_contrasts(report, settings),
         f"{output}: the model, its recipe and metrics.jsonl",
     )
     return report
@@ -127,6 +130,15 @@ def _resume_command(recipe: Path, overrides: Sequence[str], output: Path, probes
     """Write the command that goes on with a stopped run."""
     asked = [part for name in probes for part in ("--probe", name)]
     return shlex.join(["slimvec", "train", str(recipe), *overrides, "--output", str(output), *asked, "--resume"])
+
+
+def _contrasts(report: Result, recipe: "Recipe") -> list[str]:
+    """Say how much there was to tell apart in a step, where it was pairs."""
+    if report["pairs_per_step"] is None:
+        return []
+    asked = "" if recipe.stages else f" of {recipe.batch.pairs:,} asked"
+    pairs, negatives = report["pairs_per_step"], report["negatives_per_pair"]
+    return [f"{pairs:.1f} pairs a step{asked}, {negatives:.1f} negatives a pair"]
 
 
 def _losses(report: Result) -> str:

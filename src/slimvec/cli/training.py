@@ -74,6 +74,8 @@ class FinishedRun:
             "steps": progress.step,
             "tokens": progress.tokens,
             "num_truncated": progress.truncated,
+            "pairs_per_step": progress.pairs / progress.step if progress.pairs else None,
+            "negatives_per_pair": progress.negatives / progress.pairs if progress.pairs else None,
             "num_trained": self.result.num_trained,
             "first_loss": self.first_loss,
             "last_loss": self.last_loss,

@@ -41,6 +41,8 @@ class Progress(BaseModel):
         seconds: Time they took.
         tokens: Tokens they took in.
         truncated: Texts that lost their end.
+        pairs: That its batches held, over all steps.
+        negatives: That these pairs met.
         first_cosine: Mean cosine of texts that do not belong together, in the first step.
         collapsed: Steps in a row, up to the last, in which they were too near to each other.
         validated: Step after which the last evaluation was; -1 before the first.
@@ -57,6 +59,8 @@ class Progress(BaseModel):
     seconds: float = 0.0
     tokens: int = 0
     truncated: int = 0
+    pairs: int = 0
+    negatives: int = 0
     first_cosine: float | None = None
     collapsed: int = 0
     validated: int = -1

@@ -13,6 +13,7 @@ from slimvec.objectives.composition import Objective
 from slimvec.training.augmentation import Augmentation, changes_of
 from slimvec.training.collation import Collator
 from slimvec.training.distributed import mean_over_processes, over_processes
+from slimvec.training.filling import Contrasts, Filling, check_filling
 from slimvec.training.gradients import Embed, backward
 from slimvec.training.groups import Groups
 from slimvec.training.instruction_dropout import draw_untold
@@ -34,8 +35,12 @@ class ContrastiveSteps:
         collator: Turns records into tokens.
         sources: [N], number of each record's source among the recipe's; default all of one source.
 
+    Attributes:
+        filling: Pairs and negatives of its batches.
+
     Raises:
-        InputError: the loss does not fit the records: graded pairs or scores that one has and the other does not.
+        InputError: the loss does not fit the records: graded pairs or scores that one has and the other does not; or
+            most batches have nothing to tell apart.
     """
 
     def __init__(
@@ -54,7 +59,9 @@ class ContrastiveSteps:
         self._losses_of, self._collator = over_processes(objective), collator
         self._kinds, self._groups = record_kinds(records, recipe.loss), Groups(records)
         self._answers = KnownAnswers(records)
-        self._plan = plan_contrastive(records, recipe, sources)
+        self._plan, self._contrasts = plan_contrastive(records, recipe, sources), Contrasts(records, recipe)
+        self.filling = Filling.of(self._plan, self._contrasts)
+        check_filling(self.filling, records, recipe)
         self._processes = Processes.current()
         if self._processes.num > 1:
             self._processes.check_same("batch plans", self._plan.digest())
@@ -89,6 +96,7 @@ class ContrastiveSteps:
         )
         losses = mean_over_processes(torch.stack([found.losses.total, *found.losses.parts.values()])).tolist()
         tokens, truncated = self._processes.add([texts.num_tokens, texts.tokenized.num_truncated])
+        met = self._contrasts.of(batch.indices)
         positive, random = _mean_cosines(texts.assemble(found.vectors), self._processes)
         return Step(
             epoch=batch.epoch + batch.epoch_share,
@@ -98,6 +106,8 @@ class ContrastiveSteps:
             truncated=int(truncated),
             positive_cosine=positive,
             random_cosine=random,
+            pairs=met.pairs,
+            negatives=met.negatives,
         )
 
 

@@ -29,6 +29,8 @@ class StepEvent:
         losses: Parts of the loss by name, before their weights in the sum.
         tokens: It took in, of queries, positives and negatives.
         truncated: Texts that lost their end.
+        pairs: In its batch; 0 where there are none.
+        negatives_per_pair: Mean that a pair meets, its own and positives of others; None without pairs.
         tokens_per_s: Of this step.
         seconds: Since the run began, without pauses between a stop and its resumption.
         seconds_left: Estimate.
@@ -46,13 +48,25 @@ class StepEvent:
     losses: dict[str, float]
     tokens: int
     truncated: int
+    pairs: int
+    negatives_per_pair: float | None
     tokens_per_s: float
     seconds: float
     seconds_left: float
 
     def numbers(self) -> dict[str, float]:
         """Give what is drawn as curves."""
-        names = ("loss", "lr", "gradient_norm", "positive_cosine", "random_cosine", "epoch", "tokens_per_s")
+        names = (
+            "loss",
+            "lr",
+            "gradient_norm",
+            "positive_cosine",
+            "random_cosine",
+            "epoch",
+            "tokens_per_s",
+            "pairs",
+            "negatives_per_pair",
+        )
         values = {name: getattr(self, name) for name in names}
         parts = {f"loss/{name}": value for name, value in self.losses.items()}
         return {name: float(value) for name, value in values.items() if value is not None} | parts

@@ -319,6 +319,8 @@ class Trainer:
                 "seconds": taken.seconds,
                 "tokens": before.tokens + taken.step.tokens,
                 "truncated": before.truncated + taken.step.truncated,
+                "pairs": before.pairs + taken.step.pairs,
+                "negatives": before.negatives + taken.step.negatives,
             }
         )
         log.step(self._event(taken, before, seconds))
@@ -339,6 +341,8 @@ class Trainer:
             losses=step.losses,
             tokens=step.tokens,
             truncated=step.truncated,
+            pairs=step.pairs,
+            negatives_per_pair=step.negatives / step.pairs if step.pairs else None,
             tokens_per_s=step.tokens / max(seconds, 1e-9),
             seconds=taken.seconds,
             seconds_left=self._length.seconds_left(_done(self._progress), self._usual_seconds()),

@@ -5,6 +5,7 @@ from pydantic import BaseModel, ConfigDict
 from slimvec.data.records import Record
 from slimvec.model.sources import find_source
 from slimvec.training.contrastive import plan_contrastive
+from slimvec.training.filling import Contrasts, Filling, check_filling
 from slimvec.training.held_out import part_records
 from slimvec.training.recipe import Recipe, Source, StageRecipe
 from slimvec.training.sources import SourceRecord, read_sources, source_numbers
@@ -40,6 +41,7 @@ class StageOutline(BaseModel):
         steps: In all; None likewise, and for stages limited in tokens or time.
         tokens: Limit in tokens.
         max_minutes: Limit in time.
+        filling: Pairs and negatives of a batch; None likewise.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,6 +56,7 @@ class StageOutline(BaseModel):
     steps: int | None = None
     tokens: int | None = None
     max_minutes: float | None = None
+    filling: Filling | None = None
 
 
 class Outline(BaseModel):
@@ -146,7 +149,10 @@ def _counts(recipe: Recipe, records: list[Record], held: list[SourceRecord]) -> 
         SourceOutline(path=str(source.path), present=True, num_records=record.num_used)
         for source, record in zip(recipe.data, held, strict=True)
     ]
+    filling = Filling.of(plan, Contrasts(parted.training, recipe))
+    check_filling(filling, parted.training, recipe)
     counts: dict[str, object] = {
+        "filling": filling,
         "sources": tuple(sources),
         "num_held_out": len(parted.held_out),
         "steps_per_epoch": plan.epoch_length(0),

@@ -233,6 +233,6 @@ def _total(records: Sequence[StageRecord]) -> Progress:
     last = records[-1].progress
     counts = {
         name: sum(getattr(record.progress, name) for record in records)
-        for name in ("step", "seconds", "tokens", "truncated")
+        for name in ("step", "seconds", "tokens", "truncated", "pairs", "negatives")
     }
     return last.model_copy(update=counts)

@@ -318,6 +318,7 @@ def _contrastive(
     objective.to(model.device)
     collator = _collator(model, recipe, teacher)
     steps = ContrastiveSteps(parted.training, recipe, objective=objective, collator=collator, sources=sources)
+    means.audience.notice(str(steps.filling), None)
     return _Work(model, steps, tuple(objective.named_parameters()), teacher.identity if teacher else None)
 
 

@@ -18,6 +18,8 @@ class Step:
         positive_cosine: Mean cosine of query and positive; None where there are no pairs.
         random_cosine: Mean cosine of query and the other queries' positives; None likewise.
         losses: Parts of the loss by name, before their weights in the sum.
+        pairs: In its batch; 0 where there are none.
+        negatives: That its pairs meet, added up.
     """
 
     epoch: float
@@ -27,6 +29,8 @@ class Step:
     positive_cosine: float | None = None
     random_cosine: float | None = None
     losses: dict[str, float] = field(default_factory=dict)
+    pairs: int = 0
+    negatives: int = 0
 
 
 class Steps(Protocol):
