@@ -77,7 +77,8 @@ def folder(tmp_path_factory):
     save_model(tiny.embedding_model("gemma3_text"), made / "tied")
     rows = ({"query": r.query, "positives": r.positives, "negatives": r.negatives} for r in support.records())
     (made / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (made / "few.jsonl").write_text("".join(json.dumps({"query": "q", "positive": f"d{i}"}) + "\n" for i in range(3)))
+    few = ({"query": "q", "positive": f"d{i}", "negatives": [f"n{i}"]} for i in range(3))
+    (made / "few.jsonl").write_text("".join(json.dumps(row) + "\n" for row in few))
     lengths = (50, 3, 4, 50, 2, 3, 5, 4, 50, 6, 2, 40)
     uneven = (
         {"query": "q", "positive": "ab cd ef gh " * (length // 12) + "x" * (length % 12 + 2)} for length in lengths
