@@ -4,6 +4,9 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 # Options of the benchmark: make bench BENCH="--rounds 3 --engines slimvec st-bf16"
 BENCH ?=
+# Processes that share the tests, and options of pytest: make test TEST_PROCESSES=4 TESTS="-k kernels"
+TEST_PROCESSES ?= auto
+TESTS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
@@ -13,8 +16,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 quickstart: $(VENV)/.base  ## a raw language model becomes an embedding model, in ten minutes
 	$(BIN)/slimvec quickstart
 
-test: lint  ## lint, types, layers, then every test
-	$(BIN)/pytest
+test: lint  ## lint, types, layers, then every test; build/skipped.json says what was skipped and why
+	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadscope $(TESTS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check src tests benchmarks

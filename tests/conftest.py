@@ -1,18 +1,27 @@
-"""Settings of every test: one thread each, hypothesis without a clock, no hub."""
+"""Settings of every test: one thread each, hypothesis without a clock, no hub, a list of what was skipped."""
 
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # processes that tests start have one thread each, too
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from tests.skips import PATH, SkipList
+
 settings.register_profile(
     "slimvec", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], max_examples=12
 )
 settings.load_profile("slimvec")
+
+
+def pytest_configure(config):
+    """List what is skipped; with several processes, in the one that hears of all tests."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(SkipList(config.rootpath / PATH))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -96,7 +96,8 @@ def test_help_and_reference_name_every_option_and_key(slimvec):
 
 
 def test_reference_holds_all_commands():
-    assert all(f"## slimvec {name}" in reference.reference() for name in application.COMMANDS)
+    page = reference.reference()
+    assert all(f"## slimvec {name}" in page for name in application.COMMANDS)
 
 
 def raising(error):

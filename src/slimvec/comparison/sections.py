@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from slimvec.data.contamination import MAX_SHARED
+from slimvec.data.overlap_limit import MAX_SHARED
 from slimvec.model.spec import Pooling
 from slimvec.probes.registry import PROBES
 from slimvec.text.prompts import Prompts

@@ -2,7 +2,7 @@
 
 from slimvec.data.contamination.evaluation_texts import EvaluationText, read_evaluation_texts
 from slimvec.data.contamination.index import EvaluationIndex, Match
-from slimvec.data.contamination.overlap import MAX_SHARED, ScoredTexts, TrainingOverlap, training_overlap
+from slimvec.data.contamination.overlap import ScoredTexts, TrainingOverlap, training_overlap
 from slimvec.data.contamination.search import (
     ContaminationReport,
     ContaminationTally,
@@ -12,7 +12,6 @@ from slimvec.data.contamination.search import (
 )
 
 __all__ = [
-    "MAX_SHARED",
     "ContaminationReport",
     "ContaminationTally",
     "Decontamination",

@@ -18,9 +18,6 @@ from slimvec.data.records import Record
 from slimvec.data.retrieval import RetrievalSet
 from slimvec.errors import InputError
 
-MAX_SHARED = 0.02
-"""Share above which training on scored text is refused; not 0, as thirteen words are a phrase of a licence at times."""
-
 
 @dataclass(frozen=True)
 class ScoredTexts:

@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from slimvec.data.contamination import MAX_SHARED
+from slimvec.data.overlap_limit import MAX_SHARED
 from slimvec.training.recipe.section import ContradictionError, Section
 
 
