@@ -75,7 +75,7 @@ def test_the_card_is_written_for_machines_and_people(tmp_path):
     assert page == render_markdown(card)
     for line in (
         "| s | CC BY \\| 4.0 | README.md |",
-        "| s | **unknown** | nobody |",
+        "| s | unknown | nobody |",
         "| s | none | empty 2 | 0 |",
         "| s | none | not cleaned | 0 |",
         "| en | 4 | 66.7% |",

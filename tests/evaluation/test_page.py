@@ -11,7 +11,7 @@ FIRST, SECOND = report("a|<b>", [0.5, 0.75, 1]), report("c", [0, 0.5, 0.25])
 
 def test_markdown_has_scores_settings_and_what_is_unknown():
     page = to_markdown(report_blocks([FIRST]))
-    assert page.startswith("# a|<b>: suite s\n")
+    assert page.startswith("# a|\\<b>: suite s\n")
     assert (
         "| t | Retrieval | mteb's defaults | ndcg_at_10 | 0.7500 | 0.0000 to 1.0000 | 3 queries | mean | unknown | 0 |"
         in page
@@ -34,7 +34,7 @@ def test_prompts_are_quoted_on_one_line():
     subset = FIRST.tasks[0].subsets[0].model_copy(update={"prompts": {"query": 'Find "it"\n', "document": ""}})
     task = FIRST.tasks[0].model_copy(update={"subsets": (subset,)})
     page = to_markdown(report_blocks([FIRST.model_copy(update={"tasks": (task,)})]))
-    assert '| t | "Find \\"it\\"\\n" | none |  |' in page
+    assert '| t | "Find \\\\"it\\\\"\\\\n" | none |  |' in page
 
 
 def test_a_folder_of_reports_reads_back(tmp_path):

@@ -5,13 +5,13 @@ With it, pointing at a word colours the other text by that word's own shares.
 """
 
 import json
-from html import escape
 from string import Template
 
 import numpy as np
 
 from slimvec.engine.explanation import ExplainedText, Explanation, Shares
 from slimvec.engine.explanation_view import own_and_prompt, signed, visible, walk
+from slimvec.reports.shown import in_html
 
 _MAX_CELLS = 400_000
 """Most pairs written into the page, about 3 MB; larger explanations keep colours and sums, without the pairs."""
@@ -27,14 +27,14 @@ def html_page(explanation: Explanation, *, model: str = "", num_pairs: int = 12)
     """
     shares = explanation.shares
     pairs = "\n".join(
-        f"<tr><td class=share>{signed(pair.share)}</td><td>{escape(visible(pair.query.text))}</td>"
-        f"<td>{escape(visible(pair.document.text))}</td></tr>"
+        f"<tr><td class=share>{signed(pair.share)}</td><td>{in_html(visible(pair.query.text))}</td>"
+        f"<td>{in_html(visible(pair.document.text))}</td></tr>"
         for pair in explanation.top_pairs(num_pairs, own_only=True)
     )
     cells = np.round(shares, 5).tolist() if shares.size <= _MAX_CELLS else None
     return _PAGE.substitute(
         cosine=signed(explanation.cosine),
-        model=f" by {escape(model)}" if model else "",
+        model=f" by {in_html(model)}" if model else "",
         num_query=f"{shares.shape[0]:,}",
         num_document=f"{shares.shape[1]:,}",
         query=_side("query", explanation.query, explanation.query_share()),
@@ -71,14 +71,14 @@ def _words(side: ExplainedText, shares: Shares, largest: float, *, is_prompt: bo
     written = []
     for characters, number in walk(side, is_prompt=is_prompt):
         if number is None:
-            written.append(escape(characters))
+            written.append(in_html(characters))
             continue
         share = float(shares[number])
         kind, strength = ("p" if share >= 0 else "n"), abs(share) / largest
         kind += "" if characters.strip() else " blank"
         written.append(
             f'<span class="w {kind}" data-i={number} data-s={share:.5f} style="--a:{strength:.3f}"'
-            f' title="{signed(share)}">{escape(characters)}</span>'
+            f' title="{signed(share)}">{in_html(characters)}</span>'
         )
     return "".join(written)
 

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 from slimvec.reports.parts import Table
+from slimvec.reports.shown import in_html, in_markdown, markdown_cell, markdown_label, markdown_line
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1c1c1c; max-width: 80rem; margin: 2rem auto; padding: 0 1rem }
@@ -25,7 +25,6 @@ PLOTS = "plots"
 _MARKED = {"answer": "> {}", "warning": "**{}**"}
 """How Markdown marks paragraphs by their kind."""
 _NUMBER = re.compile(r"[+\N{MINUS SIGN}-]?\d[\d.,]*%?(\s.*\d.*)?|")
-_BREAK = re.compile(r"\s*[\r\n]\s*")
 _MOST_ROWS = 24
 """Rows up to which a table is open on the page; of a longer one it is the first half of that."""
 
@@ -93,7 +92,7 @@ def to_markdown(blocks: Sequence[Block]) -> str:
 
 def to_html(title: str, blocks: Sequence[Block]) -> str:
     """Write blocks as a page."""
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{in_html(title)}</title>'
     lines = ["<!doctype html>", f'<html lang="en"><head>{head}<style>{_STYLE}</style></head><body>']
     return "\n".join([*lines, *map(_html, blocks), "</body></html>"]) + "\n"
 
@@ -101,35 +100,35 @@ def to_html(title: str, blocks: Sequence[Block]) -> str:
 def _markdown(block: Block) -> str:
     match block:
         case Heading(text, level):
-            return f"{'#' * level} {text}"
+            return f"{'#' * level} {in_markdown(text)}"
         case Paragraph(text, kind):
-            return _MARKED.get(kind, "{}").format(text)
+            return _MARKED.get(kind, "{}").format(markdown_line(text))
         case Items(texts):
-            return "\n".join(f"- {text}" for text in texts)
+            return "\n".join(f"- {markdown_line(text)}" for text in texts)
         case Picture(title, _, name):
-            return f"![{title}]({PLOTS}/{name}.svg)"
+            return f"![{markdown_label(title)}]({PLOTS}/{name}.svg)"
         case Table():
             return _markdown_table(block)
 
 
 def _markdown_table(table: Table) -> str:
     rules = ["---:" if number else "---" for number in _number_columns(table)]
-    rows = [[_BREAK.sub(" ", cell.replace("|", "\\|")) for cell in row] for row in (table.header, rules, *table.rows)]
-    parts = [f"**{table.title}**"] if table.title else []
-    parts.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
-    return "\n\n".join([*parts, *([table.note] if table.note else [])])
+    head, *rows = [[markdown_cell(cell) for cell in row] for row in (table.header, *table.rows)]
+    parts = [f"**{in_markdown(table.title)}**"] if table.title else []
+    parts.append("\n".join(f"| {' | '.join(row)} |" for row in (head, rules, *rows)))
+    return "\n\n".join([*parts, *([markdown_line(table.note)] if table.note else [])])
 
 
 def _html(block: Block) -> str:
     match block:
         case Heading(text, level):
-            return f"<h{level}>{escape(text)}</h{level}>"
+            return f"<h{level}>{in_html(text)}</h{level}>"
         case Paragraph(text, kind):
-            return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
+            return f'<p class="{kind}">{in_html(text)}</p>' if kind else f"<p>{in_html(text)}</p>"
         case Items(texts):
-            return f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in texts)}</ul>"
+            return f"<ul>{''.join(f'<li>{in_html(text)}</li>' for text in texts)}</ul>"
         case Picture(title, svg, _):
-            return f"<figure><figcaption>{escape(title)}</figcaption>\n{svg}</figure>"
+            return f"<figure><figcaption>{in_html(title)}</figcaption>\n{svg}</figure>"
         case Table():
             return _html_table(block)
 
@@ -137,20 +136,20 @@ def _html(block: Block) -> str:
 def _html_table(table: Table) -> str:
     """A table; a long one is folded up but for its first rows."""
     num_open = len(table.rows) if len(table.rows) <= _MOST_ROWS else _MOST_ROWS // 2
-    parts = [f"<h3>{escape(table.title)}</h3>"] if table.title else []
+    parts = [f"<h3>{in_html(table.title)}</h3>"] if table.title else []
     parts.append(_html_rows(table, table.rows[:num_open]))
     if num_open < len(table.rows):
         name = f"All {len(table.rows)} rows"
         parts.append(f"<details><summary>{name}</summary>{_html_rows(table, table.rows)}</details>")
-    return "".join([*parts, f'<p class="note">{escape(table.note)}</p>' if table.note else ""])
+    return "".join([*parts, f'<p class="note">{in_html(table.note)}</p>' if table.note else ""])
 
 
 def _html_rows(table: Table, rows: Sequence[Sequence[str]]) -> str:
     """Some rows of a table, under its header."""
     kinds = [' class="number"' if number else "" for number in _number_columns(table)]
-    head = "".join(f"<th{kind}>{escape(cell)}</th>" for kind, cell in zip(kinds, table.header, strict=True))
+    head = "".join(f"<th{kind}>{in_html(cell)}</th>" for kind, cell in zip(kinds, table.header, strict=True))
     lines = [
-        "<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True)) + "</tr>"
+        "<tr>" + "".join(f"<td{kind}>{in_html(cell)}</td>" for kind, cell in zip(kinds, row, strict=True)) + "</tr>"
         for row in rows
     ]
     grid = f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>\n'

@@ -1,7 +1,8 @@
 """How curves are told apart: colour, shape of the marker, dash of the line."""
 
 from dataclasses import dataclass
-from html import escape
+
+from slimvec.reports.shown import in_html
 
 COLOURS = ("#1f6f8b", "#c8553d", "#4f7a28", "#7b4b94", "#a87400", "#333333")
 """Dark enough to be seen on white, and apart in lightness where hues are taken for each other."""
@@ -52,7 +53,7 @@ def marker(style: Style, x: float, y: float, *, size: float = 4.5, hint: str = "
         hint: What a browser shows when it is pointed at.
     """
     look = f'fill="{"#fff" if style.hollow else style.colour}" stroke="{style.colour}" stroke-width="1.5"'
-    title = f"<title>{escape(hint)}</title>" if hint else ""
+    title = f"<title>{in_html(hint)}</title>" if hint else ""
     corners = _POLYGONS[(style.number + style.number // len(COLOURS)) % len(_POLYGONS)]
     if not corners:
         return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size:g}" {look}>{title}</circle>'

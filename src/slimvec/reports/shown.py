@@ -14,12 +14,13 @@ _ACTING = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
 )
 _MARKUP = re.compile(
-    r"[\\`*<|~$]"
+    r"[\\`*<~$]"
     r"|\](?=[(\[:])"  # links and the places they are defined
     r"|(?<![^\W_])_|_(?![^\W_])"  # emphasis begins and ends at the edge of a word
-    r"|(?<=[A-Za-z]):(?=//)|(?<=www)\.|&(?=#?\w+;)",  # addresses become links, and entities signs, by themselves
+    r"|(?<=[a-z]):(?=//)|(?<=www)\.|&(?=#?\w+;)",  # addresses become links, and entities signs, by themselves
     re.IGNORECASE,
 )
+_CODE = re.compile(r"((?<!`)`[^`\\]+`(?!`))")
 _BEGINNING = re.compile(r"[#>+=-]|\d{1,9}[.)](?=\s|$)")
 
 
@@ -34,8 +35,21 @@ def one_line(text: str) -> str:
 
 
 def in_markdown(text: str) -> str:
-    """Write a text for the middle of a line of Markdown, where it reads as it is."""
-    return _MARKUP.sub(lambda found: f"\\{found[0]}", one_line(text))
+    """Write a text for the middle of a line of Markdown, where it reads as it is; only `code` stays code."""
+    parts = _CODE.split(one_line(text))
+    return "".join(
+        part if number % 2 else _MARKUP.sub(lambda found: f"\\{found[0]}", part) for number, part in enumerate(parts)
+    )
+
+
+def markdown_label(text: str) -> str:
+    """Write a text for the label of a link or picture in Markdown."""
+    return re.sub(r"(?<!\\)([\[\]])", r"\\\1", in_markdown(text))
+
+
+def markdown_cell(text: str) -> str:
+    """Write a text for a cell of a table in Markdown."""
+    return in_markdown(text).replace("|", "\\|")
 
 
 def markdown_line(text: str) -> str:

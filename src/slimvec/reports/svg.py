@@ -1,7 +1,8 @@
 """Pieces of SVG that all pictures are made of."""
 
 from collections.abc import Iterable
-from html import escape
+
+from slimvec.reports.shown import in_html
 
 CHARACTER = 6.7
 """Mean width of a character, in pixels, a little on the safe side."""
@@ -11,7 +12,7 @@ _FONT = 'font-family="system-ui, sans-serif" font-size="12"'
 def picture(width: float, height: float, title: str, parts: Iterable[str]) -> str:
     """Give a whole picture on white, for a page or a file of its own."""
     size = f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}"'
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" role="img" {size} {_FONT} aria-label="{escape(title)}">'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" role="img" {size} {_FONT} aria-label="{in_html(title)}">'
     ground = f'<rect width="{width:.0f}" height="{height:.0f}" fill="#fff"/>'
     return "\n".join([head, ground, *parts, "</svg>"])
 
@@ -25,4 +26,4 @@ def line(x1: float, y1: float, x2: float, y2: float, colour: str, *, width: int 
 def text(x: float, y: float, words: str, anchor: str = "middle", colour: str = "#222", more: str = "") -> str:
     """Write words that begin, end or have their middle at a point."""
     look = f'text-anchor="{anchor}" fill="{colour}"' + (f" {more}" if more else "")
-    return f'<text x="{x:.1f}" y="{y:.1f}" {look}>{escape(words)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" {look}>{in_html(words)}</text>'

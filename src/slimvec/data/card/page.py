@@ -61,10 +61,7 @@ def _sources(sources: Sequence[SourceSummary]) -> Table:
 def _licenses(sources: Sequence[SourceSummary]) -> Table:
     return _table(
         ("source", "licence", "stated by"),
-        (
-            (source.name, source.license.text or "**unknown**", source.license.stated_by or "nobody")
-            for source in sources
-        ),
+        ((source.name, source.license.text or "unknown", source.license.stated_by or "nobody") for source in sources),
     )
 
 
