@@ -45,7 +45,7 @@ def interleaved(weight, heads):
     return weight.reshape(heads, 2, -1, weight.shape[1]).swapaxes(1, 2).reshape(weight.shape)
 
 
-def write_gguf(path, *, split="smollm", architecture="llama", add_bos=False, drop=()):
+def write_gguf(path, *, split="smollm", architecture="llama", add_bos=False, drop=(), settings=None):
     """Write a tiny Llama with a byte-level tokenizer; gives the model it holds."""
     tokens = [*SPECIALS, *bytes_to_unicode().values(), *("".join(m.split()) for m in MERGES)]
     model = causal_model(len(tokens))
@@ -69,6 +69,9 @@ def write_gguf(path, *, split="smollm", architecture="llama", add_bos=False, dro
     writer.add_eos_token_id(2)
     writer.add_unk_token_id(0)
     writer.add_add_bos_token(add_bos)
+    for name, value in (settings or {}).items():
+        add = {bool: writer.add_bool, int: writer.add_uint32, str: writer.add_string}[type(value)]
+        add(f"{architecture}.{name}", value)
     for name, tensor in gguf_tensors(model).items():
         if name not in drop:
             writer.add_tensor(name, np.ascontiguousarray(tensor))

@@ -21,6 +21,7 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from slimvec.errors import ModelError
+from slimvec.model.gguf_settings import check_settings, write_settings
 from slimvec.model.gguf_tokenizer import TOKENIZER_LISTS, build_tokenizer, check_split
 
 ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3", "gemma3")
@@ -32,6 +33,8 @@ _PROBES = (
     "Grüße, ça va? Привет! 你好世界 こんにちは مرحبا हिन्दी བོད་ཡིག",
     "🚀👩‍👩‍👧 a\u0301 \u200b",
 )
+TENSORS = "_tensors"
+"""Where `read_metadata` puts the names of the tensors, which are no entry of the header."""
 Report = Callable[[str, float], None]
 
 
@@ -44,6 +47,7 @@ def convert(source: Path, target: Path, report: Report) -> None:
     report("reading the GGUF file", 0.0)
     metadata = read_metadata(source)
     check_served(metadata)
+    check_settings(source, metadata, metadata[TENSORS])
     with tempfile.TemporaryDirectory(dir=target) as alone:  # transformers would take other files beside it for its own
         file = Path(alone) / "model.gguf"
         file.symlink_to(source)
@@ -55,12 +59,13 @@ def convert(source: Path, target: Path, report: Report) -> None:
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)
     check_tokenizer(target, metadata)
+    write_settings(target, metadata)
     for weights in target.glob("*.safetensors"):
         weights.chmod((target / "config.json").stat().st_mode)  # the library writes them for their owner alone
 
 
 def read_metadata(source: Path) -> dict[str, Any]:
-    """Read the scalar entries of a GGUF file's header, and the lists of its tokenizer.
+    """Read the scalar entries of a GGUF file's header, the lists of its tokenizer, and the names of its tensors.
 
     Raises:
         ModelError: it is no GGUF file, or ends too early.
@@ -69,11 +74,12 @@ def read_metadata(source: Path) -> dict[str, Any]:
         reader = gguf.GGUFReader(source)
     except (ValueError, IndexError, OSError) as error:
         raise ModelError(f"no readable GGUF file ({error})", expected="a complete .gguf file") from error
-    return {
+    entries = {
         field.name: field.contents()
         for field in reader.fields.values()
         if field.types and (field.types[0] != gguf.GGUFValueType.ARRAY or field.name in TOKENIZER_LISTS)
     }
+    return entries | {TENSORS: [tensor.name for tensor in reader.tensors]}
 
 
 def check_served(metadata: dict[str, Any]) -> None:

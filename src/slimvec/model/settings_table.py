@@ -85,6 +85,7 @@ _VALUES: dict[str, Any] = {
     "false": False,
     "0": 0,
     "1": 1,
+    "1.0": 1.0,
     "text": {"text": {"method": "forward", "method_output_name": "last_hidden_state"}},
 }
 
@@ -101,6 +102,7 @@ CONFIG = _table(
         type_vocab_size: rows of BERT's table of segments; all texts are segment 0
         pad_token_id: where RoBERTa's positions start
         rope_theta, rope_scaling, rope_parameters, rope_local_base_freq, partial_rotary_factor: rotary positions
+        original_max_position_embeddings: the same
         attention_bias, mlp_bias, query_pre_attn_scalar, attn_logit_softcapping: attention and feed-forward
         sliding_window, use_sliding_window, max_window_layers, layer_types: sliding windows by layer
         sliding_window_pattern: sliding windows by layer, in older files
@@ -244,6 +246,40 @@ SENTENCE_TRANSFORMERS = _table(
     """,
     refused="""
         model_type = SentenceTransformer: another kind of model
+    """,
+)
+GGUF = _table(
+    "GGUF metadata",
+    "The header of a .gguf file; keys of an architecture are written without its name in front.",
+    applied="""
+        general.architecture: the architecture
+        context_length: the longest text of a file that says how it pools; of another 512 at most
+        embedding_length, block_count, feed_forward_length, vocab_size: shapes
+        attention.head_count, attention.head_count_kv, attention.key_length, attention.value_length: shapes of attention
+        attention.layer_norm_rms_epsilon: added in every norm
+        attention.sliding_window, attention.sliding_window_pattern, rope.freq_base, rope.dimension_count: positions
+        attention.causal: whether a token sees what comes after it
+        pooling_type: mean, cls or last, to vectors of unit length; without it the model is a plain language model
+        tokenizer.ggml.model, tokenizer.ggml.pre: how text is cut
+        tokenizer.ggml.tokens, tokenizer.ggml.merges, tokenizer.ggml.scores, tokenizer.ggml.token_type: the tokenizer
+        tokenizer.ggml.bos_token_id, tokenizer.ggml.eos_token_id: special tokens
+        tokenizer.ggml.unknown_token_id, tokenizer.ggml.padding_token_id: special tokens
+        tokenizer.ggml.add_bos_token, tokenizer.ggml.add_eos_token: special tokens around every text
+        tokenizer.ggml.add_space_prefix: a space ahead of a text
+    """,
+    harmless="""
+        tokenizer.chat_template, tokenizer.ggml.eot_token_id, tokenizer.ggml.eom_token_id: chat
+        tokenizer.ggml.mask_token_id, tokenizer.ggml.seperator_token_id, tokenizer.ggml.cls_token_id: not used
+        final_logit_softcapping, rope.freq_base_swa: of the head, and Gemma's usual value
+        file_type, quantization_version, split.no, split.count, split.tensors.count: how weights are packed
+    """,
+    refused="""
+        classifier.output_labels: a reranker
+        rope.scaling.type = none: scaled positions, which transformers does not read from this file,
+        rope.scaling.factor = 1.0 | 1: scaled positions, which transformers does not read from this file,
+        attn_logit_softcapping: capped attention
+        expert_count, expert_used_count = 0: a mixture of experts
+        attention.max_alibi_bias, attention.clamp_kqv: another attention
     """,
 )
 FILES = (CONFIG, TOKENIZER_CONFIG, SENTENCE_BERT, MODULES, POOLING, DENSE, SENTENCE_TRANSFORMERS)

@@ -19,7 +19,7 @@ from slimvec.model.cache import (
     find_damage,
     read_record,
 )
-from slimvec.model.gguf import convert_gguf
+from slimvec.model.gguf import CONVERSION, convert_gguf
 from slimvec.model.hub_blobs import discard_damaged_blobs
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -209,7 +209,7 @@ def _resolve_gguf(path: Path, progress: Progress) -> Path:
 
 def _gguf_entry(digest: str) -> str:
     """Name the cache entry of a GGUF file."""
-    return f"gguf-{digest[:16]}"
+    return f"gguf-{digest[:16]}-{CONVERSION}"
 
 
 def _resolve_hub(name: str, revision: str | None, progress: Progress) -> Path:
