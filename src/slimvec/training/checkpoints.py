@@ -69,6 +69,30 @@ class Progress(BaseModel):
     best: Best | None = None
     stale: int = 0
 
+    def judged(self, score: float) -> "Progress":
+        """Take an evaluation down. The one before the first step is for comparison and is never the best."""
+        changes: dict[str, object] = {"validated": self.step, "last_score": score}
+        if self.step == 0:
+            return self.model_copy(update={**changes, "first_score": score})
+        if self.best is None or score > self.best.score:
+            return self.model_copy(update={**changes, "best": Best(step=self.step, score=score), "stale": 0})
+        return self.model_copy(update={**changes, "stale": self.stale + 1})
+
+
+@dataclass(frozen=True)
+class TrainingOutcome:
+    """How a run ended.
+
+    Attributes:
+        finished: False when it was asked to stop before its end.
+        progress: Steps, seconds and tokens in all.
+        checkpoint: The last checkpoint, if one was written.
+    """
+
+    finished: bool
+    progress: Progress
+    checkpoint: Path | None
+
 
 class _Manifest(BaseModel):
     """SHA-256 by file name."""

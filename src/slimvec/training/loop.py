@@ -6,8 +6,8 @@ a run that was stopped, or killed, and resumed ends with the weights of one that
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from slimvec.errors import InputError, TrainingError
-from slimvec.training.checkpoints import Best, Checkpoint, CheckpointStore, Progress
+from slimvec.training.checkpoints import Checkpoint, CheckpointStore, Progress, TrainingOutcome
 from slimvec.training.collapse import watch_collapse
 from slimvec.training.dtypes import run_dtype
 from slimvec.training.events import Audience, MetricsFile, RunLog, StepEvent, ValidationEvent
@@ -31,23 +31,8 @@ from slimvec.training.sharding import shares_out
 from slimvec.training.steps import Step, Steps
 from slimvec.training.stopping import StopRequest, stop_requests
 from slimvec.training.trainee import Trainee
-from slimvec.training.watching import AbandonedError, StepWatch
+from slimvec.training.watching import AbandonedError, RunWatch, between_layers
 from slimvec.training.weights import TrainedWeights
-
-
-@dataclass(frozen=True)
-class TrainingOutcome:
-    """How a run ended.
-
-    Attributes:
-        finished: False when it was asked to stop before its end.
-        progress: Steps, seconds and tokens in all.
-        checkpoint: The last checkpoint, if one was written.
-    """
-
-    finished: bool
-    progress: Progress
-    checkpoint: Path | None
 
 
 @dataclass(frozen=True)
@@ -111,6 +96,7 @@ class Trainer:
         self._step_seconds: list[float] = []
         self._last_checkpoint: Path | None = None
         self._checkpoint_seconds = 0.0
+        self._watch: RunWatch | None = None
 
     @property
     def num_trained(self) -> int:
@@ -153,6 +139,7 @@ class Trainer:
         with ExitStack() as stack:
             stack.callback(self._weights.close)
             stop = stack.enter_context(stop_requests())
+            stack.enter_context(self._watched(stop))
             log = stack.enter_context(self._open_log())
             folding = stack.enter_context(folded_lora(self._model.modules()) if self._folds() else nullcontext())
             finished = self._steps(stop, log, folding)
@@ -170,36 +157,69 @@ class Trainer:
         loggers = open_loggers(self._recipe.run.loggers, self._metrics.parent, run=run, resume_after=step)
         return RunLog(MetricsFile(self._metrics, stage=self._stage, resume_after=step), loggers, self._audience)
 
+    @contextmanager
+    def _watched(self, stop: StopRequest) -> Iterator[None]:
+        """Look out for a stop, and for the end of the time, between layers within the block."""
+        self._watch = RunWatch(
+            stop,
+            self._recipe,
+            self._length,
+            seconds=lambda: self._clock() - self._began,
+            notice=self._audience.notice,
+            alone=self._processes.num == 1,
+        )
+        with between_layers(self._model.modules(), self._watch.look):
+            yield
+
+    def look(self) -> None:
+        """See whether to leave the step or the evaluation at hand; for work that goes on without the model's layers.
+
+        Raises:
+            AbandonedError: as `RunWatch.look`, as is the other.
+            TrainingError: likewise.
+        """
+        if self._watch is not None:
+            self._watch.look()
+
     def _folds(self) -> bool:
         tuning = self._recipe.tuning
         return tuning.method == "lora" and tuning.folded
 
     def _steps(self, stop: StopRequest, log: RunLog, folding: FoldedLora | None) -> bool:
-        """Take steps until the run is over (True) or is asked to stop (False)."""
+        """Go on until the run is over (True) or is asked to stop (False), which leaves a checkpoint."""
         self._began = self._clock() - self._progress.seconds
         self._step_began = self._progress.seconds
-        alone, notice = self._processes.num == 1, self._audience.notice
-        watch = StepWatch(stop, self._recipe, self._length, lambda: self._clock() - self._began, notice, alone)
-        if self._progress.validated < 0:
+        try:
+            self._take_steps(stop, log, folding)
+        except AbandonedError:
+            self._checkpoint()
+            return False
+        return True
+
+    def _take_steps(self, stop: StopRequest, log: RunLog, folding: FoldedLora | None) -> None:
+        """Take steps until the run is over.
+
+        Raises:
+            AbandonedError: it was asked to stop.
+        """
+        left_out = self._progress.step > self._progress.validated and self._validation_due()  # a stop came within it
+        if self._progress.validated < 0 or left_out:
             self._validate(log)
         while not self._is_over():
-            taken = self._take_step(watch)
+            taken = self._take_step(stop)
             if taken is None:
-                self._checkpoint()
-                return False
+                break
             if folding is not None:
                 folding.refresh()
             self._record(taken, log)
             if self._validation_due():
                 self._validate(log)
             if self._processes.any(bool(stop)):
-                self._checkpoint()
-                return False
+                raise AbandonedError
             if self._checkpoint_due():
                 self._checkpoint()
         if self._progress.validated < self._progress.step:
             self._validate(log)
-        return True
 
     def _is_over(self) -> bool:
         """Tell whether the run has its length, or evaluations have not become better for too long."""
@@ -208,19 +228,26 @@ class Trainer:
             return True
         return self._length.is_over(_done(self._progress), self._usual_seconds())
 
-    def _take_step(self, watch: StepWatch) -> _TakenStep | None:
-        """Compute the gradient of the next step and move the weights; None if it was abandoned for a stop."""
+    def _take_step(self, stop: StopRequest) -> _TakenStep | None:
+        """Compute the gradient of the next step and move the weights; None if the time was over before its end.
+
+        Raises:
+            AbandonedError: the run was asked to stop within it. Either way the weights are as before the step.
+        """
+        assert self._watch is not None
         number, before = self._progress.step, _done(self._progress)
         if self._recipe.run.attention_ramp:
             share = self._length.span(before, before).start
             self._model.attend(attention_mode(self._recipe.run, number, share))
         random = RandomState.now()
         try:
-            first = not self._step_seconds
-            step = self._work.backward(number, watch.over(self._model, step=number, first=first))
+            with self._watch.step(self._model, number=number, first=not self._step_seconds) as embed:
+                step = self._work.backward(number, embed)
         except AbandonedError:
             self._weights.forget_gradients()
             random.restore()
+            if stop:
+                raise
             return None
         self._weights.average_gradients(self._processes)
         norm = self._weights.clip(self._recipe.optim.clip)
@@ -251,7 +278,7 @@ class Trainer:
             raise InputError(
                 f"validation.metric is {validation.metric!r}", expected=f"one of {', '.join(sorted(measures))}"
             )
-        before, self._progress = self._progress, _judged(self._progress, measures[validation.metric])
+        before, self._progress = self._progress, self._progress.judged(measures[validation.metric])
         is_best = self._progress.best != before.best
         self._step_began = self._clock() - self._began
         log.validation(ValidationEvent(self._stage, self._progress.step, measures, is_best, self._step_began))
@@ -266,11 +293,12 @@ class Trainer:
         if self._recipe.run.attention_ramp:
             self._model.attend("bidirectional")
         self._model.train(False)
-        with torch.no_grad():
-            measures = self._processes.from_main(dict(evaluate()))
-        self._model.train()
-        random.restore()
-        return measures
+        try:
+            with torch.no_grad():
+                return self._processes.from_main(dict(evaluate()))
+        finally:
+            self._model.train()
+            random.restore()
 
     def _go_back_to_best(self) -> None:
         """Leave the model as the run gives it: in its final attention mode, with the best weights if asked for.
@@ -369,13 +397,3 @@ class Trainer:
 def _done(progress: Progress) -> Done:
     """Say how far a run is, as its length counts."""
     return Done(progress.step, progress.seconds, progress.tokens)
-
-
-def _judged(progress: Progress, score: float) -> Progress:
-    """Take an evaluation down. The one before the first step is for comparison and is never the best."""
-    changes: dict[str, object] = {"validated": progress.step, "last_score": score}
-    if progress.step == 0:
-        return progress.model_copy(update={**changes, "first_score": score})
-    if progress.best is None or score > progress.best.score:
-        return progress.model_copy(update={**changes, "best": Best(step=progress.step, score=score), "stale": 0})
-    return progress.model_copy(update={**changes, "stale": progress.stale + 1})

@@ -35,7 +35,7 @@ from slimvec.model.guard import check_attention_mode
 from slimvec.model.lm_head import load_lm_head, tied_head
 from slimvec.model.manifest import read_manifest
 from slimvec.training.adaptation_texts import adaptation_texts, read_adaptation_records
-from slimvec.training.checkpoints import Progress
+from slimvec.training.checkpoints import Progress, TrainingOutcome
 from slimvec.training.collation import Collator
 from slimvec.training.contrastive import ContrastiveSteps
 from slimvec.training.data_card import describe_data, keep_stage_card
@@ -43,7 +43,7 @@ from slimvec.training.dtypes import run_dtype
 from slimvec.training.events import Audience
 from slimvec.training.frozen import OpenFrozen, fast_frozen
 from slimvec.training.held_out import part_records
-from slimvec.training.loop import Trainer, TrainingOutcome
+from slimvec.training.loop import Trainer
 from slimvec.training.objective import make_objective
 from slimvec.training.prediction import PredictionSteps, StatesTrainee
 from slimvec.training.preparation import prepare_model
@@ -259,7 +259,7 @@ def run_stage(
         keep_stage_card(describe_data(recipe.data, found, held, model.tokenizer), place.metrics.parent, place.number)
 
     processes.on_main(begin)
-    with fast_frozen(model.backbone, recipe, means.open_frozen):
+    with fast_frozen(model.backbone, recipe, means.open_frozen, look=trainer.look):
         outcome = trainer.run()
     record = StageRecord(
         name=place.stage.name,
