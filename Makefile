@@ -11,12 +11,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: quickstart test lint bench docs clean
+KERNELS := src/slimvec/engine/kernels
+LIBRARY := $(KERNELS)/slimvec_kernels.so
 
-quickstart: $(VENV)/.base  ## a raw language model becomes an embedding model, in ten minutes
+.PHONY: quickstart test lint kernels wheel-check bench docs clean
+
+quickstart: $(VENV)/.base $(LIBRARY)  ## a raw language model becomes an embedding model, in ten minutes
 	$(BIN)/slimvec quickstart
 
-test: lint  ## lint, types, layers, then every test; build/skipped.json says what was skipped and why
+test: lint $(LIBRARY)  ## lint, types, layers, then every test; build/skipped.json says what was skipped and why
 	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadscope $(TESTS)
 
 lint: $(VENV)/.dev
@@ -25,7 +28,17 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.bench  ## slimvec and its peers in turn, on the same texts
+kernels: $(LIBRARY)  ## build the kernels in place where their sources have changed
+
+# Where it cannot be built the reason is said, and everything runs on torch alone.
+$(LIBRARY): hatch_build.py $(wildcard $(KERNELS)/*.cpp $(KERNELS)/*.h $(KERNELS)/*.toml) | $(VENV)/.base
+	@echo "compiling the kernels (a minute)"
+	@$(BIN)/python hatch_build.py
+
+wheel-check: $(VENV)/.dev  ## build a wheel, install it without a compiler on PATH, run a model on its kernels
+	$(BIN)/python -m tests.wheel_check
+
+bench: $(VENV)/.bench $(LIBRARY)  ## slimvec and its peers in turn, on the same texts
 	$(BIN)/python -m benchmarks.run --peer-venv $(BENCH)
 
 docs: $(VENV)/.dev  ## write docs/commands.md anew from the commands' own help

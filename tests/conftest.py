@@ -29,15 +29,7 @@ def _few_threads():
     torch.set_num_threads(1)
 
 
-@pytest.fixture(scope="session")
-def _kernels(pytestconfig):
-    """Where compiled kernels are kept: their names are hashes of all that makes them, so runs can share them."""
-    return pytestconfig.cache.mkdir("kernels")
-
-
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch, _kernels):
-    """Give every test a cache of its own, so that none reads what a user has; only the kernels are shared."""
-    cache = tmp_path_factory.mktemp("cache")
-    (cache / "kernels").symlink_to(_kernels)
-    monkeypatch.setenv("SLIMVEC_CACHE", str(cache))
+def _own_cache(tmp_path_factory, monkeypatch):
+    """Give every test a cache of its own, so that none reads what a user has."""
+    monkeypatch.setenv("SLIMVEC_CACHE", str(tmp_path_factory.mktemp("cache")))

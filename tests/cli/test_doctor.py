@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from slimvec.cli.doctor import KEYS
-from slimvec.engine.kernels.build import Kernels
+from slimvec.engine.kernels.library import Kernels
 
 
 @pytest.fixture(autouse=True)

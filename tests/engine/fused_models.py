@@ -2,16 +2,21 @@
 
 from typing import Any
 
+import pytest
 import torch
 import transformers
 from hypothesis import strategies as st
 
+from slimvec.engine.kernels.library import available_targets, load_kernels
 from slimvec.model.attention import ATTENTION_NAME
 from slimvec.model.backbone import TransformersBackbone
 from slimvec.text.batch import PackedBatch
 from tests.tiny import CONFIGS, VOCABULARY
 
-KERNELS = ("torch", "native")
+_AVAILABLE = [target.name for target in available_targets()]
+ISAS = [*_AVAILABLE[:1], *(name for name in _AVAILABLE[1:] if name == "avx2")] or ["none"]
+"""Instruction sets whose kernels are tested: the best there is, and AVX2 where that is another."""
+KERNELS = ("torch", *ISAS)
 ROPES = (
     {"rope_type": "default", "rope_theta": 500.0},
     {"rope_type": "linear", "rope_theta": 1000.0, "factor": 2.5},
@@ -96,3 +101,10 @@ def assert_close(states: torch.Tensor, expected: torch.Tensor, dtype: torch.dtyp
     error = (states - expected).norm(dim=-1) / expected.norm(dim=-1)
     assert error.max() < 0.3, f"relative error {error.max():.4f}"
     assert error.mean() < 0.06, f"mean relative error {error.mean():.4f}"
+
+
+def use_isa(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have an instruction set of `ISAS` used, or skip the test where there is none."""
+    if name == "none":
+        pytest.skip(f"no kernels: {load_kernels().reason}")
+    monkeypatch.setenv("SLIMVEC_ISA", name)

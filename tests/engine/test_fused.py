@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimvec.engine.fused import FusedDecoder, KeyValues
-from slimvec.engine.kernels.build import load_kernels
+from slimvec.engine.kernels.library import load_kernels
 from slimvec.model.architectures import DECODERS
 from slimvec.text.batch import PackedBatch
-from tests.engine.fused_models import KERNELS, assert_close, build, reference, shapes, windows
+from tests.engine.fused_models import KERNELS, assert_close, build, reference, shapes, use_isa, windows
 from tests.tiny import VOCABULARY, random_batch
 
 DTYPES = (torch.float32, torch.bfloat16)
@@ -17,8 +17,11 @@ lengths = st.lists(st.integers(1, 40), min_size=1, max_size=6)
 
 
 @pytest.fixture(params=KERNELS)
-def kernel(request):
-    return request.param
+def kernel(request, monkeypatch):
+    if request.param == "torch":
+        return "torch"
+    use_isa(request.param, monkeypatch)
+    return "native"
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from slimvec.engine.embedder import Embedder
 from slimvec.engine.fused import FusedDecoder, UnsupportedError, int8_layers
 from slimvec.engine.fused.int8 import Int8Matrix, int8_linear, smoothing
 from slimvec.engine.fused.int8_layers import Int8Texts
-from slimvec.engine.kernels.build import Kernels, load_kernels
+from slimvec.engine.kernels.library import Kernels, load_kernels
 from slimvec.errors import InputError, ModelError
 from slimvec.model.architectures import DECODERS
 from slimvec.text.batch import PackedBatch
-from tests.engine.fused_models import build, shapes, windows
+from tests.engine.fused_models import ISAS, build, shapes, use_isa, windows
 from tests.tiny import VOCABULARY, embedding_model, random_batch
 
 SETTINGS = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2}
@@ -24,9 +24,9 @@ TEXTS = ["one text", "x", "a longer text that says a little more", "mid-sized on
 needs_native = pytest.mark.usefixtures("int8_kernel")
 
 
-@pytest.fixture
-def int8_kernel():
-    """Loads the kernels when a test runs, not when tests are collected: then they would come from the user's cache."""
+@pytest.fixture(params=ISAS)
+def int8_kernel(request, monkeypatch):
+    use_isa(request.param, monkeypatch)
     if torch.int8 not in load_kernels().dtypes:
         pytest.skip(f"no native kernel in int8: {load_kernels().reason}")
 

@@ -1,15 +1,22 @@
-"""The compiled kernels: built once, chosen visibly, and strict about what they are handed."""
+"""The compiled kernels: found and chosen visibly, and strict about what they are handed."""
 
-import subprocess
-import sys
+import ctypes
+import os
+import shutil
+import signal
+import threading
+import time
 
 import pytest
 import torch
 
-from slimvec.engine.fused import FusedDecoder, UnsupportedError
-from slimvec.engine.kernels import build as building
-from slimvec.engine.kernels.build import Kernels, load_kernels
-from tests.engine.fused_models import assert_close, build
+from slimvec.engine.fused import FusedDecoder, KeyValues, UnsupportedError
+from slimvec.engine.kernels import library as loading
+from slimvec.engine.kernels.interface import SLOTS, place
+from slimvec.engine.kernels.library import Kernels, available_targets, load_kernels
+from slimvec.errors import InputError
+from slimvec.text.batch import PackedBatch
+from tests.engine.fused_models import ISAS, assert_close, build, use_isa
 from tests.tiny import VOCABULARY, random_batch
 
 SETTINGS = {
@@ -23,101 +30,101 @@ SETTINGS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _needs_kernels():
-    if not load_kernels().dtypes:
-        pytest.skip(f"no kernels: {load_kernels().reason}")
+@pytest.fixture(params=ISAS)
+def isa(request, monkeypatch):
+    use_isa(request.param, monkeypatch)
+    return request.param
 
 
 @pytest.fixture
-def fresh(monkeypatch):
-    """Loads the kernels as a new process would, but never a second library into this one."""
-    monkeypatch.setattr(torch.ops, "load_library", lambda path: pytest.fail(f"loaded {path}"))
-    return load_kernels.__wrapped__
-
-
-@pytest.fixture
-def kernel_folder(monkeypatch, tmp_path):
-    monkeypatch.setenv("SLIMVEC_KERNELS", str(tmp_path / "kernels"))
-    return tmp_path / "kernels"
+def package(monkeypatch, tmp_path):
+    """An empty place of the library, without sources."""
+    monkeypatch.setattr(loading, "_FOLDER", tmp_path)
+    monkeypatch.delenv("SLIMVEC_KERNELS_LIBRARY", raising=False)
+    return tmp_path
 
 
 def use_kernels(monkeypatch, kernels):
     monkeypatch.setattr("slimvec.engine.fused.decoder.load_kernels", lambda: kernels)
 
 
+def native(**settings):
+    model = build("llama", {**SETTINGS, **settings})
+    return FusedDecoder.from_backbone(model, causal=True, dtype=torch.float32, kernel="native")
+
+
 def test_without_kernels_torch_is_used_and_says_why(monkeypatch):
     use_kernels(monkeypatch, Kernels((), "no C++ compiler (c++, or $CXX)"))
     model = build("llama", SETTINGS)
     decoder = FusedDecoder.from_backbone(model, causal=True, dtype=torch.float32)
-    assert (decoder.kernel, decoder.kernel_reason) == ("torch", "no C++ compiler (c++, or $CXX)")
+    assert (decoder.kernel, decoder.kernel_reason, decoder.isa) == ("torch", "no C++ compiler (c++, or $CXX)", "")
     with pytest.raises(UnsupportedError, match=r"no native kernel in torch.float32: no C\+\+ compiler"):
         FusedDecoder.from_backbone(model, causal=True, dtype=torch.float32, kernel="native")
 
 
-def test_with_kernels_they_are_used(monkeypatch):
-    use_kernels(monkeypatch, Kernels((torch.float32,), "the processor has no avx512_bf16"))
+def test_with_kernels_they_are_used(isa, monkeypatch):
+    found = load_kernels()
+    use_kernels(monkeypatch, Kernels((torch.float32,), "no bfloat16", found.target, found.library))
     model = build("llama", SETTINGS)
     chosen = FusedDecoder.from_backbone(model, causal=True, dtype=torch.float32)
-    assert (chosen.kernel, chosen.kernel_reason) == ("native", "")
+    assert (chosen.kernel, chosen.kernel_reason, chosen.isa) == ("native", "", isa)
     half = FusedDecoder.from_backbone(model, causal=True, dtype=torch.bfloat16)
-    assert (half.kernel, half.kernel_reason) == ("torch", "the processor has no avx512_bf16")
+    assert (half.kernel, half.kernel_reason) == ("torch", "no bfloat16")
 
 
-def test_a_machine_that_lacks_something_gets_the_reason(fresh, kernel_folder, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(building, "_processor", lambda: frozenset({"fma3", "avx512_f"}))
-        assert fresh() == Kernels((), "the processor has no avx512_bw, avx512_vl, avx512_dq")
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    assert fresh() == Kernels((), "no C++ compiler (c++, or $CXX)")
-    assert not kernel_folder.exists()
+def test_kernels_are_switched_off(monkeypatch):
     monkeypatch.setenv("SLIMVEC_KERNELS", "off")
-    assert fresh() == Kernels((), "SLIMVEC_KERNELS=off")
+    assert load_kernels() == Kernels((), "SLIMVEC_KERNELS=off")
+    monkeypatch.setenv("SLIMVEC_KERNELS", "/some/folder")
+    with pytest.raises(InputError, match="SLIMVEC_KERNELS=/some/folder; expected off"):
+        load_kernels()
 
 
-def test_sources_that_do_not_compile_leave_nothing(fresh, kernel_folder, monkeypatch, tmp_path):
-    (tmp_path / "broken.cpp").write_text("#error these sources are broken\n")
-    monkeypatch.setattr(building, "_SOURCES", tmp_path)
-    found = fresh()
-    assert found.dtypes == ()
-    assert found.reason.startswith("the kernels do not compile: ")
-    assert "these sources are broken" in found.reason
-    assert [path.suffix for path in kernel_folder.iterdir()] == [".lock"]
+@pytest.mark.usefixtures("package")
+def test_an_install_without_a_library_says_what_is_missing():
+    assert load_kernels() == Kernels((), "slimvec_kernels.so is missing; run make kernels")
+    assert available_targets() == ()
 
 
-def test_a_cache_that_cannot_be_written_is_a_reason(fresh, monkeypatch, tmp_path):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("SLIMVEC_KERNELS", str(tmp_path / "file" / "kernels"))
-    found = fresh()
-    assert found.dtypes == ()
-    assert "a parent is a file, not a folder" in found.reason
+def test_an_install_without_a_compiler_says_so(package):
+    (package / "slimvec_kernels.missing").write_text("no C++ compiler (c++, or $CXX) when slimvec was installed\n")
+    assert load_kernels() == Kernels((), "no C++ compiler (c++, or $CXX) when slimvec was installed")
 
 
-@pytest.mark.usefixtures("kernel_folder")
-def test_the_compiler_is_announced(monkeypatch, tmp_path):
-    (tmp_path / "broken.cpp").write_text("#error these sources are broken\n")
-    monkeypatch.setattr(building, "_SOURCES", tmp_path)
-    told = []
-    building.compile_kernels(lambda step, share: told.append((step, share)))
-    assert told == [("compiling kernels for this processor, once", None)]
+def test_a_file_that_is_no_library_is_a_reason(package):
+    (package / "slimvec_kernels.so").write_text("not a library")
+    assert load_kernels().reason.startswith("slimvec_kernels.so cannot be loaded: ")
 
 
-def test_two_processes_build_once(tmp_path, kernel_folder):
-    """Both start on an empty cache; a small source stands in for the kernels, to be quick."""
-    sources = tmp_path / "sources"
-    sources.mkdir()
-    (sources / "one.cpp").write_text('#include <cstdio>\nextern "C" int one() { return 1; }\n')
-    program = (
-        "import sys, pathlib, slimvec.engine.kernels.build as b; b._SOURCES = pathlib.Path(sys.argv[1]); "
-        "print(b.load_kernels().dtypes != ())"
-    )
-    command = [sys.executable, "-c", program, str(sources)]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    assert [process.communicate(timeout=100)[0].strip() for process in running] == ["True", "True"]
-    (entry,) = (path for path in kernel_folder.iterdir() if path.is_dir())
-    assert [path.name for path in entry.iterdir()] == ["slimvec_kernels.so"]
+@pytest.mark.skipif(not available_targets(), reason=f"no kernels: {load_kernels().reason}")
+def test_a_library_older_than_its_sources_is_named(package):
+    shutil.copy(loading.__file__.replace("library.py", "slimvec_kernels.so"), package)
+    (package / "target.cpp").write_text("changed")
+    assert load_kernels() == Kernels((), "the kernels are older than their sources; run make kernels")
 
 
+def test_another_instruction_set_than_there_is(isa, monkeypatch):
+    monkeypatch.setenv("SLIMVEC_ISA", "sse9")
+    with pytest.raises(InputError, match=rf"SLIMVEC_ISA=sse9; expected one of .*\b{isa}\b"):
+        load_kernels()
+    lacking = [target for target in load_library().targets if target.missing]
+    for target in lacking:
+        monkeypatch.setenv("SLIMVEC_ISA", target.name)
+        with pytest.raises(InputError, match=f"SLIMVEC_ISA={target.name}: the processor has no {target.missing}"):
+            load_kernels()
+
+
+def load_library():
+    return loading._open(loading._FOLDER / loading._LIBRARY)
+
+
+def test_the_best_there_is_is_taken(isa, monkeypatch):
+    assert load_kernels().isa == isa
+    monkeypatch.delenv("SLIMVEC_ISA")
+    assert load_kernels().isa == available_targets()[0].name
+
+
+@pytest.mark.usefixtures("isa")
 def test_any_number_of_threads_gives_the_same_states():
     """Cut by chunks, by rows and by columns, with more threads than some of them have work for."""
     model = build("gemma3_text", {**SETTINGS, "head_dim": 16, "sliding_window": 9, "query_pre_attn_scalar": 16})
@@ -136,66 +143,154 @@ def test_any_number_of_threads_gives_the_same_states():
         torch.set_num_threads(before)
 
 
-HAS_INT8 = torch.cpu.get_capabilities().get("avx512_vnni", False)
-INT8_REFUSAL = "gate_up must have sizes" if HAS_INT8 else "no kernel for weights in int8"
-INT8_MISSING = "gate_up is missing" if HAS_INT8 else "no kernel for weights in int8"
+@pytest.mark.parametrize("lengths", [[900], [3], [300] * 4], ids=["rows", "columns", "chunks"])
+@pytest.mark.usefixtures("isa")
+def test_a_call_that_is_told_to_stop_stops(lengths):
+    """However work is cut, all threads leave together, and the next call runs."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    decoder, batch = native(num_hidden_layers=40), random_batch(lengths)
+    try:
+        expected = decoder(batch)
+        stopped = {}
+
+        def stop_at_once(kernels, model, what, *_):
+            what.stop = ctypes.pointer(ctypes.c_int32(1))
+            stopped["status"], _ = kernels.library.decode(kernels.target, model, what, 3)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("slimvec.engine.fused.native.run_kernel", stop_at_once)
+            decoder(batch)
+        assert stopped == {"status": 2}
+        assert_close(decoder(batch), expected, torch.float32)
+    finally:
+        torch.set_num_threads(before)
 
 
-def call(**changes):
-    """Call the operator of a one-layer decoder with some arguments exchanged."""
-    model = build("llama", {**SETTINGS, "num_hidden_layers": 1})
-    decoder = FusedDecoder.from_backbone(model, causal=True, dtype=torch.float32, kernel="native")
-    layers = [*decoder._layers._packed[0], torch.ones(16, 4), torch.zeros(16, 4)]
-    arguments = {
-        "tokens": torch.tensor([1, 2, 3]),
-        "lengths": torch.tensor([2, 1]),
-        "embedding": decoder._embedding,
-        "final_norm": decoder._final_norm,
-        "layers": layers,
-        "windows": [0],
-        "sizes": decoder._layers._sizes,
-        "scales": decoder._layers._scales,
-        "prefix_keys": None,
-        "prefix_values": None,
-        "return_kv": False,
-    }
-    slots = changes.pop("slots", {})
-    arguments |= changes
-    for slot, tensor in slots.items():
-        arguments["layers"][slot] = tensor
-    return torch.ops.slimvec.decode(*arguments.values())
+@pytest.mark.usefixtures("isa")
+def test_ctrl_c_is_heard_within_a_layer(monkeypatch):
+    """The kernels run for a minute, were they not told to stop."""
+    monkeypatch.setattr("slimvec.engine.kernels.running._LONG", 0)
+    decoder = native(num_hidden_layers=2)
+    layers, batch = decoder._layers, random_batch([9])
+    started = threading.Event()
+
+    class Endless:
+        @staticmethod
+        def decode(_target, _model, what, _threads):
+            started.set()
+            while not what.stop.contents.value:
+                time.sleep(0.001)
+            return 2, ""
+
+    found = load_kernels()
+    layers._kernels = Kernels(found.dtypes, "", found.target, Endless())
+    main = threading.main_thread().ident
+    threading.Thread(target=lambda: (started.wait(), signal.pthread_kill(main, signal.SIGINT))).start()
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        decoder(batch)
+    assert time.monotonic() - begun < 2
+
+
+@pytest.mark.usefixtures("isa")
+def test_a_forked_process_has_threads_of_its_own():
+    before = torch.get_num_threads()
+    decoder, batch = native(), random_batch([40, 7])
+    try:
+        torch.set_num_threads(2)
+        decoder(batch)
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if torch.isfinite(decoder(batch)).all() else 1)
+        assert os.waitpid(child, 0)[1] == 0
+    finally:
+        torch.set_num_threads(before)
+
+
+def call(*, slots=None, batch=None, embedding=None, final_norm=None, past=None, shape=None, windows=None, num_slots=0):
+    """Call the library for a one-layer decoder with some arguments exchanged."""
+    decoder = native(num_hidden_layers=1)
+    layers = decoder._layers
+    layers._place_tables(8)
+    for name, tensor in (slots or {}).items():
+        layers._slots[SLOTS.index(name)] = place(tensor, name)
+    for name, value in (shape or {}).items():
+        setattr(layers._shape, name, value)
+    if windows:
+        layers._windows[0] = windows
+    if num_slots:
+        layers._packed = layers._packed * num_slots
+    return layers.run(
+        batch or PackedBatch.from_sequences([[1, 2], [3]]),
+        decoder._embedding if embedding is None else embedding,
+        decoder._final_norm if final_norm is None else final_norm,
+        past,
+        return_kv=False,
+    )[0]
+
+
+def batch_of(tokens, lengths):
+    good = PackedBatch.from_sequences([[1] * max(1, n) for n in lengths])
+    return PackedBatch(tokens, good.position_ids, good.cu_seqlens, good.prefix_lengths, tuple(lengths))
+
+
+def int8_panels(columns):
+    return torch.ones(1, 8, columns, 4, dtype=torch.int8)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"tokens": torch.tensor([1, 2, VOCABULARY])}, f"token {VOCABULARY} is not in the vocabulary of {VOCABULARY}"),
-        ({"tokens": torch.tensor([1, -2, 3])}, "token -2 is not in the vocabulary"),
-        ({"tokens": torch.tensor([1, 2, 3], dtype=torch.int32)}, "tokens must be Long"),
-        ({"lengths": torch.tensor([2, 2])}, "lengths add up to 4, got 3 tokens"),
-        ({"lengths": torch.tensor([3, 0])}, "every text needs a token"),
+        (
+            {"batch": batch_of(torch.tensor([1, 2, VOCABULARY]), [2, 1])},
+            f"token {VOCABULARY} is not in the vocabulary of {VOCABULARY}",
+        ),
+        ({"batch": batch_of(torch.tensor([1, -2, 3]), [2, 1])}, "token -2 is not in the vocabulary"),
+        ({"batch": batch_of(torch.tensor([1, 2, 3], dtype=torch.int32), [2, 1])}, "tokens must be int64"),
+        ({"batch": batch_of(torch.tensor([1, 2, 3]), [2, 2])}, "lengths add up to 4, got 3 tokens"),
+        ({"batch": batch_of(torch.tensor([1, 2, 3]), [3, 0])}, "every text needs a token"),
         ({"embedding": torch.ones(VOCABULARY, 31)}, "embedding must have sizes"),
         ({"embedding": torch.ones(32, VOCABULARY).T}, "embedding must be contiguous and on the CPU"),
+        ({"embedding": torch.ones(VOCABULARY, 32, device="meta")}, "embedding must be contiguous and on the CPU"),
         ({"final_norm": torch.ones(31)}, "final_norm must have sizes"),
-        ({"windows": [0, 0]}, "expected 42 tensors, got 21"),
-        ({"windows": [-1]}, "a window must not be negative"),
-        ({"sizes": [32, 4, 3, 8, 48, 1, 0]}, "key-value heads must divide query heads"),
-        ({"sizes": [32, 4]}, "a shape has 7 sizes and 3 scales"),
-        ({"slots": {0: None}}, "input_norm is missing"),
-        ({"slots": {1: None}}, "a decoder needs a layer"),
-        ({"slots": {5: torch.ones(1, 32, 64, 2)}}, "output must have sizes"),
-        ({"slots": {12: torch.ones(2, 16, 64, 2, dtype=torch.float64)}}, "gate_up must be Float, got Double"),
-        ({"slots": {12: torch.ones(2, 16, 64, 4, dtype=torch.int8)}}, INT8_REFUSAL),
-        ({"slots": {12: torch.ones(2, 8, 64, 4, dtype=torch.int8)}}, INT8_MISSING),
-        ({"slots": {19: torch.ones(1, 4)}}, "cosine must have 2 rows or more"),
-        ({"prefix_keys": torch.ones(1, 3, 2, 8)}, "a prefix has keys and values"),
+        ({"windows": -1}, "a window must not be negative"),
+        ({"shape": {"kv_heads": 3}}, "key-value heads must divide query heads"),
+        ({"shape": {"hidden": -2}}, "sizes must be positive"),
+        ({"shape": {"width": 1 << 40}}, "sizes must be positive"),
+        ({"slots": {"input_norm": None}}, "input_norm is missing"),
+        ({"slots": {"qkv": None}}, "qkv is missing"),
+        ({"slots": {"output": torch.ones(1, 32, 64, 2)}}, "output must have sizes"),
+        ({"slots": {"gate_up": torch.ones(2, 16, 64, 2, dtype=torch.int32)}}, "gate_up must be float32, got int32"),
+        ({"slots": {"gate_up": torch.ones(2, 16, 64, 2, dtype=torch.float64)}}, "gate_up must be one of .*float64"),
+        ({"slots": {"gate_up": torch.ones(3, 3, dtype=torch.int8)}}, "gate_up must have sizes|no kernel for weights"),
+        ({"slots": {"cosine": torch.ones(1, 4)}}, "cosine must have 2 rows or more"),
         (
-            {"prefix_keys": torch.ones(1, 3, 2, 8), "prefix_values": torch.ones(1, 2, 2, 8)},
+            {"past": KeyValues(torch.ones(1, 3, 2, 8), torch.ones(1, 2, 2, 8))},
             "prefix_values must have sizes",
+        ),
+        (
+            {"past": KeyValues(torch.ones(1, 3, 2, 8), torch.ones(1, 3, 2, 16)[..., ::2])},
+            "prefix_values must be contiguous in every layer",
+        ),
+        (
+            {"past": KeyValues(torch.ones(1, 3, 2, 8), torch.ones(1, 3, 2, 8)), "shape": {"causal": 0}},
+            "a prefix has keys and values, and needs a causal model",
         ),
     ],
 )
+@pytest.mark.usefixtures("isa")
 def test_the_border_checks_what_it_is_handed(changes, message):
-    assert call()[0].shape == (3, 32)
+    assert call().shape == (3, 32)
     with pytest.raises(RuntimeError, match=message):
         call(**changes)
+
+
+@pytest.mark.usefixtures("isa")
+def test_a_final_norm_can_be_left_out():
+    decoder = native()
+    batch = random_batch([5, 3])
+    with torch.inference_mode():
+        raw, _ = decoder._layers.run(batch, decoder._embedding, None, None, return_kv=False)
+    normed = torch.nn.functional.rms_norm(raw, raw.shape[-1:], decoder._final_norm, decoder.spec.epsilon)
+    assert_close(normed, decoder(batch), torch.float32)

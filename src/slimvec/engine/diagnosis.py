@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from slimvec.engine.kernels.build import load_kernels
+from slimvec.engine.kernels.library import load_kernels
 from slimvec.engine.machine import copy_rate, product_rate
 
 

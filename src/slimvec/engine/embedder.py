@@ -114,10 +114,7 @@ class Embedder:
         opened = open_model(source, **settings)
         tokenizer = opened.tokenizer()
         target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        progress = settings.get("progress")
-        loaded = load_engine(
-            opened, dtype=_DTYPES[dtype], device=target, engine=engine, compiled=compile, progress=progress
-        )
+        loaded = load_engine(opened, dtype=_DTYPES[dtype], device=target, engine=engine, compiled=compile)
         width = int(opened.config["hidden_size"])
         head = opened.head().to(target)
         embedder = cls(loaded, tokenizer, opened.spec, head, width=width, token_budget=token_budget)
@@ -159,6 +156,11 @@ class Embedder:
     def slowness(self) -> str:
         """By what factor the dtype that was asked for is slow on this machine; empty where it is not."""
         return self._engine.slowness
+
+    @property
+    def engine_isa(self) -> str:
+        """Instruction set of slimvec's kernels that runs it, as `SLIMVEC_ISA` names it; empty when none does."""
+        return self._engine.isa
 
     @property
     def warmup_seconds(self) -> float:

@@ -7,7 +7,7 @@ import torch
 
 from slimvec.engine.fused import FusedDecoder, UnsupportedError
 from slimvec.engine.int8_texts import int8_texts
-from slimvec.engine.kernels.build import Tell, compile_kernels, kernels_loaded, load_kernels
+from slimvec.engine.kernels.library import load_kernels
 from slimvec.errors import InputError, ModelError
 from slimvec.model.architectures import is_decoder
 from slimvec.model.copy_check import check_copy
@@ -30,6 +30,7 @@ class LoadedEngine:
         dtype: Of its weights; int8 when the larger half of them is.
         warmup_seconds: What compiling it took, first runs included; 0 when it was not compiled.
         slowness: By what factor the dtype that was asked for is slow here; empty where it is not.
+        isa: Instruction set of slimvec's kernels that runs it; empty when none does.
     """
 
     backbone: Backbone
@@ -39,6 +40,7 @@ class LoadedEngine:
     dtype: torch.dtype
     warmup_seconds: float = 0.0
     slowness: str = ""
+    isa: str = ""
 
 
 def load_engine(
@@ -48,7 +50,6 @@ def load_engine(
     device: torch.device,
     engine: EngineName,
     compiled: bool = False,
-    progress: Tell | None = None,
 ) -> LoadedEngine:
     """Load the weights of a model into an engine, and guard its attention mode.
 
@@ -59,7 +60,6 @@ def load_engine(
         device: Where to run.
         engine: `auto` takes the fused decoder where it serves model and device.
         compiled: Put the transformers path under `torch.compile`.
-        progress: Told when kernels have to be compiled first.
 
     Raises:
         InputError: int8 was asked for and cannot be had; compiling was, and the fused decoder runs the model or
@@ -70,8 +70,6 @@ def load_engine(
     asked, dtype = dtype, dtype or opened.default_dtype(device)
     reason = "engine='transformers' was asked for" if engine == "transformers" else _why_not_fused(opened, device)
     if not reason:
-        if not kernels_loaded():
-            compile_kernels(progress)
         try:
             decoder = _fused(opened, dtype)
         except UnsupportedError as error:
@@ -81,11 +79,12 @@ def load_engine(
             check_attention_mode(decoder, opened.spec.attention, vocabulary=opened.vocabulary)
             check_copy(opened, decoder, engine=f"fused/{decoder.kernel}", dtype=dtype)
             slow = slowness(dtype, device) if asked and decoder.kernel == "torch" else ""
-            return LoadedEngine(decoder, f"fused/{decoder.kernel}", decoder.kernel_reason, device, dtype, slowness=slow)
+            name, why = f"fused/{decoder.kernel}", decoder.kernel_reason
+            return LoadedEngine(decoder, name, why, device, dtype, slowness=slow, isa=decoder.isa)
     if dtype == torch.int8:
         raise InputError(
             f"dtype int8 for {opened.folder}: {reason}",
-            expected="a decoder that engine='fused' runs, on a CPU with AVX-512 VNNI",
+            expected="a decoder that engine='fused' runs, on a CPU that slimvec's kernels have int8 for",
             do="load it with dtype='bfloat16'",
         )
     if engine == "fused":

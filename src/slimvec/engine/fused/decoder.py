@@ -20,7 +20,7 @@ from slimvec.engine.fused.weights import (
     read_final_norm,
     read_layers,
 )
-from slimvec.engine.kernels.build import load_kernels
+from slimvec.engine.kernels.library import load_kernels
 from slimvec.model.architectures import Config, read_config
 from slimvec.text.batch import PackedBatch
 
@@ -41,6 +41,7 @@ class FusedDecoder:
         int8: Whether the larger half of the products is int8; `int8_layers` says which.
         kernel: `native`, the compiled kernels, or `torch`, the same mathematics in plain torch.
         kernel_reason: Why the kernel is `torch`; empty when it is `native`.
+        isa: Instruction set of the compiled kernels; empty in plain torch.
     """
 
     def __init__(
@@ -57,13 +58,16 @@ class FusedDecoder:
     ) -> None:
         self.spec, self.causal, self.dtype, self.int8 = spec, causal, dtype, int8 is not None
         self.kernel, self.kernel_reason = _choose_kernel(kernel, dtype, int8=self.int8)
+        self.isa = ""
         self._embedding = embedding
         self._final_norm = read_final_norm(source, spec) if final_norm else None
         # Gemma rounds the factor to the weights' dtype, and its states are trained with that.
         scale = torch.tensor(spec.width**0.5, dtype=dtype).item() if spec.scale_embedding else 1.0
         self._layers: NativeLayers | TorchLayers
         if self.kernel == "native":
-            self._layers = NativeLayers(spec, causal=causal, scale=scale)
+            kernels = load_kernels()
+            self.isa = kernels.isa
+            self._layers = NativeLayers(spec, causal=causal, scale=scale, dtype=dtype, kernels=kernels)
         else:
             self._layers = TorchLayers(spec, causal=causal, scale=scale, dtype=dtype)
         full = Int8Layers(spec, int8, embedding, causal=causal, scale=scale, dtype=dtype) if int8 else None

@@ -1,5 +1,7 @@
 """The decoder on the compiled kernels: weights in packed panels, one call a batch."""
 
+import ctypes
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -8,56 +10,87 @@ from slimvec.engine.fused.keys_values import KeyValues
 from slimvec.engine.fused.rope import Rope, RopeTables
 from slimvec.engine.fused.spec import DecoderSpec
 from slimvec.engine.fused.weights import LayerWeights
+from slimvec.engine.kernels.interface import (
+    DTYPES,
+    SLOTS,
+    BatchOf,
+    ModelOf,
+    ShapeOf,
+    TensorAt,
+    integers,
+    place,
+    place_layers,
+)
+from slimvec.engine.kernels.library import Kernels, Packing
+from slimvec.engine.kernels.running import run_kernel
 from slimvec.text.batch import PackedBatch
 
-_PANEL = 64  # columns of a packed panel; product.h says why
+_COSINE = SLOTS.index("cosine")
 
 
 class NativeLayers:
-    """All layers, packed for `torch.ops.slimvec.decode`.
+    """All layers, packed for one instruction set.
 
     Args:
         spec: The decoder.
         causal: Attention mode.
         scale: Factor of the embeddings.
+        dtype: Of the products that are not int8, and of keys and values.
+        kernels: What runs them.
     """
 
-    def __init__(self, spec: DecoderSpec, *, causal: bool, scale: float) -> None:
-        self._spec = spec
-        self._packed: list[list[Tensor | None]] = []
+    def __init__(self, spec: DecoderSpec, *, causal: bool, scale: float, dtype: torch.dtype, kernels: Kernels) -> None:
+        if kernels.target is None:
+            raise ValueError(f"there are no kernels: {kernels.reason}")
+        self._spec, self._kernels, self._packing = spec, kernels, kernels.target.packing
+        self._dtype = dtype
+        self._packed: list[tuple[Tensor | None, ...]] = []
         self._tables: dict[Rope, RopeTables] = {layer.rope: RopeTables(layer.rope) for layer in spec.layers}
-        self._windows = [layer.window or 0 for layer in spec.layers]
+        self._positions = 0
+        self._slots = (TensorAt * (len(spec.layers) * len(SLOTS)))()
+        self._windows = (ctypes.c_int64 * len(spec.layers))(*(layer.window or 0 for layer in spec.layers))
         gelu = spec.activation == "gelu_tanh"
-        self._sizes = [spec.width, spec.heads, spec.kv_heads, spec.head_dim, spec.hidden, int(causal), int(gelu)]
-        self._scales = [spec.epsilon, spec.score_scale, scale]
+        sizes = spec.width, spec.heads, spec.kv_heads, spec.head_dim, spec.hidden
+        self._shape = ShapeOf(*sizes, spec.epsilon, spec.score_scale, scale, causal, gelu)
 
     def add(self, layer: LayerWeights) -> None:
-        """Pack the next layer."""
-        biases, int8 = layer.gate_up_biases(), layer.int8
-        gate_up = interleave(layer.gate, layer.up)
-        self._packed.append(
-            [
-                layer.input_norm.contiguous(),
-                pack(layer.qkv),
-                pad_to_panels(layer.qkv_bias),
-                layer.query_norm,
-                layer.key_norm,
-                pack(layer.output),
-                pad_to_panels(layer.output_bias),
-                pad_to_panels(int8.output_scales if int8 else None),
-                starts(layer.output) if int8 else None,
-                int8.output_factors if int8 else None,
-                layer.attention_norm,
-                layer.feed_forward_norm,
-                pack(gate_up),
-                pad_to_panels(interleave(*biases) if biases else None),
-                pad_to_panels(interleave(int8.gate_scales, int8.up_scales) if int8 else None),
-                starts(gate_up) if int8 else None,
-                pack(layer.down),
-                pad_to_panels(layer.down_bias),
-                layer.down_norm,
-            ]
-        )
+        """Pack the next layer.
+
+        Raises:
+            RuntimeError: a tensor that no kernel can read.
+        """
+        biases, int8, panel = layer.gate_up_biases(), layer.int8, self._packing.panel
+        gate_up = interleave(layer.gate, layer.up, panel)
+        packed = {
+            "input_norm": layer.input_norm.contiguous(),
+            "qkv": self._pack(layer.qkv),
+            "qkv_bias": pad_to_panels(layer.qkv_bias, panel),
+            "query_norm": layer.query_norm,
+            "key_norm": layer.key_norm,
+            "output": self._pack(layer.output),
+            "output_bias": pad_to_panels(layer.output_bias, panel),
+            "output_scales": pad_to_panels(int8.output_scales if int8 else None, panel),
+            "output_starts": starts(layer.output, self._packing) if int8 else None,
+            "output_factors": int8.output_factors if int8 else None,
+            "attention_norm": layer.attention_norm,
+            "feed_forward_norm": layer.feed_forward_norm,
+            "gate_up": self._pack(gate_up),
+            "gate_up_bias": pad_to_panels(interleave(*biases, panel) if biases else None, panel),
+            "gate_up_scales": pad_to_panels(
+                interleave(int8.gate_scales, int8.up_scales, panel) if int8 else None, panel
+            ),
+            "gate_up_starts": starts(gate_up, self._packing) if int8 else None,
+            "down": self._pack(layer.down),
+            "down_bias": pad_to_panels(layer.down_bias, panel),
+            "down_norm": layer.down_norm,
+        }
+        first = len(self._packed) * len(SLOTS)
+        for number, (name, tensor) in enumerate(packed.items()):
+            self._slots[first + number] = place(tensor, name)
+        self._packed.append(tuple(packed.values()))  # the slots hold addresses only
+
+    def _pack(self, weight: Tensor) -> Tensor:
+        return pack(weight, self._packing)
 
     def run(
         self,
@@ -68,57 +101,98 @@ class NativeLayers:
         *,
         return_kv: bool,
     ) -> tuple[Tensor, KeyValues | None]:
-        """Run the layers: states [T, H] float32, and keys and values of the batch where asked for."""
-        positions = batch.max_seqlen + (past.length if past else 0)
-        tensors: list[Tensor | None] = []
-        for packed, layer in zip(self._packed, self._spec.layers, strict=True):
-            tensors.extend(packed)
-            tensors.extend(self._tables[layer.rope].upto(positions))
-        states, keys, values = torch.ops.slimvec.decode(
-            batch.input_ids,
-            torch.tensor(batch.lengths),
-            embedding,
-            final_norm,
-            tensors,
+        """Run the layers: states [T, H] float32, and keys and values of the batch where asked for.
+
+        Raises:
+            RuntimeError: tensors that do not fit, which says how.
+        """
+        self._place_tables(batch.max_seqlen + (past.length if past else 0))
+        lengths = torch.tensor(batch.lengths)
+        states = torch.empty(batch.num_tokens, self._spec.width)
+        kept = self._room(batch.num_tokens) if return_kv else None
+        model = ModelOf(
+            self._shape,
+            DTYPES[self._dtype],
+            place(embedding, "embedding"),
+            place(final_norm, "final_norm"),
+            len(self._packed),
+            len(self._packed) * len(SLOTS),
+            self._slots,
             self._windows,
-            self._sizes,
-            self._scales,
-            past.keys if past else None,
-            past.values if past else None,
-            return_kv,
         )
-        return states, KeyValues(keys, values) if return_kv else None
+        what = BatchOf(
+            num_tokens=batch.num_tokens,
+            num_texts=lengths.shape[0],
+            tokens=integers(batch.input_ids, "tokens"),
+            lengths=integers(lengths, "lengths"),
+            states=states.data_ptr(),
+            keys=kept.keys.data_ptr() if kept else None,
+            values=kept.values.data_ptr() if kept else None,
+        )
+        if past is not None:
+            what.prefix_keys = place_layers(past.keys, "prefix_keys")
+            what.prefix_values = place_layers(past.values, "prefix_values")
+            what.prefix_key_stride, what.prefix_value_stride = past.keys.stride(0), past.values.stride(0)
+        keep = self, embedding, final_norm, batch, lengths, past, states, kept
+        run_kernel(self._kernels, model, what, self._work(batch.num_tokens), keep)
+        return states, kept
+
+    def _room(self, num_tokens: int) -> KeyValues:
+        """Make room for the keys and values of a batch."""
+        spec = self._spec
+        sizes = len(spec.layers), num_tokens, spec.kv_heads, spec.head_dim
+        return KeyValues(torch.empty(sizes, dtype=self._dtype), torch.empty(sizes, dtype=self._dtype))
+
+    def _work(self, num_tokens: int) -> float:
+        """Multiply-adds of a batch, about."""
+        spec = self._spec
+        attended = spec.heads * spec.head_dim
+        each = spec.width * (2 * attended + 2 * spec.kv_heads * spec.head_dim + 3 * spec.hidden)
+        return float(num_tokens) * each * len(spec.layers)
+
+    def _place_tables(self, positions: int) -> None:
+        """Say where cosines and sines lie, which moves when they grow."""
+        if positions <= self._positions:
+            return
+        rows = []
+        for number, layer in enumerate(self._spec.layers):
+            cosine, sine = self._tables[layer.rope].upto(positions)
+            first = number * len(SLOTS) + _COSINE
+            self._slots[first], self._slots[first + 1] = place(cosine, "cosine"), place(sine, "sine")
+            rows.append(cosine.shape[0])
+        self._positions = min(rows)
 
 
-def pack(weight: Tensor) -> Tensor:
-    """Pack a matrix [N, K] into panels [N / 64, K / pack, 64, pack], both rounded up.
+def pack(weight: Tensor, packing: Packing) -> Tensor:
+    """Pack a matrix [N, K] into panels [N / panel, K / pack, panel, pack], both rounded up.
 
-    `pack` values make a word of 32 bits: 1 in float32, 2 in bfloat16, 4 in int8, where a depth that is no multiple of 4
-    is filled with zeros.
+    `pack` values lie side by side: 1 in float32, 2 in bfloat16, in int8 as the target wants; a depth that is no
+    multiple of it is filled with zeros.
     """
-    per_word = 4 // weight.element_size()
+    per_word = packing.int8_pack if weight.dtype == torch.int8 else 4 // weight.element_size()
     rows, depth = weight.shape
-    missing = -depth % per_word, -rows % _PANEL
+    missing = -depth % per_word, -rows % packing.panel
     padded = F.pad(weight, (0, missing[0], 0, missing[1])) if any(missing) else weight
     # A word is moved as one number: four times as fast as two of 16 bits.
-    words = padded.contiguous().view(torch.int32).view(-1, _PANEL, padded.shape[1] // per_word)
-    return words.transpose(1, 2).contiguous().view(weight.dtype).view(-1, words.shape[2], _PANEL, per_word)
+    word = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[per_word * weight.element_size()]
+    words = padded.contiguous().view(word).view(-1, packing.panel, padded.shape[1] // per_word)
+    return words.transpose(1, 2).contiguous().view(weight.dtype).view(-1, words.shape[2], packing.panel, per_word)
 
 
-def pad_to_panels(row: Tensor | None) -> Tensor | None:
+def pad_to_panels(row: Tensor | None, panel: int) -> Tensor | None:
     """Pad a bias or scales [N] to whole panels, in float32."""
-    return None if row is None else F.pad(row.float(), (0, -row.shape[0] % _PANEL))
+    return None if row is None else F.pad(row.float(), (0, -row.shape[0] % panel))
 
 
-def starts(weight: Tensor) -> Tensor:
-    """Give where the sums of an int8 matrix [N, K] start, int32 [N rounded up to 64]; int8.h says why."""
-    sums = weight.sum(dim=1, dtype=torch.int32) * -128
-    return F.pad(sums, (0, -sums.shape[0] % _PANEL))
+def starts(weight: Tensor, packing: Packing) -> Tensor:
+    """Give where the sums of an int8 matrix [N, K] start, int32 [N rounded up to panels]; int8.h says why."""
+    sums = weight.sum(dim=1, dtype=torch.int32) * -packing.int8_offset
+    return F.pad(sums, (0, -sums.shape[0] % packing.panel))
 
 
-def interleave(gate: Tensor, up: Tensor) -> Tensor:
-    """Order rows so that each panel holds 32 gates and the 32 ups they multiply: [2 F rounded up to 64, ...]."""
-    half = _PANEL // 2
+def interleave(gate: Tensor, up: Tensor, panel: int) -> Tensor:
+    """Order rows so that each panel holds gates and the ups they multiply: [2 F rounded up to panels, ...]."""
+    half = panel // 2
     missing = -gate.shape[0] % half
     blocks = []
     for part in (gate, up):

@@ -1,1 +1,1 @@
-"""C++ kernels of the fused decoder, their compilation, and the choice to use them."""
+"""The kernels of the fused decoder: C++ sources, the shared library made of them, and how Python calls it."""

@@ -6,6 +6,7 @@
 #include <new>
 
 #include "int8.h"
+#include "threads.h"
 
 namespace slimvec {
 
@@ -63,8 +64,7 @@ PackedPrefix<E> pack_prefix(const Model<E>& model, const Batch<E>& batch, int nu
   packed.head_values = padded * shape.padded_head();
   packed.keys = Buffer<E>(heads * packed.head_keys);
   packed.values = Buffer<E>(heads * packed.head_values);
-#pragma omp parallel for num_threads(num_threads)
-  for (long head = 0; head < heads; ++head) {
+  const auto pack_head = [&](long head) {
     const long layer = head / shape.kv_heads, kv_head = head % shape.kv_heads;
     // Padding must be zero: the partner of the last value is multiplied with a probability of zero, and may be no NaN.
     std::memset(packed.values.at(head * packed.head_values), 0, packed.head_values * sizeof(E));
@@ -75,7 +75,10 @@ PackedPrefix<E> pack_prefix(const Model<E>& model, const Batch<E>& batch, int nu
       pack_key(key, token, dim, packed.keys.at(head * packed.head_keys));
       pack_value(value, token, dim, shape.padded_head(), packed.values.at(head * packed.head_values));
     }
-  }
+  };
+  parallel(num_threads, [&](int rank) {
+    for (long head = rank; head < heads; head += num_threads) pack_head(head);
+  });
   return packed;
 }
 
@@ -88,6 +91,7 @@ struct ChunkBuffers {
   Buffer<E> attended;        // [tokens, A D]
   Buffer<E> hidden;          // [rows, F]: only when columns are split
   Buffer<float> branch;      // [rows, H]: the same, and only for models that norm a branch before adding it
+  bool stop = false;         // what the first thread saw before they last met, so that all leave together
 
   ChunkBuffers(const Model<E>& model, long tokens, long blocks, bool shared) {
     const Shape& s = model.shape;

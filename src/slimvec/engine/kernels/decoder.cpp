@@ -7,10 +7,6 @@
 #include "buffers.h"
 #include "schedule.h"
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
 namespace slimvec {
 namespace {
 
@@ -31,7 +27,9 @@ class ChunkRunner {
     team_.meet();
     for (size_t layer = 0; layer < model_.layers.size(); ++layer) {
       each_block([&](long first, long count) { project_heads(layer, first, count); });
+      if (team_.rank == 0) shared_.stop = batch_.stopped();
       team_.meet();
+      if (shared_.stop) return;
       attend(layer);
       team_.meet();
       each_block([&](long first, long count) { finish_layer(model_.layers[layer], first, count); });
@@ -187,7 +185,7 @@ class ChunkRunner {
 
   void add_attended(const E* attended, const Layer<E>& layer, long first, long count) {
     if (!layer.int8_output.panels) return add_product(attended, layer.output, layer.attention_norm, first, count);
-#ifdef __AVX512VNNI__
+#ifdef SLIMVEC_INT8
     const long depth = layer.int8_output.depth;
     const Int8Rows rows = quantised(depth);
     for (long row = 0; row < count; ++row)
@@ -209,7 +207,7 @@ class ChunkRunner {
             own_.normed.at(0), shape_.width, count, layer.gate_up, panel, 0, shape_.width, activator(panel));
       return;
     }
-#ifdef __AVX512VNNI__
+#ifdef SLIMVEC_INT8
     const Int8Rows rows = quantised(shape_.width);
     for (long row = 0; row < count; ++row)
       rows.scales[row] = quantise_normed(
@@ -276,10 +274,13 @@ class ChunkRunner {
 
   void write_states() {
     const Span mine = team_.split == Split::chunks ? Span{0, chunk_.num_tokens} : team_.slice(chunk_.num_tokens);
-    for (long row = mine.begin; row < mine.end; ++row)
-      rms_norm(
-          residual(row), model_.final_norm, shape_.width, shape_.epsilon,
-          batch_.states + (chunk_.first_token + row) * shape_.width);
+    for (long row = mine.begin; row < mine.end; ++row) {
+      float* to = batch_.states + (chunk_.first_token + row) * shape_.width;
+      if (model_.final_norm)
+        rms_norm(residual(row), model_.final_norm, shape_.width, shape_.epsilon, to);
+      else
+        std::memcpy(to, residual(row), shape_.width * sizeof(float));
+    }
   }
 
   const Model<E>& model_;
@@ -328,23 +329,18 @@ void run_decoder(const Model<E>& model, const Batch<E>& batch, int num_threads) 
     own.emplace_back(shape, rows, most_keys, has_int8(model));
   }
   std::atomic<size_t> next{0};
-#pragma omp parallel num_threads(num_threads)
-  {
-#ifdef _OPENMP
-    const int rank = omp_get_thread_num(), size = omp_get_num_threads();
-#else
-    const int rank = 0, size = 1;
-#endif
-    const Team team{alone ? 0 : rank, alone ? 1 : size, schedule.split};
+  Barrier barrier(num_threads);
+  parallel(num_threads, [&](int rank) {
+    const Team team{alone ? 0 : rank, alone ? 1 : num_threads, schedule.split, &barrier};
     const size_t count = schedule.chunks.size();
-    for (size_t i = alone ? next++ : 0; i < count; i = alone ? next++ : count)
+    for (size_t i = alone ? next++ : 0; i < count && !(alone && batch.stopped()); i = alone ? next++ : count)
       ChunkRunner<E>(
           model, batch, prefix, schedule.chunks[i], team, shared[alone ? rank : 0], own[rank], rows).run();
-  }
+  });
 }
 
 template void run_decoder<float>(const Model<float>&, const Batch<float>&, int);
-#ifdef __AVX512BF16__
+#ifdef SLIMVEC_BF16
 template void run_decoder<bf16>(const Model<bf16>&, const Batch<bf16>&, int);
 #endif
 

@@ -51,7 +51,7 @@ inline float quantise_scaled(const E* row, const float* weight, long width, byte
   });
 }
 
-#ifdef __AVX512VNNI__
+#ifdef SLIMVEC_INT8
 // Multiply rows [0, count) with one panel; `finish(first row, sums)` takes each tile of results as floats.
 template <class Finish>
 void multiply_panel(const Int8Rows& a, long count, const Int8Matrix& matrix, long panel, const Finish& finish) {

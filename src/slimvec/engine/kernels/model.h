@@ -1,5 +1,5 @@
-// What the decoder is told: shapes, weights, the batch, and where results go. Plain pointers; the border to torch
-// (binding.cpp) has checked every size before they get here.
+// What the decoder is told: shapes, weights, the batch, and where results go. Plain pointers; target.cpp has
+// checked every size before they get here.
 //
 // Letters: T tokens of the batch, P tokens of the shared prefix, H width, A query heads, K key-value heads, D width of
 // a head, F hidden width of the feed-forward part, L layers.
@@ -54,7 +54,7 @@ struct Model {
   std::vector<Layer<E>> layers;
   const float* embedding = nullptr;       // [vocabulary, H], or null and
   const bf16* embedding_half = nullptr;   // the same in bf16, whatever the other weights are held in
-  const float* final_norm = nullptr;
+  const float* final_norm = nullptr;      // [H], or null: states as the last layer leaves them
 };
 
 template <class E>
@@ -70,9 +70,12 @@ struct Batch {
   float* states = nullptr;           // [T, H]
   E* keys = nullptr;                 // [L, T, K, D] or null
   E* values = nullptr;               // [L, T, K, D] or null
+  const int32_t* stop = nullptr;     // anything but 0 ends the run before the next layer
+
+  bool stopped() const { return stop && __atomic_load_n(stop, __ATOMIC_RELAXED); }
 };
 
-// Run the model over the batch. Threads: as many as torch uses.
+// Run the model over the batch.
 template <class E>
 void run_decoder(const Model<E>& model, const Batch<E>& batch, int num_threads);
 

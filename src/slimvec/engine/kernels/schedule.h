@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "model.h"
+#include "threads.h"
 
 namespace slimvec {
 
@@ -44,22 +45,18 @@ struct Team {
   int rank = 0;
   int size = 1;
   Split split = Split::chunks;
+  Barrier* barrier = nullptr;
 
   Span slice(long count) const { return {count * rank / size, count * (rank + 1) / size}; }
   Span rows(long count) const { return split == Split::rows ? slice(count) : Span{0, count}; }
   Span columns(long count) const { return split == Split::columns ? slice(count) : Span{0, count}; }
 
-  // Wait for all threads of the team: around attention, and after each product that is cut by columns. Both are
-  // OpenMP barriers of the enclosing parallel region, which is the team.
+  // Wait for all threads of the team: around attention, and after each product that is cut by columns.
   void meet() const {
-    if (split != Split::chunks) {
-#pragma omp barrier
-    }
+    if (split != Split::chunks) barrier->wait();
   }
   void meet_columns() const {
-    if (split == Split::columns) {
-#pragma omp barrier
-    }
+    if (split == Split::columns) barrier->wait();
   }
 };
 

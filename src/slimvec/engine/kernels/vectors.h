@@ -53,6 +53,7 @@ struct Element<float> {
 };
 
 #ifdef __AVX512BF16__
+#define SLIMVEC_BF16
 template <>
 struct Element<bf16> {
   static constexpr int PACK = 2;
@@ -73,11 +74,13 @@ struct Element<bf16> {
 #endif
 
 #ifdef __AVX512VNNI__
+#define SLIMVEC_INT8
 typedef int int_lanes __attribute__((vector_size(64)));
 
 template <>
 struct Element<byte> {
   static constexpr int PACK = 4;
+  static constexpr int OFFSET = 128;
   // acc[lane] += sum of a[i] * b[lane][i] for i in 0..3, a unsigned and b signed. Sums are vectors of int and not
   // __m512i, which is one of long: gcc 12 would copy a register at every change between the two.
   using Vector = __m512i;

@@ -1,0 +1,62 @@
+"""One call into the library, which Ctrl-C ends within a layer."""
+
+import ctypes
+import threading
+from concurrent.futures import Future
+
+import torch
+
+from slimvec.engine.kernels.interface import DONE, INTERRUPTED, BatchOf, ModelOf
+from slimvec.engine.kernels.library import Kernels
+
+_LONG = 3e9
+"""Multiply-adds that take some tenths of a second on one slow core: shorter calls are over before anyone waits."""
+
+
+def run_kernel(kernels: Kernels, model: ModelOf, batch: BatchOf, work: float, keep: object) -> None:
+    """Run a batch on torch's number of threads.
+
+    Python hears signals on the main thread, between its own instructions. So a long call from there runs on a thread
+    beside it while the main thread waits, and what a signal raises there ends the call before the next layer.
+
+    Args:
+        kernels: What runs it.
+        model: Weights.
+        batch: Texts, and room for the results.
+        work: Multiply-adds, about.
+        keep: Holds all tensors of model and batch; whatever happens here, they are there as long as the call runs.
+
+    Raises:
+        RuntimeError: what is handed over does not fit, or there is no memory for it; with the library's words.
+    """
+    stop = ctypes.c_int32(0)
+    batch.stop = ctypes.pointer(stop)
+    threads = torch.get_num_threads()
+    if work < _LONG or threading.current_thread() is not threading.main_thread():
+        _decode(kernels, model, batch, threads)
+        return
+    done: Future[None] = Future()
+
+    def call(_: object = keep) -> None:
+        try:
+            _decode(kernels, model, batch, threads)
+        except BaseException as error:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    worker = threading.Thread(target=call, name="slimvec-kernels", daemon=True)
+    worker.start()
+    try:
+        done.result()
+    finally:
+        stop.value = 1  # heard only where the wait was cut short
+        worker.join()
+
+
+def _decode(kernels: Kernels, model: ModelOf, batch: BatchOf, threads: int) -> None:
+    if kernels.library is None or kernels.target is None:
+        raise RuntimeError(f"there are no kernels: {kernels.reason}")
+    status, said = kernels.library.decode(kernels.target, model, batch, threads)
+    if status not in (DONE, INTERRUPTED):
+        raise RuntimeError(said)

@@ -1,0 +1,31 @@
+// Threads for one call: a few that live as long as the process and sleep between calls. Not OpenMP's, because the
+// library must bring its own and a second OpenMP in a process with torch's would be two of them anyway.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace slimvec {
+
+// Call body(context, rank) for every rank in [0, size) at the same time, rank 0 on the calling thread; returns when all
+// have. One call at a time: others wait. Throws std::system_error where no thread is to be had.
+void run_threads(int size, void (*body)(const void* context, int rank), const void* context);
+
+template <class Body>
+void parallel(int size, const Body& body) {
+  run_threads(size, [](const void* context, int rank) { (*static_cast<const Body*>(context))(rank); }, &body);
+}
+
+// Where threads of one call meet.
+class Barrier {
+ public:
+  explicit Barrier(int size) : size_(size) {}
+  void wait();
+
+ private:
+  const int size_;
+  std::atomic<int> arrived_{0};
+  std::atomic<uint32_t> round_{0};
+};
+
+}  // namespace slimvec
