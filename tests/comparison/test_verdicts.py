@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from slimvec.comparison.judging import _groups
 from slimvec.comparison.layout import markdown
 from slimvec.comparison.report import make_report
 from slimvec.errors import InputError
@@ -73,3 +74,30 @@ def test_what_would_have_been_seen_is_said_after_correction(study):
     few, _ = rows(study, [r for r in results(SEEDS) if r.variant in {"base", "other"}], seeds=list(SEEDS))
     all_of_them, _ = rows(study, results(SEEDS), seeds=list(SEEDS))
     assert all_of_them["other"].effect.detectable > 1.1 * few["other"].effect.detectable
+
+
+def test_variants_that_cannot_be_told_apart_are_grouped(study):
+    generator = np.random.default_rng(1)
+    queries = generator.uniform(0.2, 0.6, 100)
+    places = {"base": 0.3, "other": 0.295, "third": 0.15, "fourth": 0.0}
+
+    def value(name):
+        return (queries + places[name] + generator.normal(0, 0.05, 100)).tolist()
+
+    runs = [result(name, seed, value(name)) for name in places for seed in SEEDS]
+    asked = study(variants={name: {} for name in places}, seeds=list(SEEDS))
+    found = make_report(asked, runs)
+    assert (found.ordering.num_pairs, found.ordering.num_close, found.ordering.num_unjudged) == (6, 1, 0)
+    assert [set(group) for group in found.ordering.groups] == [{"base", "other"}]
+    text = markdown(found)
+    assert "Of 6 pairs of variants 6 are judged, and 1 are too close to order. Not told apart: " in text
+    few = make_report(asked, [run for run in runs if run.seed < 2])
+    assert (few.ordering.num_unjudged, few.ordering.groups) == (6, ())
+    assert "Of 6 pairs of variants 0 are judged, and 0 are too close to order." in markdown(few)
+
+
+def test_groups_overlap_where_closeness_is_not_transitive():
+    names = ("a", "b", "c", "d", "e")
+    assert _groups(names, {("a", "b"), ("b", "c")}) == (("a", "b"), ("b", "c"))
+    assert _groups(names, {("a", "b"), ("b", "c"), ("a", "c"), ("d", "e")}) == (("a", "b", "c"), ("d", "e"))
+    assert _groups(names, set()) == ()

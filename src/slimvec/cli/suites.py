@@ -82,7 +82,9 @@ def evaluate_models(
     for report in reports:  # before the files: a full disk shall not take the scores with it
         terminal.print(f"{report.model.name}: suite {report.suite}, mean {report.mean:.3f}", _scores(report))
     if comparison is not None:
-        terminal.print(f"{comparison.first.name} against {comparison.second.name}", _comparison(comparison))
+        close = sum(task.verdict == "not distinguishable" for task in comparison.tasks)
+        order = f"{close} of {len(comparison.tasks)} differences are too small to order the two"
+        terminal.print(f"{comparison.first.name} against {comparison.second.name}", _comparison(comparison), order)
     if output is not None:
         from slimvec.evaluation.page import write_reports
 

@@ -57,6 +57,7 @@ def report_blocks(report: StudyReport) -> list[Block]:
         *(Paragraph(warning, "warning") for warning in (*_shared_text(report), *report.warnings)),
         *forest_plot(report),
         _scores(report),
+        *_ordering(report),
         *([Table(title="Variants", header=("variant", "what it is"), rows=notes)] if notes else []),
         *sweep_blocks(report),
         *probe_blocks(report),
@@ -77,6 +78,20 @@ def _scores(report: StudyReport) -> Table:
     seeds = ("by seed",) if report.has_seeds else ()
     header = ("variant", "mean", *found, *seeds, "tokens", *report.sets)
     return Table(title="", header=header, rows=tuple(_row_cells(report, row) for row in report.rows))
+
+
+def _ordering(report: StudyReport) -> list[Paragraph]:
+    """Say how many variants cannot be put in an order."""
+    found = report.ordering
+    if found is None:
+        return []
+    judged = found.num_pairs - found.num_unjudged
+    parts = [
+        f"Of {found.num_pairs} pairs of variants {judged} are judged, and {found.num_close} are too close to order."
+    ]
+    if found.groups:
+        parts.append(f"Not told apart: {'; '.join(', '.join(group) for group in found.groups)}.")
+    return [Paragraph(" ".join(parts), "note")]
 
 
 def _row_cells(report: StudyReport, row: Row) -> tuple[str, ...]:

@@ -2,46 +2,29 @@
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
+from slimvec.comparison.judging import (
+    Effect,
+    Ordering,
+    Verdict,
+    compare_variants,
+    order_variants,
+    values_by_set,
+    verdict_of,
+)
 from slimvec.comparison.probed import ProbedMeasure, probed_measures
 from slimvec.comparison.runs import RunResult
 from slimvec.comparison.study import Study
 from slimvec.comparison.sweeps import CheckResult, Sweeps, SweptModel
 from slimvec.data.contamination import TrainingOverlap
-from slimvec.evaluation.intervals import Values
 from slimvec.evaluation.metrics import MAIN_METRIC
-from slimvec.evaluation.results import Score, package_versions
-from slimvec.evaluation.significance import Difference, compare_runs, holm
-from slimvec.evaluation.trainings import MIN_TRAININGS, TrainingSpread, compare_trainings
+from slimvec.evaluation.results import package_versions
 from slimvec.reports.parts import Frozen
 
-Verdict = Literal["reference", "better", "worse", "not distinguishable", "no verdict", "not compared"]
-SIGNIFICANT = 0.05
 TOKENS_APART = 0.02
 """Share by which trainings may differ in tokens and still count as equal: a last step may go a little beyond."""
-
-
-class Effect(Frozen):
-    """A variant against another, over all sets.
-
-    Attributes:
-        against: The other.
-        difference: Mean difference of the main metric with its 95% interval: over queries and trainings where it is
-            judged, over queries alone where the trainings are too few for a verdict.
-        p: Of the test over queries and trainings, or over queries where neither is trained; None without a verdict.
-        p_holm: Corrected for the number of variants that are judged.
-        detectable: Smallest true difference that would have been found with a chance of 80%, after correction.
-    """
-
-    against: str
-    difference: Score
-    p: float | None = None
-    p_holm: float | None = None
-    detectable: float | None = None
 
 
 class Row(Frozen):
@@ -85,6 +68,7 @@ class StudyReport(Frozen):
         rows: In the study's order, without those of the sweep.
         swept: Models read with several poolings.
         checks: Predictions about them.
+        ordering: How far the rows can be put in an order; None in reports of before it was asked.
         probed: What the probes read.
         shared_text: What training and evaluation share; None where nothing is trained, or in reports of before it was
             looked for.
@@ -99,6 +83,7 @@ class StudyReport(Frozen):
     rows: tuple[Row, ...]
     swept: tuple[SweptModel, ...] = ()
     checks: tuple[CheckResult, ...] = ()
+    ordering: Ordering | None = None
     probed: tuple[ProbedMeasure, ...] = ()
     shared_text: TrainingOverlap | None = None
     warnings: tuple[str, ...] = ()
@@ -136,7 +121,7 @@ def make_report(
     if not runs[study.reference]:
         raise ValueError(f"no results of the reference {study.reference}")
     names = [name for name in study.plain if runs[name]]
-    effects = _effects(study, runs, names)
+    effects = compare_variants(study, runs, names)
     first = next(iter(runs[study.reference].values()))
     rows = tuple(_row(study, name, list(runs[name].values()), effects.get(name)) for name in names)
     sweeps = Sweeps(study, results)
@@ -146,6 +131,7 @@ def make_report(
         rows=rows,
         swept=sweeps.models(),
         checks=sweeps.checks(),
+        ordering=order_variants(study, runs, [row.variant for row in sorted(rows, key=lambda row: -row.mean)]),
         probed=probed_measures(study, results),
         shared_text=shared_text,
         warnings=_warnings(study, rows),
@@ -155,68 +141,8 @@ def make_report(
     )
 
 
-def _effects(study: Study, runs: Mapping[str, Mapping[int, RunResult]], names: Sequence[str]) -> dict[str, Effect]:
-    """Compare each variant with its own reference, corrected for the number of comparisons that are judged."""
-    pairs = {}
-    for name in names:
-        other = runs[study.against(name)]
-        seeds = [seed for seed in study.seeds if seed in other and seed in runs[name]]
-        if name != study.against(name) and seeds:
-            pairs[name] = _Pair(study, name, *([found[seed] for seed in seeds] for found in (runs[name], other)))
-    judged = [name for name, pair in pairs.items() if pair.judged]
-    differences = {name: pair.difference(num_tests=len(judged)) for name, pair in pairs.items()}
-    corrected = dict(zip(judged, holm([differences[name].p for name in judged]), strict=True))
-    return {name: _effect(study.against(name), d, corrected.get(name)) for name, d in differences.items()}
-
-
-def _effect(against: str, found: Difference, corrected: float | None) -> Effect:
-    score = Score(value=found.interval.value, low=found.interval.low, high=found.interval.high)
-    if corrected is None:
-        return Effect(against=against, difference=score)
-    return Effect(against=against, difference=score, p=found.p, p_holm=corrected, detectable=found.detectable)
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """A variant and what it is compared with, on the seeds that both have."""
-
-    study: Study
-    name: str
-    runs: Sequence[RunResult]
-    others: Sequence[RunResult]
-
-    @property
-    def num_trained(self) -> int:
-        cells = self.study.cells
-        return sum(cells[name].trained for name in (self.name, self.study.against(self.name)))
-
-    @property
-    def judged(self) -> bool:
-        """Whether there is enough for a verdict: three trainings, a measured spread, or nothing that is trained."""
-        return not self.num_trained or len(self.runs) >= MIN_TRAININGS or self.study.training_spread is not None
-
-    def difference(self, *, num_tests: int) -> Difference:
-        given, seed = self.study.training_spread, self.study.evaluation.seed
-        if not self.num_trained:  # the same model for every seed
-            first, second = (_values(found[:1]) for found in (self.runs, self.others))
-            return compare_runs(first, second, seed=seed, num_tests=num_tests)
-        first, second = _values(self.runs), _values(self.others)
-        if not self.judged:
-            return compare_runs(first, second, seed=seed)
-        spread = None if given is None else TrainingSpread(given.deviation, given.seeds)
-        return compare_trainings(first, second, spread=spread, num_trained=self.num_trained, num_tests=num_tests)
-
-
-def _values(runs: Sequence[RunResult]) -> dict[str, Values]:
-    """By set, the main metric of every query: [S, Q]."""
-    return {
-        tasks[0].task: np.array([task.per_query[MAIN_METRIC] for task in tasks])
-        for tasks in zip(*(run.tasks for run in runs), strict=True)
-    }
-
-
 def _row(study: Study, name: str, runs: Sequence[RunResult], effect: Effect | None) -> Row:
-    by_set = {task: float(values.mean()) for task, values in _values(runs).items()}
+    by_set = {task: float(values.mean()) for task, values in values_by_set(runs).items()}
     losses = [run.loss for run in runs if run.loss is not None]
     return Row(
         variant=name,
@@ -230,7 +156,7 @@ def _row(study: Study, name: str, runs: Sequence[RunResult], effect: Effect | No
         base_tokens=round(float(np.mean([run.base_tokens for run in runs]))),
         loss=float(np.mean(losses)) if losses else None,
         effect=effect,
-        verdict=_verdict(effect, is_reference=name == study.reference),
+        verdict=verdict_of(effect, is_reference=name == study.reference),
     )
 
 
@@ -250,14 +176,3 @@ def _warnings(study: Study, rows: Sequence[Row]) -> tuple[str, ...]:
                 f"{TOKENS_APART:.0%} apart."
             )
     return tuple(found)
-
-
-def _verdict(effect: Effect | None, *, is_reference: bool) -> Verdict:
-    """Call a difference one where the corrected test and the interval both do."""
-    if effect is None:
-        return "reference" if is_reference else "not compared"
-    if effect.p_holm is None:
-        return "no verdict"
-    if effect.p_holm > SIGNIFICANT or effect.difference.low <= 0 <= effect.difference.high:
-        return "not distinguishable"
-    return "better" if effect.difference.value > 0 else "worse"
