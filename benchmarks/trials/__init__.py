@@ -1,0 +1,1 @@
+"""Trials under hostile conditions: kills, full disks, two writers; on tiny models, with counts."""
