@@ -70,7 +70,7 @@ def test_an_empty_source_is_an_error_or_counted(tmp_path):
 
 
 def test_a_source_without_a_good_row_is_an_error_even_when_bad_rows_are_skipped(tmp_path):
-    path = write(tmp_path / "other.jsonl", '{"question": "q", "answer": "a"}', "{")
+    path = write(tmp_path / "other.jsonl", '{"title": "q", "body": "a"}', "{")
     with pytest.raises(InputError, match=r"not one of the 2 rows of .*other.jsonl is good; the last: .*:2: no JSON"):
         list(read_records(path, bad=BadRows("skip")))
     with pytest.raises(InputError, match=r"missing.jsonl does not exist"):

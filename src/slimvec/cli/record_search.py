@@ -189,8 +189,8 @@ def kept_work(inputs: "Inputs") -> Callable[[], str]:
 def bad_rows(terminal: Terminal, records: RecordFiles) -> "BadRowsReport":
     """Say how many rows were left out, and give their report; every pass leaves out the same."""
     found = records.passes[0]
-    if found.summary():
-        terminal.remark(found.summary())
+    for line in [*found.unread_columns(), *filter(None, [found.summary()])]:
+        terminal.remark(line)
     return found.report()
 
 

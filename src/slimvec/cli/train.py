@@ -93,6 +93,9 @@ def train(
         when_stopped=f"it is saved; go on with: {_resume_command(recipe, given, output, probe or ())}",
         validators=validators,
     )
+    for source in {source.path: source for stage in run.result.stages for source in stage.data}.values():
+        if source.unread:
+            terminal.remark(f"{source.path}: columns not read: {', '.join(source.unread)}")
     report: Result = {
         "output": str(output),
         **run.summary(),

@@ -10,10 +10,11 @@ from typing import Literal
 from slimvec.errors import InputError
 
 OnBad = Literal["error", "skip"]
-BadKind = Literal["encoding", "json", "fields", "text", "negatives", "scores", "passages", "file", "empty"]
+BadKind = Literal["encoding", "json", "fields", "text", "negatives", "scores", "label", "passages", "file", "empty"]
 """What is wrong: bytes that are no UTF-8; a line that is no JSON object; a field that is missing or of another type; a
-text that is empty; negatives that are all positives; scores that do not fit; an id without a passage; a file that
-cannot be read on (everything after that place is lost, counted as one); a source without rows (counted as one)."""
+text that is empty; negatives that are all positives; scores that do not fit; a pair that is marked as none; an id
+without a passage; a file that cannot be read on (everything after that place is lost, counted as one); a source without
+rows (counted as one)."""
 _NUM_EXAMPLES = 20
 
 
@@ -61,6 +62,7 @@ class BadRows:
         kinds: How many were left out, by what was wrong.
         examples: The first messages, each with its place.
         latest: The last message; empty when nothing was left out.
+        unread: By source, the columns that nothing was made of.
     """
 
     def __init__(self, policy: OnBad = "error") -> None:
@@ -70,6 +72,7 @@ class BadRows:
         self.kinds: Counter[BadKind] = Counter()
         self.examples: list[str] = []
         self.latest = ""
+        self.unread: dict[str, tuple[str, ...]] = {}
 
     @property
     def num_skipped(self) -> int:
@@ -94,6 +97,15 @@ class BadRows:
         return BadRowsReport(
             num_skipped=self.num_skipped, kinds=dict(sorted(self.kinds.items())), examples=tuple(self.examples)
         )
+
+    def unread_columns(self) -> list[str]:
+        """One line a source for people: the columns that were not read."""
+        return [
+            f"{source}: columns not read: {', '.join(columns[:_NUM_EXAMPLES])}"
+            + (f" and {len(columns) - _NUM_EXAMPLES} more" if len(columns) > _NUM_EXAMPLES else "")
+            for source, columns in self.unread.items()
+            if columns
+        ]
 
     def summary(self) -> str:
         """One line for people; empty when nothing was left out."""

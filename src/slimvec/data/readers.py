@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from slimvec.data.bad_rows import BadRowError, BadRows
+from slimvec.data.columns import Columns, canonical_row
 from slimvec.data.hub import HUB_PREFIX, hub_source, iter_hub_rows
 from slimvec.data.records import RECORD_FIELDS, Record, check_text, parse_record
 from slimvec.data.tables import ROW_SUFFIXES, Row, check_file, has_suffix, iter_lines, iter_rows, located
@@ -24,8 +25,8 @@ def read_records(
     """Read training records, one at a time.
 
     Args:
-        path: A `.jsonl`, `.jsonl.gz` or `.parquet` file with the fields `parse_record` knows, or a hub dataset as
-            `hf:owner/name[@revision][:config][:split]`.
+        path: A `.jsonl`, `.jsonl.gz` or `.parquet` file with the fields `parse_record` knows, or the columns that
+            `slimvec.data.columns` reads as them, or a hub dataset as `hf:owner/name[@revision][:config][:split]`.
         source: Source of the records that name none; default the file's name, or its folder's for a file called
             `train`; for a hub dataset its name.
         passages: Texts by id for rows that hold ids: a file, or what `read_passages` gave.
@@ -38,13 +39,14 @@ def read_records(
             malformed (with its place), the file breaks off or has no rows.
         FetchError: a hub dataset cannot be had.
     """
-    bad = bad or BadRows()
+    bad, columns = bad or BadRows(), Columns(RECORD_FIELDS)
     texts = read_passages(passages) if isinstance(passages, str | Path) else passages
     source = _default_source(path) if source is None else source
     num_good, num_before, files_before = 0, bad.num_skipped, bad.kinds["file"]
-    for row in _record_rows(path, bad):
+    for row in _record_rows(path, bad, columns):
+        bad.unread[str(path)] = tuple(columns.unread)
         try:
-            record = parse_record(row.values, source=source, passages=texts)
+            record = parse_record(canonical_row(row.values), source=source, passages=texts)
         except BadRowError as error:
             bad.add(error.at(row.place))
             continue
@@ -136,10 +138,13 @@ def _default_source(path: str | Path) -> str:
     return path.absolute().parent.name if stem == "train" else stem
 
 
-def _record_rows(path: str | Path, bad: BadRows) -> Iterator[Row]:
-    if str(path).startswith(HUB_PREFIX):
-        return iter_hub_rows(str(path))
-    return iter_rows(Path(path), fields=RECORD_FIELDS, bad=bad)
+def _record_rows(path: str | Path, bad: BadRows, columns: Columns) -> Iterator[Row]:
+    """Read rows; `columns` learns the names of all that they have."""
+    is_hub = str(path).startswith(HUB_PREFIX)
+    for row in iter_hub_rows(str(path)) if is_hub else iter_rows(Path(path), fields=columns, bad=bad):
+        for name in row.values:
+            columns(name)
+        yield row
 
 
 def _refuse_empty(path: str | Path, bad: BadRows, num_rows: int) -> None:

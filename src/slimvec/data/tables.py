@@ -6,7 +6,7 @@ Memory stays the same however long the file is. The place goes into every error,
 import gzip
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -45,13 +45,15 @@ def has_suffix(path: Path, suffixes: Sequence[str]) -> bool:
     return path.name.lower().endswith(tuple(suffixes))
 
 
-def iter_rows(path: Path, *, fields: Sequence[str] | None = None, bad: BadRows | None = None) -> Iterator[Row]:
+def iter_rows(
+    path: Path, *, fields: Sequence[str] | Callable[[str], bool] | None = None, bad: BadRows | None = None
+) -> Iterator[Row]:
     """Read the rows of a table.
 
     Args:
         path: A `.jsonl`, `.jsonl.gz` or `.parquet` file.
-        fields: The only fields needed: of a Parquet file no other column is read, unless it has none of them.
-            JSON lines give all they have.
+        fields: The only fields needed, or what says so of a name: of a Parquet file no other column is read, unless it
+            has none of them. JSON lines give all they have.
         bad: Whether a bad row, or a file that breaks off, is an error or left out and counted; default an error.
 
     Raises:
@@ -149,14 +151,15 @@ def _json_object(line: str, place: str) -> dict[str, object]:
     return values
 
 
-def _parquet_rows(path: Path, fields: Sequence[str] | None, bad: BadRows) -> Iterator[Row]:
+def _parquet_rows(path: Path, fields: Sequence[str] | Callable[[str], bool] | None, bad: BadRows) -> Iterator[Row]:
     import pyarrow
     import pyarrow.parquet
 
     number = 0
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            chosen = [name for name in file.schema_arrow.names if name in (fields or ())]
+            is_needed = fields if callable(fields) else (fields or ()).__contains__
+            chosen = [name for name in file.schema_arrow.names if is_needed(name)]
             for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=chosen or None):
                 for values in _batch_values(batch):
                     number += 1

@@ -37,6 +37,7 @@ class SourceRecord(BaseModel):
         skipped: Rows left out because they cannot be used, by what was wrong: a kind of bad row, or of class examples
             `single` (its class has no other), `repeated`, `ambiguous` (in several classes) or `label` (the recipe skips
             its label).
+        unread: Columns of the file that nothing was made of.
         dropped: Records left out by cleaning, by rule.
         removed: Texts taken by cleaning out of records that stayed, by rule.
         num_merged: Records that cleaning put into another one of the same query.
@@ -52,6 +53,7 @@ class SourceRecord(BaseModel):
     weight: float = 1.0
     num_records: int
     skipped: dict[str, int] = {}
+    unread: tuple[str, ...] = ()
     dropped: dict[str, int] = {}
     removed: dict[str, int] = {}
     num_merged: int = 0
@@ -100,7 +102,7 @@ def source_numbers(held: Sequence[SourceRecord]) -> NDArray[np.int64]:
 
 def _read_source(source: Source, seed: int) -> tuple[list[Record], SourceRecord]:
     """Read one source, clean it and take what the recipe wants of it."""
-    found, skipped = _read_kind(source, seed)
+    found, skipped, unread = _read_kind(source, seed)
     kept, counts = _clean(found, source)
     used = [_with_task(record, source.task) for record in _choose(kept, source, seed)]
     return used, SourceRecord(
@@ -111,16 +113,17 @@ def _read_source(source: Source, seed: int) -> tuple[list[Record], SourceRecord]
         weight=source.weight,
         num_records=len(found),
         skipped=skipped,
+        unread=unread,
         num_used=len(used),
         **counts,
     )
 
 
-def _read_kind(source: Source, seed: int) -> tuple[list[Record], dict[str, int]]:
-    """Read records as the kind of their source asks for, and count what cannot be used."""
+def _read_kind(source: Source, seed: int) -> tuple[list[Record], dict[str, int], tuple[str, ...]]:
+    """Read records as the kind of their source asks for, count what cannot be used, and name columns not read."""
     if source.kind == "graded":
         low, high = source.grades or (0.0, 5.0)
-        return list(read_graded_pairs(source.path, low=low, high=high)), {}
+        return list(read_graded_pairs(source.path, low=low, high=high)), {}, ()
     if source.kind == "classes":
         made = read_class_records(source.path, seed=seed, skip=source.skip)
         counts = {
@@ -129,10 +132,14 @@ def _read_kind(source: Source, seed: int) -> tuple[list[Record], dict[str, int]]
             "ambiguous": made.num_ambiguous,
             "label": made.num_skipped,
         }
-        return list(made), {reason: count for reason, count in counts.items() if count}
+        return list(made), {reason: count for reason, count in counts.items() if count}, ()
     bad = BadRows(source.on_bad)
     records = list(read_records(source.path, passages=source.passages, bad=bad))
-    return records, {str(kind): count for kind, count in bad.report().kinds.items()}
+    return (
+        records,
+        {str(kind): count for kind, count in bad.report().kinds.items()},
+        bad.unread.get(str(source.path), ()),
+    )
 
 
 def _clean(records: list[Record], source: Source) -> tuple[list[Record], dict[str, Any]]:
