@@ -3,6 +3,7 @@ import torch
 
 from slimvec.cli.doctor import KEYS
 from slimvec.engine.kernels.library import Kernels
+from tests.model.foreign import edit, foreign
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +65,26 @@ def test_a_model_that_is_not_there(slimvec):
     outcome = slimvec("doctor", "no-such-model", "--json")
     assert outcome.code == 2
     assert "no-such-model" in outcome.error
+
+
+@pytest.mark.filterwarnings("ignore::slimvec.errors.ModelWarning")
+def test_a_model_is_laid_open(slimvec, tmp_path):
+    folder = foreign(tmp_path / "model")
+    edit(folder / "tokenizer_config.json", add_eos_token=True, eos_token="<unk>")
+    result = slimvec("doctor", str(folder), "--json")
+    found = result.json["model"]
+    assert found["architecture"] == "llama"
+    assert found["settings"]["max_tokens"] == {
+        "value": 200,
+        "file": str(folder / "sentence_bert_config.json"),
+        "key": "max_seq_length",
+    }
+    assert found["settings"]["pooling"]["value"]["mode"] == "mean"
+    assert found["tensors"]["num"] == 29
+    assert found["beside"]["cosine"] > 0.99999
+    assert "config.json" in found["files"]
+    assert "does not add '<unk>'" in found["notices"][0]
+    out = slimvec("doctor", str(folder)).out
+    assert f"max_tokens  200  (max_seq_length in {folder}/sentence_bert_config.json)\n" in out
+    assert "tensors     29, all accounted for\n" in out
+    assert "beside      sentence-transformers' vectors: cosine 1.0000" in out

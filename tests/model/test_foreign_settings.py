@@ -2,12 +2,14 @@
 
 import json
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError, ModelError, ModelWarning
+from slimvec.model.formats_page import MARKER, tables
 from slimvec.model.opening import open_model
 from slimvec.model.settings_table import FILES
 from tests.model.foreign import (
@@ -215,3 +217,9 @@ def test_every_harmless_key_of_the_table_is_silent_and_harmless(folder):
                 keys = [key for key in table.keys.values() if key.effect == "harmless" and key.name not in content]
                 edit(path, **{key.name: True for key in keys if not key.name.startswith(("add_", "auto_map"))})
         np.testing.assert_allclose(Embedder.load(folder, engine="fused").embed_queries(TEXTS), before, atol=1e-6)
+
+
+def test_the_page_of_formats_is_the_table():
+    text = (Path(__file__).parents[2] / "docs/formats.md").read_text(encoding="utf-8")
+    assert text.partition(MARKER)[2].strip() == tables().strip(), "run slimvec.model.formats_page"
+    assert all(f"`{name}`" in text for table in FILES for name in table.keys)

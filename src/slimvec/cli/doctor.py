@@ -1,5 +1,6 @@
 """`slimvec doctor`: what this machine is, what would run on it and why nothing faster does, what to add for more."""
 
+import json
 import platform
 import shutil
 from dataclasses import asdict
@@ -27,7 +28,9 @@ KEYS = {
     "cache": "folder, models in it, num_bytes, free_bytes of its disk",
     "extras": "packages that are not installed, by extra",
     "advice": "what to do for more",
-    "model": "with MODEL: source, folder, dims, max_tokens, engine, reason and dtype; null without",
+    "model": "with MODEL: source, folder, dims, max_tokens, engine, reason, dtype, architecture, files (bytes by "
+    "path), settings (each with value, file and key that decides it), notices, tensors (num, passed_over) and beside "
+    "(cosine with sentence-transformers' vectors, or why there is none); null without",
 }
 _PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "peft", "accelerate", "pyarrow", "mteb")
 _LITTLE_MEMORY, _LITTLE_DISK = 2e9, 2e9
@@ -115,14 +118,21 @@ def _advice(report: Result, machine: "Machine") -> list[str]:
 
 
 def _model(terminal: Terminal, source: str) -> dict[str, Any]:
-    """Load a model and say what runs it."""
+    """Load a model and say what runs it, what decides its settings, and whether another library agrees."""
     from slimvec.cli.models import load_embedder
-    from slimvec.model.sources import resolve_source
+    from slimvec.evaluation.beside import cosine_beside
+    from slimvec.model.inspection import inspect_model
+    from slimvec.model.opening import open_model
 
     embedder = load_embedder(terminal, source)
+    opened = open_model(source)
+    with terminal.task("asking sentence-transformers"), terminal.clean_stdout():
+        cosine, reason = cosine_beside(embedder, opened.folder)
     return {
         "source": source,
-        "folder": str(resolve_source(source)),
+        "folder": str(opened.folder),
+        **inspect_model(opened).as_json(),
+        "beside": {"cosine": cosine, "reason": reason},
         "dims": embedder.dims,
         "max_tokens": embedder.spec.max_tokens,
         "engine": embedder.engine,
@@ -149,8 +159,22 @@ def _lines(report: Result, machine: "Machine", found: "Diagnosis") -> list[str]:
     if model is not None:
         limits = f"{model['dims']} dims, {model['max_tokens']} tokens"
         rows.append((model["source"], f"{model['engine']} in {model['dtype']}, {limits}{_because(model['reason'])}"))
+        rows += _model_rows(model)
     rows += [("for more", line) for line in report["advice"]]
     return [f"{name:10}  {line}" for name, line in rows]
+
+
+def _model_rows(model: dict[str, Any]) -> list[tuple[str, str]]:
+    """Write what a model's files come to."""
+    files, tensors, beside = model["files"], model["tensors"], model["beside"]
+    rows = [("files", f"{len(files)} in {model['folder']}, {_gb(sum(files.values()))}; {model['architecture']}")]
+    for name, one in model["settings"].items():
+        place = f"{one['key']} in {one['file']}" if one["file"] else one["key"] or "slimvec's default"
+        rows.append((name, f"{json.dumps(one['value'], ensure_ascii=False)}  ({place})"))
+    passed = f", {len(tensors['passed_over'])} of them for other uses" if tensors["passed_over"] else ""
+    rows.append(("tensors", f"{tensors['num']:,}, all accounted for{passed}"))
+    rows.append(("beside", beside["reason"] or f"sentence-transformers' vectors: cosine {beside['cosine']:.6f}"))
+    return rows + [("notice", line) for line in model["notices"]]
 
 
 def _because(reason: str) -> str:
