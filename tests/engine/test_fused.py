@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimvec.engine.fused import FusedDecoder, KeyValues
+from slimvec.engine.fused.native import NativeLayers
 from slimvec.engine.kernels.library import load_kernels
 from slimvec.model.architectures import DECODERS
 from slimvec.text.batch import PackedBatch
-from tests.engine.fused_models import KERNELS, assert_close, build, reference, shapes, use_isa, windows
+from tests.engine.fused_models import ISAS, KERNELS, assert_close, build, reference, shapes, use_isa, windows
 from tests.tiny import VOCABULARY, random_batch
 
 DTYPES = (torch.float32, torch.bfloat16)
@@ -22,6 +23,11 @@ def kernel(request, monkeypatch):
         return "torch"
     use_isa(request.param, monkeypatch)
     return "native"
+
+
+@pytest.fixture(params=ISAS)
+def isa(request, monkeypatch):
+    use_isa(request.param, monkeypatch)
 
 
 @pytest.fixture
@@ -151,3 +157,34 @@ def test_a_bidirectional_decoder_refuses_a_past(kernel):
     assert states.shape == (4, decoder.width)
     with pytest.raises(ValueError, match="its tokens see what comes after them"):
         decoder.forward(random_batch([2]), kept)
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("rounded", [True, False], ids=["in-bfloat16", "in-float32"])
+def test_weights_are_held_in_bfloat16_only_where_that_loses_nothing(rounded):
+    settings = {"hidden_size": 40, "intermediate_size": 50, "num_attention_heads": 4, "num_key_value_heads": 2}
+    model = build("llama", {**settings, "num_hidden_layers": 2, "vocab_size": VOCABULARY, "pad_token_id": 0})
+    if not rounded:
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(1.001)
+    batch = random_batch([23, 1, 9])
+    decoder = FusedDecoder.from_backbone(model, causal=True, dtype=torch.float32, kernel="native")
+    assert isinstance(decoder._layers, NativeLayers)
+    held = {tensor.dtype for tensor in decoder._layers._packed[0] if tensor is not None and tensor.dim() == 4}
+    assert held == {torch.bfloat16 if rounded else torch.float32}
+    assert_close(decoder(batch), reference(model, batch, causal=True), torch.float32)
+
+
+@pytest.mark.usefixtures("isa")
+def test_a_state_that_is_not_finite_stays_so():
+    """NaN and infinity pass softmax, activations and norms, and reach no other text."""
+    settings = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2}
+    model = build("llama", {**settings, "num_hidden_layers": 2, "vocab_size": VOCABULARY, "pad_token_id": 0})
+    for value in (float("nan"), float("inf"), -float("inf")):
+        with torch.no_grad():
+            model.embed_tokens.weight[7, 3] = value
+        decoder = FusedDecoder.from_backbone(model, causal=True, dtype=torch.float32, kernel="native")
+        states = decoder(PackedBatch.from_sequences([[1, 7, 2], [3, 4]]))
+        assert not states[1:3].isfinite().all(dim=1).any()  # the token and what sees it
+        assert states[3:].isfinite().all()

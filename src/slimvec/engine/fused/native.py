@@ -90,6 +90,8 @@ class NativeLayers:
         self._packed.append(tuple(packed.values()))  # the slots hold addresses only
 
     def _pack(self, weight: Tensor) -> Tensor:
+        if self._packing.halves and weight.dtype == torch.float32 and _fits_bfloat16(weight):
+            return pack_halves(weight, self._packing.panel)
         return pack(weight, self._packing)
 
     def run(
@@ -177,6 +179,19 @@ def pack(weight: Tensor, packing: Packing) -> Tensor:
     word = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[per_word * weight.element_size()]
     words = padded.contiguous().view(word).view(-1, packing.panel, padded.shape[1] // per_word)
     return words.transpose(1, 2).contiguous().view(weight.dtype).view(-1, words.shape[2], packing.panel, per_word)
+
+
+def pack_halves(weight: Tensor, panel: int) -> Tensor:
+    """Pack a float32 matrix [N, K] that bfloat16 can hold: [N / panel, K, panel / 2, 2]; product.h says how."""
+    missing = -weight.shape[0] % panel
+    padded = F.pad(weight, (0, 0, 0, missing)) if missing else weight
+    halves = padded.bfloat16().view(-1, 2, panel // 2, weight.shape[1])
+    return halves.permute(0, 3, 2, 1).contiguous()
+
+
+def _fits_bfloat16(weight: Tensor) -> bool:
+    """Whether no value is rounded in bfloat16, as in a model that is stored in it."""
+    return not bool((weight.contiguous().view(torch.int32) & 0xFFFF).any())
 
 
 def pad_to_panels(row: Tensor | None, panel: int) -> Tensor | None:

@@ -3,7 +3,7 @@
 //
 // A tile is two products of the kind in product.h with a softmax between: scores [6, keys] = queries x packed keys,
 // then probabilities x packed values. Scores of a tile stay in the L1 or L2 cache (6 x 4 bytes a key), so no
-// running maximum is needed. Short texts are the rule: keys are padded to blocks of 16 and never to the longest text,
+// running maximum is needed. Short texts are the rule: keys are padded to blocks of one vector and never to the longest text,
 // and grouping the heads makes tiles tall even where a text has two tokens.
 #pragma once
 
@@ -58,7 +58,7 @@ class AttentionTile {
   static constexpr int PACK = Element<E>::PACK;
 
   struct Columns {
-    long from, end, start;  // keys [from, end) of a run, from a multiple of 16, begin at score column `start`
+    long from, end, start;  // keys [from, end) of a run, from a multiple of LANES, begin at score column `start`
   };
 
   long position(long row) const { return first_position_ + row / shape_.group(); }
@@ -86,21 +86,21 @@ class AttentionTile {
         const long vectors = (end - key + LANES - 1) / LANES;
         with_vectors(vectors < TILE_VECTORS ? vectors : TILE_VECTORS, [&](auto width) {
           Sums<R, width> sums;
-          sums.fill(_mm512_setzero_ps());
+          sums.clear();
           accumulate<E>(
               sums, rows, shape_.head_dim, runs_[i].keys + key / LANES * block, LANES * PACK, block,
               shape_.head_dim / PACK);
-          for (int r = 0; r < R; ++r)
-            for (int v = 0; v < width; ++v)
-              _mm512_storeu_ps(scores_ + r * capacity_ + start + key - from + v * LANES, sums.at[r][v]);
+          sums.each([&](int r, int v, Lanes sum) {
+            store(scores_ + r * capacity_ + start + key - from + v * LANES, sum);
+          });
         });
       }
     }
   }
 
-  // Mask of the 16 keys from `key` on that lie in [low, high).
-  static __mmask16 between(long key, long low, long high) {
-    return lanes_mask(clamp_to(high - key, 0, LANES)) & ~lanes_mask(clamp_to(low - key, 0, LANES));
+  // Mask of the keys of a vector from `key` on that lie in [low, high).
+  static Mask between(long key, long low, long high) {
+    return lanes_between(clamp_to(low - key, 0, LANES), clamp_to(high - key, 0, LANES));
   }
 
   template <class Body>
@@ -117,18 +117,18 @@ class AttentionTile {
   void softmax(int r, long position) {
     const float* scores = scores_ + r * capacity_;
     E* probabilities = probabilities_ + r * capacity_;
-    __m512 most = _mm512_set1_ps(-std::numeric_limits<float>::infinity());
-    each_vector(position, [&](long column, __mmask16 mask) {
-      most = _mm512_mask_max_ps(most, mask, most, _mm512_loadu_ps(scores + column));
+    Lanes most = splat(-std::numeric_limits<float>::infinity());
+    each_vector(position, [&](long column, Mask mask) {
+      most = maximum_where(most, mask, load(scores + column));
     });
-    const __m512 scale = _mm512_set1_ps(shape_.score_scale * LOG2_E);
-    const __m512 offset = _mm512_mul_ps(_mm512_set1_ps(max_lanes(most)), scale);
-    __m512 sum = _mm512_setzero_ps();
-    each_vector(position, [&](long column, __mmask16 mask) {
-      const __m512 power = exp2_lanes(_mm512_fmsub_ps(_mm512_loadu_ps(scores + column), scale, offset));
-      const __m512 kept = _mm512_maskz_mov_ps(mask, power);
-      sum = _mm512_add_ps(sum, kept);
-      Element<E>::store(probabilities + column, 0xffff, kept);
+    const Lanes scale = splat(shape_.score_scale * LOG2_E);
+    const Lanes offset = splat(max_lanes(most)) * scale;
+    Lanes sum = zeros();
+    each_vector(position, [&](long column, Mask mask) {
+      const Lanes power = exp2_lanes(multiply_subtract(load(scores + column), scale, offset));
+      const Lanes kept = keep(mask, power);
+      sum = sum + kept;
+      Element<E>::store(probabilities + column, tail(LANES), kept);
     });
     inverse_sums_[r] = 1.0f / sum_lanes(sum);
   }
@@ -140,22 +140,19 @@ class AttentionTile {
       const long vectors = (padded - column) / LANES;
       with_vectors(vectors < TILE_VECTORS ? vectors : TILE_VECTORS, [&](auto width) {
         Sums<R, width> sums;
-        sums.fill(_mm512_setzero_ps());
+        sums.clear();
         for (int i = 0; i < num_runs_; ++i) {
           const auto [from, end, start] = columns_[i];
           accumulate<E>(
               sums, probabilities_ + start, capacity_, runs_[i].values + (from * padded + column * PACK),
               padded * PACK, LANES * PACK, (end - from + PACK - 1) / PACK);
         }
-        for (int r = 0; r < R; ++r) {
-          const long token = (row + r) / group, head = (row + r) % group;
-          E* to = output_ + token * output_stride_ + head * dim + column;
-          const __m512 factor = _mm512_set1_ps(inverse_sums_[r]);
-          for (int v = 0; v < width; ++v)
-            Element<E>::store(
-                to + v * LANES, lanes_mask(clamp_to(dim - column - v * LANES, 0, LANES)),
-                _mm512_mul_ps(sums.at[r][v], factor));
-        }
+        sums.each([&](int r, int v, Lanes sum) {
+          const long token = (row + r) / group, head = (row + r) % group, first = column + v * LANES;
+          Element<E>::store(
+              output_ + token * output_stride_ + head * dim + first, tail(clamp_to(dim - first, 0, LANES)),
+              sum * splat(inverse_sums_[r]));
+        });
       });
     }
   }

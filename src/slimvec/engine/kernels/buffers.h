@@ -29,17 +29,15 @@ class Buffer {
   std::unique_ptr<T, Free> memory_;
 };
 
-// Bytes of activations (normed input and feed-forward hidden) of a block of rows; beside them a panel of weights must
-// fit a 1 MB L2 cache.
-constexpr long BLOCK_BYTES = 512 * 1024;
-
+// Rows of a block: their activations (normed input and feed-forward hidden) take the share of the L2 cache that the
+// target gives them.
 template <class E>
 long block_rows(const Shape& shape) {
   const long rows = BLOCK_BYTES / ((shape.width + shape.hidden) * long(sizeof(E)));
   return clamp_to(rows / TILE_ROWS * TILE_ROWS, 48, 384);
 }
 
-// Panels that together hold whole heads: lcm(64, D) columns.
+// Panels that together hold whole heads: lcm(PANEL, D) columns.
 inline long group_panels(long head_dim) {
   long panels = 1;
   while (panels * PANEL % head_dim) ++panels;
@@ -109,7 +107,7 @@ struct ChunkBuffers {
 template <class E>
 struct ThreadBuffers {
   Buffer<E> normed;           // [rows, H]
-  Buffer<byte> quantised;     // [rows, H or A D], where a layer has products in 8 bits
+  Buffer<Activation> quantised;   // [rows, H or A D], where a layer has products in 8 bits
   Buffer<float> row_scales;   // [rows]: likewise
   Buffer<E> hidden;           // [rows, F]
   Buffer<float> branch;       // [rows, H]

@@ -60,15 +60,15 @@ class ChunkRunner {
   }
 
   void embed() {
-    const __m512 scale = _mm512_set1_ps(shape_.embedding_scale);
+    const Lanes scale = splat(shape_.embedding_scale);
     const Span mine = team_.split == Split::chunks ? Span{0, chunk_.num_tokens} : team_.slice(chunk_.num_tokens);
     for (long row = mine.begin; row < mine.end; ++row) {
       const long from = batch_.tokens[chunk_.first_token + row] * shape_.width;
       for (long column = 0; column < shape_.width; column += LANES) {
-        const __mmask16 mask = lanes_mask(shape_.width - column);
-        const __m512 value = model_.embedding ? Element<float>::load(model_.embedding + from + column, mask)
-                                              : load_half(model_.embedding_half + from + column, mask);
-        Element<float>::store(residual(row) + column, mask, _mm512_mul_ps(value, scale));
+        const Tail end = tail(shape_.width - column);
+        const Lanes value = model_.embedding ? Element<float>::load(model_.embedding + from + column, end)
+                                              : load_half(model_.embedding_half + from + column, end);
+        Element<float>::store(residual(row) + column, end, value * scale);
       }
     }
   }
@@ -89,10 +89,10 @@ class ChunkRunner {
       for (long i = 0; i < group && part * group + i < panels; ++i) {
         multiply_panel<E>(
             own_.normed.at(0), shape_.width, count, layer.qkv, part * group + i, 0, shape_.width,
-            [&](long row, const auto& sums) {
-              for (int r = 0; r < sums.ROWS; ++r)
-                for (int v = 0; v < sums.VECTORS; ++v)
-                  _mm512_storeu_ps(own_.heads.at((row + r) * stride + i * PANEL + v * LANES), sums.at[r][v]);
+            [&](long row, auto& sums) {
+              sums.each([&](int r, int v, Lanes sum) {
+                store(own_.heads.at((row + r) * stride + i * PANEL + v * LANES), sum);
+              });
             });
       }
       const long heads_per_part = stride / shape_.head_dim, all = shape_.heads + 2 * shape_.kv_heads;
@@ -197,7 +197,8 @@ class ChunkRunner {
 #endif
   }
 
-  // hidden = activation(gate) * up, on the sums in registers: vectors 0 and 1 of a panel are gates, 2 and 3 their ups.
+  // hidden = activation(gate) * up, on the sums in registers: the first half of a panel are gates, the other
+  // their ups.
   void gate_up(const Layer<E>& layer, long first, long count) {
     if (!layer.int8_gate_up.panels) {
       norm_rows(layer.feed_forward_norm, first, count);
@@ -219,17 +220,18 @@ class ChunkRunner {
 #endif
   }
 
+  static constexpr int GATES = TILE_VECTORS / 2;
+
   auto activator(long panel) const {
-    return [this, panel](long row, const auto& sums) {
-      for (int r = 0; r < sums.ROWS; ++r) {
-        for (int v = 0; v < 2; ++v) {
-          const long column = panel * (PANEL / 2) + v * LANES;
-          const __m512 gate = shape_.gelu ? gelu_tanh(sums.at[r][v]) : silu(sums.at[r][v]);
-          Element<E>::store(
-              hidden_ + (row + r) * shape_.hidden + column, lanes_mask(clamp_to(shape_.hidden - column, 0, LANES)),
-              _mm512_mul_ps(gate, sums.at[r][v + 2]));
-        }
-      }
+    return [this, panel](long row, auto& sums) {
+      sums.each([&](int r, int v, Lanes gate) {
+        if (v >= GATES) return;
+        const long column = panel * (PANEL / 2) + v * LANES;
+        const Lanes active = shape_.gelu ? gelu_tanh(gate) : silu(gate);
+        Element<E>::store(
+            hidden_ + (row + r) * shape_.hidden + column, tail(clamp_to(shape_.hidden - column, 0, LANES)),
+            active * sums.at[r][v + GATES]);
+      });
     };
   }
 
@@ -259,16 +261,13 @@ class ChunkRunner {
 
   // Takes the sums of a panel to rows of `target`, added to what is there or in its place.
   auto adder(float* target, long panel, bool add) const {
-    return [this, target, panel, add](long row, const auto& sums) {
-      for (int r = 0; r < sums.ROWS; ++r) {
-        for (int v = 0; v < sums.VECTORS; ++v) {
-          const long column = panel * PANEL + v * LANES;
-          const __mmask16 mask = lanes_mask(clamp_to(shape_.width - column, 0, LANES));
-          float* to = target + (row + r) * shape_.width + column;
-          const __m512 before = add ? Element<float>::load(to, mask) : _mm512_setzero_ps();
-          Element<float>::store(to, mask, _mm512_add_ps(before, sums.at[r][v]));
-        }
-      }
+    return [this, target, panel, add](long row, auto& sums) {
+      sums.each([&](int r, int v, Lanes sum) {
+        const long column = panel * PANEL + v * LANES;
+        const Tail end = tail(clamp_to(shape_.width - column, 0, LANES));
+        float* to = target + (row + r) * shape_.width + column;
+        Element<float>::store(to, end, add ? Element<float>::load(to, end) + sum : sum);
+      });
     };
   }
 

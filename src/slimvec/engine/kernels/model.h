@@ -39,7 +39,7 @@ struct Layer {
   const float* output_factors = nullptr;     // [A D]: of what enters the product in 8 bits
   const float* attention_norm = nullptr;     // [H] or null: norm of the attention's output before it is added
   const float* feed_forward_norm = nullptr;  // [H]
-  Matrix<E> gate_up;                         // [H, 2F]; each panel holds 32 gate and the 32 matching up columns; or
+  Matrix<E> gate_up;                         // [H, 2F]; a panel holds gates, then the ups they multiply; or
   Int8Matrix int8_gate_up;                   // the same in 8 bits
   Matrix<E> down;                            // [F, H]
   const float* down_norm = nullptr;          // [H] or null: norm of the feed-forward part's output

@@ -7,51 +7,51 @@
 
 namespace slimvec {
 
-inline float sum_lanes(__m512 value) {
+inline float sum_lanes(Lanes value) {
   alignas(64) float lanes[LANES];
-  _mm512_store_ps(lanes, value);
+  store(lanes, value);
   float sum[4] = {0, 0, 0, 0};
   for (int lane = 0; lane < LANES; ++lane) sum[lane % 4] += lanes[lane];
   return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
-inline float max_lanes(__m512 value) {
+inline float max_lanes(Lanes value) {
   alignas(64) float lanes[LANES];
-  _mm512_store_ps(lanes, value);
+  store(lanes, value);
   float most = lanes[0];
   for (int lane = 1; lane < LANES; ++lane) most = lanes[lane] > most ? lanes[lane] : most;
   return most;
 }
 
 inline float inverse_rms(const float* row, long width, float epsilon) {
-  __m512 squares[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+  Lanes squares[2] = {zeros(), zeros()};
   for (long column = 0, turn = 0; column < width; column += LANES, turn ^= 1) {
-    const __m512 value = Element<float>::load(row + column, lanes_mask(width - column));
-    squares[turn] = _mm512_fmadd_ps(value, value, squares[turn]);
+    const Lanes value = Element<float>::load(row + column, tail(width - column));
+    squares[turn] = multiply_add(value, value, squares[turn]);
   }
-  return 1.0f / std::sqrt(sum_lanes(_mm512_add_ps(squares[0], squares[1])) / float(width) + epsilon);
+  return 1.0f / std::sqrt(sum_lanes(squares[0] + squares[1]) / float(width) + epsilon);
 }
 
 // to = row / rms(row) * weight
 template <class E>
 inline void rms_norm(const float* row, const float* weight, long width, float epsilon, E* to) {
-  const __m512 factor = _mm512_set1_ps(inverse_rms(row, width, epsilon));
+  const Lanes factor = splat(inverse_rms(row, width, epsilon));
   for (long column = 0; column < width; column += LANES) {
-    const __mmask16 mask = lanes_mask(width - column);
-    const __m512 scaled = _mm512_mul_ps(Element<float>::load(row + column, mask), factor);
-    Element<E>::store(to + column, mask, _mm512_mul_ps(scaled, Element<float>::load(weight + column, mask)));
+    const Tail end = tail(width - column);
+    const Lanes scaled = Element<float>::load(row + column, end) * factor;
+    Element<E>::store(to + column, end, scaled * Element<float>::load(weight + column, end));
   }
 }
 
 // residual += rms_norm(row)
 inline void add_normed(const float* row, const float* weight, long width, float epsilon, float* residual) {
-  const __m512 factor = _mm512_set1_ps(inverse_rms(row, width, epsilon));
+  const Lanes factor = splat(inverse_rms(row, width, epsilon));
   for (long column = 0; column < width; column += LANES) {
-    const __mmask16 mask = lanes_mask(width - column);
-    const __m512 scaled = _mm512_mul_ps(Element<float>::load(row + column, mask), factor);
-    const __m512 sum = _mm512_fmadd_ps(
-        scaled, Element<float>::load(weight + column, mask), Element<float>::load(residual + column, mask));
-    Element<float>::store(residual + column, mask, sum);
+    const Tail end = tail(width - column);
+    const Lanes scaled = Element<float>::load(row + column, end) * factor;
+    const Lanes sum = multiply_add(
+        scaled, Element<float>::load(weight + column, end), Element<float>::load(residual + column, end));
+    Element<float>::store(residual + column, end, sum);
   }
 }
 
@@ -62,23 +62,23 @@ inline void finish_head(
   if (weight) rms_norm<float>(head, weight, dim, epsilon, head);
   const long half = dim / 2;
   for (long column = 0; column < half; column += LANES) {
-    const __mmask16 mask = lanes_mask(half - column);
-    const __m512 a = Element<float>::load(head + column, mask), b = Element<float>::load(head + half + column, mask);
-    const __m512 c = Element<float>::load(cosine + column, mask), s = Element<float>::load(sine + column, mask);
-    Element<E>::store(to + column, mask, _mm512_fmsub_ps(a, c, _mm512_mul_ps(b, s)));
-    Element<E>::store(to + half + column, mask, _mm512_fmadd_ps(b, c, _mm512_mul_ps(a, s)));
+    const Tail end = tail(half - column);
+    const Lanes a = Element<float>::load(head + column, end), b = Element<float>::load(head + half + column, end);
+    const Lanes c = Element<float>::load(cosine + column, end), s = Element<float>::load(sine + column, end);
+    Element<E>::store(to + column, end, multiply_subtract(a, c, b * s));
+    Element<E>::store(to + half + column, end, multiply_add(b, c, a * s));
   }
 }
 
 template <class E>
 inline void convert_row(const float* from, long width, E* to) {
   for (long column = 0; column < width; column += LANES) {
-    const __mmask16 mask = lanes_mask(width - column);
-    Element<E>::store(to + column, mask, Element<float>::load(from + column, mask));
+    const Tail end = tail(width - column);
+    Element<E>::store(to + column, end, Element<float>::load(from + column, end));
   }
 }
 
-// Keys of a text lie in blocks of 16: [D / PACK][16 keys][PACK], ready to be the right side of a product.
+// Keys of a text lie in blocks of a vector: [D / PACK][LANES keys][PACK], ready to be the right side of a product.
 template <class E>
 inline void pack_key(const E* key, long index, long dim, E* blocks) {
   constexpr int PACK = Element<E>::PACK;

@@ -12,7 +12,7 @@ namespace slimvec {
 struct Text {
   long first = 0;      // its first token, counted from the chunk's
   long length = 0;     // tokens
-  long key_block = 0;  // its first block of 16 keys, counted from the chunk's
+  long key_block = 0;  // its first block of LANES keys, counted from the chunk's
 };
 
 struct Chunk {

@@ -100,7 +100,10 @@ class LayerReader {
   }
   Matrix<E> matrix(SlimvecSlot slot, const char* name, int64_t depth, int64_t columns) const {
     Matrix<E> matrix;
-    matrix.panels = panels<E>(slot, name, depth, columns, Element<E>::PACK);
+    if (std::is_same_v<E, float> && slots_[slot].dtype == SLIMVEC_DTYPE_BFLOAT16)
+      matrix.halves = halves(slot, name, depth, columns);
+    else
+      matrix.panels = panels<E>(slot, name, depth, columns, Element<E>::PACK);
     matrix.bias = vector(SlimvecSlot(slot + 1), name, round_up(columns, PANEL));
     matrix.depth = depth;
     matrix.columns = columns;
@@ -124,6 +127,11 @@ class LayerReader {
   }
 
  private:
+  const Halves* halves(SlimvecSlot slot, const char* name, int64_t depth, int64_t columns) const {
+    const Sizes sizes = {(columns + PANEL - 1) / PANEL, depth, PANEL / 2, 2};
+    return reinterpret_cast<const Halves*>(pointer<bf16>(slots_[slot], name, sizes));
+  }
+
   template <class T>
   const T* panels(SlimvecSlot slot, const char* name, int64_t depth, int64_t columns, int64_t pack) const {
     return pointer<T>(slots_[slot], name, {(columns + PANEL - 1) / PANEL, (depth + pack - 1) / pack, PANEL, pack});
@@ -272,6 +280,6 @@ int32_t decode(
 extern "C" TargetEntry SLIMVEC_SYMBOL(SLIMVEC_TARGET);
 TargetEntry SLIMVEC_SYMBOL(SLIMVEC_TARGET) = {
     {SLIMVEC_NAME(SLIMVEC_TARGET), "", slimvec::PANEL, slimvec::HAS_BF16, slimvec::INT8_PACK > 0, slimvec::INT8_PACK,
-     slimvec::INT8_OFFSET, 0},
+     slimvec::INT8_OFFSET, 1},
     slimvec::decode,
 };
