@@ -165,3 +165,11 @@ def test_a_model_with_modules_that_are_not_served_is_told_the_other_way_which_wo
     assert ended.err.splitlines()[-1].endswith("score it as it is with --through sentence-transformers")
     ended = slimvec("evaluate", "-m", copy, "-d", folder, "--through", "sentence-transformers", "--json", "-q")
     assert 0 <= ended.json["scores"]["one"]["value"] <= 1
+
+
+@pytest.mark.parametrize("command", ["evaluate", "probe"])
+def test_an_output_that_cannot_be_written_is_refused_before_any_work(command, slimvec, tmp_path):
+    folder = write_set(tmp_path / "one")
+    (tmp_path / "file").touch()
+    error = slimvec(command, "-m", "no-such-model", "-d", folder, "-o", "file/result").error
+    assert error.startswith("error: cannot write file/result: a parent is a file, not a folder")
