@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from slimvec.errors import ModelError
+from slimvec.model.config_types import check_types
 from slimvec.model.spec import AttentionMode
 
 DECODERS = ("llama", "mistral", "qwen2", "qwen3", "gemma3_text")
@@ -21,7 +22,7 @@ def read_config(folder: Path) -> Config:
     """Read a folder's `config.json`.
 
     Raises:
-        ModelError: missing, no JSON object, or an architecture that is not served.
+        ModelError: missing, no JSON object, an architecture that is not served, or a value of a wrong type.
     """
     path = folder / "config.json"
     if not path.is_file():
@@ -33,6 +34,7 @@ def read_config(folder: Path) -> Config:
     if not isinstance(config, dict):
         raise ModelError(f"{path} is no JSON object", expected="a model folder as transformers writes it")
     check_served(config)
+    check_types(config, path)
     return config
 
 

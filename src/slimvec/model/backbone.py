@@ -129,13 +129,15 @@ def load_transformers(
             infinite.
     """
     register()
-    WeightFiles(folder).check_finite()
+    files = WeightFiles(folder)
+    files.check_finite()
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         if hasattr(config, "auto_map"):  # names code of the folder, which is never run and not copied to others
             del config.auto_map
         for name, value in (changes or {}).items():
             setattr(config, name, value)
+        _refuse_depth(config, files)
         with _quiet_report():
             hf_model, found = AutoModel.from_pretrained(
                 folder,
@@ -147,6 +149,8 @@ def load_transformers(
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
             )
+    except ModelError:
+        raise
     except Exception as error:  # what a config can say, the library answers with errors of every kind
         raise ModelError(
             f"transformers cannot load {folder}: {error or type(error).__name__}",
@@ -155,6 +159,20 @@ def load_transformers(
     misfits = [f"{name}: {tuple(stored)} for {tuple(wanted)}" for name, stored, wanted in found["mismatched_keys"]]
     refuse_unaccounted(folder, missing=found["missing_keys"], left=found["unexpected_keys"], misfits=misfits)
     return TransformersBackbone(hf_model.eval(), mode, recency=recency)
+
+
+def _refuse_depth(config: PretrainedConfig, files: WeightFiles) -> None:
+    """Refuse a config with more layers than there are tensors, before they are built.
+
+    Raises:
+        ModelError: always then.
+    """
+    if config.num_hidden_layers > len(files.names):
+        raise ModelError(
+            f"{files.folder} has {len(files.names):,} tensors and its config {config.num_hidden_layers:,} layers",
+            expected="several tensors a layer",
+            do="copy the folder again, whole",
+        )
 
 
 @contextmanager

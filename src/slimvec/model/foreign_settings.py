@@ -101,7 +101,7 @@ def read_foreign(folder: Path, modules: Modules | None, config: Config) -> Forei
     home = folder if modules is None else modules.transformer
     _check(found, CONFIG, home / "config.json", config)
     sentence = next((home / name for name in _SENTENCE_FILES if (home / name).is_file()), home / _SENTENCE_FILES[0])
-    module = _essential(read_object(sentence, missing=True))
+    module = _essential(read_object(sentence, missing=True), sentence)
     _check(found, SENTENCE_BERT, sentence, module)
     tokenizer = read_object(home / "tokenizer_config.json", missing=True)
     _check(found, TOKENIZER_CONFIG, home / "tokenizer_config.json", tokenizer)
@@ -124,11 +124,17 @@ def _check(found: ForeignSettings, table: SettingsFile, path: Path, content: Map
     found.notices += table.check(path, content)
 
 
-def _essential(content: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what the module's file passes to libraries without an effect on vectors."""
+def _essential(content: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Leave out what the module's file passes to libraries without an effect on vectors.
+
+    Raises:
+        ModelError: what it passes is no object.
+    """
     found = dict(content)
     for name in ("model_args", "model_kwargs", "tokenizer_args", "processor_kwargs", "config_args", "config_kwargs"):
-        if isinstance(found.get(name), dict):
+        if not isinstance(found.get(name) or {}, dict):
+            raise ModelError(f"{path} has {name} {found[name]!r}", expected="an object")
+        if found.get(name):
             found[name] = {key: value for key, value in found[name].items() if key not in _HARMLESS_ARGUMENTS}
     return found
 

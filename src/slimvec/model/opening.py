@@ -12,6 +12,7 @@ from typing import Any, TypedDict, Unpack
 import torch
 
 from slimvec.errors import InputError, ModelError, ModelWarning
+from slimvec.model.agreement import check_agreement
 from slimvec.model.architectures import Config, read_attention_mode, read_config
 from slimvec.model.dtypes import compute_dtype
 from slimvec.model.foreign_settings import Decision, ForeignSettings, read_foreign
@@ -174,6 +175,8 @@ def open_model(source: str | Path, **settings: Unpack[OpenSettings]) -> OpenedMo
         )
     config = scaled_config(read_config(weights), settings.get("rope"))
     refuse_dynamic(config, spec.max_tokens)
+    if manifest is not None:
+        check_agreement(folder, manifest, config)
     for width in (spec.dims, *spec.trained_dims):
         check_dims(width, spec.full_width(int(config["hidden_size"])))
     return OpenedModel(

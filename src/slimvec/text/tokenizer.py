@@ -56,7 +56,7 @@ class Tokenizer:
 
     Raises:
         InputError: `max_tokens` is below 1.
-        ModelError: the tokenizer has ids that the model does not know.
+        ModelError: the tokenizer has ids that the model does not know, or one id twice.
     """
 
     def __init__(
@@ -73,6 +73,12 @@ class Tokenizer:
         if vocabulary is not None:
             _refuse_beyond(backend, vocabulary)
         self.backend = tokenizers.Tokenizer.from_str(backend.to_str())
+        if self.backend.get_vocab_size() != backend.get_vocab_size():
+            raise ModelError(
+                "the tokenizer has two tokens with one id, which cannot be told apart when it is saved",
+                expected="an id a token",
+                do="take the tokenizer that belongs to the model",
+            )
         if lower_case:
             normaliser = self.backend.normalizer
             parts = [normalizers.Lowercase(), *([] if normaliser is None else [normaliser])]

@@ -17,6 +17,8 @@ from slimvec.model.weight_files import WeightFiles, is_passed_over
 
 _EMBEDDING = "embed_tokens.weight"
 _FINAL_NORM = "norm.weight"
+_PREFIXES = ("", "model.")
+"""In front of the names of a bare model and of one with a head."""
 _DTYPES = (torch.float32, torch.bfloat16)
 
 
@@ -93,7 +95,7 @@ class LayerWeights:
 
 
 class WeightSource:
-    """Tensors by name, whatever prefix the names have.
+    """Tensors by name, with the prefix of a model with a head or without.
 
     Args:
         names: Names as stored.
@@ -104,6 +106,8 @@ class WeightSource:
         stems = [name.removesuffix(_EMBEDDING) for name in names if name.endswith(_EMBEDDING)]
         if len(stems) != 1:
             raise UnsupportedError(f"{len(stems)} embeddings among the weights")
+        if stems[0] not in _PREFIXES:
+            raise UnsupportedError(f"the weights have names that begin with {stems[0]!r}")
         self._prefix = stems[0]
         self._left = {name for name in names if not is_passed_over(name)}
         self._names, self._read = names, read
