@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from slimvec.engine.embedder import Embedder
+from slimvec.engine.similarity import as_products
 from slimvec.errors import InputError, ModelError, ModelWarning
 from slimvec.model.formats_page import MARKER, tables
 from slimvec.model.opening import open_model
@@ -113,6 +114,12 @@ def test_similarity_without_normalize(name, folder, tmp_path):
         wanted = sentence_transformer(place).similarity(queries, documents).numpy()
         found = loaded.similarity(loaded.embed_queries(TEXTS), loaded.embed_documents(TEXTS))
         np.testing.assert_allclose(found, wanted, atol=1e-4)
+        if name == "manhattan":
+            with pytest.raises(InputError, match="compares by Manhattan distance"):
+                as_products(queries, documents, loaded.spec)
+        else:
+            first, second = as_products(queries, documents, loaded.spec)
+            np.testing.assert_array_equal(np.argsort(first @ second.T), np.argsort(wanted))
 
 
 def test_a_cut_behind_normalize_keeps_its_length_where_length_counts(folder):

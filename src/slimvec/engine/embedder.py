@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-import numpy as np
 import torch
 
 from slimvec.engine.append import open_text
@@ -16,6 +15,7 @@ from slimvec.engine.loading import EngineName, LoadedEngine, load_engine
 from slimvec.engine.long_texts import embed_long
 from slimvec.engine.prefixes import prefixes
 from slimvec.engine.runner import Embeddings, Runner, Vectors
+from slimvec.engine.similarity import compare
 from slimvec.engine.state_files import load_state
 from slimvec.errors import InputError
 from slimvec.model.golden import worst_cosine
@@ -309,16 +309,7 @@ class Embedder:
 
     def similarity(self, queries: Vectors, documents: Vectors) -> Vectors:
         """Compare every query [Q, D] with every document [N, D] as the model has it, mostly by cosine: [Q, N]."""
-        if self.spec.similarity == "dot":
-            products: Vectors = queries @ documents.T
-            return products
-        if self.spec.similarity != "cosine":
-            norm = 2.0 if self.spec.similarity == "euclidean" else 1.0
-            distances: Vectors = torch.cdist(torch.as_tensor(queries), torch.as_tensor(documents), p=norm).numpy()
-            return -distances
-        scales = [np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12) for vectors in (queries, documents)]
-        result: Vectors = (queries / scales[0]) @ (documents / scales[1]).T
-        return result
+        return compare(queries, documents, self.spec.similarity)
 
     def save(
         self, folder: str | Path, *, merged: bool = True, training: dict[str, Any] | None = None, force: bool = False

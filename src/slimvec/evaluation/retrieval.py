@@ -43,10 +43,16 @@ def score_retrieval(
     Raises:
         InputError: a text that cannot be embedded; which is said by the set's name, the role and the text's number.
     """
+    from slimvec.engine.embedder import Embedder  # torch, which BM25 does without
+    from slimvec.engine.similarity import as_products
+
     start = perf_counter()
     documents = _embed(embedder, dataset, "document", task, on_progress)
     queries = _embed(embedder, dataset, "query", task, on_progress)
-    ranking = rank_vectors(queries.vectors, documents.vectors, _document_ids(dataset), num_kept=NUM_KEPT)
+    pair = queries.vectors, documents.vectors
+    if isinstance(embedder, Embedder):
+        pair = as_products(*pair, embedder.spec)
+    ranking = rank_vectors(*pair, _document_ids(dataset), num_kept=NUM_KEPT)
     truncated_share = (queries.num_truncated + documents.num_truncated) / num_texts(dataset)
     return _result(dataset, ranking, system, task, truncated_share, start, seed, num_resamples)
 
