@@ -255,6 +255,15 @@ def test_tasks_say_how_far_they_are():
     assert Task("loading").tail() == "0 s"
 
 
+def test_what_is_expected_is_told_at_once_and_until_more_is_known(capfd):
+    with shown(Task("scoring", total=100, unit="texts", expected=90.0), quiet=False) as task:
+        assert capfd.readouterr().err == "scoring: 0 of 100 texts, 1:30 left\n"
+        task.advance(50)
+        assert task.tail() == "50 of 100 texts, 0 s left"
+    task = Task("x", expected=-1.0)
+    assert task.tail() == "0 s left"  # late is no time, not a negative one
+
+
 def test_fetching_is_shown_by_its_share():
     task = Task("loading x")
     task.share("fetching x", 0.5)

@@ -59,7 +59,7 @@ def test_all_phases_and_what_they_leave(slimvec, arguments, tmp_path):
         written = EvaluationResult.read(tmp_path / "slimvec-quickstart" / "results" / f"{name}.json").tasks[0]
         assert written.main.value == numbers["ndcg_at_10"]
         assert written.num_documents == NUM_DOCUMENTS
-    phases = {"fetch", "corpus", "raw", "training", "trained", "bm25", "answers"}
+    phases = {"fetch", "corpus", "measuring", "raw", "training", "trained", "bm25", "answers"}
     assert set(result["seconds"]) == {*phases, "total"}
     assert result["seconds"]["total"] == pytest.approx(sum(result["seconds"][phase] for phase in phases), abs=1e-3)
     assert result["training"]["steps"] == 2
@@ -67,6 +67,15 @@ def test_all_phases_and_what_they_leave(slimvec, arguments, tmp_path):
     assert [len(answer["hits"]) for answer in result["answers"]] == [3, 3, 3]
     assert result["output"] == "slimvec-quickstart"
     check_answers(result)
+
+
+def test_the_time_left_is_told_at_the_start_of_each_phase(slimvec, arguments):
+    outcome = slimvec("quickstart", *arguments, "--minutes", 0.1)
+    lines = outcome.err.splitlines()
+    for doing in ("loading ", "reading the doc", "measuring", "scoring the raw", "starting to train", "scoring the tr"):
+        assert any(line.startswith(doing) and line.endswith(" left") for line in lines), (doing, lines)
+    assert "        chosen for the " in outcome.out
+    assert f": {NUM_DOCUMENTS} documents" in outcome.out
 
 
 def check_answers(result):
@@ -148,7 +157,7 @@ def test_ctrl_c_leaves_no_half_folder(slimvec, arguments, monkeypatch, only):
     from tests.cli.test_train import stop_after_first_step
 
     stop_after_first_step(monkeypatch)
-    outcome = slimvec("quickstart", *arguments, "--json")
+    outcome = slimvec("quickstart", *arguments, "--json", "--quiet")
     assert outcome.stopped == (
         "stopped after step 1; only what was fetched and read is kept; start again with: slimvec quickstart"
     )
@@ -156,7 +165,7 @@ def test_ctrl_c_leaves_no_half_folder(slimvec, arguments, monkeypatch, only):
 
 
 def test_too_little_documentation_is_told(slimvec, arguments, only):
-    outcome = slimvec("quickstart", *arguments, "--num-documents", 500, "--json")
+    outcome = slimvec("quickstart", *arguments, "--num-documents", 500, "--json", "--quiet")
     assert outcome.code == 2
     assert outcome.error.startswith("error: the installed packages that are held out for scoring have ")
     only()

@@ -137,7 +137,9 @@ def assert_answered(stopped, *, doing=""):
 
 RUNNING = "slimvec.engine.runner:Runner._run"
 EVALUATE = ("evaluate", "-m", "MODEL", "-d", "set")
-QUICKSTART = ("quickstart", "--base", "MODEL", "--root", "packages", "--num-documents", "8")
+QUICKSTART = ("quickstart", "--base", "MODEL", "--root", "packages", "--num-documents", "8", "--quiet")
+SETTINGS = ("run.steps=1", "run.max_minutes=null", "tuning.first_layer=0", "batch.pairs=4")
+SHORT = (*QUICKSTART, *(word for setting in SETTINGS for word in ("--setting", setting)))
 COMMANDS = {
     "embed": (("embed", "-m", "MODEL", "--role", "query", "-i", "texts.txt", "-o", "x.npy"), LAYER, RUNNING),
     "loading": (("search", "files", "-m", "MODEL", "-d", "texts.txt"), LAYER, None),
@@ -158,7 +160,13 @@ COMMANDS = {
     ),
     "doctor": (("doctor",), "slimvec.engine.machine:_fastest", None),
     "quickstart, reading": (QUICKSTART, "slimvec.data.python_sources:ast.parse", None),
-    "quickstart, raw": (QUICKSTART, LAYER, RUNNING),
+    "quickstart, measuring": (SHORT, LAYER, "slimvec.cli.phases:measure_speed"),
+    "quickstart, raw": (SHORT, LAYER, "slimvec.cli.phases:choose_pace"),
+    "quickstart, training": (SHORT, "slimvec.training.run:check_sources", None),
+    "quickstart, saving": (SHORT, LAYER, "slimvec.cli.training:_Follower.step"),
+    "quickstart, trained": (SHORT, RUNNING, "slimvec.cli.training:FinishedRun"),
+    "quickstart, BM25": (SHORT, "bm25s:BM25.get_scores", None),
+    "quickstart, answers": (SHORT, "slimvec.cli.phases:best_hits", None),
 }
 KEPT = {"synthesize": "s.jsonl.answers", "mine": "m.jsonl.work", "filter": "f.jsonl.work", "compare": "out"}
 """Folders from which the same command goes on, as it then says."""

@@ -43,7 +43,12 @@ class StoredCorpus:
 
 
 def stored_corpus(
-    terminal: Terminal, roots: Sequence[Path] | None, *, num_heldout: int, num_processes: int
+    terminal: Terminal,
+    roots: Sequence[Path] | None,
+    *,
+    num_heldout: int,
+    num_processes: int,
+    expected: float | None = None,
 ) -> StoredCorpus:
     """Give the corpus of the installed packages, from the cache if they are the same as then.
 
@@ -52,6 +57,7 @@ def stored_corpus(
         roots: Folders of packages; default those Python imports from.
         num_heldout: Documents held out.
         num_processes: That read at once.
+        expected: Seconds it is expected to take; default unknown.
 
     Raises:
         InputError: there is too little documentation.
@@ -63,7 +69,9 @@ def stored_corpus(
 
     folder = cache_root() / "corpora" / _fingerprint(roots, num_heldout)
     if not folder.is_dir():
-        with terminal.task("reading the documentation of the installed packages", unit="files") as task:
+        with terminal.task(
+            "reading the documentation of the installed packages", unit="files", expected=expected
+        ) as task:
             corpus = build_doc_corpus(
                 roots,
                 num_heldout=num_heldout,

@@ -16,10 +16,25 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 
 def load_embedder(
-    terminal: Terminal, source: str, *, revision: str | None = None, dtype: str = "auto", dims: int | None = None
+    terminal: Terminal,
+    source: str,
+    *,
+    revision: str | None = None,
+    dtype: str = "auto",
+    dims: int | None = None,
+    expected: float | None = None,
 ) -> "Embedder":
-    """Load a model, telling what is fetched and converted. Arguments and errors as for `Embedder.load`."""
-    with terminal.task(f"loading {source}") as task:
+    """Load a model, telling what is fetched and converted.
+
+    Args:
+        terminal: Shows progress.
+        source: As for `Embedder.load`, whose errors these are.
+        revision: Of a hub name.
+        dtype: Of the weights.
+        dims: Width of the vectors.
+        expected: Seconds it is expected to take; default unknown.
+    """
+    with terminal.task(f"loading {source}", expected=expected) as task:
         from slimvec.engine.embedder import Embedder
 
         embedder = Embedder.load(source, revision=revision, dtype=dtype, dims=dims, progress=task.share)

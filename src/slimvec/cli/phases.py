@@ -14,6 +14,7 @@ from slimvec.cli.hits import Hit, best_hits
 from slimvec.cli.inputs import Item
 from slimvec.cli.models import describe_model, load_embedder, system_of
 from slimvec.cli.options import Role
+from slimvec.cli.pace import Pace, choose_pace, measure_speed, minutes_for, scored_part, whole_pace
 from slimvec.cli.progress import clock
 from slimvec.cli.questions import choose_questions
 from slimvec.cli.terminal import Terminal
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from slimvec.evaluation.results import TaskResult
     from slimvec.training.recipe import Recipe
 
+KEPT = "only what was fetched and read is kept; start again with: slimvec quickstart"
+_FETCH_SECONDS, _CORPUS_SECONDS, _MEASURING_SECONDS = 40.0, 30.0, 15.0
+"""What the phases before the measurement took on two slow cores."""
 _SHOWN = ("mrr_at_10", "recall_at_10")
 
 
@@ -40,7 +44,7 @@ class Setup:
         roots: Folders of packages to read; default those Python imports from.
         num_documents: Held out for scoring.
         num_processes: That read packages at once.
-        minutes: Of training.
+        minutes: Of all of it.
         seed: Of the data's order and the adapter.
         settings: `section.key=value` over the recipe.
     """
@@ -88,6 +92,7 @@ class Outcome:
         bm25: Scores of BM25.
         run: The training.
         answers: Questions and their hits.
+        pace: What was chosen to fit the time.
     """
 
     corpus: StoredCorpus
@@ -96,6 +101,7 @@ class Outcome:
     bm25: "TaskResult"
     run: FinishedRun
     answers: list[tuple[str, list[Hit]]]
+    pace: Pace
 
     @property
     def num_documents(self) -> int:
@@ -120,6 +126,7 @@ class Outcome:
                 "num_heldout_packages": self.corpus.num_heldout_packages,
             },
             "training": self.run.summary(),
+            "pace": asdict(self.pace),
         }
 
 
@@ -165,36 +172,40 @@ class Quickstart:
         Raises:
             SlimvecError: a phase could not be done.
         """
+        self._terminal.kept = lambda: KEPT
         base = self._fetch()
-        corpus, dataset = self._corpus(folder)
-        raw = self._score("raw", self._setup.base, _Remembering(base), dataset)
+        corpus, heldout = self._corpus()
+        pace, dataset = self._measure(base, corpus, heldout, folder)
+        raw = self._score("raw", self._setup.base, _Remembering(base), dataset, pace)
         del base
-        run = self._train(corpus, folder / "model")
+        run = self._train(corpus, folder / "model", pace)
         trained_model = _Remembering(load_embedder(self._terminal, str(folder / "model")))
-        trained = self._score("trained", str(folder / "model"), trained_model, dataset)
+        trained = self._score("trained", str(folder / "model"), trained_model, dataset, pace)
         bm25 = self._score_bm25(dataset)
         answers = self._answer(trained_model, dataset)
-        outcome = Outcome(corpus, raw, trained, bm25, run, answers)
+        outcome = Outcome(corpus, raw, trained, bm25, run, answers, pace)
         _write_results(outcome, folder / "results")
         return outcome
 
     def _fetch(self) -> "Embedder":
         with self._watch.phase("fetch"):
-            embedder = load_embedder(self._terminal, self._setup.base)
+            embedder = load_embedder(self._terminal, self._setup.base, expected=_FETCH_SECONDS)
         self._say("fetch", f"{self._setup.base}: {embedder.dims} dims, {embedder.dtype}, {embedder.engine}")
         return embedder
 
-    def _corpus(self, folder: Path) -> "tuple[StoredCorpus, RetrievalSet]":
+    def _corpus(self) -> "tuple[StoredCorpus, RetrievalSet]":
         from slimvec.data.retrieval_reading import read_retrieval_set
 
         setup = self._setup
         with self._watch.phase("corpus"):
             corpus = stored_corpus(
-                self._terminal, setup.roots, num_heldout=setup.num_documents, num_processes=setup.num_processes
+                self._terminal,
+                setup.roots,
+                num_heldout=setup.num_documents,
+                num_processes=setup.num_processes,
+                expected=_CORPUS_SECONDS,
             )
             dataset = read_retrieval_set(corpus.heldout, name="python-docs")
-            (folder / "heldout").mkdir()
-            write_retrieval_set(dataset, folder / "heldout")
         self._say(
             "corpus",
             f"documentation of {corpus.num_train_packages} packages: {corpus.num_train:,} pairs to train on, "
@@ -202,13 +213,34 @@ class Quickstart:
         )
         return corpus, dataset
 
-    def _score(self, name: str, source: str, embedder: _Remembering, dataset: "RetrievalSet") -> "TaskResult":
+    def _measure(
+        self, base: "Embedder", corpus: StoredCorpus, heldout: "RetrievalSet", folder: Path
+    ) -> "tuple[Pace, RetrievalSet]":
+        """See how fast the machine is, and choose what fits the time: the pace, and the documents that are scored."""
+        with self._watch.phase("measuring"), self._terminal.task("measuring", expected=_MEASURING_SECONDS):
+            speed = measure_speed(base, quickstart_recipe(self._setup, corpus.train), heldout)
+        spent = self._watch.total
+        pace, whole = choose_pace(speed, 60 * self._setup.minutes - spent), whole_pace(speed)
+        dataset = scored_part(heldout, pace, speed.documents)
+        (folder / "heldout").mkdir()
+        write_retrieval_set(dataset, folder / "heldout")
+        self._say("measuring", f"{speed.embedded:,.0f} tokens/s embedded, {speed.trained:,.0f} tokens/s trained")
+        self._terminal.print(f"        chosen for the {clock(pace.seconds)} to go: {pace}")
+        if whole != pace:
+            self._terminal.print(f"        with --minutes {minutes_for(whole, spent)} it would be {whole}")
+        return pace, dataset
+
+    def _score(
+        self, name: str, source: str, embedder: _Remembering, dataset: "RetrievalSet", pace: Pace
+    ) -> "TaskResult":
         from slimvec.evaluation.retrieval import num_texts, score_retrieval
 
         system = system_of(embedder.embedder, describe_model(embedder.embedder, source))
         with (
             self._watch.phase(name),
-            self._terminal.task(f"scoring the {name} model", total=num_texts(dataset), unit="texts") as task,
+            self._terminal.task(
+                f"scoring the {name} model", total=num_texts(dataset), unit="texts", expected=pace.scoring_seconds
+            ) as task,
         ):
             result = score_retrieval(
                 embedder,
@@ -220,15 +252,16 @@ class Quickstart:
         self._say(name, f"the {name} model finds them with nDCG@10 {result.main}")
         return result
 
-    def _train(self, corpus: StoredCorpus, output: Path) -> FinishedRun:
+    def _train(self, corpus: StoredCorpus, output: Path, pace: Pace) -> FinishedRun:
         with self._watch.phase("training"):
             run = run_training(
                 self._terminal,
-                quickstart_recipe(self._setup, corpus.train),
+                quickstart_recipe(self._setup, corpus.train, pace),
                 output,
                 resume=False,
                 force=False,
-                when_stopped="only what was fetched and read is kept; start again with: slimvec quickstart",
+                when_stopped=KEPT,
+                expected=pace.training_seconds,
             )
         progress = run.result.progress
         self._say(
@@ -259,12 +292,13 @@ class Quickstart:
         self._terminal.print(f"{clock(self._watch.seconds[phase]):>6}  {text}")
 
 
-def quickstart_recipe(setup: Setup, data: Path) -> "Recipe":
+def quickstart_recipe(setup: Setup, data: Path, pace: Pace | None = None) -> "Recipe":
     """Give the recipe a quickstart trains with.
 
     Args:
         setup: Of the quickstart.
         data: The pairs.
+        pace: What fits the time; before that is known, the recipe is as it would be with enough of it.
 
     Raises:
         InputError: a setting that does not fit.
@@ -275,9 +309,14 @@ def quickstart_recipe(setup: Setup, data: Path) -> "Recipe":
     given = [
         f"base.source={json.dumps(setup.base)}",
         f"data.0.path={json.dumps(str(data))}",
-        f"run.max_minutes={setup.minutes}",
         f"run.seed={setup.seed}",
     ]
+    if pace is not None:
+        given += [
+            f"run.max_minutes={pace.training_seconds / 60:.3f}",
+            f"batch.pairs={pace.pairs}",
+            f"batch.max_document_tokens={pace.document_tokens}",
+        ]
     return parse_recipe(text, name="quickstart.yaml", overrides=[*given, *setup.settings])
 
 

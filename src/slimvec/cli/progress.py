@@ -32,15 +32,23 @@ class Task:
         total: How much there is to do; None when nobody knows.
         unit: What is counted, in the plural; empty when a share is all there is.
         waits_for: What it waits for when it is asked to stop.
+        expected: Seconds it is expected to take, which are told from the start; None when nobody knows.
     """
 
     def __init__(
-        self, description: str, *, total: float | None = None, unit: str = "", waits_for: str = WORK_AT_HAND
+        self,
+        description: str,
+        *,
+        total: float | None = None,
+        unit: str = "",
+        waits_for: str = WORK_AT_HAND,
+        expected: float | None = None,
     ) -> None:
         self.description = description
         self.total = total
         self.unit = unit
         self.waits_for = waits_for
+        self.expected = expected
         self.completed = 0.0
         self.detail = ""
         self.seconds_left: float | None = None
@@ -81,9 +89,11 @@ class Task:
         return f"{self.completed:,.0f} of {self.total:,.0f} {self.unit}"
 
     def _left(self) -> float | None:
-        """Seconds still to go: as the work itself says, else in proportion to what is done."""
-        if self.seconds_left is not None or not self.total or self.completed < _ENOUGH * self.total:
+        """Seconds still to go: as the work itself says, else in proportion to what is done, else as expected."""
+        if self.seconds_left is not None:
             return self.seconds_left
+        if not self.total or self.completed < _ENOUGH * self.total:
+            return self.expected and max(0.0, self.expected - self.seconds)
         return self.seconds * (self.total - self.completed) / self.completed
 
 
@@ -143,10 +153,15 @@ def _lines(task: Task) -> Iterator[None]:
     """Write a line every `LINE_SECONDS`, from a thread, so that work which reports nothing is seen to go on too."""
     done = threading.Event()
 
+    def show() -> None:
+        print(one_line(f"{task.description}: {task.tail()}"), file=sys.stderr, flush=True)  # noqa: T201
+
     def write() -> None:
         while not done.wait(LINE_SECONDS):
-            print(one_line(f"{task.description}: {task.tail()}"), file=sys.stderr, flush=True)  # noqa: T201
+            show()
 
+    if task.expected is not None:
+        show()
     thread = threading.Thread(target=write, daemon=True)
     thread.start()
     try:

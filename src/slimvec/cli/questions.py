@@ -20,6 +20,9 @@ _CANDIDATES = (
     ("filecmp.dircmp", "How do I compare the contents of two directories?"),
 )
 
+ANSWERS = frozenset(name for name, _ in _CANDIDATES)
+"""Documents that answer one of them."""
+
 
 def choose_questions(document_ids: Container[str], *, num_questions: int = 3) -> list[str]:
     """Choose questions, those first whose answer is among the documents.

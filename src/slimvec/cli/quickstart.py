@@ -20,7 +20,9 @@ KEYS = {
     "trained": "the same after training",
     "bm25": "the same of BM25, which matches words",
     "answers": "for each question: query, and hits with rank, cosine, id, title and text",
-    "seconds": "by phase: fetch, corpus, raw, training, trained, bm25, answers, and total",
+    "pace": "what was chosen to fit the time: num_documents, cut (tokens left of a document), pairs, document_tokens, "
+    "training_seconds, and the steps and scoring_seconds expected",
+    "seconds": "by phase: fetch, corpus, measuring, raw, training, trained, bm25, answers, and total",
     "corpus": "num_train, num_train_packages, num_documents, num_heldout_packages",
     "training": "steps, tokens, num_truncated, num_trained, first_loss, last_loss",
     "output": "the folder with all that is left",
@@ -37,7 +39,9 @@ def quickstart(
         Path | None,
         typer.Option("--output", "-o", help="Folder to make.  [default: slimvec-quickstart, or the next free name]"),
     ] = None,
-    minutes: Annotated[float, typer.Option(min=0.1, help="Time for training.", metavar="N")] = 4.0,
+    minutes: Annotated[
+        float, typer.Option(min=0.1, help="Time for all of it; how much is done depends on the machine.", metavar="N")
+    ] = 8.0,
     seed: Annotated[int, typer.Option(min=0, help="Of the order of the data, and of the adapter.", metavar="N")] = 0,
     force: ForceOption = False,
     base: Annotated[str, typer.Option(hidden=True, help="The language model to start from.")] = "smollm2-135m",
@@ -52,6 +56,10 @@ def quickstart(
     Fetches SmolLM2-135M, reads the documentation of the Python packages on this machine, scores the raw model, trains
     it for a few minutes, scores it again beside BM25, and answers three questions. The packages it is scored on are not
     those it is trained on. A second run takes what the first has fetched and read.
+
+    It measures the machine first, chooses how many documents are scored, how long they are and how much is trained, and
+    says what it chose and what it would with more time. At least 300 documents are scored, and 45 seconds trained,
+    however slow the machine is.
     """
     folder = choose_output(output, force=force)
     terminal.reserve(folder, force=force)

@@ -81,10 +81,16 @@ class Terminal:
 
     @contextmanager
     def task(
-        self, description: str, *, total: float | None = None, unit: str = "", waits_for: str = WORK_AT_HAND
+        self,
+        description: str,
+        *,
+        total: float | None = None,
+        unit: str = "",
+        waits_for: str = WORK_AT_HAND,
+        expected: float | None = None,
     ) -> Iterator[Task]:
         """Show progress while the body works. Arguments as for `Task`."""
-        task = Task(description, total=total, unit=unit, waits_for=waits_for)
+        task = Task(description, total=total, unit=unit, waits_for=waits_for, expected=expected)
         self._tasks.append(task)
         try:
             with shown(task, quiet=self.quiet or self.muted):

@@ -91,6 +91,7 @@ def run_training(
     force: bool,
     when_stopped: str,
     validators: "Mapping[str, ProbeValidator] | None" = None,
+    expected: float | None = None,
 ) -> FinishedRun:
     """Train with a progress bar.
 
@@ -102,12 +103,13 @@ def run_training(
         force: Replace what is there.
         when_stopped: What a user who stopped the run is told about going on.
         validators: Further evaluations, as `probe_validators_of` gives them.
+        expected: Seconds it is expected to take; default unknown.
 
     Raises:
         Interrupted: the run was stopped, and saved.
         SlimvecError: as `slimvec.training.run.train`.
     """
-    with terminal.task("starting to train") as task:
+    with terminal.task("starting to train", expected=expected) as task:
         from slimvec.engine.frozen import open_frozen
         from slimvec.evaluation.teachers import open_teacher
         from slimvec.training.dtypes import run_slowness
