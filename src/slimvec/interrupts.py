@@ -151,7 +151,7 @@ def _end_children() -> None:
 
     for child in psutil.Process().children(recursive=True):
         try:
-            child.terminate()
+            child.kill()  # also the tracker of semaphores, which would count those that are held as lost
         except psutil.NoSuchProcess:  # ended by itself meanwhile
             continue
 
