@@ -135,6 +135,17 @@ def test_two_tokens_with_one_id_are_refused(copy_of):
     refused(folder, "the tokenizer has two tokens with one id")
 
 
+@pytest.mark.parametrize("named", [None, 7])
+def test_a_tokenizer_that_transformers_builds_anew_is_refused_where_its_class_is_not_named(named, tmp_path):
+    folder = foreign(tmp_path / "gemma", "gemma3_text")
+    before = Embedder.load(folder).embed_documents(["one"])
+    edit(folder / "tokenizer_config.json", tokenizer_class=named)
+    refused(folder, rf"tokenizer_config.json names the tokenizer class {named!r}, and transformers .*; expected one of")
+    for unharmful in ("Unheard", "PreTrainedTokenizerFast"):
+        edit(folder / "tokenizer_config.json", tokenizer_class=unharmful)
+        assert (Embedder.load(folder).embed_documents(["one"]) == before).all()
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_damaged_models_are_refused_in_one_line_or_equal_sentence_transformers(tmp_path):
     """A few cases; `python -m benchmarks.fuzz_models --count 2000` runs many."""

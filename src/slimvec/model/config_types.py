@@ -24,14 +24,17 @@ def _positive(value: Any) -> bool:
 
 def _rope(value: Any) -> bool:
     """Whether it is an object of rope settings, or one of such objects by kind of layer."""
-    return isinstance(value, dict) and all(
-        (isinstance(inner, str) if key in ("rope_type", "type") else _rope_value(inner)) for key, inner in value.items()
-    )
+    return isinstance(value, dict) and all(_rope_value(key, inner) for key, inner in value.items())
 
 
-def _rope_value(value: Any) -> bool:
-    listed = isinstance(value, list) and all(map(_number, value))
-    return value is None or isinstance(value, bool) or _number(value) or listed or _rope(value)
+def _rope_value(key: str, value: Any) -> bool:
+    if key in ("rope_type", "type"):
+        return isinstance(value, str)
+    if key.endswith("_attention"):
+        return value is None or _rope(value)
+    if key in ("long_factor", "short_factor"):
+        return isinstance(value, list) and all(map(_number, value))
+    return value is None or isinstance(value, bool) or _number(value)
 
 
 _REQUIRED = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads")

@@ -24,6 +24,7 @@ from slimvec.model.rope_lengths import refuse_dynamic
 from slimvec.model.rope_scaling import RopeScaling, scaled_config
 from slimvec.model.sources import resolve_source
 from slimvec.model.spec import AttentionMode, ModelSpec, Pooling, PoolingMode
+from slimvec.model.tokenizer_class import check_class
 from slimvec.text.prompts import Prompts
 from slimvec.text.tokenizer import Tokenizer
 
@@ -175,6 +176,7 @@ def open_model(source: str | Path, **settings: Unpack[OpenSettings]) -> OpenedMo
         )
     config = scaled_config(read_config(weights), settings.get("rope"))
     refuse_dynamic(config, spec.max_tokens)
+    check_class(tokenizer_folder)
     if manifest is not None:
         check_agreement(folder, manifest, config)
     for width in (spec.dims, *spec.trained_dims):
