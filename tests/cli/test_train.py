@@ -47,7 +47,10 @@ def test_overrides_win_over_the_recipe(slimvec, recipe):
 def test_people_are_told_what_came_out(slimvec, recipe):
     outcome = slimvec("train", recipe, "run.steps=1", "-o", "out")
     assert outcome.out.startswith("1 steps, ")
-    assert outcome.out.splitlines()[1] == "out: the model, its recipe and metrics.jsonl"
+    assert outcome.out.splitlines()[1:] == [
+        "4.0 pairs a step of 4 asked, 3.0 negatives a pair",
+        "out: the model, its recipe and metrics.jsonl",
+    ]
     assert outcome.err == ""
 
 
