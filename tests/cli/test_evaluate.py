@@ -69,7 +69,16 @@ def test_people_see_a_table(slimvec, model, tmp_path):
     outcome = slimvec("evaluate", "-m", model, "-d", folder)
     assert "one: 6 queries, 6 documents\n" in outcome.out
     assert "nDCG@10" in outcome.out
-    assert [line.split()[0] for line in outcome.out.splitlines() if " to " in line] == [str(model), "BM25"]
+    assert [line.split()[0] for line in outcome.out.splitlines() if "too few (6)" in line] == [str(model), "BM25"]
+
+
+def test_what_is_left_out_of_a_set_is_said_and_refused_if_asked(slimvec, model, tmp_path):
+    folder = write_set(tmp_path / "one")
+    with (folder / "qrels.jsonl").open("a") as file:
+        file.write('{"query_id": "en0", "doc_id": "gone", "score": 1}\n')
+    outcome = slimvec("evaluate", "-m", model, "-d", folder, "--no-bm25")
+    assert outcome.err == "one: 1 judgements of queries or documents that are not there left out\n"
+    assert "unknown document gone" in slimvec("evaluate", "-m", model, "-d", folder, "--strict").error
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def test_evaluation_texts_of_retrieval_folders_and_files(tmp_path):
     write(tmp_path / "cards" / "queries.jsonl.gz", [{"id": "q", "text": "which card"}])
     write(tmp_path / "cards" / "qrels.jsonl", [{"query_id": "q", "doc_id": "d", "score": 1}])
     expected = evaluation("which card", dataset="cards", part="queries")
-    expected += evaluation("about cards", dataset="cards")
+    expected.append(EvaluationText("cards", "documents", "Cards about cards", "about cards"))
     assert list(read_evaluation_texts(tmp_path / "cards")) == expected
     assert list(read_evaluation_texts(tmp_path)) == expected
     write(tmp_path / "bank" / "test.jsonl.gz", [{"text": "a", "label": 1}, {"s1": "b", "s2": "c"}])
@@ -163,3 +163,23 @@ def test_evaluation_files_that_cannot_be_read(tmp_path):
         list(read_evaluation_texts(tmp_path / "none.txt"))
     with pytest.raises(InputError, match="no evaluation texts"):
         EvaluationIndex([])
+
+
+@pytest.mark.parametrize(
+    "copy", ["The Title its text", "THE TITLE  its text!", "Its text.", "\uff34he title: its text"]
+)
+def test_copies_of_a_document_with_a_title_are_found_in_all_their_forms(copy, tmp_path):
+    folder = tmp_path / "set"
+    write(folder / "corpus.jsonl", [{"id": "d", "title": "The title", "text": "its text"}])
+    write(folder / "queries.jsonl", [{"id": "q", "text": "ask"}])
+    write(folder / "qrels.jsonl", [{"query_id": "q", "doc_id": "d", "score": 1}])
+    report = find_contamination([Record("x", (copy,), source="s")], read_evaluation_texts(folder))
+    assert report.num_contaminated == 1
+    assert report.overlaps[0].num_exact_documents == 1
+
+
+def test_negatives_that_are_evaluation_documents_are_counted():
+    records = [Record("a", ("b",), ("An  answer!",), source="s"), Record("c", ("d",), ("other",), source="s")]
+    report = find_contamination(records, evaluation("an answer"))
+    assert (report.num_contaminated, report.overlaps[0].num_negatives) == (0, 1)
+    assert find_contamination(records, evaluation("an answer"), Decontamination(negatives=True)).num_contaminated == 1

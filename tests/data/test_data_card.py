@@ -79,7 +79,7 @@ def test_the_card_is_written_for_machines_and_people(tmp_path):
         "| s | none | empty 2 | 0 |",
         "| s | none | not cleaned | 0 |",
         "| en | 4 | 66.7% |",
-        "| s | quiz | queries | 2 | 0 | 0 | 0 |",
+        "| s | quiz | queries | 2 | 0 | 0 | 0 | 0 |",
         "| s | queries, characters | 3 | 7 | 8 | 10 | 10 | 10 |",
     ):
         assert line in page.splitlines()

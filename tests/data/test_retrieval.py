@@ -62,7 +62,7 @@ def test_the_last_of_two_grades_counts(tmp_path):
         ({"qrels": [{"query_id": "q1", "doc_id": "d1"}]}, "score None; expected a whole number"),
         ({"qrels": QRELS[1:]}, "small has no query with a relevant document; expected at least one"),
         ({"corpus": [*CORPUS, CORPUS[0]]}, "corpus.jsonl.gz:3: id d1 occurs a second time"),
-        ({"corpus": [{"id": "d1", "title": "", "text": " "}]}, "corpus.jsonl.gz:1: text is empty"),
+        ({"corpus": [{"id": "d1", "title": "", "text": " "}]}, "corpus.jsonl.gz:1: title and text together is empty"),
         ({"corpus": [{"id": "d1"}]}, "corpus.jsonl.gz:1: title and text together is empty"),
         ({"corpus": []}, "small has no documents"),
         ({"queries": [{"id": "q1"}]}, r"queries.jsonl.gz:1: text is a NoneType \(None\); expected a string"),
@@ -73,7 +73,24 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path, changed, message):
     if changed.get("corpus") == []:
         changed = {**changed, "qrels": []}
     with pytest.raises(InputError, match=message):
-        read_retrieval_set(write(tmp_path / "small", **changed))
+        read_retrieval_set(write(tmp_path / "small", **changed), strict=True)
+
+
+def test_what_is_missing_or_empty_is_left_out_and_counted(tmp_path):
+    missing = [{"query_id": "q1", "doc_id": "d9", "score": 1}, {"query_id": "q9", "doc_id": "d1", "score": 1}]
+    folder = write(
+        tmp_path / "small",
+        corpus=[*CORPUS, {"id": "d3", "text": " "}, {"id": "d4"}],
+        qrels=[*QRELS, *missing, {"query_id": "q1", "doc_id": "d3", "score": 1}],
+    )
+    found = read_retrieval_set(folder)
+    assert (found.num_empty, found.num_missing) == (2, 3)
+    assert found.content_hash == read_retrieval_set(write(tmp_path / "whole" / "small")).content_hash
+    assert found.left_out == (
+        "small: 2 empty documents and 3 judgements of queries or documents that are not there left out"
+    )
+    with pytest.raises(InputError, match=r"corpus.jsonl.gz:\d: title and text together is empty"):
+        read_retrieval_set(folder, strict=True)
 
 
 def test_sets_in_a_folder_are_found_in_order(tmp_path):

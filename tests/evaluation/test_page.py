@@ -13,7 +13,7 @@ def test_markdown_has_scores_settings_and_what_is_unknown():
     page = to_markdown(report_blocks([FIRST]))
     assert page.startswith("# a|\\<b>: suite s\n")
     assert (
-        "| t | Retrieval | mteb's defaults | ndcg_at_10 | 0.7500 | 0.0000 to 1.0000 | 3 queries | mean | unknown | 0 |"
+        "| t | Retrieval | mteb's defaults | ndcg_at_10 | 0.7500 | too few (3) | 3 queries | mean | unknown | 0 |"
         in page
     )
     assert "| seed of mteb's sampling | 42 |" in page

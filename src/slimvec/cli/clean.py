@@ -161,9 +161,10 @@ def _overlaps_table(done: "CleanFileReport") -> "Table":
     from rich.table import Table
 
     table = Table("source", "evaluation set", "part", box=None)
-    for name in ("equal queries", "equal documents", "shared runs", "half or more"):
+    for name in ("equal queries", "equal documents", "shared runs", "half or more", "as negatives"):
         table.add_column(name, justify="right")
     for overlap in done.contamination.overlaps if done.contamination else ():
         counts = (overlap.num_exact_queries, overlap.num_exact_documents, overlap.num_runs, overlap.num_long_runs)
-        table.add_row(overlap.source, overlap.dataset, overlap.part, *(f"{count:,}" for count in counts))
+        counted = (*counts, overlap.num_negatives)
+        table.add_row(overlap.source, overlap.dataset, overlap.part, *(f"{count:,}" for count in counted))
     return table

@@ -65,6 +65,9 @@ def evaluate(
         typer.Option(help="What runs the model; with a suite, auto is sentence-transformers where slimvec cannot."),
     ] = "auto",
     by_language: Annotated[bool, typer.Option("--by-language", help="Score each language of a set by itself.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse a set with empty documents or judgements of what is not there.")
+    ] = False,
     bm25: Annotated[bool, typer.Option("--bm25/--no-bm25", help="Score BM25 beside the model.")] = True,
     output: Annotated[
         Path | None,
@@ -114,7 +117,7 @@ def evaluate(
         )
     if data is None:
         raise InputError("nothing to evaluate on", expected="--data FOLDER, --suite NAME or --mteb-task NAME")
-    datasets = _read(terminal, data, task_name or (), by_language=by_language)
+    datasets = _read(terminal, data, task_name or (), by_language=by_language, strict=strict)
     try:
         embedder = load_embedder(terminal, model, revision=revision, dtype=dtype, dims=dims)
     except ModelError as error:
@@ -147,7 +150,9 @@ def _naming_the_other(error: ModelError, model: str, revision: str | None) -> Mo
     return ModelError(error.found, expected=error.expected, do=f"{error.do}, or {other}" if error.do else other)
 
 
-def _read(terminal: Terminal, folder: Path, names: Sequence[str], *, by_language: bool) -> "list[RetrievalSet]":
+def _read(
+    terminal: Terminal, folder: Path, names: Sequence[str], *, by_language: bool, strict: bool
+) -> "list[RetrievalSet]":
     """Read the sets asked for.
 
     Raises:
@@ -163,7 +168,9 @@ def _read(terminal: Terminal, folder: Path, names: Sequence[str], *, by_language
         datasets: list[RetrievalSet] = []
         for name in names or found:
             task.update(description=f"reading {name}")
-            dataset = read_retrieval_set(found[name])
+            dataset = read_retrieval_set(found[name], strict=strict)
+            if dataset.left_out:
+                terminal.remark(dataset.left_out)
             datasets += dataset.by_language().values() if by_language else [dataset]
             task.advance()
     return datasets

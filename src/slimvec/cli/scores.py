@@ -26,6 +26,8 @@ def scores_table(rows: Sequence[tuple[str, "TaskResult"]], *, first_column: str)
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
+    from slimvec.evaluation.intervals import shown_interval
+
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column(first_column, no_wrap=True)
     for number, heading in enumerate(_HEADINGS.values()):
@@ -34,5 +36,6 @@ def scores_table(rows: Sequence[tuple[str, "TaskResult"]], *, first_column: str)
             table.add_column("95% interval", justify="right", style="dim", no_wrap=True)
     for label, result in rows:
         cells = [f"{result.metrics[name].value:.3f}" for name in _HEADINGS]
-        table.add_row(label, cells[0], f"{result.main.low:.3f} to {result.main.high:.3f}", *cells[1:])
+        bounds = shown_interval(result.main.low, result.main.high, result.num_queries)
+        table.add_row(label, cells[0], bounds, *cells[1:])
     return table

@@ -149,20 +149,24 @@ def _evaluate(
 
 
 def _scores(report: "EvaluationReport") -> "Table":
+    from slimvec.evaluation.intervals import shown_interval
+
     table = _table("task", "measure", "score", "95% interval", "from", "cut off")
     for task in report.tasks:
         cut = "unknown" if task.truncated_share is None else f"{task.truncated_share:.1%}"
-        bounds = f"{task.score.low:.3f} to {task.score.high:.3f}"
+        bounds = shown_interval(task.score.low, task.score.high, task.num_samples)
         drawn = f"{task.num_samples:,} {task.unit}"
         table.add_row(task.task, task.measure, f"{task.score.value:.3f}", bounds, drawn, cut)
     return table
 
 
 def _comparison(comparison: "ComparisonReport") -> "Table":
+    from slimvec.evaluation.intervals import shown_interval
+
     table = _table("task", "first", "second", "difference", "95% interval", "p (Holm)", "could be seen", "better")
     for task in comparison.tasks:
         scores = [f"{task.first:.3f}", f"{task.second:.3f}", f"{task.difference:+.3f}"]
-        bounds = f"{task.low:+.3f} to {task.high:+.3f}"
+        bounds = shown_interval(task.low, task.high, task.num_samples, form="+.3f")
         table.add_row(task.task, *scores, bounds, f"{task.p_corrected:.4f}", f"{task.smallest_seen:.3f}", task.verdict)
     return table
 

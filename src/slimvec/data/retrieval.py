@@ -57,6 +57,8 @@ class RetrievalSet:
         qrels: Grade by document id by query id, for every query above; grades above 0 are relevant.
         num_unjudged: Queries left out because no document is relevant to them.
         num_regraded: Judgements whose grade a later line of the file changed.
+        num_empty: Documents left out because they have no text.
+        num_missing: Judgements left out because their query or document is not there, or is empty.
 
     Raises:
         InputError: no document, no query that can be scored, an id that occurs twice or is not known, or a query
@@ -69,6 +71,8 @@ class RetrievalSet:
     qrels: Mapping[str, Mapping[str, int]]
     num_unjudged: int = 0
     num_regraded: int = 0
+    num_empty: int = 0
+    num_missing: int = 0
 
     def __post_init__(self) -> None:
         if not self.documents:
@@ -83,6 +87,16 @@ class RetrievalSet:
             unknown = grades.keys() - document_ids
             if unknown:
                 raise InputError(f"{self.name}: query {query_id} is judged on unknown document {min(unknown)}")
+
+    @property
+    def left_out(self) -> str:
+        """What the files hold and this does not, in words; empty when that is nothing."""
+        counts = {
+            "empty documents": self.num_empty,
+            "judgements of queries or documents that are not there": self.num_missing,
+        }
+        said = " and ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
+        return f"{self.name}: {said} left out" if said else ""
 
     @cached_property
     def content_hash(self) -> str:

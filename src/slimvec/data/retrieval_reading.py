@@ -6,6 +6,7 @@ Ours: `corpus`, `queries` and `qrels`, each `.jsonl` or `.jsonl.gz`, with the fi
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,26 +39,30 @@ def find_retrieval_sets(folder: str | Path) -> list[Path]:
     return found[:1] if found[0] == folder else found
 
 
-def read_retrieval_set(folder: str | Path, *, name: str | None = None, split: str = "test") -> RetrievalSet:
+def read_retrieval_set(
+    folder: str | Path, *, name: str | None = None, split: str = "test", strict: bool = False
+) -> RetrievalSet:
     """Read a retrieval set from a folder.
 
     Queries without a relevant document are left out and counted, as BEIR keeps the queries of all splits in one file.
     Where a document is graded twice for a query (judges disagreed) the last line counts, as in the loaders of
-    BEIR and mteb.
+    BEIR and mteb. Documents without any text, and judgements of what is not there, are left out and counted.
 
     Args:
         folder: In one of the two layouts.
         name: Of the set; default the folder's.
         split: Which of BEIR's qrels to read.
+        strict: Refuse them instead.
 
     Raises:
-        InputError: a file is missing or malformed, an id is unknown or occurs twice, or no query can be scored. The
-            message names file and line.
+        InputError: a file is missing or malformed, an id occurs twice, `strict` finds something, or no query can be
+            scored. The message names file and line.
     """
     folder = Path(folder)
-    documents = _read_items(_find(folder, "corpus"), _document)
+    listed = _read_items(_find(folder, "corpus"), partial(_document, strict=strict))
+    documents = {id_: document for id_, document in listed.items() if document.content}
     queries = _read_items(_find(folder, "queries"), _query)
-    qrels, num_regraded = _read_qrels(_find_qrels(folder, split), documents, queries)
+    qrels, num_regraded, num_missing = _read_qrels(_find_qrels(folder, split), documents, queries, strict=strict)
     scored = {q: grades for q, grades in qrels.items() if any(grade > 0 for grade in grades.values())}
     return RetrievalSet(
         name=name or folder.absolute().name,
@@ -66,6 +71,8 @@ def read_retrieval_set(folder: str | Path, *, name: str | None = None, split: st
         qrels=scored,
         num_unjudged=len(queries) - len(scored),
         num_regraded=num_regraded,
+        num_empty=len(listed) - len(documents),
+        num_missing=num_missing,
     )
 
 
@@ -104,10 +111,11 @@ def _read_items(path: Path, parse: Callable[[Row], Item]) -> dict[str, Item]:
     return items
 
 
-def _document(row: Row) -> Document:
-    title, text = row.values.get("title") or "", row.values.get("text") or ""
-    document = Document(_id(row, "id", "_id"), _text(text, "text"), _text(title, "title"), *_labels(row))
-    check_text(document.content, "title and text together")
+def _document(row: Row, *, strict: bool) -> Document:
+    title, text = (_text(row.values.get(name), name) for name in ("title", "text"))
+    document = Document(_id(row, "id", "_id"), text, title, *_labels(row))
+    if strict:
+        check_text(document.content, "title and text together")
     return document
 
 
@@ -116,7 +124,7 @@ def _query(row: Row) -> Query:
 
 
 def _text(value: object, name: str) -> str:
-    return check_text(value, name) if value else ""
+    return "" if value is None or (isinstance(value, str) and not value.strip()) else check_text(value, name)
 
 
 def _labels(row: Row) -> tuple[str | None, str | None]:
@@ -134,21 +142,24 @@ def _id(row: Row, *names: str) -> str:
 
 
 def _read_qrels(
-    path: Path, documents: Mapping[str, Document], queries: Mapping[str, Query]
-) -> tuple[dict[str, dict[str, int]], int]:
-    """Grades by document by query, and how often a later line changed a grade."""
+    path: Path, documents: Mapping[str, Document], queries: Mapping[str, Query], *, strict: bool
+) -> tuple[dict[str, dict[str, int]], int, int]:
+    """Grades by document by query, how often a later line changed a grade, and judgements of what is not there."""
     qrels: dict[str, dict[str, int]] = {}
-    num_regraded = 0
+    num_regraded, num_missing = 0, 0
     judgements = _tsv_judgements(path) if path.suffix == ".tsv" else _json_judgements(path)
     for place, query_id, document_id, grade in judgements:
-        if query_id not in queries:
+        if strict and query_id not in queries:
             raise InputError(f"{place}: unknown query {query_id}", expected="an id from the queries")
-        if document_id not in documents:
+        if strict and document_id not in documents:
             raise InputError(f"{place}: unknown document {document_id}", expected="an id from the corpus")
+        if query_id not in queries or document_id not in documents:
+            num_missing += 1
+            continue
         grades = qrels.setdefault(query_id, {})
         num_regraded += grades.get(document_id, grade) != grade
         grades[document_id] = grade
-    return qrels, num_regraded
+    return qrels, num_regraded, num_missing
 
 
 def _json_judgements(path: Path) -> Iterator[tuple[str, str, str, int]]:

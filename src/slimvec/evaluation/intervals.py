@@ -12,6 +12,8 @@ Values = NDArray[np.float64]
 
 NUM_RESAMPLES = 10_000
 """Enough for the 2.5% ends to be stable to a few thousandths of the interval's width."""
+MIN_UNITS = 10
+"""Fewer queries (or other units) give no interval worth showing: resampling three values knows only three values."""
 _DRAWS_AT_ONCE = 4_000_000
 
 
@@ -22,6 +24,11 @@ class Interval:
     value: float
     low: float
     high: float
+
+
+def shown_interval(low: float, high: float, num_units: int, *, form: str = ".3f") -> str:
+    """Write an interval for people, or that it is from too few units to be one."""
+    return f"{low:{form}} to {high:{form}}" if num_units >= MIN_UNITS else f"too few ({num_units})"
 
 
 def bootstrap_intervals(

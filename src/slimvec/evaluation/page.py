@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from slimvec.evaluation.comparing import ComparisonReport
+from slimvec.evaluation.intervals import shown_interval
 from slimvec.evaluation.report import EvaluationReport, TaskReport
 from slimvec.evaluation.results import Score
 from slimvec.files import atomic_folder
@@ -94,7 +95,7 @@ def _score_table(report: EvaluationReport) -> Table:
     for task in report.tasks:
         drawn = f"{task.num_samples:,} {task.unit}"
         cells = [task.task, task.kind, task.protocol or "mteb's defaults", task.measure, f"{task.score.value:.4f}"]
-        interval = f"{task.score.low:.4f} to {task.score.high:.4f}"
+        interval = shown_interval(task.score.low, task.score.high, task.num_samples, form=".4f")
         rows.append((*cells, interval, drawn, task.method, _share(task.truncated_share), f"{task.seconds:.0f}"))
     return Table(title="", header=header, rows=tuple(rows))
 
@@ -104,7 +105,7 @@ def _subset_table(tasks: Sequence[TaskReport]) -> Table:
     rows = []
     for task in tasks:
         for part in task.subsets:
-            interval = f"{part.score.low:.4f} to {part.score.high:.4f}"
+            interval = shown_interval(part.score.low, part.score.high, len(part.values), form=".4f")
             counts = [f"{len(part.values):,}", f"{part.num_texts:,}", f"{part.num_tokens:,}"]
             score = f"{part.score.value:.4f}"
             rows.append((task.task, part.subset, score, interval, *counts, _share(part.truncated_share)))
@@ -148,7 +149,7 @@ def _comparison_table(comparison: ComparisonReport) -> Table:
     rows = []
     for task in comparison.tasks:
         scores = [f"{task.first:.4f}", f"{task.second:.4f}", f"{task.difference:+.4f}"]
-        interval = f"{task.low:+.4f} to {task.high:+.4f}"
+        interval = shown_interval(task.low, task.high, task.num_samples, form="+.4f")
         tests = [f"{task.num_samples:,}", f"{task.p_value:.4f}", f"{task.p_corrected:.4f}", f"{task.smallest_seen:.4f}"]
         rows.append((task.task, *scores, interval, *tests, names.get(task.verdict, task.verdict)))
     return Table(title="", header=header, rows=tuple(rows))

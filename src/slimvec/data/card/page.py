@@ -112,7 +112,16 @@ def _contamination(report: ContaminationReport | None) -> list[Block]:
         f"in a run of {report.settings.words} words "
         f"({report.settings.characters} characters in scripts without spaces)."
     )
-    headings = ("source", "evaluation set", "part", "equal queries", "equal documents", "shared runs", "half or more")
+    headings = (
+        "source",
+        "evaluation set",
+        "part",
+        "equal queries",
+        "equal documents",
+        "shared runs",
+        "half or more",
+        "as negatives",
+    )
     rows = [
         (
             overlap.source,
@@ -122,6 +131,7 @@ def _contamination(report: ContaminationReport | None) -> list[Block]:
             f"{overlap.num_exact_documents:,}",
             f"{overlap.num_runs:,}",
             f"{overlap.num_long_runs:,}",
+            f"{overlap.num_negatives:,}",
         )
         for overlap in report.overlaps
     ]

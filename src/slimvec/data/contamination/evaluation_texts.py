@@ -20,12 +20,14 @@ class EvaluationText:
     Attributes:
         dataset: Name of the set.
         part: `queries`, `documents` or `texts`: a query met in training harms more than a document of the corpus.
-        text: The text.
+        text: The text; of a document title and text together, as it is embedded.
+        body: Of a document with a title the text alone, by which a copy is known too; else empty.
     """
 
     dataset: str
     part: str
     text: str
+    body: str = ""
 
 
 def read_evaluation_texts(path: str | Path) -> Iterator[EvaluationText]:
@@ -63,7 +65,7 @@ def _retrieval_texts(folder: Path) -> Iterator[EvaluationText]:
     for query in dataset.queries:
         yield EvaluationText(dataset.name, "queries", query.text)
     for document in dataset.documents:
-        yield EvaluationText(dataset.name, "documents", document.text or document.title)
+        yield EvaluationText(dataset.name, "documents", document.content, document.text if document.title else "")
 
 
 def _file_texts(path: Path) -> Iterator[str]:

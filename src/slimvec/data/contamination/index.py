@@ -100,7 +100,8 @@ class EvaluationIndex:
             if not tokens:
                 continue
             part = numbers.setdefault(key, len(numbers))
-            self._whole.setdefault(_whole_key(tokens), set()).add(part)
+            for form in filter(None, (tokens, split_tokens(text.body))):
+                self._whole.setdefault(_whole_key(form), set()).add(part)
             run_hashes, run_starts, _ = self._runs(tokens)
             unique, first = np.unique(run_hashes, return_index=True)
             hashes.append(unique)

@@ -27,7 +27,8 @@ class Decontamination(BaseModel):
         min_share: Count a shared run only where so much of the text, or of one evaluation text, stands in shared
             runs. 0 counts every one, as GPT-3 did; .5 lets pass what shares formulas with evaluation texts and
             repeats none.
-        negatives: Look at negatives too. Off, as a negative does not teach what an evaluation text answers.
+        negatives: Let what negatives share count too. Off, as a negative does not teach what an evaluation text
+            answers; negatives that are evaluation texts are counted all the same.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,6 +51,7 @@ class Overlap(BaseModel):
         num_exact_documents: Records with a document that is one of its texts.
         num_runs: Records that share a long run with one of its texts, and no whole text, whatever the share.
         num_long_runs: Those of them in which at least half of a text, or of an evaluation text, is shared.
+        num_negatives: Records with a negative that is one of its texts; they are contaminated only if `negatives`.
         examples: The first shared texts and runs, cut at 200 characters.
     """
 
@@ -62,6 +64,7 @@ class Overlap(BaseModel):
     num_exact_documents: int
     num_runs: int
     num_long_runs: int
+    num_negatives: int = 0
     examples: tuple[str, ...]
 
 
@@ -102,6 +105,7 @@ class ContaminationTally:
         self._num_records = 0
         self._sources: Counter[str] = Counter()
         self._counts: Counter[tuple[str, str, str, _How]] = Counter()
+        self._negatives: Counter[tuple[str, str, str]] = Counter()
         self._examples: dict[tuple[str, str, str], list[str]] = {}
 
     def is_contaminated(self, record: Record) -> bool:
@@ -110,6 +114,8 @@ class ContaminationTally:
         self._num_records += 1
         counts = any(match.share >= self._settings.min_share for _, match in found.values())
         self._sources[record.source] += counts
+        for place in self._equal_negatives(record):
+            self._negatives[record.source, *place] += 1
         for (dataset, part), (how, match) in found.items():
             self._counts[record.source, dataset, part, how] += 1
             examples = self._examples.setdefault((record.source, dataset, part), [])
@@ -123,7 +129,7 @@ class ContaminationTally:
             num_records=self._num_records,
             num_contaminated=self._sources.total(),
             sources=dict(sorted(self._sources.items())),
-            overlaps=tuple(self._overlap(*key) for key in sorted(self._examples)),
+            overlaps=tuple(self._overlap(*key) for key in sorted(self._examples.keys() | self._negatives)),
             evaluation_sizes={f"{name}/{part}": size for (name, part), size in sorted(self._index.sizes.items())},
             num_common_runs=self._index.num_common,
             settings=self._settings,
@@ -139,6 +145,15 @@ class ContaminationTally:
             found.setdefault((match.dataset, match.part), (how, match))
         return found
 
+    def _equal_negatives(self, record: Record) -> set[tuple[str, str]]:
+        """Give the parts of sets of which a negative is a text."""
+        return {
+            (match.dataset, match.part)
+            for text in record.negatives
+            for match in self._index.matches(text)
+            if match.kind == "exact"
+        }
+
     def _overlap(self, source: str, dataset: str, part: str) -> Overlap:
         count = {how: self._counts[source, dataset, part, how] for how in _GRAVITY}
         return Overlap(
@@ -149,7 +164,8 @@ class ContaminationTally:
             num_exact_documents=count["exact_document"],
             num_runs=count["run"] + count["long_run"],
             num_long_runs=count["long_run"],
-            examples=tuple(self._examples[source, dataset, part]),
+            num_negatives=self._negatives[source, dataset, part],
+            examples=tuple(self._examples.get((source, dataset, part), ())),
         )
 
 
