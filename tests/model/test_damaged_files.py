@@ -78,6 +78,14 @@ def test_so_is_a_decoder_s(key, value, expected, copy_of):
     refused(folder, f"config.json has {key} .*; expected {expected}")
 
 
+def test_settings_that_transformers_loads_and_cannot_run_are_one_line(copy_of):
+    folder = copy_of("llama")
+    factors = {"short_factor": [1.0] * 4, "long_factor": [1.0] * 5, "factor": 2.0, "rope_theta": 100.0}
+    rope = {"rope_type": "longrope", "original_max_position_embeddings": 24, **factors}
+    edit(folder / "config.json", rope_parameters=rope)
+    refused(folder, "transformers loads .* and cannot run it on a short text: The size of tensor a")
+
+
 def test_what_a_config_must_say_is_named(copy_of):
     folder = copy_of("llama")
     edit(folder / "config.json", drop=("vocab_size",))

@@ -74,7 +74,13 @@ def load_opened(
         load_lora(backbone, opened.folder, trained=bool(opened.training))
     if device is not None:
         backbone = backbone.to(device)
-    check_attention_mode(backbone, mode, vocabulary=opened.vocabulary)
+    try:
+        check_attention_mode(backbone, mode, vocabulary=opened.vocabulary)
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        raise ModelError(
+            f"transformers loads {opened.weights} and cannot run it on a short text: {error}",
+            expected="settings in config.json that belong together",
+        ) from error
     check_copy(opened, backbone, engine=f"transformers {backbone.device.type}", dtype=backbone.hf_model.dtype)
     model = EmbeddingModel(backbone, opened.tokenizer(), opened.spec, opened.head())
     model.origin, model.training_record = opened.origin, opened.training
