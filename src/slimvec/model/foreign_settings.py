@@ -259,7 +259,10 @@ def _read_whole(found: ForeignSettings, path: Path, modules: Modules, width: int
         raise ModelError(
             f"{path} has similarity_fn_name {similarity!r}", expected=f"one of {', '.join(get_args(Similarity))}"
         )
-    found.decide("similarity", similarity, path if "similarity_fn_name" in content else None, "similarity_fn_name")
+    if content.get("similarity_fn_name"):
+        found.decide("similarity", similarity, path, "similarity_fn_name")
+    else:
+        found.decide("similarity", similarity)
     dims = _limit(path, "truncate_dim", content)
     if dims is not None:
         found.decide("dims", min(dims, ModelSpec(head=modules.head).full_width(width)), path, "truncate_dim")
@@ -271,4 +274,5 @@ def _read_whole(found: ForeignSettings, path: Path, modules: Modules, width: int
         raise ModelError(f"{path} has prompts {prompts!r}", expected="texts by name")
     texts = {name: text for name, text in prompts.items() if text is not None}
     query, document = texts.pop("query", ""), texts.pop("document", "")
-    found.decide("prompts", Prompts(query=query, document=document, named=texts, literal=True), path, "prompts")
+    said = (path, "prompts") if prompts else ()
+    found.decide("prompts", Prompts(query=query, document=document, named=texts, literal=True), *said)
