@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 KERNELS := src/slimvec/engine/kernels
 LIBRARY := $(KERNELS)/slimvec_kernels.so
 
-.PHONY: quickstart test lint kernels wheel-check bench docs clean
+.PHONY: quickstart test lint kernels wheel-check avx512-check bench docs clean
 
 quickstart: $(VENV)/.base $(LIBRARY)  ## a raw language model becomes an embedding model, in ten minutes
 	$(BIN)/slimvec quickstart
@@ -34,6 +34,14 @@ kernels: $(LIBRARY)  ## build the kernels in place where their sources have chan
 $(LIBRARY): hatch_build.py $(wildcard $(KERNELS)/*.cpp $(KERNELS)/*.h $(KERNELS)/*.toml) | $(VENV)/.base
 	@echo "compiling the kernels (a minute)"
 	@$(BIN)/python hatch_build.py
+
+# The AVX-512 targets on a processor that need not have them: instructions by SIMDe (Debian, Ubuntu: libsimde-dev).
+avx512-check: $(VENV)/.dev $(LIBRARY)  ## the tests of the kernels on the AVX-512 targets, emulated
+	$(BIN)/python hatch_build.py --emulated build/emulated.so --target avx512_bf16 --target avx512
+	for isa in avx512_bf16 avx512; do \
+		SLIMVEC_KERNELS_LIBRARY=build/emulated.so SLIMVEC_ISA=$$isa $(BIN)/pytest -q -p no:cacheprovider \
+			tests/engine/test_kernels.py tests/engine/test_fused.py tests/engine/test_int8.py || exit 1; \
+	done
 
 wheel-check: $(VENV)/.dev  ## build a wheel, install it without a compiler on PATH, run a model on its kernels
 	$(BIN)/python -m tests.wheel_check
