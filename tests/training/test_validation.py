@@ -18,6 +18,7 @@ from slimvec.training.recipe import Validation
 from slimvec.training.schedule import Span
 from slimvec.training.trainee_embedder import TraineeEmbedder, TraineeVectors
 from slimvec.training.validation import HeldOutRetrieval, hold_out
+from tests import tiny
 from tests.training import support
 
 
@@ -250,3 +251,14 @@ def test_a_file_that_shares_text_with_the_training_data_is_refused(tmp_path):
         part_records(leaking, recipe)
     let_pass = support.recipe(f"validation.path={path}", "validation.max_shared=0.6")
     assert part_records(leaking, let_pass).shared_text.num_shared == 1
+
+
+def test_a_vector_that_is_no_numbers_ends_an_evaluation_and_names_its_text():
+    made = tiny.embedding_model("bert", "bidirectional")
+    token = made.tokenizer.backend.encode("\u0007").ids[0]
+    with torch.no_grad():
+        made.backbone.hf_model.embeddings.word_embeddings.weight[token] = 3e38
+    embedder = TraineeEmbedder(made, support.recipe().batch)
+    assert embedder.embed(["fine"], role="query").vectors.shape == (1, 32)
+    with pytest.raises(TrainingError, match=r"evaluating in training: text 1 \('a bell .*'\) has a vector with NaN"):
+        embedder.embed(["fine", "a bell \u0007"], role="query")

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from slimvec.errors import TrainingError
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.text.prompts import Prompts, Role
 from slimvec.text.schedule import plan_batches
@@ -66,6 +67,7 @@ class TraineeEmbedder:
 
         Raises:
             InputError: a text without tokens, or a task that is not known.
+            TrainingError: a vector that is NaN or infinite; its text is named.
         """
         tokenized = self._tokenizers[role].tokenize(texts, prompt=self._model.spec.prompts.render(role, task))
         vectors = np.empty((len(texts), self._model.dims), dtype=np.float32)
@@ -75,4 +77,11 @@ class TraineeEmbedder:
             vectors[indices] = found.float().cpu().numpy()
             if on_progress is not None:
                 on_progress(len(indices))
+        bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist()
+        if bad:
+            raise TrainingError(
+                f"evaluating in training: text {bad[0]} ({texts[bad[0]][:40]!r}) has a vector with NaN or infinity",
+                expected="numbers",
+                do="the training broke down: lower its learning rate, or go on from an earlier checkpoint",
+            )
         return TraineeVectors(vectors, tokenized.num_truncated)
