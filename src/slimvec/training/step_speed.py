@@ -17,6 +17,8 @@ from slimvec.training.folding import folded_lora
 from slimvec.training.recipe import Recipe
 
 _WARM_PAIRS = 2
+_ENOUGH_SECONDS = 4.0
+"""A first step that takes so long is measured well enough, and no larger one follows."""
 
 
 def step_speed(recipe: Recipe, records: Sequence[Record]) -> float:
@@ -26,7 +28,7 @@ def step_speed(recipe: Recipe, records: Sequence[Record]) -> float:
 
     Args:
         recipe: With `tuning.method: lora`.
-        records: A few pairs; the first two are a step of their own, to warm up.
+        records: A few pairs; the first two are a step of their own, to warm up, and all there is on a slow machine.
 
     Raises:
         SlimvecError: the base cannot be loaded.
@@ -45,5 +47,8 @@ def step_speed(recipe: Recipe, records: Sequence[Record]) -> float:
             vectors = F.normalize(pool(model.backbone(batch), batch, model.spec.pooling), dim=-1)
             cosines = vectors[: len(pairs)] @ vectors[len(pairs) :].T
             F.cross_entropy(cosines / recipe.loss.temperature, torch.arange(len(pairs))).backward()  # type: ignore[no-untyped-call]
-            rate = batch.num_tokens / (time.perf_counter() - start)
+            seconds = time.perf_counter() - start
+            rate = batch.num_tokens / seconds
+            if seconds > _ENOUGH_SECONDS:
+                break
     return rate
