@@ -22,7 +22,7 @@ def test_json_names_engine_dtypes_and_reason(slimvec, monkeypatch):
     use_kernels(monkeypatch, Kernels((torch.float32,), "the processor has no avx512_bf16"))
     found = slimvec("doctor", "--json").json
     assert set(found) == set(KEYS)
-    assert found["engine"]["name"] == "fused/native"
+    assert (found["engine"]["name"], found["engine"]["isa"]) == ("fused/native", "")
     assert found["engine"]["reason"] == "the processor has no avx512_bf16"
     assert found["dtypes"] == {
         "float32": {"native": True, "gflops": 50.0, "times_slower": 1.0},

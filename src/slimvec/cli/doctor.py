@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 KEYS = {
     "machine": "processor, architecture, system, cores, instruction_sets, gpus, memory_bytes, free_memory_bytes",
-    "engine": "what runs decoders on the CPU: name, reason (why nothing faster does; empty when nothing is) and "
+    "engine": "what runs decoders on the CPU: name, isa (instruction set of the kernels), reason "
+    "(why nothing faster does; empty when nothing is) and "
     "num_threads",
     "dtypes": "float32, bfloat16 and int8, each with native (slimvec's kernels compute in it), gflops of torch's "
     "products and times_slower than float32; null where that is not measured",
@@ -56,7 +57,7 @@ def doctor(
         machine, found = this_machine(), diagnose()
     report: Result = {
         "machine": asdict(machine),
-        "engine": {"name": found.engine, "reason": found.reason, "num_threads": found.num_threads},
+        "engine": {"name": found.engine, "isa": found.isa, "reason": found.reason, "num_threads": found.num_threads},
         "dtypes": {name: asdict(speed) for name, speed in found.dtypes.items()},
         "copy_gb_per_s": found.copy_gb_per_s,
         "versions": _versions(),
@@ -148,7 +149,7 @@ def _lines(report: Result, machine: "Machine", found: "Diagnosis") -> list[str]:
     rows = [
         ("processor", f"{machine.processor}, {machine.cores} cores, {machine.architecture}: {sets}"),
         ("GPU", ", ".join(machine.gpus) or "none that torch sees"),
-        ("engine", f"{found.engine}{_because(found.reason)}"),
+        ("engine", f"{found.engine}{f' on {found.isa}' if found.isa else ''}{_because(found.reason)}"),
         *((name, _dtype_line(report["dtypes"][name])) for name in report["dtypes"]),
         ("copies", f"{found.copy_gb_per_s:g} GB/s"),
         ("memory", f"{_gb(machine.free_memory_bytes)} free of {_gb(machine.memory_bytes)}"),

@@ -29,6 +29,7 @@ class Diagnosis:
 
     Attributes:
         engine: Of decoders (Llama, Mistral, Qwen, Gemma) on the CPU in float32: `fused/native` or `fused/torch`.
+        isa: Instruction set of the kernels, as `SLIMVEC_ISA` names it; empty where none runs.
         reason: Why nothing faster runs; empty when this is the fastest there is.
         dtypes: `float32`, `bfloat16` and `int8`.
         copy_gb_per_s: Memory copied in a second, in GB.
@@ -36,6 +37,7 @@ class Diagnosis:
     """
 
     engine: str
+    isa: str
     reason: str
     dtypes: dict[str, DtypeSpeed]
     copy_gb_per_s: float
@@ -55,6 +57,7 @@ def diagnose() -> Diagnosis:
     speeds["int8"] = DtypeSpeed(torch.int8 in kernels.dtypes, None, None)
     return Diagnosis(
         engine="fused/native" if torch.float32 in kernels.dtypes else "fused/torch",
+        isa=kernels.isa,
         reason=kernels.reason,
         dtypes=speeds,
         copy_gb_per_s=round(copy_rate(), 1),
