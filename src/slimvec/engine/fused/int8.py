@@ -17,6 +17,8 @@ _SHARE = 0.6
 """The a above: the best of 0.4 to 0.7 on SmolLM2-135M and Gemma3-270M (docs/log.md)."""
 _LEAST = 1e-5
 """Channels are taken to be at least this share of the largest: one that was never seen to move may move yet."""
+ACTIVATION_LIMIT = 127
+"""Largest quantised activation; the kernels for AVX2 multiply 16 bits and use up to 32767."""
 _NOTHING = 1e-30
 """A row with nothing larger is all zeros; the kernels say the same."""
 
@@ -68,7 +70,7 @@ def int8_linear(x: Tensor, scales: Tensor, weight: Tensor, bias: Tensor | None) 
         bias: [N] or None.
     """
     largest = peaks(x, dim=-1)[:, None]
-    quantised = (x * torch.where(largest > _NOTHING, 127 / largest, 0)).round()
+    quantised = (x * torch.where(largest > _NOTHING, ACTIVATION_LIMIT / largest, 0)).round()
     sums = F.linear(quantised.double(), weight.double())  # whole numbers: exact
-    product = (sums * (largest / 127 * scales)).float()
+    product = (sums * (largest / ACTIVATION_LIMIT * scales)).float()
     return product if bias is None else product + bias.float()

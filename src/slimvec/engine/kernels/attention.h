@@ -147,7 +147,8 @@ class AttentionTile {
               sums, probabilities_ + start, capacity_, runs_[i].values + (from * padded + column * PACK),
               padded * PACK, LANES * PACK, (end - from + PACK - 1) / PACK);
         }
-        sums.each([&](int r, int v, Lanes sum) {
+        Sums<R, width> found = sums;  // the loop above keeps its registers
+        found.each([&](int r, int v, Lanes sum) {
           const long token = (row + r) / group, head = (row + r) % group, first = column + v * LANES;
           Element<E>::store(
               output_ + token * output_stride_ + head * dim + first, tail(clamp_to(dim - first, 0, LANES)),

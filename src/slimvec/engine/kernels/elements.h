@@ -18,7 +18,7 @@ struct byte {
 // How a target computes with an element type; each vectors_*.h specialises it for the types it serves.
 //
 //   PACK                     how many values along the summed axis lie side by side in a packed matrix
-//   Sum                      a register of sums
+//   Sum, Start               a register of sums, and what load_sums fills it from
 //   load, store              a vector of fp32 from and to elements in memory, cut at a tail
 //   Vector                   a register of packed elements; load_packed and broadcast fill it
 //   multiply_add(acc, a, b)  acc[lane] += sum of a[i] * b[lane][i] for i in [0, PACK)

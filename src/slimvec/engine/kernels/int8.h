@@ -78,8 +78,8 @@ void multiply_panel(const Int8Rows& a, long count, const Int8Matrix& matrix, lon
   each_tile(count, [&](long row, long rows) {
     with_rows(rows, [&](auto height) {
       Sums<height, TILE_VECTORS, byte> sums;
-      sums.each([&](int, int v, IntSums& sum) { sum = Unit::load_sums(starts + v * LANES); });
-      accumulate<byte>(sums, a.values + row * a.stride, a.stride, b, PANEL * Unit::PACK, LANES * Unit::PACK, steps);
+      multiply_tile<byte, height>(
+          sums, a.values + row * a.stride, a.stride, b, PANEL * Unit::PACK, LANES * Unit::PACK, steps, starts);
       Sums<height, TILE_VECTORS> results;
       results.each([&](int r, int v, Lanes& result) {
         const Lanes start = bias ? load(bias + v * LANES) : zeros();

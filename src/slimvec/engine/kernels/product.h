@@ -146,6 +146,21 @@ struct Int8Matrix {
   long num_panels() const { return (columns + PANEL - 1) / PANEL; }
 };
 
+// result = starts (or zeros) + a [R, steps * PACK] x b. A function of its own: what becomes of the sums must not compete
+// with them for registers.
+template <class E, int R, class A, class B>
+__attribute__((noinline)) void multiply_tile(
+    Sums<R, TILE_VECTORS, E>& result, const A* a, long row_stride, const B* b, long step_stride, long vector_stride,
+    long steps, const typename Element<E>::Start* starts) {
+  Sums<R, TILE_VECTORS, E> sums;
+  if (starts)
+    sums.each([&](int, int v, auto& sum) { sum = Element<E>::load_sums(starts + v * LANES); });
+  else
+    sums.clear();
+  accumulate<E>(sums, a, row_stride, b, step_stride, vector_stride, steps);
+  result = sums;
+}
+
 // Multiply rows [0, rows) of `a` with one panel, over [from, from + depth) of the depth; `finish(first row, sums)`
 // takes each tile of results. The bias is the starting value of the first slice.
 template <class E, class B, class Finish>
@@ -154,12 +169,9 @@ inline void multiply_columns(
     const float* bias, const Finish& finish) {
   each_tile(rows, [&](long row, long count) {
     with_rows(count, [&](auto height) {
-      Sums<height, TILE_VECTORS> sums;
-      if (bias)
-        sums.each([&](int, int v, Lanes& sum) { sum = load(bias + v * LANES); });
-      else
-        sums.clear();
-      accumulate<E>(sums, a + row * row_stride, row_stride, b, step_stride, vector_stride, depth / Element<E>::PACK);
+      Sums<height, TILE_VECTORS, E> sums;
+      multiply_tile<E, height>(
+          sums, a + row * row_stride, row_stride, b, step_stride, vector_stride, depth / Element<E>::PACK, bias);
       finish(row, sums);
     });
   });

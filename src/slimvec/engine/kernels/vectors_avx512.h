@@ -65,6 +65,8 @@ template <>
 struct Element<float> {
   static constexpr int PACK = 1;
   using Sum = Lanes;
+  using Start = float;
+  static Lanes load_sums(const float* from) { return slimvec::load(from); }
   static Lanes load(const float* from, Tail mask) { return _mm512_maskz_loadu_ps(mask, from); }
   static void store(float* to, Tail mask, Lanes value) { _mm512_mask_storeu_ps(to, mask, value); }
   using Vector = __m512;
@@ -79,6 +81,8 @@ template <>
 struct Element<bf16> {
   static constexpr int PACK = 2;
   using Sum = Lanes;
+  using Start = float;
+  static Lanes load_sums(const float* from) { return slimvec::load(from); }
   static Lanes load(const bf16* from, Tail mask) { return load_half(from, mask); }
   static void store(bf16* to, Tail mask, Lanes value) {
     _mm256_mask_storeu_epi16(to, mask, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(value)));
@@ -106,6 +110,7 @@ template <>
 struct Element<byte> {
   static constexpr int PACK = 4;
   using Sum = IntSums;
+  using Start = int32_t;
   static constexpr int OFFSET = 128;
   using Activation = byte;
   static constexpr float limit(long) { return 127.0f; }  // sums stay below 2^31 up to a depth of 66,000
