@@ -182,3 +182,9 @@ def test_an_output_that_cannot_be_written_is_refused_before_any_work(command, sl
     (tmp_path / "file").touch()
     error = slimvec(command, "-m", "no-such-model", "-d", folder, "-o", "file/result").error
     assert error.startswith("error: cannot write file/result: a parent is a file, not a folder")
+
+
+def test_what_cannot_be_a_task_of_mteb_is_wrong_use(slimvec, model):
+    outcome = slimvec("evaluate", "-m", model, "--mteb-task", "a/b\x1b[31m", "--json")
+    assert outcome.code == 2
+    assert outcome.error.startswith("error: tasks 'a/b\\x1b[31m': name: String should match pattern")

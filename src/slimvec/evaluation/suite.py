@@ -154,7 +154,14 @@ def read_suite(source: str | Path) -> Suite:
 
 
 def hub_suite(names: Sequence[str]) -> Suite:
-    """Make a suite of tasks of mteb's, by their names."""
-    return Suite(
-        name="mteb", about="Tasks from the hub.", tasks=tuple(TaskEntry(name=name, hub=name) for name in names)
-    )
+    """Make a suite of tasks of mteb's, by their names.
+
+    Raises:
+        InputError: what cannot be a name, or one name twice.
+    """
+    try:
+        tasks = tuple(TaskEntry(name=name, hub=name) for name in names)
+        return Suite(name="mteb", about="Tasks from the hub.", tasks=tasks)
+    except ValidationError as error:
+        found = f"tasks {', '.join(map(repr, names))}: {validation_summary(error)}"
+        raise InputError(found, expected="names of mteb's tasks") from error
