@@ -152,10 +152,11 @@ class FusedDecoder:
         """
         spec = read_spec(hf_model.config.to_dict())  # type: ignore[operator, union-attr]
         spec = replace(spec, layers=spec.layers[:number])
-        tensors = hf_model.state_dict()
+        # PEFT puts its own names in front of the model's.
+        tensors = {name.removeprefix("base_model.model."): tensor for name, tensor in hf_model.state_dict().items()}
         source = WeightSource(lower_names(tensors, number), tensors.__getitem__)
         embedding = source.embedding(spec, dtype)
-        return cls(spec, source, embedding, causal=causal, dtype=dtype, kernel="torch", final_norm=False)
+        return cls(spec, source, embedding, causal=causal, dtype=dtype, kernel="auto", final_norm=False)
 
     @property
     def width(self) -> int:

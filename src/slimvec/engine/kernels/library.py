@@ -16,6 +16,7 @@ import torch
 
 from slimvec.engine.kernels.interface import ABI_VERSION, BatchOf, ModelOf, TargetOf
 from slimvec.errors import InputError
+from slimvec.model.processor import forced_isa
 
 _FOLDER = Path(__file__).parent
 _LIBRARY = "slimvec_kernels.so"
@@ -135,7 +136,7 @@ def load_kernels() -> Kernels:
     Raises:
         InputError: `SLIMVEC_KERNELS` or `SLIMVEC_ISA` says something that there is not.
     """
-    switch, isa = os.environ.get("SLIMVEC_KERNELS", ""), os.environ.get("SLIMVEC_ISA", "")
+    switch, isa = os.environ.get("SLIMVEC_KERNELS", ""), forced_isa() or ""
     if switch == "off":
         return Kernels((), "SLIMVEC_KERNELS=off")
     if switch:
