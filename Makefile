@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 KERNELS := src/slimvec/engine/kernels
 LIBRARY := $(KERNELS)/slimvec_kernels.so
 
-.PHONY: quickstart test lint kernels wheel-check avx512-check bench docs clean
+.PHONY: quickstart test lint kernels wheel-check avx512-check arm-check bench docs clean
 
 quickstart: $(VENV)/.base $(LIBRARY)  ## a raw language model becomes an embedding model, in ten minutes
 	$(BIN)/slimvec quickstart
@@ -42,6 +42,10 @@ avx512-check: $(VENV)/.dev $(LIBRARY)  ## the tests of the kernels on the AVX-51
 		SLIMVEC_KERNELS_LIBRARY=build/emulated.so SLIMVEC_ISA=$$isa $(BIN)/pytest -q -p no:cacheprovider \
 			tests/engine/test_kernels.py tests/engine/test_fused.py tests/engine/test_int8.py || exit 1; \
 	done
+
+# 64-bit Arm on an emulated processor: Debian's and Ubuntu's g++-aarch64-linux-gnu and qemu-user.
+arm-check:  ## the kernels for Arm, cross-compiled and emulated, against double precision
+	$(PYTHON) tests/arm_check.py
 
 wheel-check: $(VENV)/.dev  ## build a wheel, install it without a compiler on PATH, run a model on its kernels
 	$(BIN)/python -m tests.wheel_check

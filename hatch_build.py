@@ -34,6 +34,8 @@ LIBRARY = "slimvec_kernels.so"
 MISSING = "slimvec_kernels.missing"
 """Beside the library's place when it could not be built: the reason, in words."""
 
+ARM_COMPILER = "aarch64-linux-gnu-g++"
+"""Debian's and Ubuntu's cross-compiler (package g++-aarch64-linux-gnu), for tests on other processors."""
 EMULATION = ROOT / "tests" / "emulation" / "avx512.h"
 _FLAGS = ("-std=c++20", "-O2", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra")
 # gcc before 12.3 warns of registers its own intrinsics leave undefined on purpose (its bug 105593).
@@ -219,12 +221,16 @@ def main() -> int:
     """Build in place, or as the arguments say."""
     parser = argparse.ArgumentParser(description="Build slimvec's kernels in place.")
     parser.add_argument("--emulated", type=Path, metavar="LIBRARY", help="x86 targets by SIMDe, into this file: tests")
-    parser.add_argument("--target", action="append", default=[], help="only this target (with --emulated)")
+    parser.add_argument("--arm", type=Path, metavar="LIBRARY", help="targets of 64-bit Arm, into this file: tests")
+    parser.add_argument("--target", action="append", default=[], help="only this target (with --emulated or --arm)")
     arguments = parser.parse_args()
     try:
         if arguments.emulated:
             plan = this_machine()
             build(Plan("x86_64", plan.compiler, plan.flags, True, tuple(arguments.target)), arguments.emulated)
+            missing = ""
+        elif arguments.arm:
+            build(Plan("aarch64", ARM_COMPILER, only=tuple(arguments.target)), arguments.arm)
             missing = ""
         else:
             missing = build_in_place()

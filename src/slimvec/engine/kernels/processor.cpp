@@ -39,6 +39,7 @@ bool has(const std::string& name) {
 bool has(const std::string& name) {
   const unsigned long first = getauxval(AT_HWCAP), second = getauxval(AT_HWCAP2);
   if (name == "neon") return first & (1ul << 1);
+  if (name == "atomics") return first & (1ul << 8);
   if (name == "dotprod") return first & (1ul << 20);
   if (name == "i8mm") return second & (1ul << 13);
   if (name == "bf16") return second & (1ul << 14);
@@ -54,6 +55,7 @@ bool asked(const char* name) {
 
 bool has(const std::string& name) {
   if (name == "neon") return true;
+  if (name == "atomics") return asked("hw.optional.arm.FEAT_LSE");
   if (name == "dotprod") return asked("hw.optional.arm.FEAT_DotProd");
   if (name == "i8mm") return asked("hw.optional.arm.FEAT_I8MM");
   if (name == "bf16") return asked("hw.optional.arm.FEAT_BF16");

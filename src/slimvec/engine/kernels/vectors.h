@@ -14,6 +14,8 @@
 #include "vectors_avx512.h"
 #elif defined(__AVX2__) && defined(__FMA__)
 #include "vectors_avx2.h"
+#elif defined(__aarch64__)
+#include "vectors_neon.h"
 #else
 #error "no vector layer for this target"
 #endif
