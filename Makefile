@@ -13,6 +13,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 KERNELS := src/slimvec/engine/kernels
 LIBRARY := $(KERNELS)/slimvec_kernels.so
+SOURCES := $(wildcard $(KERNELS)/*.cpp $(KERNELS)/*.h $(KERNELS)/*.toml)
+EMULATED := build/emulated.so
 
 .PHONY: quickstart test lint kernels wheel-check avx512-check arm-check bench docs clean
 
@@ -31,17 +33,20 @@ lint: $(VENV)/.dev
 kernels: $(LIBRARY)  ## build the kernels in place where their sources have changed
 
 # Where it cannot be built the reason is said, and everything runs on torch alone.
-$(LIBRARY): hatch_build.py $(wildcard $(KERNELS)/*.cpp $(KERNELS)/*.h $(KERNELS)/*.toml) | $(VENV)/.base
+$(LIBRARY): hatch_build.py $(SOURCES) | $(VENV)/.base
 	@echo "compiling the kernels (a minute)"
 	@$(BIN)/python hatch_build.py
 
 # The AVX-512 targets on a processor that need not have them: instructions by SIMDe (Debian, Ubuntu: libsimde-dev).
-avx512-check: $(VENV)/.dev $(LIBRARY)  ## the tests of the kernels on the AVX-512 targets, emulated
-	$(BIN)/python hatch_build.py --emulated build/emulated.so --target avx512_bf16 --target avx512
-	for isa in avx512_bf16 avx512; do \
-		SLIMVEC_KERNELS_LIBRARY=build/emulated.so SLIMVEC_ISA=$$isa $(BIN)/pytest -q -p no:cacheprovider \
+avx512-check: $(VENV)/.dev $(LIBRARY) $(EMULATED)  ## the tests of the kernels on the AVX-512 targets, emulated
+	for isa in avx512_bf16 avx512_vnni avx512; do \
+		SLIMVEC_KERNELS_LIBRARY=$(EMULATED) SLIMVEC_ISA=$$isa $(BIN)/pytest -q -p no:cacheprovider \
 			tests/engine/test_kernels.py tests/engine/test_fused.py tests/engine/test_int8.py || exit 1; \
 	done
+
+$(EMULATED): hatch_build.py tests/emulation/avx512.h $(SOURCES) | $(VENV)/.base
+	@echo "compiling the AVX-512 targets for emulation (a few minutes)"
+	@$(BIN)/python hatch_build.py --emulated $@
 
 # 64-bit Arm on an emulated processor: Debian's and Ubuntu's g++-aarch64-linux-gnu and qemu-user.
 arm-check:  ## the kernels for Arm, cross-compiled and emulated, against double precision

@@ -57,7 +57,8 @@ class Plan:
         architecture: `x86_64` or `aarch64`, a table of targets.toml.
         compiler: Path or name of the C++ compiler.
         flags: More flags for everything.
-        emulated: Compile no target's instructions: they are emulated with SIMDe, for tests on other processors.
+        emulated: Compile the AVX-512 targets alone and none of their instructions: they are emulated with SIMDe, for
+            tests on other processors.
         only: Names of targets; empty for all.
     """
 
@@ -73,7 +74,8 @@ class Plan:
         found = tables.get(self.architecture, {})
         if not found:
             raise BuildError(f"there are no kernels for {self.architecture}")
-        object.__setattr__(self, "targets", {n: t for n, t in found.items() if not self.only or n in self.only})
+        names = [name for name in found if name.startswith("avx512") or not self.emulated]
+        object.__setattr__(self, "targets", {n: found[n] for n in names if not self.only or n in self.only})
 
 
 def this_machine() -> Plan:
@@ -220,7 +222,7 @@ class KernelsHook(BuildHookInterface):  # type: ignore[misc]
 def main() -> int:
     """Build in place, or as the arguments say."""
     parser = argparse.ArgumentParser(description="Build slimvec's kernels in place.")
-    parser.add_argument("--emulated", type=Path, metavar="LIBRARY", help="x86 targets by SIMDe, into this file: tests")
+    parser.add_argument("--emulated", type=Path, metavar="LIBRARY", help="AVX-512 by SIMDe, into this file: tests")
     parser.add_argument("--arm", type=Path, metavar="LIBRARY", help="targets of 64-bit Arm, into this file: tests")
     parser.add_argument("--target", action="append", default=[], help="only this target (with --emulated or --arm)")
     arguments = parser.parse_args()

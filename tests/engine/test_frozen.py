@@ -10,6 +10,7 @@ from slimvec.model.frozen_layers import frozen_layers, num_frozen, own_states
 from slimvec.model.spec import LoraSettings
 from slimvec.text.batch import PackedBatch
 from tests import tiny
+from tests.engine.fused_models import ISAS, use_isa
 
 BATCH = PackedBatch.from_sequences([[5, 9, 7, 3, 8, 11, 2, 4], [6], [9, 9, 1, 30], [5, 9, 7, 3, 8, 11, 2, 5]])
 
@@ -48,6 +49,17 @@ def test_vectors_and_gradients_are_the_same_to_rounding(architecture, mode):
             torch.testing.assert_close(slope, slopes[name], atol=2e-5, rtol=2e-4)
     assert [name for name, _ in model.named_parameters()] == names
     assert torch.equal(gradients(model)[0], expected)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_the_kernels_run_them(isa, monkeypatch):
+    use_isa(isa, monkeypatch)
+    model = made("gemma3_text", "causal")
+    expected, _ = gradients(model)
+    states = open_frozen(model.backbone, 2)
+    assert (states.kernel, states.isa) == ("native", isa)
+    with frozen_layers(model.backbone, 2, states):
+        torch.testing.assert_close(gradients(model)[0], expected, atol=2e-6, rtol=2e-5)
 
 
 def test_layers_below_are_not_run(monkeypatch):

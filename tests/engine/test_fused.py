@@ -10,7 +10,17 @@ from slimvec.engine.fused.native import NativeLayers
 from slimvec.engine.kernels.library import load_kernels
 from slimvec.model.architectures import DECODERS
 from slimvec.text.batch import PackedBatch
-from tests.engine.fused_models import ISAS, KERNELS, assert_close, build, reference, shapes, use_isa, windows
+from tests.engine.fused_models import (
+    ISAS,
+    KERNELS,
+    assert_close,
+    build,
+    leave_bfloat16,
+    reference,
+    shapes,
+    use_isa,
+    windows,
+)
 from tests.tiny import VOCABULARY, random_batch
 
 DTYPES = (torch.float32, torch.bfloat16)
@@ -49,11 +59,22 @@ def needs(kernel: str, dtype: torch.dtype) -> None:
 def test_equals_transformers(architecture, causal, dtype, kernel):
     needs(kernel, dtype)
 
-    @given(settings=shapes(), window=windows(architecture), lengths=lengths, seed=st.integers(0, 99))
-    def holds(settings, window, lengths, seed):
+    @given(
+        settings=shapes(),
+        window=windows(architecture),
+        lengths=lengths,
+        seed=st.integers(0, 99),
+        biased=st.booleans(),
+        rounded=st.booleans(),
+    )
+    def holds(settings, window, lengths, seed, biased, rounded):
         if architecture == "qwen2":  # has no head_dim of its own
             settings = {key: value for key, value in settings.items() if key != "head_dim"}
+        if architecture == "llama":
+            settings |= {"attention_bias": biased, "mlp_bias": biased}
         model = build(architecture, {**settings, **window}, seed=seed)
+        if dtype == torch.float32 and not rounded:
+            leave_bfloat16(model)
         batch = random_batch(lengths, seed=seed)
         expected = reference(model, batch, causal=causal)
         decoder = FusedDecoder.from_backbone(model, causal=causal, dtype=dtype, kernel=kernel)
@@ -165,9 +186,7 @@ def test_weights_are_held_in_bfloat16_only_where_that_loses_nothing(rounded):
     settings = {"hidden_size": 40, "intermediate_size": 50, "num_attention_heads": 4, "num_key_value_heads": 2}
     model = build("llama", {**settings, "num_hidden_layers": 2, "vocab_size": VOCABULARY, "pad_token_id": 0})
     if not rounded:
-        with torch.no_grad():
-            for parameter in model.parameters():
-                parameter.mul_(1.001)
+        leave_bfloat16(model)
     batch = random_batch([23, 1, 9])
     decoder = FusedDecoder.from_backbone(model, causal=True, dtype=torch.float32, kernel="native")
     assert isinstance(decoder._layers, NativeLayers)

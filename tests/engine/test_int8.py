@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from slimvec.engine import int8_texts
@@ -91,7 +91,6 @@ def test_smoothing_evens_out_and_changes_no_product():
 def test_native_equals_torch(architecture):
     """In float32 around the int8 products, so that only values at the border between two bytes may fall elsewhere."""
 
-    @settings(max_examples=12)
     @given(
         shape=shapes(),
         window=windows(architecture),
