@@ -11,6 +11,7 @@ from slimvec.engine.fused.spec import read_spec
 
 CONFIG = {
     "model_type": "llama",
+    "vocab_size": 32,
     "hidden_size": 8,
     "num_attention_heads": 2,
     "num_key_value_heads": 1,

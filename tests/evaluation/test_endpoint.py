@@ -3,6 +3,7 @@ import json
 import httpx2
 import numpy as np
 import pytest
+from sentence_transformers.sentence_transformer.modules import CNN
 
 from slimvec.errors import FetchError, InputError, ModelError
 from slimvec.evaluation.endpoint import BATCH_TEXTS, NUM_TRIES, EndpointModel, is_endpoint
@@ -94,10 +95,10 @@ def test_what_slimvec_cannot_run_goes_through_sentence_transformers_and_says_so(
     (tmp_path / "m" / "slimvec.json").unlink()
     modules = json.loads((tmp_path / "m" / "modules.json").read_text())
     assert open_evaluated(str(tmp_path / "m")).card.kind == "slimvec"
-    (tmp_path / "m" / "2_Dropout").mkdir()
-    (tmp_path / "m" / "2_Dropout" / "config.json").write_text('{"dropout": 0.0}')
-    extra = {"idx": len(modules), "name": "d", "path": "2_Dropout", "type": "sentence_transformers.models.Dropout"}
-    (tmp_path / "m" / "modules.json").write_text(json.dumps([*modules, extra]))
+    (tmp_path / "m" / "9_CNN").mkdir()
+    CNN(32, out_channels=32, kernel_sizes=[1]).save(str(tmp_path / "m" / "9_CNN"))
+    extra = {"idx": 9, "name": "9", "path": "9_CNN", "type": "sentence_transformers.models.CNN"}
+    (tmp_path / "m" / "modules.json").write_text(json.dumps([modules[0], extra, *modules[1:]]))
     with pytest.raises(ModelError) as caught:
         open_evaluated(str(tmp_path / "m"), through="slimvec")
     card = open_evaluated(str(tmp_path / "m")).card

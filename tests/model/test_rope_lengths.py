@@ -69,6 +69,9 @@ def test_chosen_texts_of_a_batch_are_a_batch():
 
 def test_dynamic_is_served_as_far_as_it_changes_nothing(tmp_path):
     folder = with_rope(tmp_path / "dynamic", DYNAMIC, max_position_embeddings=40)
+    with pytest.raises(ModelError, match=r"rope type 'dynamic' with texts of up to 200 tokens: beyond 40 a vector"):
+        Embedder.load(folder)  # the length that its own files give
+    edit(folder / "sentence_bert_config.json", max_seq_length=40)
     embedder = Embedder.load(folder)
     assert embedder.spec.max_tokens == 40
     texts = ["short", "a text of just as many tokens as it has", "x" * 90]

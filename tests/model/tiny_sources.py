@@ -10,12 +10,19 @@ import transformers
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from slimvec.model.builtin import Builtin
+from slimvec.model.cache import cache_root
 from slimvec.model.wheels import Wheel
 
 WEIGHTS = b"safetensors of a tiny encoder"
 HEADS, KV_HEADS = 4, 2
 SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 MERGES = ("h e", "l l", "he ll", "hell o", "\u010a \u010a")
+
+
+def nothing_is_left():
+    """Whether the cache holds no model."""
+    models = cache_root() / "models"
+    return not models.exists() or not any(models.iterdir())
 
 
 def causal_model(vocabulary):

@@ -32,6 +32,7 @@ def test_sources_are_read_in_order_and_described(tmp_path):
         "weight": 1.0,
         "num_records": 5,
         "skipped": {},
+        "unread": (),
         "dropped": {},
         "removed": {},
         "num_merged": 0,

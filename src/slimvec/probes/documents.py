@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimvec.data.retrieval_reading import read_retrieval_set
+from slimvec.errors import ModelError
 from slimvec.evaluation.models import Embedded, EvaluatedModel, Usage
 from slimvec.probes.facts import make_hay
 from slimvec.probes.probe import Setting, unit_vectors
@@ -88,6 +89,10 @@ def tokens_a_word(model: EvaluatedModel, sentences: Sequence[str]) -> float:
     tokens = int(found.num_tokens[1]) - int(found.num_tokens[0])
     words = len(texts[1].split()) - len(texts[0].split())
     return tokens / words if found.num_tokens.min() >= 0 and tokens > 0 < words else USUAL_TOKENS
+
+
+class CutOffError(ModelError):
+    """A model cuts off every document that a probe would ask about."""
 
 
 def embed_documents(model: EvaluatedModel, texts: Sequence[str], setting: Setting) -> Embedded:

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slimvec.errors import ModelError
 from slimvec.evaluation.models import EvaluatedModel
-from slimvec.probes.documents import cut_sentences, embed_documents
+from slimvec.probes.documents import CutOffError, cut_sentences, embed_documents
 from slimvec.probes.facts import Fact
 from slimvec.probes.position.ranks import single_ndcg
 from slimvec.probes.probe import Setting, embed
@@ -71,7 +70,7 @@ def score_needles(
         setting: Told of the progress.
 
     Raises:
-        ModelError: the model cuts off every document.
+        CutOffError: the model cuts off every document.
     """
     num_each = len(facts) // len(documents)
     depths = np.linspace(0, 1, num_depths)
@@ -84,7 +83,7 @@ def score_needles(
     found = embed_documents(model, texts, setting)
     whole = ~(found.truncated == 1).reshape(len(hay), -1).any(axis=1)
     if not whole.any():
-        raise ModelError("every document with a needle is cut off", expected="a limit above 64 tokens")
+        raise CutOffError("every document with a needle is cut off", expected="a limit above 64 tokens")
     kept = whole[owners]
     questions, owners = questions[kept], owners[kept]
     full = found.vectors.reshape(len(facts), num_depths, -1)[kept]

@@ -6,14 +6,14 @@ from typing import ClassVar
 import numpy as np
 
 from slimvec.evaluation.models import EvaluatedModel
-from slimvec.probes.documents import Hay, cut_sentences, gather_documents, tokens_a_word
+from slimvec.probes.documents import CutOffError, Hay, cut_sentences, gather_documents, tokens_a_word
 from slimvec.probes.facts import make_facts
 from slimvec.probes.position.evidence import Paragraphs, read_paragraphs, score_evidence
 from slimvec.probes.position.needles import NeedleScores, score_needles
 from slimvec.probes.position.regression import measure_weights, shuffled_documents
 from slimvec.probes.position.rotations import NUM_PASSAGES, Passage, made_passages, read_passages, score_rotations
 from slimvec.probes.position.summary import Findings, summarise
-from slimvec.probes.probe import Setting
+from slimvec.probes.probe import Setting, skipped
 from slimvec.probes.readings import Reading
 
 Bucket = tuple[int, int]
@@ -55,9 +55,17 @@ class PositionProbe:
     def run(self, model: EvaluatedModel, setting: Setting) -> Reading:
         """Put the question to a model.
 
+        A model that cuts off every document, such as one of 64 tokens, is not asked.
+
         Raises:
             InputError: an outside set that is there and malformed.
         """
+        try:
+            return self._run(model, setting)
+        except CutOffError as error:
+            return skipped(self, str(error))
+
+    def _run(self, model: EvaluatedModel, setting: Setting) -> Reading:
         generator = np.random.default_rng(setting.seed)
         buckets = self._buckets(model, setting)
         num_regressed = setting.count(self.num_regressed)

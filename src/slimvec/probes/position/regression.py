@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from slimvec.errors import ModelError
 from slimvec.evaluation.intervals import Interval
 from slimvec.evaluation.models import EvaluatedModel
-from slimvec.probes.documents import embed_documents
+from slimvec.probes.documents import CutOffError, embed_documents
 from slimvec.probes.probe import Setting, embed
 
 Values = NDArray[np.float64]
@@ -126,12 +126,13 @@ def measure_weights(model: EvaluatedModel, documents: Sequence[Sequence[str]], s
         Weights of the documents that the model takes whole: a sentence that is cut off weighs nothing anywhere.
 
     Raises:
-        ModelError: as for `weigh_sentences`, a vector is not finite, or every document is cut off.
+        ModelError: as for `weigh_sentences`, or a vector is not finite.
+        CutOffError: every document is cut off.
     """
     found = embed_documents(model, [" ".join(sentences) for sentences in documents], setting)
     whole = np.flatnonzero(found.truncated != 1)
     if len(whole) == 0:
-        raise ModelError("every document is cut off", expected="a limit of more tokens")
+        raise CutOffError("every document is cut off", expected="a limit of more tokens")
     documents, vectors = [documents[int(number)] for number in whole], found.vectors[whole]
     alone = [sentence for sentences in documents for sentence in sentences]
     sentence_vectors = embed(model, alone, setting, role="document", kind="Retrieval")
