@@ -22,6 +22,12 @@ METHODS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _clock_of_steps(monkeypatch):
+    """Clocks that tick when they are read tick once a step, not as often as a slow one has layers."""
+    monkeypatch.setattr("slimvec.training.watching.CLOCK_SECONDS", 1e9)
+
+
 def settings_and_model(method, *overrides, **spec):
     settings = support.recipe(*METHODS[method], *overrides)
     made = support.model(settings, **spec)
