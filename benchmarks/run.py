@@ -204,7 +204,7 @@ def summarise(
         ),
         rounds_done=rounds_done,
         gemm_gflops={
-            dtype: tuple(value for workload in bench.workloads for value in bench.peaks[workload.name][dtype])
+            dtype: tuple(value for workload in bench.workloads for value in bench.peaks[workload.name].get(dtype, ()))
             for dtype in dtypes
         },
         workloads=workloads,
