@@ -39,14 +39,14 @@ def test_vectors_and_gradients_are_the_same_to_rounding(architecture, mode):
     model = made(architecture, mode)
     assert num_frozen(model.backbone) == 2
     names = [name for name, _ in model.named_parameters()]
-    expected, slopes = gradients(model)
+    expected, grads = gradients(model)
     for states in (open_frozen(model.backbone, 2), own_states(model.backbone, 2)):
         with frozen_layers(model.backbone, 2, states):
             vectors, found = gradients(model)
         torch.testing.assert_close(vectors, expected, atol=2e-6, rtol=2e-5)
-        assert found.keys() == slopes.keys()
-        for name, slope in found.items():
-            torch.testing.assert_close(slope, slopes[name], atol=2e-5, rtol=2e-4)
+        assert found.keys() == grads.keys()
+        for name, grad in found.items():
+            torch.testing.assert_close(grad, grads[name], atol=2e-5, rtol=2e-4)
     assert [name for name, _ in model.named_parameters()] == names
     assert torch.equal(gradients(model)[0], expected)
 

@@ -214,7 +214,7 @@ def cosent(plain, grades, scale):
 
 
 def losses(batch, settings, projection=None):
-    """The total and the parts of a whole batch, as `slimvec.objectives.composition` defines them."""
+    """The total and the parts of a whole batch, as `slimvec.objectives.losses` defines them."""
     grades = [float("nan")] * batch.pairs if batch.grades is None else batch.grades.tolist()
     answered = [i for i, grade in enumerate(grades) if grade != grade]
     graded = [i for i, grade in enumerate(grades) if grade == grade]

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 
 from slimvec.objectives.batch import EmbeddedBatch
-from slimvec.objectives.composition import Composition
 from slimvec.objectives.cosent import CoSENT
 from slimvec.objectives.infonce import TERMS, InfoNCE
+from slimvec.objectives.losses import LossConfig
 from slimvec.objectives.mixing import Mixing
 from slimvec.objectives.score_distillation import ScoreDistillation
 from slimvec.objectives.vector_distillation import VectorDistillation
@@ -18,23 +18,23 @@ PLAIN = InfoNCE(0.2)
 FULL = InfoNCE(0.2, terms=TERMS, margin=0.5, focal=0.5, hardness=5.0)
 
 COMBINATIONS = {
-    "plain": Composition(PLAIN),
-    "terms": Composition(replace(PLAIN, terms=TERMS, mask_equal_texts=False)),
-    "masked": Composition(replace(FULL, hardness=0.0)),
-    "hardness": Composition(replace(PLAIN, hardness=5.0)),
-    "mix pair": Composition(PLAIN, mixing=Mixing("pair", count=2)),
-    "mix list": Composition(replace(PLAIN, hardness=2.0), mixing=Mixing("list", temperature=0.3)),
-    "mix both": Composition(FULL, mixing=Mixing("both", stop_gradient=True)),
-    "spread": Composition(PLAIN, spread=0.7),
-    "kl own": Composition(PLAIN, distillation=ScoreDistillation("kl", 0.2, 0.5, "own", 0.6)),
-    "kl batch": Composition(None, distillation=ScoreDistillation("kl", 0.2, 0.1, "batch")),
-    "margin own": Composition(PLAIN, 0.5, distillation=ScoreDistillation("margin-mse", 1.0, 3.0, "own")),
-    "margin batch": Composition(PLAIN, distillation=ScoreDistillation("margin-mse", 0.5, 0.5, "batch", 2.0)),
-    "cosine": Composition(PLAIN, distillation=VectorDistillation("cosine", 0.4)),
-    "mse": Composition(None, distillation=VectorDistillation("mse")),
-    "graded": Composition(PLAIN, graded=CoSENT(weight=0.3)),
-    "widths": Composition(PLAIN, dims=(6, 3), dim_weights=(1.0, 0.3)),
-    "all, scores": Composition(
+    "plain": LossConfig(PLAIN),
+    "terms": LossConfig(replace(PLAIN, terms=TERMS, mask_equal_texts=False)),
+    "masked": LossConfig(replace(FULL, hardness=0.0)),
+    "hardness": LossConfig(replace(PLAIN, hardness=5.0)),
+    "mix pair": LossConfig(PLAIN, mixing=Mixing("pair", count=2)),
+    "mix list": LossConfig(replace(PLAIN, hardness=2.0), mixing=Mixing("list", temperature=0.3)),
+    "mix both": LossConfig(FULL, mixing=Mixing("both", stop_gradient=True)),
+    "spread": LossConfig(PLAIN, spread=0.7),
+    "kl own": LossConfig(PLAIN, distillation=ScoreDistillation("kl", 0.2, 0.5, "own", 0.6)),
+    "kl batch": LossConfig(None, distillation=ScoreDistillation("kl", 0.2, 0.1, "batch")),
+    "margin own": LossConfig(PLAIN, 0.5, distillation=ScoreDistillation("margin-mse", 1.0, 3.0, "own")),
+    "margin batch": LossConfig(PLAIN, distillation=ScoreDistillation("margin-mse", 0.5, 0.5, "batch", 2.0)),
+    "cosine": LossConfig(PLAIN, distillation=VectorDistillation("cosine", 0.4)),
+    "mse": LossConfig(None, distillation=VectorDistillation("mse")),
+    "graded": LossConfig(PLAIN, graded=CoSENT(weight=0.3)),
+    "widths": LossConfig(PLAIN, dims=(6, 3), dim_weights=(1.0, 0.3)),
+    "all, scores": LossConfig(
         FULL,
         0.9,
         mixing=Mixing("both", count=2),
@@ -44,7 +44,7 @@ COMBINATIONS = {
         dims=(6, 4, 2),
         dim_weights=(1.0, 0.3, 0.1),
     ),
-    "all, vectors": Composition(
+    "all, vectors": LossConfig(
         FULL,
         mixing=Mixing("pair"),
         spread=0.1,

@@ -183,8 +183,8 @@ def test_hardness_weighs_a_rows_own_negatives_without_a_gradient_of_its_own():
     terms = (s[0] / 0.5).exp() * torch.tensor([1.0, 1.0, weight, 1.0])
     loss = info_nce(batch, InfoNCE(0.5, hardness=5.0))[0]
     assert float(loss.detach()) == pytest.approx(float((terms.sum() / terms[0]).log()))
-    (slope,) = torch.autograd.grad(loss, negatives)
-    torch.testing.assert_close(slope[0, 0], terms[2] / terms.sum() / 0.5 * query[0])
+    (grad,) = torch.autograd.grad(loss, negatives)
+    torch.testing.assert_close(grad[0, 0], terms[2] / terms.sum() / 0.5 * query[0])
 
 
 def test_focal_weight_is_finite_where_the_loss_is_zero():

@@ -11,10 +11,10 @@ from slimvec.model.folder import load_model, save_model
 from slimvec.probes.callback import EmbedderModel, ProbeValidator, probe_validators
 from slimvec.probes.instruction.probe import InstructionProbe
 from slimvec.probes.probe import Setting
+from slimvec.training.embedder import TrainingEmbedder
 from slimvec.training.recipe import Batch
 from slimvec.training.recipe_reading import parse_recipe
 from slimvec.training.run import train
-from slimvec.training.trainee_embedder import TraineeEmbedder
 from tests import tiny
 from tests.probes.support import Counting, slimvec_model
 from tests.training import support
@@ -24,7 +24,7 @@ BATCH = Batch(max_query_tokens=200, max_document_tokens=200)
 
 def test_the_model_in_training_is_the_model():
     made = tiny.embedding_model()
-    probed, plain = EmbedderModel(TraineeEmbedder(made, BATCH)), slimvec_model()
+    probed, plain = EmbedderModel(TrainingEmbedder(made, BATCH)), slimvec_model()
     told = Usage("p", "Retrieval", "query", "do it now")
     for usage in (told, Usage("p", "Retrieval", "document"), Usage("p", "STS", None)):
         prompt = probed.prompt(usage)
@@ -37,7 +37,7 @@ def test_the_model_in_training_is_the_model():
 
 def test_measures_are_logged_by_name_the_main_ones_only():
     probe = Counting()
-    found = ProbeValidator(probe, Setting(amount="tiny", seed=4))(TraineeEmbedder(tiny.embedding_model(), BATCH))
+    found = ProbeValidator(probe, Setting(amount="tiny", seed=4))(TrainingEmbedder(tiny.embedding_model(), BATCH))
     assert found == {"accuracy": 0.7, "a_b/c_d": 0.25}
     assert probe.seen[0][1].seed == 4
     assert probe.seen[0][0].card.max_tokens == 200  # what is longer would lose its end in silence
@@ -46,7 +46,7 @@ def test_measures_are_logged_by_name_the_main_ones_only():
 
 def test_a_probe_that_cannot_be_run_is_an_error():
     with pytest.raises(InputError, match="probe counting cannot be run in training: no states; leave it out"):
-        ProbeValidator(Counting(skipped="no states"))(TraineeEmbedder(tiny.embedding_model(), BATCH))
+        ProbeValidator(Counting(skipped="no states"))(TrainingEmbedder(tiny.embedding_model(), BATCH))
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ def with_adapter(architecture, *, dropout=0.0):
 def value_and_gradients(made, batch):
     made.zero_grad()
     vectors = made(batch)
-    slope = torch.linspace(-1, 1, vectors.numel()).view_as(vectors)
-    vectors.backward(slope)
+    grad = torch.linspace(-1, 1, vectors.numel()).view_as(vectors)
+    vectors.backward(grad)
     return vectors.detach(), {name: p.grad.clone() for name, p in made.named_parameters() if p.grad is not None}
 
 

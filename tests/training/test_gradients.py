@@ -24,8 +24,8 @@ def gradients(made, recipe, *, micro_batch_tokens, graph_tokens):
         micro_batch_tokens=micro_batch_tokens,
         graph_tokens=graph_tokens,
     )
-    slopes = {name: p.grad for name, p in made.named_parameters() if p.requires_grad}
-    return found.losses.total, found.vectors, slopes
+    grads = {name: p.grad for name, p in made.named_parameters() if p.requires_grad}
+    return found.losses.total, found.vectors, grads
 
 
 def plain_gradients(made, recipe):

@@ -9,7 +9,7 @@ import torch
 
 from slimvec.errors import InputError
 from slimvec.model.folder import load_model, save_model
-from slimvec.training.instruction_dropout import draw_untold
+from slimvec.training.instruction_dropout import drop_instructions
 from slimvec.training.recipe_reading import parse_recipe
 from slimvec.training.run import train
 from tests import tiny
@@ -19,35 +19,35 @@ from tests.training.test_collation import RECORDS, collator, read
 
 def test_the_share_is_as_asked_and_none_is_touched_at_zero():
     numbers = range(20_000)
-    assert not any(draw_untold(numbers, share=0.0, seed=1, step=2))
-    assert all(draw_untold(numbers, share=1.0, seed=1, step=2))
+    assert not any(drop_instructions(numbers, share=0.0, seed=1, step=2))
+    assert all(drop_instructions(numbers, share=1.0, seed=1, step=2))
     for share in (0.1, 0.5):
-        found = sum(draw_untold(numbers, share=share, seed=1, step=2)) / len(numbers)
+        found = sum(drop_instructions(numbers, share=share, seed=1, step=2)) / len(numbers)
         assert found == pytest.approx(share, abs=4 * (share * (1 - share) / len(numbers)) ** 0.5)
 
 
 def test_a_draw_depends_on_seed_step_and_record_and_not_on_the_others():
-    whole = draw_untold(range(100), share=0.5, seed=1, step=2)
-    assert draw_untold([7, 3], share=0.5, seed=1, step=2) == [whole[7], whole[3]]
-    assert draw_untold(range(100), share=0.5, seed=1, step=3) != whole
-    assert draw_untold(range(100), share=0.5, seed=2, step=2) != whole
+    whole = drop_instructions(range(100), share=0.5, seed=1, step=2)
+    assert drop_instructions([7, 3], share=0.5, seed=1, step=2) == [whole[7], whole[3]]
+    assert drop_instructions(range(100), share=0.5, seed=1, step=3) != whole
+    assert drop_instructions(range(100), share=0.5, seed=2, step=2) != whole
 
 
 def test_a_smaller_share_is_part_of_a_larger_one():
-    few, many = (draw_untold(range(500), share=share, seed=1, step=2) for share in (0.2, 0.6))
+    few, many = (drop_instructions(range(500), share=share, seed=1, step=2) for share in (0.2, 0.6))
     assert all(more for less, more in zip(few, many, strict=True) if less)
 
 
 def test_queries_lose_their_prompt_and_documents_keep_theirs():
     backend, collate = collator()
     told = collate(RECORDS, epoch=0)
-    texts = collate(RECORDS, epoch=0, untold=[True, False, True])
+    texts = collate(RECORDS, epoch=0, without_prompt=[True, False, True])
     decoded = [read(backend, row) for row in texts.tokenized.sequences]
     assert decoded[:3] == ["one", "two", "three"]
     assert texts.tokenized.prefix_lengths[:3] == [0, 0, 0]
     assert texts.tokenized.sequences[3:] == told.tokenized.sequences[3:]
     assert texts.ids.tolist() == told.ids.tolist()
-    assert collate(RECORDS, epoch=0, untold=[False] * 3).tokenized == told.tokenized
+    assert collate(RECORDS, epoch=0, without_prompt=[False] * 3).tokenized == told.tokenized
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 import pytest
 
 from slimvec.errors import InputError
-from slimvec.objectives.composition import Composition
 from slimvec.objectives.cosent import CoSENT
 from slimvec.objectives.infonce import InfoNCE
+from slimvec.objectives.losses import LossConfig
 from slimvec.objectives.mixing import Mixing
 from slimvec.objectives.score_distillation import ScoreDistillation
-from slimvec.training.objective import composition, make_objective
+from slimvec.training.objective import loss_config, make_objective
 from slimvec.training.recipe import Loss
 from slimvec.training.recipe_reading import parse_recipe, recipe_yaml
 from tests.training import combined, support
@@ -32,7 +32,7 @@ def test_every_setting_arrives():
             "mrl_weights": [1, 0.5],
         }
     )
-    assert composition(loss) == Composition(
+    assert loss_config(loss) == LossConfig(
         contrastive=InfoNCE(0.02, ("q-d", "d-d"), False, 0.1, 0.5, 5.0),
         contrastive_weight=0.5,
         mixing=Mixing("both", 3, 0.2, True),
@@ -46,7 +46,7 @@ def test_every_setting_arrives():
 
 def test_defaults_of_distillation():
     def distillation(**settings):
-        return composition(Loss.model_validate({"temperature": 0.02, "distill": settings})).distillation
+        return loss_config(Loss.model_validate({"temperature": 0.02, "distill": settings})).distillation
 
     assert distillation(teacher="records") == ScoreDistillation("kl", 0.02, 0.02, "own", 1.0)
     assert distillation(teacher="big", kind="margin-mse") == ScoreDistillation("margin-mse", 1.0, 1.0, "batch", 1.0)

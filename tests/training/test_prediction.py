@@ -17,7 +17,7 @@ from slimvec.model.lm_head import load_lm_head
 from slimvec.text.batch import PackedBatch
 from slimvec.text.tokenizer import Tokenizer
 from slimvec.training.adaptation_texts import adaptation_texts, read_adaptation_records
-from slimvec.training.prediction import PredictionSteps, StatesTrainee, mask_id
+from slimvec.training.prediction import PredictionSteps, TrainableStates, mask_id
 from slimvec.training.recipe_reading import parse_recipe
 from slimvec.training.run import train
 from tests import tiny
@@ -71,19 +71,19 @@ def plain_loss(made, work, number, objective):
 def test_loss_and_gradient_equal_a_plain_reference(micro_batch_tokens, objective):
     made, work = steps(objective=objective, **{"batch.micro_batch_tokens": micro_batch_tokens})
     made.requires_grad_(True)
-    trainee = StatesTrainee(made)
+    trainee = TrainableStates(made)
     for number in range(work.num_steps(1)):
         made.zero_grad()
         wanted = plain_loss(made, work, number, objective)
         wanted.backward()
-        slopes = {name: p.grad.clone() for name, p in made.named_parameters() if p.grad is not None}
+        grads = {name: p.grad.clone() for name, p in made.named_parameters() if p.grad is not None}
         made.zero_grad()
         step = work.backward(number, trainee)
         assert step.loss == pytest.approx(float(wanted.detach()), rel=1e-5)
         assert step.random_cosine is None
         for name, parameter in made.named_parameters():
-            if name in slopes:
-                torch.testing.assert_close(parameter.grad, slopes[name], rtol=2e-3, atol=1e-5)
+            if name in grads:
+                torch.testing.assert_close(parameter.grad, grads[name], rtol=2e-3, atol=1e-5)
 
 
 def test_special_tokens_are_not_predicted_at_their_own_place():

@@ -13,11 +13,11 @@ from slimvec.data.records import Record
 from slimvec.errors import InputError, TrainingError
 from slimvec.training.checkpoints import Progress
 from slimvec.training.collapse import watch_collapse
-from slimvec.training.held_out import part_records
+from slimvec.training.embedder import TrainingEmbedder, TrainingVectors
 from slimvec.training.recipe import Validation
 from slimvec.training.schedule import Span
-from slimvec.training.trainee_embedder import TraineeEmbedder, TraineeVectors
-from slimvec.training.validation import HeldOutRetrieval, hold_out
+from slimvec.training.splitting import split_records
+from slimvec.training.validation import HeldOutRetrieval, split_by_query
 from tests import tiny
 from tests.training import support
 
@@ -30,29 +30,29 @@ def record(query, positive="p", negatives=()):
 def test_what_is_held_out_does_not_depend_on_the_order_and_no_query_is_on_both_sides(order):
     records = [record(f"query {number % 20}", f"answer {number}") for number in order]
     for settings in (Validation(count=5), Validation(share=0.3)):
-        parted = hold_out(records, settings)
-        held = {r.query for r in parted.held_out}
-        usual = hold_out([record(f"query {n % 20}", f"answer {n}") for n in range(30)], settings)
-        assert held == {r.query for r in usual.held_out}
-        assert held.isdisjoint(r.query for r in parted.training)
-        assert len(parted.training) + len(parted.held_out) == 30
-        assert [records[number] for number in parted.numbers] == parted.training
+        split = split_by_query(records, settings)
+        held = {r.query for r in split.validation}
+        usual = split_by_query([record(f"query {n % 20}", f"answer {n}") for n in range(30)], settings)
+        assert held == {r.query for r in usual.validation}
+        assert held.isdisjoint(r.query for r in split.training)
+        assert len(split.training) + len(split.validation) == 30
+        assert [records[number] for number in split.numbers] == split.training
 
 
 def test_counts_and_shares_are_about_kept():
     records = [record(f"query {number}") for number in range(2000)]
-    assert len(hold_out(records, Validation(count=100)).held_out) == 100
-    assert 140 < len(hold_out(records, Validation(share=0.1)).held_out) < 260
-    larger = {r.query for r in hold_out(records, Validation(share=0.2)).held_out}
-    assert {r.query for r in hold_out(records, Validation(share=0.1)).held_out} < larger
+    assert len(split_by_query(records, Validation(count=100)).validation) == 100
+    assert 140 < len(split_by_query(records, Validation(share=0.1)).validation) < 260
+    larger = {r.query for r in split_by_query(records, Validation(share=0.2)).validation}
+    assert {r.query for r in split_by_query(records, Validation(share=0.1)).validation} < larger
 
 
 def test_a_file_of_its_own_takes_its_queries_out_of_the_training_data():
     records = [record(f"query {number}") for number in range(10)]
     others = [record("Query  3", "x"), record("new", "y")]
-    parted = hold_out(records, Validation(path="held.jsonl"), others)
-    assert parted.held_out == others
-    assert [r.query for r in parted.training] == [r.query for r in records if r.query != "query 3"]
+    split = split_by_query(records, Validation(path="held.jsonl"), others)
+    assert split.validation == others
+    assert [r.query for r in split.training] == [r.query for r in records if r.query != "query 3"]
 
 
 def test_too_few_on_either_side():
@@ -60,7 +60,7 @@ def test_too_few_on_either_side():
     with pytest.raises(
         InputError, match=r"leaves 1 records to train on and 3 to score on; expected at least 2 of each"
     ):
-        hold_out(records, Validation(count=3))
+        split_by_query(records, Validation(count=3))
 
 
 class Fixed:
@@ -71,7 +71,7 @@ class Fixed:
 
     def embed(self, texts, *, role, task=None):
         rows = np.stack([self.vectors[(role, task, text)] for text in texts])
-        return TraineeVectors(rows, 0)
+        return TrainingVectors(rows, 0)
 
 
 @given(st.integers(0, 10_000))
@@ -110,7 +110,7 @@ def test_the_trainee_embeds_as_the_model_does():
     settings = support.recipe("batch.micro_batch_tokens=64")
     made = support.model(settings).eval()
     texts = ["one", "another text", "x" * 300]
-    found = TraineeEmbedder(made, settings.batch).embed(texts, role="query")
+    found = TrainingEmbedder(made, settings.batch).embed(texts, role="query")
     tokenized = made.tokenizer.tokenize(texts[:2], prompt=made.spec.prompts.render("query"))
     with torch.no_grad():
         wanted = made(tokenized.pack()).numpy()
@@ -243,14 +243,14 @@ def test_a_file_that_shares_text_with_the_training_data_is_refused(tmp_path):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     recipe = support.recipe(f"validation.path={path}")
     records = [record(f"query {number}", f"answer {number}") for number in range(20)]
-    assert part_records(records, recipe).shared_text.share == 0
+    assert split_records(records, recipe).shared_text.share == 0
     leaking = [*records, record("an old question", f"As was said: {long}")]
     with pytest.raises(
         InputError, match=r"1 of 21 training records \(4\.8%\).* 1 of 2 queries of .*validation\.max_sh"
     ):
-        part_records(leaking, recipe)
+        split_records(leaking, recipe)
     let_pass = support.recipe(f"validation.path={path}", "validation.max_shared=0.6")
-    assert part_records(leaking, let_pass).shared_text.num_shared == 1
+    assert split_records(leaking, let_pass).shared_text.num_shared == 1
 
 
 def test_a_vector_that_is_no_numbers_ends_an_evaluation_and_names_its_text():
@@ -258,7 +258,7 @@ def test_a_vector_that_is_no_numbers_ends_an_evaluation_and_names_its_text():
     token = made.tokenizer.backend.encode("\u0007").ids[0]
     with torch.no_grad():
         made.backbone.hf_model.embeddings.word_embeddings.weight[token] = 3e38
-    embedder = TraineeEmbedder(made, support.recipe().batch)
+    embedder = TrainingEmbedder(made, support.recipe().batch)
     assert embedder.embed(["fine"], role="query").vectors.shape == (1, 32)
     with pytest.raises(TrainingError, match=r"evaluating in training: text 1 \('a bell .*'\) has a vector with NaN"):
         embedder.embed(["fine", "a bell \u0007"], role="query")

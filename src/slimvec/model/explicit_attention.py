@@ -61,13 +61,13 @@ class _ExplicitAttention(torch.autograd.Function):
         return torch.bmm(share, v).view(texts, heads, length, width)
 
     @staticmethod
-    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Give dQ, dK and dV."""
         q, k, v, share = ctx.saved_tensors
         query_shape, key_shape = ctx.shapes
-        slope = slopes[0].reshape(q.shape)
-        dv = torch.bmm(share.transpose(1, 2), slope)
-        p, dp = share.float(), torch.bmm(slope, v.transpose(1, 2)).float()
+        grad = grads[0].reshape(q.shape)
+        dv = torch.bmm(share.transpose(1, 2), grad)
+        p, dp = share.float(), torch.bmm(grad, v.transpose(1, 2)).float()
         dp.mul_(p)
         ds = dp.sub_(p.mul_(dp.sum(-1, keepdim=True))).mul_(ctx.scale).to(q.dtype)
         dq, dk = torch.bmm(ds, k), torch.bmm(ds.transpose(1, 2), q)

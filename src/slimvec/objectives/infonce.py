@@ -121,7 +121,7 @@ def info_nce(
 def focal_weight(loss: Tensor, power: float) -> Tensor:
     """Give each row's weight (1 - P)^g from its loss L = -log P: [B] to [B].
 
-    1 - P is computed as -expm1(-L), exact for small L, and kept above zero: its power has no finite slope
+    1 - P is computed as -expm1(-L), exact for small L, and kept above zero: its power has no finite gradient
     there.
     """
     miss = -torch.expm1(-loss)

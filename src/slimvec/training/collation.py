@@ -153,7 +153,7 @@ class Collator:
         groups: Groups | None = None,
         answers: KnownAnswers | None = None,
         stands_for: Mapping[str, str] | None = None,
-        untold: Sequence[bool] | None = None,
+        without_prompt: Sequence[bool] | None = None,
         seed: int = 0,
     ) -> StepTexts:
         """Tokenise the texts of B records.
@@ -166,7 +166,7 @@ class Collator:
             answers: Of all records of the run; default those of the batch.
             stands_for: By a text that replaced one of the data (see `slimvec.training.augmentation`), that one: it is
                 what the text is compared by, and what a teacher is asked for.
-            untold: By record, whether its query goes without a prompt (see `slimvec.training.instruction_dropout`);
+            without_prompt: By record, whether its query goes without a prompt (see `slimvec.training.instruction_dropout`);
                 default none does.
             seed: Of what the loss draws.
 
@@ -183,7 +183,7 @@ class Collator:
         queries = [(record.query, record.task) for record in records]
         known = {text: text for text, _ in [*queries, *documents]} | dict(stands_for or {})
         compared = [[(known[text], task) for text, task in part] for part in (queries, documents)]
-        parts = [self._tokenize("query", queries, untold), self._tokenize("document", documents)]
+        parts = [self._tokenize("query", queries, without_prompt), self._tokenize("document", documents)]
         ids = text_ids(text for part in compared for text, _ in part)
         pairs = len(records)
         known_answers = KnownAnswers(records) if answers is None else answers
@@ -230,12 +230,12 @@ class Collator:
         return F.normalize(found, dim=-1)
 
     def _tokenize(
-        self, role: Role, texts: Sequence[tuple[str, str | None]], untold: Sequence[bool] | None = None
+        self, role: Role, texts: Sequence[tuple[str, str | None]], without_prompt: Sequence[bool] | None = None
     ) -> TokenizedTexts:
         """Tokenise (text, task) pairs, those of one prompt together, and give them in their own order."""
         by_prompt: dict[str, list[int]] = {}
         for number, (_, task) in enumerate(texts):
-            prompt = "" if untold is not None and untold[number] else self._prompts.render(role, task)
+            prompt = "" if without_prompt is not None and without_prompt[number] else self._prompts.render(role, task)
             by_prompt.setdefault(prompt, []).append(number)
         found: dict[int, tuple[list[int], int, bool]] = {}
         for prompt, numbers in by_prompt.items():

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from slimvec.data.records import Record
 from slimvec.objectives.batch import EmbeddedBatch
-from slimvec.objectives.composition import Objective
+from slimvec.objectives.losses import Objective
 from slimvec.training.augmentation import Augmentation, changes_of
 from slimvec.training.collation import Collator
 from slimvec.training.distributed import mean_over_processes, over_processes
 from slimvec.training.filling import Contrasts, Filling, check_filling
 from slimvec.training.gradients import Embed, backward
 from slimvec.training.groups import Groups
-from slimvec.training.instruction_dropout import draw_untold
+from slimvec.training.instruction_dropout import drop_instructions
 from slimvec.training.known_answers import KnownAnswers
 from slimvec.training.plan import BatchPlan
 from slimvec.training.processes import Processes
@@ -79,7 +79,7 @@ class ContrastiveSteps:
             drawn.records,
             epoch=batch.epoch,
             stands_for=drawn.stands_for,
-            untold=draw_untold(
+            without_prompt=drop_instructions(
                 own, share=self._recipe.batch.instruction_dropout, seed=self._recipe.run.seed, step=number
             ),
             kinds=[self._kinds[i] for i in own],

@@ -18,8 +18,8 @@ import torch.distributed as dist
 from torch import Tensor
 
 from slimvec.objectives.batch import EmbeddedBatch
-from slimvec.objectives.composition import Losses, Objective
 from slimvec.objectives.joining import join_batches
+from slimvec.objectives.losses import Losses, Objective
 
 
 def num_processes() -> int:
@@ -101,8 +101,8 @@ class _AllGather(torch.autograd.Function):
         return tuple(gathered)
 
     @staticmethod
-    def backward(_ctx: Any, *slopes: Tensor) -> Tensor:
-        total = torch.stack(slopes)
+    def backward(_ctx: Any, *grads: Tensor) -> Tensor:
+        total = torch.stack(grads)
         dist.all_reduce(total)
         return total[dist.get_rank()]
 

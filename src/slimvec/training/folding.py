@@ -31,10 +31,10 @@ class _FoldedProduct(torch.autograd.Function):
         return F.linear(x, folded, bias)
 
     @staticmethod
-    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Give dx, dA and dB as in the module's formula."""
         x, folded, a, b = ctx.saved_tensors
-        dy = slopes[0]
+        dy = grads[0]
         flat_x, flat_dy = x.flatten(0, -2), dy.flatten(0, -2)
         inner = flat_x @ a.to(x.dtype).T
         outer = flat_dy @ b.to(x.dtype)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from slimvec.objectives.composition import Losses
+from slimvec.objectives.losses import Losses
 from slimvec.text.batch import PackedBatch
 from slimvec.text.schedule import plan_batches
 from slimvec.text.tokenizer import TokenizedTexts
@@ -78,12 +78,12 @@ def backward(
     vectors = torch.cat([piece.vectors.detach() for piece in pieces])[torch.argsort(order)].requires_grad_()
     losses = losses_of(vectors)
     losses.total.backward()  # type: ignore[no-untyped-call]
-    slope = vectors.grad
-    assert slope is not None
+    grad = vectors.grad
+    assert grad is not None
     while pieces:  # released one by one: the graph of a piece is not needed after its turn
         piece = pieces.pop(0)
         again = piece.vectors if piece.random_state is None else _repeat(embed, texts, piece)
-        again.backward(slope[piece.indices])  # type: ignore[no-untyped-call]
+        again.backward(grad[piece.indices])  # type: ignore[no-untyped-call]
     return BatchGradient(Losses(losses.total.detach(), losses.parts), vectors.detach())
 
 

@@ -6,7 +6,7 @@ from hashlib import blake2b
 _RANGE = 1 << 64
 
 
-def draw_untold(numbers: Sequence[int], *, share: float, seed: int, step: int) -> list[bool]:
+def drop_instructions(numbers: Sequence[int], *, share: float, seed: int, step: int) -> list[bool]:
     """Say which records' queries go without their instruction in a step.
 
     Each record is decided by itself, from seed, step and its own number: a run that is resumed, or spread over other

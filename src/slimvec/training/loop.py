@@ -30,7 +30,7 @@ from slimvec.training.schedule import Done, attention_mode, learning_rate, run_l
 from slimvec.training.sharding import shares_out
 from slimvec.training.steps import Step, Steps
 from slimvec.training.stopping import StopRequest, stop_requests
-from slimvec.training.trainee import Trainee
+from slimvec.training.trainable_model import TrainableModel
 from slimvec.training.watching import AbandonedError, RunWatch, between_layers
 from slimvec.training.weights import TrainedWeights
 
@@ -64,7 +64,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: Trainee,
+        model: TrainableModel,
         steps: Steps,
         recipe: Recipe,
         *,

@@ -7,9 +7,9 @@ from torch import nn
 
 from slimvec.errors import InputError
 from slimvec.objectives.batch import EmbeddedBatch
-from slimvec.objectives.composition import Composition, Losses, compute_losses
 from slimvec.objectives.cosent import CoSENT
 from slimvec.objectives.infonce import InfoNCE
+from slimvec.objectives.losses import LossConfig, Losses, compute_losses
 from slimvec.objectives.mixing import Mixing
 from slimvec.objectives.score_distillation import ScoreDistillation
 from slimvec.objectives.vector_distillation import VectorDistillation
@@ -25,7 +25,7 @@ class TrainingObjective:
         projection: From the student's vectors to the teacher's, [E, D]; None for none.
     """
 
-    def __init__(self, settings: Composition, projection: nn.Parameter | None = None) -> None:
+    def __init__(self, settings: LossConfig, projection: nn.Parameter | None = None) -> None:
         self.settings = settings
         self.projection = projection
 
@@ -63,10 +63,10 @@ def make_objective(
         if dims is None or teacher_dims is None:
             raise ValueError("distillation by vectors needs the widths of student and teacher")
         projection = _projection(loss.distill, dims, teacher_dims, seed)
-    return TrainingObjective(composition(loss), projection)
+    return TrainingObjective(loss_config(loss), projection)
 
 
-def composition(loss: Loss) -> Composition:
+def loss_config(loss: Loss) -> LossConfig:
     """Translate the section into the settings of the objectives."""
     contrastive = InfoNCE(
         temperature=loss.temperature,
@@ -76,7 +76,7 @@ def composition(loss: Loss) -> Composition:
         focal=loss.focal,
         hardness=loss.hardness,
     )
-    return Composition(
+    return LossConfig(
         contrastive=contrastive if loss.contrastive else None,
         contrastive_weight=loss.contrastive,
         mixing=Mixing(**loss.mixing.model_dump(exclude_none=True)) if loss.mixing else None,

@@ -6,9 +6,9 @@ from slimvec.data.records import Record
 from slimvec.model.sources import find_source
 from slimvec.training.contrastive import plan_contrastive
 from slimvec.training.filling import Contrasts, Filling, check_filling
-from slimvec.training.held_out import part_records
 from slimvec.training.recipe import Recipe, Source, StageRecipe
 from slimvec.training.sources import SourceRecord, read_sources, source_numbers
+from slimvec.training.splitting import split_records
 
 
 class SourceOutline(BaseModel):
@@ -143,18 +143,18 @@ def _outline_source(source: Source) -> SourceOutline:
 
 def _counts(recipe: Recipe, records: list[Record], held: list[SourceRecord]) -> dict[str, object]:
     """Count records and steps."""
-    parted = part_records(records, recipe)
-    plan = plan_contrastive(parted.training, recipe, source_numbers(held)[parted.numbers])
+    split = split_records(records, recipe)
+    plan = plan_contrastive(split.training, recipe, source_numbers(held)[split.numbers])
     sources = [
         SourceOutline(path=str(source.path), present=True, num_records=record.num_used)
         for source, record in zip(recipe.data, held, strict=True)
     ]
-    filling = Filling.of(plan, Contrasts(parted.training, recipe))
-    check_filling(filling, parted.training, recipe)
+    filling = Filling.of(plan, Contrasts(split.training, recipe))
+    check_filling(filling, split.training, recipe)
     counts: dict[str, object] = {
         "filling": filling,
         "sources": tuple(sources),
-        "num_held_out": len(parted.held_out),
+        "num_held_out": len(split.validation),
         "steps_per_epoch": plan.epoch_length(0),
     }
     if recipe.run.epochs is not None:

@@ -39,7 +39,7 @@ MASKS = ("<mask>", "[MASK]", "_")
 """Mask tokens in the order they are looked for."""
 
 
-class StatesTrainee:
+class TrainableStates:
     """A model in training whose states are asked for instead of its vectors.
 
     Args:

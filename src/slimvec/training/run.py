@@ -31,9 +31,9 @@ from slimvec.training.recipe_reading import recipe_json, recipe_yaml
 from slimvec.training.sources import SourceRecord, check_sources
 from slimvec.training.stages import (
     WORKSPACE_SUFFIX,
-    Means,
-    Place,
+    RunContext,
     StageOutcome,
+    StagePaths,
     StageRecord,
     keep_stage,
     recipe_ids,
@@ -136,32 +136,32 @@ def train(
         processes.on_main(lambda: stack.enter_context(reserved(output, force=force)))
         processes.on_main(lambda: _open_workspace(workspace, output, resume=resume, force=force))
         recipe = settled(recipe, begun=workspace / "recipe.yaml" if resume else None)
-        places = Place.all_of(recipe, workspace)
-        check_sources(source for place in places for source in place.stage.recipe.data)
-        check_loggers([name for place in places for name in place.stage.recipe.run.loggers])
+        stages = StagePaths.all_of(recipe, workspace)
+        check_sources(source for paths in stages for source in paths.stage.recipe.data)
+        check_loggers([name for paths in stages for name in paths.stage.recipe.run.loggers])
         audience = Audience(on_step, on_validation, *([notice] if notice else []))
-        means = Means(audience, validators or {}, open_teacher, open_frozen, clock)
+        context = RunContext(audience, validators or {}, open_teacher, open_frozen, clock)
         records: list[StageRecord] = []
-        for place, recipe_id in zip(places, recipe_ids(places), strict=True):
-            over = place.finished(recipe_id) if resume else None
+        for paths, recipe_id in zip(stages, recipe_ids(stages), strict=True):
+            over = paths.finished(recipe_id) if resume else None
             if over is not None:
                 records.append(over)
                 continue
-            before = places[len(records) - 1].folder if records else None
+            before = stages[len(records) - 1].folder if records else None
             outcome = run_stage(
-                place,
+                paths,
                 recipe_id,
                 before=before,
                 resume=resume,
-                merged=place is not places[-1] or place.stage.recipe.tuning.merge,
-                means=means,
+                merged=paths is not stages[-1] or paths.stage.recipe.tuning.merge,
+                context=context,
                 at_start=lambda: _begin(workspace, recipe),
             )
             records.append(outcome.record)
             if not outcome.training.finished:
                 return _result(records, output, outcome)
-            if place is not places[-1]:
-                processes.on_main(partial(keep_stage, place, outcome))
+            if paths is not stages[-1]:
+                processes.on_main(partial(keep_stage, paths, outcome))
         processes.on_main(lambda: _finish(outcome, recipe, records, workspace, output, force=force))
         return _result(records, output, outcome)
 

@@ -40,12 +40,12 @@ from slimvec.training.collation import Collator
 from slimvec.training.contrastive import ContrastiveSteps
 from slimvec.training.data_card import describe_data, keep_stage_card
 from slimvec.training.dtypes import run_dtype
+from slimvec.training.embedder import TrainingEmbedder
 from slimvec.training.events import Audience
 from slimvec.training.frozen import OpenFrozen, fast_frozen
-from slimvec.training.held_out import part_records
 from slimvec.training.loop import Trainer
 from slimvec.training.objective import make_objective
-from slimvec.training.prediction import PredictionSteps, StatesTrainee
+from slimvec.training.prediction import PredictionSteps, TrainableStates
 from slimvec.training.preparation import prepare_model
 from slimvec.training.processes import Processes
 from slimvec.training.recipe import Recipe, StageRecipe
@@ -53,11 +53,11 @@ from slimvec.training.recipe_reading import recipe_json
 from slimvec.training.rehearsal import check_moved, quick_vectors, rehearse_saving
 from slimvec.training.sharding import put_together, shares_out
 from slimvec.training.sources import SourceRecord, read_sources, source_numbers
+from slimvec.training.splitting import split_records
 from slimvec.training.steps import Steps
 from slimvec.training.teacher import OpenTeacher, TeacherVectors, prepare_teacher
-from slimvec.training.trainee import Trainee
-from slimvec.training.trainee_embedder import TraineeEmbedder
-from slimvec.training.validation import Held, HeldOutRetrieval, Validator
+from slimvec.training.trainable_model import TrainableModel
+from slimvec.training.validation import HeldOutRetrieval, Split, Validator
 
 WORKSPACE_SUFFIX = ".training"
 _CHECKPOINT_KEYS = ("checkpoint_steps", "checkpoint_minutes", "keep", "loggers", "cache_states")
@@ -75,7 +75,7 @@ class StageRecord(BaseModel):
         num_held_out: Records that were kept for validation.
         shared_text: What training records share with a file of held-out ones; None without such a file.
         progress: Steps, seconds, tokens, truncated texts, scores.
-        num_trained: Numbers trained.
+        num_trained: Trainable parameters.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -96,14 +96,14 @@ class StageRecord(BaseModel):
 
 
 @dataclass(frozen=True)
-class Place:
-    """A stage and its place in the run.
+class StagePaths:
+    """A stage of a run and where its files are.
 
     Attributes:
         stage: Name and recipe.
-        number: From 1.
-        folder: Of its model, if it is not the last.
-        workspace: Of its checkpoints.
+        number: Its number in the run, from 1.
+        folder: Where its model is saved, unless it is the last stage.
+        workspace: Where its checkpoints are.
         metrics: The metrics file of the run.
     """
 
@@ -120,14 +120,14 @@ class Place:
         return workspace.with_name(workspace.name.removesuffix(WORKSPACE_SUFFIX))
 
     @classmethod
-    def all_of(cls, recipe: Recipe, workspace: Path) -> "list[Place]":
-        """Give the stages of a recipe their places in a run's workspace."""
-        places = []
+    def all_of(cls, recipe: Recipe, workspace: Path) -> "list[StagePaths]":
+        """List the stages of a recipe with their paths in a run's workspace."""
+        stages = []
         for number, stage in enumerate(recipe.stage_recipes(), start=1):
             folder = workspace / "stages" / f"{number:02d}-{stage.name}"
             own = folder.with_name(f"{folder.name}{WORKSPACE_SUFFIX}") if stage.name else workspace
-            places.append(cls(stage, number, folder, own, workspace / "metrics.jsonl"))
-        return places
+            stages.append(cls(stage, number, folder, own, workspace / "metrics.jsonl"))
+        return stages
 
     def finished(self, recipe_id: str) -> StageRecord | None:
         """Read what is known of the stage if it is over; None if it is not.
@@ -155,8 +155,8 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Means:
-    """What a run is given to work with, beside its recipe.
+class RunContext:
+    """What surrounds a run beside its recipe: listeners, validators, and ways to open a teacher or a fast copy.
 
     Attributes:
         audience: Told what happens.
@@ -188,11 +188,11 @@ class StageOutcome:
     record: StageRecord
 
 
-def recipe_ids(places: Sequence[Place]) -> list[str]:
+def recipe_ids(stages: Sequence[StagePaths]) -> list[str]:
     """Fingerprint what the course of each stage depends on but data: its recipe, and those of the stages before it."""
     found: list[str] = []
-    for place in places:
-        settings = place.stage.recipe.model_dump(mode="json")
+    for paths in stages:
+        settings = paths.stage.recipe.model_dump(mode="json")
         for key in _CHECKPOINT_KEYS:
             del settings["run"][key]
         found.append(_fingerprint(found[-1:], settings))
@@ -200,74 +200,74 @@ def recipe_ids(places: Sequence[Place]) -> list[str]:
 
 
 def run_stage(
-    place: Place,
+    paths: StagePaths,
     recipe_id: str,
     *,
     before: Path | None,
     resume: bool,
     merged: bool,
-    means: Means,
+    context: RunContext,
     at_start: Callable[[], None],
 ) -> StageOutcome:
     """Carry a stage out, or as much of it as is left.
 
     Args:
-        place: The stage.
+        paths: The stage.
         recipe_id: Its fingerprint.
         before: The model of the stage before, if there is one.
         resume: Go on from its newest checkpoint, if there is one.
         merged: Whether its model will be saved as whole weights.
-        means: To work with.
+        context: Listeners, validators and openers of the run.
         at_start: Called when data and model are there, before anything is written.
     """
-    recipe = place.stage.recipe
+    recipe = paths.stage.recipe
     adapts = recipe.adaptation is not None
     found, held = read_adaptation_records(recipe) if adapts else read_sources(recipe.data, seed=recipe.run.seed)
-    parted = part_records(found, recipe)
-    held_out = parted.held_out
+    split = split_records(found, recipe)
+    validation = split.validation
     processes = Processes.current()
 
     def rehearse(model: EmbeddingModel) -> None:
-        means.audience.notice("trying to save the model", None)
-        processes.on_main(lambda: rehearse_saving(model, place.output, merged=merged))
+        context.audience.notice("trying to save the model", None)
+        processes.on_main(lambda: rehearse_saving(model, paths.output, merged=merged))
 
     model = prepare_model(
-        recipe, before=before, records=parted.training, notice=means.audience.notice, rehearse=rehearse
+        recipe, before=before, records=split.training, notice=context.audience.notice, rehearse=rehearse
     )
     untrained = None if shares_out(recipe.run) else quick_vectors(model)
-    numbers = source_numbers(held)[parted.numbers]
-    work = _adaptation(model, parted, recipe) if adapts else _contrastive(model, parted, numbers, recipe, means)
+    numbers = source_numbers(held)[split.numbers]
+    work = _adaptation(model, split, recipe) if adapts else _contrastive(model, split, numbers, recipe, context)
     trainer = Trainer(
-        work.trainee,
+        work.trainable,
         work.steps,
         recipe,
-        folder=place.workspace,
+        folder=paths.workspace,
         run_id=_fingerprint(recipe_id, [source.model_dump() for source in held], work.teacher),
         extra_parameters=work.extra_parameters,
-        stage=place.stage.name,
-        metrics=place.metrics,
-        evaluate=_evaluation(model, recipe, held_out, means.validators),
-        audience=means.audience,
-        clock=means.clock,
+        stage=paths.stage.name,
+        metrics=paths.metrics,
+        evaluate=_evaluation(model, recipe, validation, context.validators),
+        audience=context.audience,
+        clock=context.clock,
     )
     if resume:
         trainer.resume()
 
     def begin() -> None:
         at_start()
-        place.workspace.mkdir(parents=True, exist_ok=True)
-        keep_stage_card(describe_data(recipe.data, found, held, model.tokenizer), place.metrics.parent, place.number)
+        paths.workspace.mkdir(parents=True, exist_ok=True)
+        keep_stage_card(describe_data(recipe.data, found, held, model.tokenizer), paths.metrics.parent, paths.number)
 
     processes.on_main(begin)
-    with fast_frozen(model.backbone, recipe, means.open_frozen, look=trainer.look):
+    with fast_frozen(model.backbone, recipe, context.open_frozen, look=trainer.look):
         outcome = trainer.run()
     record = StageRecord(
-        name=place.stage.name,
+        name=paths.stage.name,
         recipe=recipe,
         recipe_id=recipe_id,
         data=tuple(held),
-        num_held_out=len(held_out),
-        shared_text=parted.shared_text,
+        num_held_out=len(validation),
+        shared_text=split.shared_text,
         progress=outcome.progress,
         num_trained=trainer.num_trained,
     )
@@ -280,14 +280,14 @@ def run_stage(
     return StageOutcome(outcome, model, record)
 
 
-def keep_stage(place: Place, outcome: StageOutcome) -> None:
+def keep_stage(paths: StagePaths, outcome: StageOutcome) -> None:
     """Save the model of a stage that is not the last, and let go of its checkpoints.
 
     Raises:
         StorageError: it cannot be written.
     """
-    save_model(outcome.model, place.folder, training=outcome.record.model_dump(mode="json"))
-    shutil.rmtree(place.workspace)
+    save_model(outcome.model, paths.folder, training=outcome.record.model_dump(mode="json"))
+    shutil.rmtree(paths.workspace)
 
 
 @dataclass(frozen=True, eq=False)
@@ -295,34 +295,34 @@ class _Work:
     """What a stage trains, and how.
 
     Attributes:
-        trainee: The model as the steps need it.
+        trainable: The model as the steps need it.
         steps: What is done in each.
         extra_parameters: Trained beside the model.
         teacher: Identity of the teacher, if there is one.
     """
 
-    trainee: Trainee
+    trainable: TrainableModel
     steps: Steps
     extra_parameters: Sequence[tuple[str, nn.Parameter]] = ()
     teacher: str | None = None
 
 
 def _contrastive(
-    model: EmbeddingModel, parted: Held, sources: NDArray[np.int64], recipe: Recipe, means: Means
+    model: EmbeddingModel, split: Split, sources: NDArray[np.int64], recipe: Recipe, context: RunContext
 ) -> _Work:
     """Learn from pairs."""
-    teacher = prepare_teacher(recipe.loss.distill, means.open_teacher)
+    teacher = prepare_teacher(recipe.loss.distill, context.open_teacher)
     objective = make_objective(
         recipe.loss, dims=model.dims, teacher_dims=teacher.dims if teacher else None, seed=recipe.run.seed
     )
     objective.to(model.device)
     collator = _collator(model, recipe, teacher)
-    steps = ContrastiveSteps(parted.training, recipe, objective=objective, collator=collator, sources=sources)
-    means.audience.notice(str(steps.filling), None)
+    steps = ContrastiveSteps(split.training, recipe, objective=objective, collator=collator, sources=sources)
+    context.audience.notice(str(steps.filling), None)
     return _Work(model, steps, tuple(objective.named_parameters()), teacher.identity if teacher else None)
 
 
-def _adaptation(model: EmbeddingModel, parted: Held, recipe: Recipe) -> _Work:
+def _adaptation(model: EmbeddingModel, split: Split, recipe: Recipe) -> _Work:
     """Learn to predict tokens.
 
     Raises:
@@ -342,8 +342,8 @@ def _adaptation(model: EmbeddingModel, parted: Held, recipe: Recipe) -> _Work:
         head = tied_head(model.backbone)
     else:
         head = load_lm_head(source, model.backbone, revision=recipe.base.revision)
-    texts = adaptation_texts(parted.training)
-    return _Work(StatesTrainee(model), PredictionSteps(texts, recipe, tokenizer=model.tokenizer, head=head))
+    texts = adaptation_texts(split.training)
+    return _Work(TrainableStates(model), PredictionSteps(texts, recipe, tokenizer=model.tokenizer, head=head))
 
 
 def _collator(model: EmbeddingModel, recipe: Recipe, teacher: TeacherVectors | None) -> Collator:
@@ -359,16 +359,16 @@ def _collator(model: EmbeddingModel, recipe: Recipe, teacher: TeacherVectors | N
 
 
 def _evaluation(
-    model: EmbeddingModel, recipe: Recipe, held_out: Sequence[Record], validators: Mapping[str, Validator]
+    model: EmbeddingModel, recipe: Recipe, validation: Sequence[Record], validators: Mapping[str, Validator]
 ) -> Callable[[], dict[str, float]] | None:
     """Put the evaluations of a stage together: held-out records under their own names, others as `NAME/MEASURE`."""
     if recipe.validation is None:
         return None
-    embedder = TraineeEmbedder(model, recipe.batch)
-    return partial(_measure, embedder, {"": HeldOutRetrieval(held_out), **validators})
+    embedder = TrainingEmbedder(model, recipe.batch)
+    return partial(_measure, embedder, {"": HeldOutRetrieval(validation), **validators})
 
 
-def _measure(embedder: TraineeEmbedder, validators: Mapping[str, Validator]) -> dict[str, float]:
+def _measure(embedder: TrainingEmbedder, validators: Mapping[str, Validator]) -> dict[str, float]:
     """Evaluate by all of them."""
     return {
         f"{name}/{measure}" if name else measure: value

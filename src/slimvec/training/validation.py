@@ -32,24 +32,24 @@ Validator = Callable[[TextEmbedder], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
-class Held:
-    """Records, parted.
+class Split:
+    """Records split into those to train on and those to validate on.
 
     Attributes:
-        training: To train on.
-        numbers: Of those, among all.
-        held_out: To score on; no query of theirs is among those of `training`.
+        training: Records to train on.
+        numbers: Positions of the training records among all records.
+        validation: Records to score on; no query of theirs is among those of `training`.
         shared_text: What the two share, where the held-out records are a file of their own.
     """
 
     training: list[Record]
     numbers: list[int]
-    held_out: list[Record]
+    validation: list[Record]
     shared_text: TrainingOverlap | None = None
 
 
-def hold_out(records: Sequence[Record], settings: Validation, others: Sequence[Record] = ()) -> Held:
-    """Part records as the recipe says.
+def split_by_query(records: Sequence[Record], settings: Validation, others: Sequence[Record] = ()) -> Split:
+    """Split records by query, as the recipe says.
 
     A query is held out, with all of its records, for the hash of its text: the same ones in every stage, for every
     seed and in whatever order the records come. Documents may be on both sides.
@@ -77,7 +77,7 @@ def hold_out(records: Sequence[Record], settings: Validation, others: Sequence[R
             expected="at least 2 of each",
             do="change validation.count or validation.share",
         )
-    return Held([records[number] for number in numbers], numbers, held)
+    return Split([records[number] for number in numbers], numbers, held)
 
 
 def _first_queries(keys: Sequence[int], count: int) -> set[int]:

@@ -1,4 +1,4 @@
-"""Parting the records of a stage as its recipe says."""
+"""Splits the records of a stage into training and validation, as its recipe says."""
 
 from dataclasses import replace
 
@@ -6,10 +6,10 @@ from slimvec.data.contamination import ScoredTexts, training_overlap
 from slimvec.data.records import Record
 from slimvec.training.recipe import Recipe, Source
 from slimvec.training.sources import read_sources
-from slimvec.training.validation import Held, hold_out
+from slimvec.training.validation import Split, split_by_query
 
 
-def part_records(records: list[Record], recipe: Recipe) -> Held:
+def split_records(records: list[Record], recipe: Recipe) -> Split:
     """Hold records out for validation, or none without a section for it.
 
     Raises:
@@ -18,11 +18,11 @@ def part_records(records: list[Record], recipe: Recipe) -> Held:
     """
     settings = recipe.validation
     if settings is None:
-        return Held(records, list(range(len(records))), [])
+        return Split(records, list(range(len(records))), [])
     others: list[Record] = []
     if settings.path is not None:
         others, _ = read_sources([Source(path=settings.path)], seed=recipe.run.seed)
-    held = hold_out(records, settings, others)
+    held = split_by_query(records, settings, others)
     if settings.path is None:  # parted by query on purpose: documents may be on both sides
         return held
     shared = training_overlap(held.training, [ScoredTexts.of_records(str(settings.path), others)])

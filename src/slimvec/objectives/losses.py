@@ -29,7 +29,7 @@ from slimvec.objectives.vector_distillation import VectorDistillation, distil_ve
 
 
 @dataclass(frozen=True)
-class Composition:
+class LossConfig:
     """What is added up.
 
     Attributes:
@@ -76,7 +76,7 @@ Objective = Callable[[EmbeddedBatch], Losses]
 """A loss: batch to scalar, differentiable in the vectors."""
 
 
-def compute_losses(batch: EmbeddedBatch, settings: Composition, *, projection: Tensor | None = None) -> Losses:
+def compute_losses(batch: EmbeddedBatch, settings: LossConfig, *, projection: Tensor | None = None) -> Losses:
     """Compute the formula of the module.
 
     Args:
@@ -106,7 +106,7 @@ def compute_losses(batch: EmbeddedBatch, settings: Composition, *, projection: T
     return Losses(total, {name: part.detach() for name, part in parts.items()})
 
 
-def _parts(batch: EmbeddedBatch, settings: Composition, projection: Tensor | None) -> dict[str, Tensor]:
+def _parts(batch: EmbeddedBatch, settings: LossConfig, projection: Tensor | None) -> dict[str, Tensor]:
     """Compute the parts at one width."""
     answered, graded = _by_kind(batch)
     parts: dict[str, Tensor] = {}
@@ -132,7 +132,7 @@ def _by_kind(batch: EmbeddedBatch) -> tuple[EmbeddedBatch, EmbeddedBatch]:
     return batch.select(ungraded), batch.select(~ungraded)
 
 
-def _contrastive(batch: EmbeddedBatch, info: InfoNCE, settings: Composition) -> Tensor:
+def _contrastive(batch: EmbeddedBatch, info: InfoNCE, settings: LossConfig) -> Tensor:
     """Compute InfoNCE with its mixtures, which are drawn once for all rows."""
     if not batch.pairs:
         return batch.query.sum()

@@ -17,7 +17,7 @@ from slimvec.training.recipe import Batch
 
 
 @dataclass(frozen=True, eq=False)
-class TraineeVectors:
+class TrainingVectors:
     """Vectors of texts.
 
     Attributes:
@@ -29,7 +29,7 @@ class TraineeVectors:
     num_truncated: int
 
 
-class TraineeEmbedder:
+class TrainingEmbedder:
     """Embeds texts with the weights as they are, under the limits of the training.
 
     Args:
@@ -62,7 +62,7 @@ class TraineeEmbedder:
         role: Role,
         task: str | None = None,
         on_progress: Callable[[int], None] | None = None,
-    ) -> TraineeVectors:
+    ) -> TrainingVectors:
         """Embed N texts in a role. Dropout is as the model has it at the time.
 
         Raises:
@@ -84,4 +84,4 @@ class TraineeEmbedder:
                 expected="numbers",
                 do="the training broke down: lower its learning rate, or go on from an earlier checkpoint",
             )
-        return TraineeVectors(vectors, tokenized.num_truncated)
+        return TrainingVectors(vectors, tokenized.num_truncated)

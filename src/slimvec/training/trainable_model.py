@@ -9,7 +9,7 @@ from slimvec.model.spec import AttentionMode
 from slimvec.text.batch import PackedBatch
 
 
-class Trainee(Protocol):
+class TrainableModel(Protocol):
     """What the loop needs of a model; `slimvec.model.embedding_model.EmbeddingModel` is one."""
 
     def __call__(self, batch: PackedBatch) -> Tensor:

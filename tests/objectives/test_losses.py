@@ -9,21 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimvec.objectives.batch import EmbeddedBatch
-from slimvec.objectives.composition import Composition, compute_losses
 from slimvec.objectives.joining import join_batches
+from slimvec.objectives.losses import LossConfig, compute_losses
 from slimvec.objectives.score_distillation import ScoreDistillation
 from slimvec.objectives.vector_distillation import VectorDistillation
 from tests.objectives import reference, support
 
 
-def value_and_slopes(function, batch, projection):
+def value_and_grads(function, batch, projection):
     """Total, parts, and gradients in the vectors and the projection."""
     batch, tensors = support.leaves(batch)
     matrix = None if projection is None else projection.clone().requires_grad_()
     total, parts = function(batch, matrix)
     tensors = [*tensors, *([] if matrix is None else [matrix])]
-    slopes = torch.autograd.grad(total, tensors, allow_unused=True, materialize_grads=True)
-    return float(total.detach()), {name: float(part) for name, part in parts.items()}, slopes
+    grads = torch.autograd.grad(total, tensors, allow_unused=True, materialize_grads=True)
+    return float(total.detach()), {name: float(part) for name, part in parts.items()}, grads
 
 
 def compare(found, wanted):
@@ -42,7 +42,7 @@ def computed(settings):
 
 
 def wanted_of(settings, batch, projection):
-    return value_and_slopes(lambda b, m: reference.losses(b, settings, m), batch, projection)
+    return value_and_grads(lambda b, m: reference.losses(b, settings, m), batch, projection)
 
 
 @pytest.mark.parametrize("name", support.COMBINATIONS)
@@ -51,9 +51,9 @@ def test_equals_plain_loops_in_value_and_gradient(name, seed):
     settings = support.COMBINATIONS[name]
     batch, projection = support.batch_for(settings, seed=seed), support.projection_for(settings)
     wanted = wanted_of(settings, batch, projection)
-    compare(value_and_slopes(computed(settings), batch, projection), wanted)
+    compare(value_and_grads(computed(settings), batch, projection), wanted)
     for elements in (1, 40):  # one row a block, and blocks that do not divide the rows
-        compare(value_and_slopes(computed(replace(settings, block_elements=elements)), batch, projection), wanted)
+        compare(value_and_grads(computed(replace(settings, block_elements=elements)), batch, projection), wanted)
 
 
 @given(
@@ -85,7 +85,7 @@ def test_shares_of_processes_add_up(name):
         ]
         return sum(s.total for s in shares), {n: sum(s.parts[n] for s in shares) for n in shares[0].parts}
 
-    compare(value_and_slopes(shared, whole, projection), value_and_slopes(computed(settings), whole, projection))
+    compare(value_and_grads(shared, whole, projection), value_and_grads(computed(settings), whole, projection))
 
 
 def test_parts_before_their_weights():
@@ -99,7 +99,7 @@ def test_parts_before_their_weights():
 
 
 def test_a_batch_of_one_kind_has_no_part_of_the_other():
-    settings = Composition(support.PLAIN, graded=support.COMBINATIONS["graded"].graded)
+    settings = LossConfig(support.PLAIN, graded=support.COMBINATIONS["graded"].graded)
     pairs = support.make_batch(4, 2, 6, 3)
     graded = replace(pairs, grades=torch.tensor([0.1, 0.9, 0.5, 0.5], dtype=torch.float64))
     for batch, empty in ((pairs, "graded"), (graded, "contrastive")):
@@ -115,10 +115,10 @@ def test_a_batch_of_one_kind_has_no_part_of_the_other():
 
 def test_what_a_part_needs_must_be_there():
     batch = support.make_batch(3, 2, 6, 1, scored=True)
-    vectors = Composition(None, distillation=VectorDistillation("mse"))
+    vectors = LossConfig(None, distillation=VectorDistillation("mse"))
     with pytest.raises(ValueError, match="distillation by vectors of a batch without a teacher's"):
         compute_losses(batch, vectors)
-    scores = Composition(None, distillation=ScoreDistillation("kl", 1, 1, "batch"))
+    scores = LossConfig(None, distillation=ScoreDistillation("kl", 1, 1, "batch"))
     with pytest.raises(ValueError, match="over batch candidates of a batch without a teacher's vectors"):
         compute_losses(batch, scores)
     taught = support.batch_for(vectors)
