@@ -166,8 +166,8 @@ class Collator:
             answers: Of all records of the run; default those of the batch.
             stands_for: By a text that replaced one of the data (see `slimvec.training.augmentation`), that one: it is
                 what the text is compared by, and what a teacher is asked for.
-            without_prompt: By record, whether its query goes without a prompt (see `slimvec.training.instruction_dropout`);
-                default none does.
+            without_prompt: By record, whether its query goes without a prompt; by default none does. See
+                `slimvec.training.instruction_dropout`.
             seed: Of what the loss draws.
 
         Raises:
