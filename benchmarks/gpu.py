@@ -27,9 +27,9 @@ from slimvec.engine.compiled import CompiledBackbone
 from slimvec.engine.fused.spec import read_spec
 from slimvec.model.attention import ATTENTION_NAME
 from slimvec.model.backbone import TransformersBackbone
-from slimvec.model.guard import Backbone
 from slimvec.model.head import Head, finish
 from slimvec.model.pooling import pool
+from slimvec.model.protocols import Backbone
 from slimvec.model.spec import AttentionMode, ModelSpec
 from slimvec.text.batch import PackedBatch
 

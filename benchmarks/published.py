@@ -15,9 +15,9 @@ from typing import Any
 from benchmarks.results import Frozen, write_json
 from slimvec.data.tables import iter_rows
 from slimvec.evaluation.encoder import MtebEncoder
+from slimvec.evaluation.evaluation_report import TaskReport
 from slimvec.evaluation.local_tasks import LoadedTask, load_task
 from slimvec.evaluation.models import EvaluatedModel
-from slimvec.evaluation.report import TaskReport
 from slimvec.evaluation.results import package_versions
 from slimvec.evaluation.scoring import run_task
 from slimvec.evaluation.slimvec_model import SlimvecModel

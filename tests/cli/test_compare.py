@@ -9,8 +9,8 @@ from slimvec.cli.compare import KEYS
 from slimvec.comparison import runs
 from slimvec.comparison import trainings as study_trainings
 from slimvec.comparison.layout import write_report
-from slimvec.comparison.report import StudyReport
 from slimvec.comparison.study import read_study
+from slimvec.comparison.study_report import StudyReport
 
 WORDS = ("file", "list", "time", "number", "folder", "error", "socket", "tree", "colour", "letter", "page", "house")
 STUDY = {

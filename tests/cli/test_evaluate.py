@@ -6,7 +6,7 @@ import pytest
 from slimvec.cli.evaluate import KEYS
 from slimvec.data.retrieval_reading import read_retrieval_set
 from slimvec.engine.embedder import Embedder
-from slimvec.evaluation.report import EvaluationReport
+from slimvec.evaluation.evaluation_report import EvaluationReport
 from slimvec.evaluation.results import EvaluationResult, System
 from slimvec.evaluation.retrieval import score_bm25, score_retrieval
 

@@ -6,9 +6,9 @@ import pytest
 
 from slimvec.cli.probe import KEYS, _Progress
 from slimvec.cli.progress import Task
-from slimvec.probes.probe import skipped
-from slimvec.probes.readings import ProbeReport
+from slimvec.probes.protocol import skipped
 from slimvec.probes.registry import PROBES, choose_probes
+from slimvec.probes.results import ProbeReport
 from tests.probes import support
 
 CHEAP = ("--only", "attention", "--only", "instruction", "--amount", "tiny")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from slimvec.comparison.layout import markdown, report_blocks
-from slimvec.comparison.report import StudyReport, make_report
 from slimvec.comparison.runs import plan_runs, run_study, stored_results
+from slimvec.comparison.study_report import StudyReport, make_report
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError
 from slimvec.reports.blocks import Picture, to_html

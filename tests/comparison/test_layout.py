@@ -1,7 +1,7 @@
 """What a report says of how much was run, and the files it is in."""
 
 from slimvec.comparison.layout import markdown, write_report
-from slimvec.comparison.report import make_report
+from slimvec.comparison.study_report import make_report
 from tests.comparison.support import result
 
 

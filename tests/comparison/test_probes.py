@@ -5,10 +5,10 @@ from unittest.mock import ANY
 import pytest
 
 from slimvec.comparison.layout import markdown, report_blocks
-from slimvec.comparison.report import make_report
 from slimvec.comparison.runs import Material, plan_runs, run_study
+from slimvec.comparison.study_report import make_report
 from slimvec.errors import InputError
-from slimvec.probes.readings import Measure, Reading
+from slimvec.probes.results import Metric, ProbeResult
 from slimvec.reports.blocks import Picture
 from tests import tiny
 
@@ -24,17 +24,17 @@ def probed(monkeypatch):
     class Planted:
         name, question = "order", "?"
 
-        def run(self, model, setting):
+        def run(self, model, config):
             found = model.embed(["one text", "another"], model.prompt(_usage()))
             assert model.card.max_tokens == tiny.embedding_model().spec.max_tokens
-            seen.append((found.vectors.shape, setting.data, setting.amount, setting.seed))
+            seen.append((found.vectors.shape, config.data, config.amount, config.seed))
             value = float(found.vectors[0] @ found.vectors[1])
             low, high = value - 0.1, value + 0.2
-            measure = Measure(
+            measure = Metric(
                 name="likeness", value=value, low=low, high=high, unit="cosine", num_items=2, baseline=0.0,
                 baseline_name="chance",
             )  # fmt: skip
-            return Reading(probe="order", question="?", definition="", measures=(measure,))
+            return ProbeResult(probe="order", question="?", definition="", measures=(measure,))
 
     monkeypatch.setattr("slimvec.comparison.probing.choose_probes", lambda _: [Planted()])
     return seen

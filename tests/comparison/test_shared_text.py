@@ -5,9 +5,9 @@ import json
 import pytest
 
 from slimvec.comparison.layout import markdown
-from slimvec.comparison.report import make_report
 from slimvec.comparison.runs import read_sets
 from slimvec.comparison.shared_text import study_overlap
+from slimvec.comparison.study_report import make_report
 from tests.comparison.conftest import STUDY
 from tests.comparison.support import result
 

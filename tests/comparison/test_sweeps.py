@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 import torch
 
-from slimvec.comparison.mixing import measure_mixing
+from slimvec.comparison.context_mixing import measure_mixing
 from slimvec.comparison.sweeps import Sweeps, rank_correlation
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError

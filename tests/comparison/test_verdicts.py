@@ -5,7 +5,7 @@ import pytest
 
 from slimvec.comparison.judging import _groups
 from slimvec.comparison.layout import markdown
-from slimvec.comparison.report import make_report
+from slimvec.comparison.study_report import make_report
 from slimvec.errors import InputError
 from tests.comparison.support import result
 

@@ -12,9 +12,9 @@ from tokenizers import models
 
 from slimvec.engine.fused import FusedDecoder
 from slimvec.model.backbone import TransformersBackbone
-from slimvec.model.guard import Backbone
 from slimvec.model.head import Head, finish
 from slimvec.model.pooling import pool
+from slimvec.model.protocols import Backbone
 from slimvec.model.spec import AttentionMode, ModelSpec, Pooling
 from slimvec.text.batch import PackedBatch
 from slimvec.text.prompts import Prompts

@@ -1,8 +1,8 @@
 import re
 
 from slimvec.evaluation.comparing import compare_reports
+from slimvec.evaluation.evaluation_report import EvaluationReport
 from slimvec.evaluation.page import report_blocks, write_reports
-from slimvec.evaluation.report import EvaluationReport
 from slimvec.reports.blocks import to_html, to_markdown
 from tests.evaluation.test_comparing import report
 

@@ -9,7 +9,7 @@ from slimvec.objectives.batch import EmbeddedBatch
 from slimvec.objectives.cosent import CoSENT
 from slimvec.objectives.infonce import TERMS, InfoNCE
 from slimvec.objectives.losses import LossConfig
-from slimvec.objectives.mixing import Mixing
+from slimvec.objectives.negative_mixing import Mixing
 from slimvec.objectives.score_distillation import ScoreDistillation
 from slimvec.objectives.vector_distillation import VectorDistillation
 

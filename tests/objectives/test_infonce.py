@@ -12,7 +12,7 @@ from slimvec.objectives.batch import EmbeddedBatch
 from slimvec.objectives.false_negatives import known_answers, known_own_answers
 from slimvec.objectives.infonce import TERMS, InfoNCE, focal_weight, info_nce
 from slimvec.objectives.matryoshka import matryoshka
-from slimvec.objectives.mixing import Mixing, mix
+from slimvec.objectives.negative_mixing import Mixing, mix
 from tests.objectives import reference
 from tests.objectives.support import make_batch, unit
 

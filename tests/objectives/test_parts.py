@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from slimvec.objectives.batch import EmbeddedBatch
 from slimvec.objectives.blocks import over_rows
 from slimvec.objectives.cosent import cosent
-from slimvec.objectives.mixing import Mixing, mix, mix_lists, mix_pairs
+from slimvec.objectives.negative_mixing import Mixing, mix, mix_lists, mix_pairs
 from slimvec.objectives.score_distillation import kl_divergence, margin_mse
 from slimvec.objectives.spread import mean_squared_products
 from tests.objectives.support import leaves, make_batch, unit

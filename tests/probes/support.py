@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from slimvec.engine.embedder import Embedder
 from slimvec.evaluation.models import ModelCard
 from slimvec.evaluation.slimvec_model import SlimvecModel
-from slimvec.probes.probe import embed
-from slimvec.probes.readings import Measure, ProbeReport, Reading
+from slimvec.probes.protocol import embed
+from slimvec.probes.results import Metric, ProbeReport, ProbeResult
 from slimvec.reports.parts import Curve, Plot, Table
 from tests import tiny
 
@@ -19,7 +19,7 @@ def slimvec_model(architecture="llama", mode="causal", **settings):
 
 def measure(name="accuracy", value=0.7, *, low=0.6, high=0.8, unit="share", **more):
     given = {"baseline": 0.5, "baseline_name": "chance", "num_items": 100, "higher_is_better": True} | more
-    return Measure(name=name, value=value, low=low, high=high, unit=unit, **given)
+    return Metric(name=name, value=value, low=low, high=high, unit=unit, **given)
 
 
 def dots(title="Accuracy by kind", categories=("role swap", "negation"), values=(0.7, 0.6)):
@@ -36,7 +36,7 @@ def lines(title="Similarity by depth", **more):
     return Plot(title=title, x_label="tokens", y_label="cosine", curves=(curve,), **more)
 
 
-def reading(probe="order", **more):
+def result(probe="order", **more):
     given = {
         "question": "Does it see the order of words?",
         "definition": "Triplets of an anchor, a paraphrase and a reordering.",
@@ -49,13 +49,13 @@ def reading(probe="order", **more):
         "num_texts": 300,
         "seconds": 1.5,
     }
-    return Reading(probe=probe, **given | more)
+    return ProbeResult(probe=probe, **given | more)
 
 
 def report(*readings, name="model-a", **more):
     card = ModelCard(name=name, kind="planted", identity="0" * 64, prompts={"query": "ask:\n", "document": ""})
     given = {"amount": "full", "seed": 3, "created": "2026-11-23T19:00:00+00:00", "versions": {"python": "3.11"}}
-    return ProbeReport(model=card, readings=readings or (reading(),), **given | more)
+    return ProbeReport(model=card, readings=readings or (result(),), **given | more)
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,13 @@ class Counting:
     skipped: str = ""
     seen: list = field(default_factory=list)
 
-    def run(self, model, setting):
+    def run(self, model, config):
         if self.error is not None:
             raise self.error
-        self.seen.append((model, setting))
-        vectors = embed(model, self.texts, setting)
+        self.seen.append((model, config))
+        vectors = embed(model, self.texts, config)
         assert vectors.shape[0] == len(self.texts)
-        return Reading(
+        return ProbeResult(
             probe=self.name,
             question=self.question,
             answer="" if self.skipped else "Done.",

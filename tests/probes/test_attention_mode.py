@@ -7,13 +7,13 @@ import torch
 from slimvec.errors import ModelError
 from slimvec.evaluation.vector_store import VectorStore
 from slimvec.probes.attention_mode import AttentionModeProbe, moved_states
-from slimvec.probes.models import KeptModel
-from slimvec.probes.probe import Setting
+from slimvec.probes.cached_model import CachedModel
+from slimvec.probes.protocol import ProbeConfig
 from slimvec.text.batch import PackedBatch
 from tests.probes.planted import BagOfWords
 from tests.probes.support import slimvec_model
 
-TINY = Setting(amount="tiny", seed=1)
+TINY = ProbeConfig(amount="tiny", seed=1)
 PROBE = AttentionModeProbe(num_texts=240)
 
 
@@ -22,17 +22,17 @@ PROBE = AttentionModeProbe(num_texts=240)
     [("llama", "causal"), ("llama", "bidirectional"), ("qwen3", "causal"), ("bert", "bidirectional")],
 )
 def test_what_was_planted_is_read(architecture, mode):
-    reading = PROBE.run(slimvec_model(architecture, mode), TINY)
-    before, behind = reading.measures
+    result = PROBE.run(slimvec_model(architecture, mode), TINY)
+    before, behind = result.measures
     assert behind.low > 0.01
     assert before.baseline < 1e-5
     if mode == "causal":
         assert before.high < 1e-5
     else:
         assert before.low > 0.01
-    assert f"the model is {mode}, as its files say." in reading.answer
-    assert reading.details["declared"] == mode
-    assert reading.num_texts == 24
+    assert f"the model is {mode}, as its files say." in result.answer
+    assert result.details["declared"] == mode
+    assert result.num_texts == 24
 
 
 def test_a_model_that_does_otherwise_than_it_says_is_named():
@@ -56,9 +56,9 @@ class Leaking:
 def test_a_leak_between_texts_is_named():
     model = slimvec_model("llama", "causal")
     model.embedder.backbone = Leaking(model.embedder.backbone)
-    reading = PROBE.run(model, TINY)
-    assert reading.measures[0].baseline > 0.01
-    assert reading.answer.endswith("texts leak.")
+    result = PROBE.run(model, TINY)
+    assert result.measures[0].baseline > 0.01
+    assert result.answer.endswith("texts leak.")
 
 
 def test_movements_are_those_of_texts_run_one_by_one():
@@ -102,17 +102,17 @@ def test_words_of_one_token_are_refused():
 
 
 def test_models_without_states_are_passed_over():
-    reading = PROBE.run(BagOfWords(), TINY)
-    assert reading.skipped == "the states of tokens are not to be had; load the model through slimvec"
-    assert reading.measures == ()
+    result = PROBE.run(BagOfWords(), TINY)
+    assert result.skipped == "the states of tokens are not to be had; load the model through slimvec"
+    assert result.measures == ()
 
 
 def test_the_store_is_no_hindrance(tmp_path):
     model = slimvec_model()
-    assert PROBE.run(KeptModel(model, VectorStore("x", tmp_path)), TINY) == PROBE.run(model, TINY)
+    assert PROBE.run(CachedModel(model, VectorStore("x", tmp_path)), TINY) == PROBE.run(model, TINY)
 
 
 def test_the_same_seed_draws_the_same():
     model = slimvec_model()
     assert PROBE.run(model, TINY) == PROBE.run(model, TINY)
-    assert PROBE.run(model, Setting(amount="tiny", seed=2)).measures != PROBE.run(model, TINY).measures
+    assert PROBE.run(model, ProbeConfig(amount="tiny", seed=2)).measures != PROBE.run(model, TINY).measures

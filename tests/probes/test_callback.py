@@ -9,8 +9,8 @@ from slimvec.errors import InputError
 from slimvec.evaluation.models import Usage
 from slimvec.model.folder import load_model, save_model
 from slimvec.probes.callback import EmbedderModel, ProbeValidator, probe_validators
-from slimvec.probes.instruction.probe import InstructionProbe
-from slimvec.probes.probe import Setting
+from slimvec.probes.instruction.instruction_probe import InstructionProbe
+from slimvec.probes.protocol import ProbeConfig
 from slimvec.training.embedder import TrainingEmbedder
 from slimvec.training.recipe import Batch
 from slimvec.training.recipe_reading import parse_recipe
@@ -37,11 +37,11 @@ def test_the_model_in_training_is_the_model():
 
 def test_measures_are_logged_by_name_the_main_ones_only():
     probe = Counting()
-    found = ProbeValidator(probe, Setting(amount="tiny", seed=4))(TrainingEmbedder(tiny.embedding_model(), BATCH))
+    found = ProbeValidator(probe, ProbeConfig(amount="tiny", seed=4))(TrainingEmbedder(tiny.embedding_model(), BATCH))
     assert found == {"accuracy": 0.7, "a_b/c_d": 0.25}
     assert probe.seen[0][1].seed == 4
     assert probe.seen[0][0].card.max_tokens == 200  # what is longer would lose its end in silence
-    assert probe_validators([probe], seed=4)["counting"].setting == Setting(amount="tiny", seed=4)
+    assert probe_validators([probe], seed=4)["counting"].config == ProbeConfig(amount="tiny", seed=4)
 
 
 def test_a_probe_that_cannot_be_run_is_an_error():

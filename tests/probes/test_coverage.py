@@ -10,9 +10,9 @@ from slimvec.errors import InputError, ModelError
 from slimvec.probes.coverage.comparison import TokenizerReport, compare_tokenizers
 from slimvec.probes.coverage.comparison_page import write_report
 from slimvec.probes.coverage.counting import FERTILITY, count_tokens, estimate
-from slimvec.probes.coverage.probe import TokenizerProbe, measure_sentences
 from slimvec.probes.coverage.sentences import ParallelSentences
-from slimvec.probes.probe import Setting
+from slimvec.probes.coverage.tokenizer_probe import TokenizerProbe, measure_sentences
+from slimvec.probes.protocol import ProbeConfig
 from slimvec.text.coverage import CoverageMeter
 from tests import tiny
 from tests.probes import parallel
@@ -32,23 +32,23 @@ def source(tmp_path):
 
 
 def run(data, source, *, model=None, **options):
-    return TokenizerProbe().run(model or BagOfWords(), Setting(data=data, source=source, **options))
+    return TokenizerProbe().run(model or BagOfWords(), ProbeConfig(data=data, source=source, **options))
 
 
 def test_bytes_a_letter_are_read_off_exactly(data, source):
-    reading = run(data, source)
+    result = run(data, source)
     for name, ratio in (("Latin", 1), ("Cyrillic", 2), ("Tibetan", 3), ("bod_Tibt", 3)):
-        measure = reading.measure(f"fertility/{name}")
+        measure = result.measure(f"fertility/{name}")
         assert (measure.value, measure.low, measure.high) == pytest.approx((ratio, ratio, ratio))
         assert (measure.baseline, measure.baseline_name, measure.num_items) == (1, "English", len(WORDS))
-    assert reading.measure("fertility/median language").value == pytest.approx(2.5)
-    assert reading.measure("characters in 512 tokens/Tibetan").value == pytest.approx(512 / 3)
-    assert reading.measure("coverage/all languages").value == 1
-    assert reading.measure("exact round trip/all languages").value == 1
-    assert reading.measure("pieces of characters/Tibetan").value == 1
-    assert reading.measure("pieces of characters/Latin").value == 0
-    assert reading.main.name == "coverage/all languages"
-    assert (reading.probe, reading.skipped) == ("tokenizer", "")
+    assert result.measure("fertility/median language").value == pytest.approx(2.5)
+    assert result.measure("characters in 512 tokens/Tibetan").value == pytest.approx(512 / 3)
+    assert result.measure("coverage/all languages").value == 1
+    assert result.measure("exact round trip/all languages").value == 1
+    assert result.measure("pieces of characters/Tibetan").value == 1
+    assert result.measure("pieces of characters/Latin").value == 0
+    assert result.main.name == "coverage/all languages"
+    assert (result.probe, result.skipped) == ("tokenizer", "")
 
 
 def test_the_answer_calls_out_tibetan(data, source, tmp_path):
@@ -105,24 +105,24 @@ def planted_bitext(tmp_path, *, num_languages=8):
 def test_accuracy_and_its_relation_to_fertility_are_those_that_were_planted(tmp_path, source):
     data, model = planted_bitext(tmp_path)
     probe = TokenizerProbe(num_bitext_sentences=40)
-    reading = probe.run(model, Setting(data=data, source=source))
-    accuracy = reading.measure("bitext accuracy/all languages")
+    result = probe.run(model, ProbeConfig(data=data, source=source))
+    accuracy = result.measure("bitext accuracy/all languages")
     assert accuracy.low <= 1 - 3.5 / 8 <= accuracy.high
     assert accuracy.baseline == pytest.approx(1 / 40)
     assert (accuracy.baseline_name, accuracy.num_items) == ("shared words, BM25", 40)
-    relation = reading.measure("rank correlation with bitext accuracy/fertility")
+    relation = result.measure("rank correlation with bitext accuracy/fertility")
     assert relation.value < -0.95
     assert relation.low <= relation.value <= relation.high < 0
     assert (relation.baseline, relation.baseline_name, relation.num_items) == (0.0, "no relation", 8)
-    assert "[-1.00, -1.00], 0.00 (no relation)" in reading.answer
-    assert reading.plots[-1].kind == "points"
-    assert [len(curve.xs) for curve in reading.plots[-1].curves] == [8, 8]
+    assert "[-1.00, -1.00], 0.00 (no relation)" in result.answer
+    assert result.plots[-1].kind == "points"
+    assert [len(curve.xs) for curve in result.plots[-1].curves] == [8, 8]
 
 
 def test_without_a_shared_word_the_floor_is_chance_however_few_are_looked_for(tmp_path, source):
     data, model = planted_bitext(tmp_path)
-    reading = TokenizerProbe(num_bitext_sentences=10).run(model, Setting(data=data, source=source))
-    measure = reading.measure("bitext accuracy/all languages")
+    result = TokenizerProbe(num_bitext_sentences=10).run(model, ProbeConfig(data=data, source=source))
+    measure = result.measure("bitext accuracy/all languages")
     assert measure.num_items == 10
     assert measure.baseline == pytest.approx(1 / 40)
 
@@ -140,18 +140,18 @@ def test_words_that_languages_share_are_the_floor(tmp_path, source):
 def test_a_model_that_finds_all_has_no_relation_to_give(data, source):
     languages = parallel.three_languages(WORDS)
     table = {text: direction(word, 64) for texts in languages.values() for word, text in zip(WORDS, texts, strict=True)}
-    reading = run(data, source, model=Mapped(dims=64, function=table.__getitem__))
-    assert reading.measure("bitext accuracy/all languages").value == 1
-    assert not [m for m in reading.measures if m.name.startswith("rank correlation")]
+    result = run(data, source, model=Mapped(dims=64, function=table.__getitem__))
+    assert result.measure("bitext accuracy/all languages").value == 1
+    assert not [m for m in result.measures if m.name.startswith("rank correlation")]
 
 
 def test_without_sentences_characters_are_measured_and_it_is_said(source):
-    reading = run(None, source, amount="tiny")
-    assert reading.skipped == "sentences in many languages: --data has no sib200"
-    assert reading.main.name == "characters that survive/all scripts"
-    assert reading.main.value == 1
-    assert reading.answer.startswith("Characters alone, not sentences: 100.0% of the characters of")
-    row = next(row for row in reading.tables[0].rows if row[0] == "Tibetan")
+    result = run(None, source, amount="tiny")
+    assert result.skipped == "sentences in many languages: --data has no sib200"
+    assert result.main.name == "characters that survive/all scripts"
+    assert result.main.value == 1
+    assert result.answer.startswith("Characters alone, not sentences: 100.0% of the characters of")
+    row = next(row for row in result.tables[0].rows if row[0] == "Tibetan")
     assert row == ("Tibetan", "10", "100.0%", "3.00")
 
 
@@ -159,20 +159,20 @@ def test_a_users_file_is_read_by_script(tmp_path):
     blind = parallel.save_tokenizer(tmp_path / "blind", parallel.words_backend(["red", "cat"]))
     file = tmp_path / "mine.txt"
     file.write_text("red cat\nred dog\nབོད་ཡིག\ncat\n", encoding="utf-8")
-    reading = run(None, str(blind), text_file=file)
-    assert reading.main.name == "file: coverage/all texts"
-    assert reading.main.value == pytest.approx((1 + 0.5 + 0 + 1) / 4)
-    assert reading.measure("file: coverage/Tibetan").value == 0
-    assert reading.measure("file: coverage/Latin").value == pytest.approx(2.5 / 3)
-    assert "2 of 4 texts lose more than 5%" in reading.answer
-    assert reading.tables[1].rows[0] == ("3", "Tibetan", "0.0%", "བོད་ཡིག")
+    result = run(None, str(blind), text_file=file)
+    assert result.main.name == "file: coverage/all texts"
+    assert result.main.value == pytest.approx((1 + 0.5 + 0 + 1) / 4)
+    assert result.measure("file: coverage/Tibetan").value == 0
+    assert result.measure("file: coverage/Latin").value == pytest.approx(2.5 / 3)
+    assert "2 of 4 texts lose more than 5%" in result.answer
+    assert result.tables[1].rows[0] == ("3", "Tibetan", "0.0%", "བོད་ཡིག")
 
 
 def test_a_server_shows_no_tokenizer(data):
     for source in ("", "http://localhost:8000/v1#model"):
-        reading = run(data, source)
-        assert reading.skipped == "BagOfWords does not show its tokenizer; name a folder or a hub name"
-        assert reading.measures == ()
+        result = run(data, source)
+        assert result.skipped == "BagOfWords does not show its tokenizer; name a folder or a hub name"
+        assert result.measures == ()
     with pytest.raises(ModelError, match=r"has no tokenizer.json"):
         run(data, str(data))
 
@@ -221,7 +221,7 @@ def test_samples_are_the_same_sentences_in_all_languages(data):
 
 def test_tokenizers_are_compared_side_by_side(data, tmp_path):
     backends = {"bytes": tiny.tokenizer_backend(), "words": parallel.words_backend(WORDS)}
-    report = compare_tokenizers(backends, Setting(data=data))
+    report = compare_tokenizers(backends, ProbeConfig(data=data))
     assert report.reading.measure("fertility/bytes/Tibetan").value == pytest.approx(3)
     assert report.reading.measure("coverage/words/bod_Tibt").value == 0
     assert [card.name for card in report.tokenizers] == ["bytes", "words"]
@@ -250,10 +250,10 @@ def test_tokenizers_are_compared_on_a_file_and_on_characters(tmp_path):
     backends = {"bytes": tiny.tokenizer_backend(), "words": parallel.words_backend(["red"])}
     file = tmp_path / "mine.txt"
     file.write_text("red\ncat\n", encoding="utf-8")
-    report = compare_tokenizers(backends, Setting(text_file=file))
+    report = compare_tokenizers(backends, ProbeConfig(text_file=file))
     assert report.reading.measure("file: coverage/words/all texts").value == 0.5
     assert report.reading.tables[0].title == "bytes: The file by script"
-    characters = compare_tokenizers(backends, Setting(amount="tiny")).reading
+    characters = compare_tokenizers(backends, ProbeConfig(amount="tiny")).reading
     assert characters.measure("characters that survive/words/Tibetan").value == 0
     assert next(row for row in characters.tables[0].rows if row[0] == "Tibetan") == (
         "Tibetan",
@@ -269,4 +269,4 @@ def test_a_report_that_is_none_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"other.json: tokenizers: Field required"):
         TokenizerReport.read(tmp_path / "other.json")
     with pytest.raises(InputError, match=r"no tokenizer; expected one or more to compare"):
-        compare_tokenizers({}, Setting())
+        compare_tokenizers({}, ProbeConfig())

@@ -14,10 +14,11 @@ from slimvec.errors import InputError
 from slimvec.evaluation.slimvec_model import SlimvecModel
 from slimvec.evaluation.vector_store import VectorStore
 from slimvec.model.folder import save_model
+from slimvec.probes.cached_model import CachedModel
+from slimvec.probes.geometry.geometry_probe import GeometryProbe
 from slimvec.probes.geometry.group_jackknife import jackknife_interval
 from slimvec.probes.geometry.hubness import count_occurrences, gaussian_skewness, skewness, skewness_interval
 from slimvec.probes.geometry.pairs import pair_interval
-from slimvec.probes.geometry.probe import GeometryProbe
 from slimvec.probes.geometry.spread import (
     entropy_dimension,
     gaussian,
@@ -28,8 +29,7 @@ from slimvec.probes.geometry.spread import (
     uniformity,
 )
 from slimvec.probes.geometry.stability import compare_batches, compare_dtypes
-from slimvec.probes.models import KeptModel
-from slimvec.probes.probe import Setting
+from slimvec.probes.protocol import ProbeConfig
 from tests import tiny
 from tests.probes.planted import Mapped, Planted, Random, direction
 
@@ -138,34 +138,34 @@ def test_hubs_are_seen_and_a_gaussian_has_those_of_its_dimension():
 
 
 def run(model, **options):
-    return GeometryProbe(**options).run(model, Setting(amount="tiny"))
+    return GeometryProbe(**options).run(model, ProbeConfig(amount="tiny"))
 
 
 def test_the_probe_reads_cone_and_dimension():
-    reading = run(Random(shared=0.5, rank=16, dims=256))
-    cosine, dimension = reading.measure("mean cosine"), reading.measure("effective dimension")
+    result = run(Random(shared=0.5, rank=16, dims=256))
+    cosine, dimension = result.measure("mean cosine"), result.measure("effective dimension")
     assert cosine.low - 0.01 <= 0.5 <= cosine.high + 0.01
     assert dimension.low <= 16 <= dimension.high
     assert (dimension.baseline, dimension.baseline_name) == (256, "isotropic Gaussian")
-    assert reading.measure("lowest cosine with itself/alone").value == pytest.approx(1)
-    assert reading.main == cosine
-    assert reading.skipped == (
+    assert result.measure("lowest cosine with itself/alone").value == pytest.approx(1)
+    assert result.main == cosine
+    assert result.skipped == (
         "stability in float32: only a model of slimvec's that was loaded by name can be loaded anew in float32; "
         "real sentences: no stsb_multi"
     )
-    assert "A text keeps its vector" in reading.answer
-    assert [plot.title for plot in reading.plots] == [
+    assert "A text keeps its vector" in result.answer
+    assert [plot.title for plot in result.plots] == [
         "Variance in the first directions",
         "How often a text is among the 10 nearest of others",
     ]
 
 
 def test_hubness_of_isotropic_vectors_is_not_distinguishable():
-    reading = run(Random(dims=32), num_texts=6000)
-    assert "not distinguishable from" in reading.answer
-    uniform = reading.measure("uniformity")
+    result = run(Random(dims=32), num_texts=6000)
+    assert "not distinguishable from" in result.answer
+    uniform = result.measure("uniformity")
     assert uniform.low <= uniform.baseline <= uniform.high
-    aligned = reading.measure("alignment")
+    aligned = result.measure("alignment")
     assert aligned.low <= aligned.baseline <= aligned.high
 
 
@@ -188,14 +188,14 @@ def test_paraphrases_that_lie_at_a_known_distance_are_read(tmp_path):
         return own if kind in "ax" else np.sqrt(0.8) * own + np.sqrt(0.2) * other
 
     model = Mapped(dims=256, function=near)
-    reading = GeometryProbe().run(model, Setting(data=write_pairs(tmp_path, rows)))
-    alignment = reading.measure("alignment")
+    result = GeometryProbe().run(model, ProbeConfig(data=write_pairs(tmp_path, rows)))
+    alignment = result.measure("alignment")
     planted = 2 - 2 * np.sqrt(0.8)
     assert alignment.low <= planted <= alignment.high
     assert alignment.num_items == 60
     assert alignment.baseline == pytest.approx(2, abs=0.1)
-    assert reading.details["texts"] == 138
-    assert "real sentences" not in reading.skipped
+    assert result.details["texts"] == 138
+    assert "real sentences" not in result.skipped
 
 
 BAD = {
@@ -214,7 +214,7 @@ BAD = {
 def test_malformed_pairs_are_named(case, tmp_path):
     rows, message = BAD[case]
     with pytest.raises(InputError) as caught:
-        GeometryProbe().run(Random(), Setting(data=write_pairs(tmp_path, rows)))
+        GeometryProbe().run(Random(), ProbeConfig(data=write_pairs(tmp_path, rows)))
     assert message in str(caught.value)
 
 
@@ -236,9 +236,9 @@ class Leaking(Planted):
 
 def test_a_leak_between_texts_of_a_batch_is_seen_through_a_store(tmp_path):
     texts = [f"text {number}" for number in range(12)]
-    steady = compare_batches(KeptModel(Random(), VectorStore("a", tmp_path)), texts, Setting())
+    steady = compare_batches(CachedModel(Random(), VectorStore("a", tmp_path)), texts, ProbeConfig())
     assert steady == pytest.approx({"again": 1.0, "reversed": 1.0, "alone": 1.0})
-    leaking = compare_batches(KeptModel(Leaking(), VectorStore("b", tmp_path)), texts, Setting())
+    leaking = compare_batches(CachedModel(Leaking(), VectorStore("b", tmp_path)), texts, ProbeConfig())
     assert leaking["again"] == pytest.approx(1)
     assert leaking["reversed"] < 0.9
     assert leaking["alone"] < 0.97
@@ -249,15 +249,15 @@ def test_dtypes_are_compared_by_loading_anew(tmp_path):
     save_model(tiny.embedding_model(), tmp_path / "model")
     source = str(tmp_path / "model")
     texts = ["how to open a file", "what the weather is like"]
-    setting = Setting(source=source)
+    config = ProbeConfig(source=source)
     rounded = SlimvecModel.load(source, dtype="bfloat16")
-    found = compare_dtypes(rounded, texts, setting)
+    found = compare_dtypes(rounded, texts, config)
     exact = Embedder.load(source, dtype="float32").embed(texts).vectors
     coarse = Embedder.load(source, dtype="bfloat16").embed(texts).vectors
     assert found == pytest.approx(float((exact * coarse).sum(axis=1).min()), abs=1e-6)
     assert 0.9 < found < 1
-    assert compare_dtypes(SlimvecModel.load(source), texts, setting) == "it is computed in float32 already"
+    assert compare_dtypes(SlimvecModel.load(source), texts, config) == "it is computed in float32 already"
     changed = SlimvecModel.load(source, dtype="bfloat16", document_prompt="passage: ")
-    assert compare_dtypes(changed, texts, setting) == (
+    assert compare_dtypes(changed, texts, config) == (
         "prompts given on the command line are not those of the model loaded anew"
     )

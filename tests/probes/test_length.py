@@ -5,12 +5,12 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from slimvec.probes.length.length_probe import LengthProbe
 from slimvec.probes.length.likeness import drawn_cosines, mean_cosine, word_counts
-from slimvec.probes.length.probe import LengthProbe
-from slimvec.probes.probe import Setting
+from slimvec.probes.protocol import ProbeConfig
 from tests.probes.planted import BagOfWords, Collapsing, FirstWords, Random
 
-TINY = Setting(amount="tiny", seed=2)
+TINY = ProbeConfig(amount="tiny", seed=2)
 
 
 def test_the_mean_cosine_is_that_of_all_pairs():
@@ -44,38 +44,38 @@ def test_word_counts_are_cosines_of_words():
 
 
 def test_a_bag_of_words_bears_any_length():
-    reading = LengthProbe().run(BagOfWords(dims=2048), TINY)
-    assert reading.measure("needle/longest").value > 0.8
-    assert "not distinguishable from what their words do" in reading.answer
-    likeness = reading.measure("likeness/longest")
+    result = LengthProbe().run(BagOfWords(dims=2048), TINY)
+    assert result.measure("needle/longest").value > 0.8
+    assert "not distinguishable from what their words do" in result.answer
+    likeness = result.measure("likeness/longest")
     assert likeness.value == pytest.approx(likeness.baseline, abs=0.1)
-    assert reading.measure("reach").value == 256
+    assert result.measure("reach").value == 256
 
 
 def test_a_collapse_is_read_at_its_rate():
-    reading = LengthProbe().run(Collapsing(half=60), TINY)
-    longest = reading.measure("likeness/longest")
+    result = LengthProbe().run(Collapsing(half=60), TINY)
+    longest = result.measure("likeness/longest")
     # Of n words the share n / (n + 60) is common to all, the rest is as alike as words are.
     words = 0.9 * 256
     common = words / (words + 60)
     assert longest.value == pytest.approx(common + (1 - common) * longest.baseline, abs=0.05)
-    assert "more than their words do" in reading.answer
+    assert "more than their words do" in result.answer
 
 
 def test_beyond_what_is_read_a_needle_is_lost():
-    reading = LengthProbe().run(FirstWords(40), Setting(amount="quick"))
-    fall = reading.measure("needle/longest less shortest")
+    result = LengthProbe().run(FirstWords(40), ProbeConfig(amount="quick"))
+    fall = result.measure("needle/longest less shortest")
     assert fall.high < 0
-    assert reading.measure("reach").value <= 128
-    assert reading.tables[0].rows[0][0] == "32"
-    assert reading.tables[0].rows[-1][0] == "1,024"
+    assert result.measure("reach").value <= 128
+    assert result.tables[0].rows[0][0] == "32"
+    assert result.tables[0].rows[-1][0] == "1,024"
 
 
 def test_by_chance_nothing_reaches():
-    reading = LengthProbe().run(Random(), TINY)
-    longest = reading.measure("needle/longest")
+    result = LengthProbe().run(Random(), TINY)
+    longest = result.measure("needle/longest")
     assert longest.low <= longest.baseline <= longest.high
-    assert reading.measure("needle/longest").baseline_name == "chance"
+    assert result.measure("needle/longest").baseline_name == "chance"
 
 
 @pytest.mark.parametrize(
@@ -90,21 +90,21 @@ def test_by_chance_nothing_reaches():
     ],
 )
 def test_lengths_double_up_to_what_model_and_amount_allow(amount, limit, most, lengths):
-    assert LengthProbe(max_tokens=most).lengths(BagOfWords(max_tokens=limit), Setting(amount=amount)) == lengths
+    assert LengthProbe(max_tokens=most).lengths(BagOfWords(max_tokens=limit), ProbeConfig(amount=amount)) == lengths
 
 
 def test_what_is_asked_for_counts_where_everything_is_drawn():
     probe = LengthProbe()
-    assert probe.lengths(BagOfWords(), Setting(max_tokens=32_768))[-1] == 32_768
-    assert probe.lengths(BagOfWords(max_tokens=8192), Setting(max_tokens=32_768))[-1] == 8192
-    assert probe.lengths(BagOfWords(), Setting(max_tokens=64, amount="tiny")) == [32, 64]
-    assert probe.lengths(BagOfWords(), Setting(max_tokens=9999, amount="tiny"))[-1] == 256
+    assert probe.lengths(BagOfWords(), ProbeConfig(max_tokens=32_768))[-1] == 32_768
+    assert probe.lengths(BagOfWords(max_tokens=8192), ProbeConfig(max_tokens=32_768))[-1] == 8192
+    assert probe.lengths(BagOfWords(), ProbeConfig(max_tokens=64, amount="tiny")) == [32, 64]
+    assert probe.lengths(BagOfWords(), ProbeConfig(max_tokens=9999, amount="tiny"))[-1] == 256
 
 
 def test_a_model_of_one_length_is_skipped():
-    reading = LengthProbe().run(BagOfWords(max_tokens=20), TINY)
-    assert reading.skipped == "a model of 20 tokens has no two lengths to compare"
-    assert reading.measures == ()
+    result = LengthProbe().run(BagOfWords(max_tokens=20), TINY)
+    assert result.skipped == "a model of 20 tokens has no two lengths to compare"
+    assert result.measures == ()
 
 
 def test_documents_fit_the_length_and_what_is_cut_off_is_told():

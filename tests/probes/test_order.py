@@ -17,16 +17,16 @@ from slimvec.probes.order.cells import Cosines, choice_wins, triplet_wins
 from slimvec.probes.order.explained import explain, words_of
 from slimvec.probes.order.items import SHUFFLES, distinct_texts, plain_items, shuffles, template_items
 from slimvec.probes.order.outside import outside_items, outside_pairs, plain_sentences
-from slimvec.probes.probe import Setting
+from slimvec.probes.protocol import ProbeConfig
 from slimvec.probes.registry import choose_probes
 from tests.probes.planted import BagOfWords, Mapped, OrderSensitive, Random, direction
 
-TINY = Setting(amount="tiny")
+TINY = ProbeConfig(amount="tiny")
 PROBE = OrderProbe(languages=("en", "es"))
 
 
 @cache
-def reading(model):
+def result(model):
     return PROBE.run(model, TINY)
 
 
@@ -37,7 +37,7 @@ def test_the_probe_is_on_the_register():
 
 
 def test_a_bag_of_words_reads_as_a_bag_of_words():
-    found = reading(BagOfWords())
+    found = result(BagOfWords())
     for measure in found.measures:
         assert measure.low is not None, measure.name
         if measure.name.startswith(
@@ -57,7 +57,7 @@ def test_a_bag_of_words_reads_as_a_bag_of_words():
 
 def test_a_model_that_sees_neighbours_reads_as_its_neighbours_do():
     """What it has was planted: the cosines of words and of pairs, half and half, but for the noise of hashing."""
-    found, asked = reading(OrderSensitive(share=0.5, dims=1024)), PROBE.questions(TINY)
+    found, asked = result(OrderSensitive(share=0.5, dims=1024)), PROBE.questions(TINY)
     for kind in (*KINDS, *SHUFFLES):
         cells = [[item for item in asked.items if (item.kind, item.language) == (kind, code)] for code in ("en", "es")]
         cosines = [Cosines.of(items, pair_cosines) for items in cells]
@@ -72,7 +72,7 @@ def test_a_model_that_sees_neighbours_reads_as_its_neighbours_do():
 
 
 def test_chance_reads_as_chance():
-    found = reading(Random())
+    found = result(Random())
     for name in ("accuracy", "choice", "auc", *(f"accuracy/{kind}" for kind in KINDS)):
         assert found.measure(name).low < 0.5 < found.measure(name).high, name
     assert found.measure("margin").low < 0 < found.measure("margin").high
@@ -108,13 +108,13 @@ def test_a_model_that_knows_a_share_of_the_items_reads_that_share(share, wanted)
 
 
 def test_the_same_seed_asks_and_reads_the_same():
-    assert PROBE.run(Random(), TINY) == reading(Random())
-    other = PROBE.questions(Setting(amount="tiny", seed=1))
+    assert PROBE.run(Random(), TINY) == result(Random())
+    other = PROBE.questions(ProbeConfig(amount="tiny", seed=1))
     assert other.items != PROBE.questions(TINY).items
 
 
 def test_a_reading_is_whole():
-    found = reading(BagOfWords())
+    found = result(BagOfWords())
     assert found.measures[0].name == "accuracy"
     assert {f"{name}/{kind}/{code}" for name in ("accuracy", "choice") for kind in KINDS for code in ("en", "es")} <= {
         measure.name for measure in found.measures
@@ -128,7 +128,7 @@ def test_a_reading_is_whole():
 
 
 def test_amounts_are_kept_to():
-    asked = {amount: OrderProbe().questions(Setting(amount=amount)) for amount in ("tiny", "full")}
+    asked = {amount: OrderProbe().questions(ProbeConfig(amount=amount)) for amount in ("tiny", "full")}
     assert len(asked["tiny"].texts()) < 1500
     assert 3000 < len(asked["full"].texts()) < 5000
 
@@ -244,7 +244,7 @@ def data(tmp_path):
     sets.write("pawsx", "dev.jsonl.gz", pairs)
     flores = [{"id": n, "label": "x", "text": text, "lang": "fra_Latn"} for n, text in enumerate(long)]
     sets.write("sib200", "test.jsonl.gz", [*flores, {"id": 1, "label": "x", "text": long[0], "lang": "zul_Latn"}])
-    return Setting(data=tmp_path, amount="tiny")
+    return ProbeConfig(data=tmp_path, amount="tiny")
 
 
 def test_outside_sets_become_items(data):

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import pytest
 
 from slimvec.probes.order.items import LANGUAGES
-from slimvec.probes.order.probe import OrderProbe
+from slimvec.probes.order.order_probe import OrderProbe
 from slimvec.probes.order.symmetric import read_lists, symmetric_pairs
-from slimvec.probes.probe import Setting
+from slimvec.probes.protocol import ProbeConfig
 from tests.probes.planted import BagOfWords, Planted, direction, unit
 
 PROBE = OrderProbe(languages=("en", "de"))
-TINY = Setting(amount="tiny")
+TINY = ProbeConfig(amount="tiny")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,17 +12,17 @@ from slimvec.evaluation.models import ModelCard
 from slimvec.probes.figures import difference, show, show_baseline, show_measure
 from slimvec.probes.page import report_blocks, summary_rows, write_probe_reports
 from slimvec.probes.pairing import difference_table, pair_plots
-from slimvec.probes.readings import ProbeReport
+from slimvec.probes.results import ProbeReport
 from slimvec.reports.blocks import to_html, to_markdown
 from slimvec.reports.parts import Table
-from tests.probes.support import dots, lines, measure, reading, report
+from tests.probes.support import dots, lines, measure, report, result
 from tests.reports.support import read
 
 NAMES = ("model-a", "model-b")
 
 
 def test_a_folder_holds_page_markdown_pictures_and_json(tmp_path):
-    first = report(reading(), reading("attention", measures=(), plots=(), tables=(), answer="", skipped="no states"))
+    first = report(result(), result("attention", measures=(), plots=(), tables=(), answer="", skipped="no states"))
     write_probe_reports(tmp_path / "out", [first])
     found = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*") if p.is_file())
     assert found == ["plots/order-1.svg", "plots/order-2.svg", "report.html", "report.json", "report.md"]
@@ -52,7 +52,7 @@ def test_a_folder_holds_page_markdown_pictures_and_json(tmp_path):
 
 
 def test_two_models_stand_side_by_side(tmp_path):
-    second = report(reading(measures=(measure(value=0.9, low=0.85, high=0.95),)), name="model-b")
+    second = report(result(measures=(measure(value=0.9, low=0.85, high=0.95),)), name="model-b")
     write_probe_reports(tmp_path / "out", [report(), second])
     assert ProbeReport.read(tmp_path / "out" / "against.json") == second
     text = read((tmp_path / "out" / "report.html").read_text())
@@ -65,20 +65,20 @@ def test_two_models_stand_side_by_side(tmp_path):
 def test_what_both_models_have_is_said_once():
     shared = Table(title="An item of each kind", header=("kind", "text"), rows=(("role swap", "Carla warned Peter."),))
     own = [Table(title="By kind", header=("kind", "n"), rows=(("role swap", value),)) for value in ("1", "2")]
-    both = [report(reading(tables=(own[n], shared), skipped="no data"), name=NAMES[n]) for n in range(2)]
+    both = [report(result(tables=(own[n], shared), skipped="no data"), name=NAMES[n]) for n in range(2)]
     text = to_markdown(list(report_blocks(both)))
     assert text.count("An item of each kind") == 1
     assert "By kind, model-a" in text
     assert "By kind, model-b" in text
     assert text.count("left out: no data") == 1
-    both[1] = report(reading(skipped="no states"), name="model-b")
+    both[1] = report(result(skipped="no states"), name="model-b")
     text = to_markdown(list(report_blocks(both)))
     assert "model-a: left out: no data" in text
     assert "model-b: left out: no states" in text
 
 
 def test_the_summary_has_a_row_a_probe_and_model():
-    rows = summary_rows([report(), report(reading(answer="", skipped="no states", measures=()), name="model-b")])
+    rows = summary_rows([report(), report(result(answer="", skipped="no states", measures=()), name="model-b")])
     assert rows[0][:5] == ("order", "model-a", "accuracy", "70.0% [60.0%, 80.0%]", "50.0% (chance)")
     assert rows[1] == ("order", "model-b", "", "", "", "Left out: no states")
 
@@ -125,8 +125,8 @@ def test_the_interval_is_that_of_normal_means_where_the_two_are():
 
 
 def test_differences_are_of_shared_measures_of_one_unit():
-    one = reading(measures=(measure("a"), measure("b"), measure("c")))
-    two = reading(measures=(measure("a", 0.71, low=0.6, high=0.8), measure("b", unit="cosine"), measure("d")))
+    one = result(measures=(measure("a"), measure("b"), measure("c")))
+    two = result(measures=(measure("a", 0.71, low=0.6, high=0.8), measure("b", unit="cosine"), measure("d")))
     table = difference_table(one, two, NAMES)
     assert table.header == ("measure", *NAMES, "difference", "apart")
     assert [row[0] for row in table.rows] == ["a"]
@@ -134,8 +134,8 @@ def test_differences_are_of_shared_measures_of_one_unit():
 
 
 def test_plots_of_one_title_share_a_frame_with_all_categories():
-    one = reading(plots=(dots(), lines("only a")))
-    two = reading(plots=(dots(categories=("negation", "shuffle"), values=(0.9, 0.8)), lines("only b")))
+    one = result(plots=(dots(), lines("only a")))
+    two = result(plots=(dots(categories=("negation", "shuffle"), values=(0.9, 0.8)), lines("only b")))
     shared, lone, other = pair_plots([one, two], NAMES)
     assert shared[0].categories == shared[1].categories == ("role swap", "negation", "shuffle")
     assert shared[1].curves[0].xs == (1.0, 2.0)

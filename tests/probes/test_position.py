@@ -11,14 +11,14 @@ from slimvec.probes.documents import cut_sentences, gather_documents, num_words_
 from slimvec.probes.facts import make_facts
 from slimvec.probes.position.evidence import read_paragraphs, score_evidence
 from slimvec.probes.position.needles import insert, score_needles
-from slimvec.probes.position.probe import PositionProbe
+from slimvec.probes.position.position_probe import PositionProbe
 from slimvec.probes.position.regression import first_over_last, measure_weights, shuffled_documents, weigh_sentences
 from slimvec.probes.position.rotations import Passage, made_passages, score_rotations
 from slimvec.probes.position.summary import evidence_sensitivity
-from slimvec.probes.probe import Setting, embed
+from slimvec.probes.protocol import ProbeConfig, embed
 from tests.probes.planted import BagOfWords, Decaying, FirstWords, LastWords, Random
 
-TINY = Setting(amount="tiny", seed=1)
+TINY = ProbeConfig(amount="tiny", seed=1)
 
 
 def generator(seed=0):
@@ -27,8 +27,8 @@ def generator(seed=0):
 
 @pytest.fixture(scope="module")
 def documents():
-    hay = gather_documents(TINY, 40, 150, generator())
-    return shuffled_documents([cut_sentences(sentences, 120) for sentences in hay.documents], generator())
+    background = gather_documents(TINY, 40, 150, generator())
+    return shuffled_documents([cut_sentences(sentences, 120) for sentences in background.documents], generator())
 
 
 def write_xquad(folder, num_paragraphs=40, num_facts=10):
@@ -79,11 +79,11 @@ def test_documents_are_made_where_there_are_none_and_read_where_there_are(tmp_pa
     (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "queries.jsonl").write_text('{"id": "q", "text": "q"}\n')
     (folder / "qrels.jsonl").write_text('{"query_id": "q", "doc_id": "1", "score": 1}\n')
-    setting = Setting(data=tmp_path)
-    read = gather_documents(setting, 3, 100, generator())
+    config = ProbeConfig(data=tmp_path)
+    read = gather_documents(config, 3, 100, generator())
     assert read.source == "longdocs"
     assert all("\n" not in s and "x = [" not in s and s != "Heading" for d in read.documents for s in d)
-    assert gather_documents(setting, 5, 100, generator()).source == "made sentences"
+    assert gather_documents(config, 5, 100, generator()).source == "made sentences"
 
 
 def test_texts_are_cut_at_sentences_and_measured_in_tokens():
@@ -158,15 +158,15 @@ def test_a_needle_goes_between_sentences():
 
 
 def test_needles_are_found_where_the_model_reads():
-    hay = gather_documents(TINY, 8, 150, generator())
+    background = gather_documents(TINY, 8, 150, generator())
     facts = make_facts(16, generator(1))
     kwargs = {"num_words": 100, "num_depths": 6, "setting": TINY}
-    flat = score_needles(BagOfWords(dims=4096), hay.documents, facts, **kwargs)
+    flat = score_needles(BagOfWords(dims=4096), background.documents, facts, **kwargs)
     assert flat.gains.shape == flat.ndcg.shape == (8, 2, 6)
     assert flat.ndcg.mean() > 0.8
     assert np.ptp(flat.gains.mean(axis=(0, 1))) < 1e-6
     assert flat.gains.min() > 0
-    first = score_needles(FirstWords(12), hay.documents, facts, **kwargs)
+    first = score_needles(FirstWords(12), background.documents, facts, **kwargs)
     assert first.ndcg[:, :, 0].mean() > 0.9
     assert first.ndcg[:, :, 2:].mean() < 0.5
     assert np.abs(first.gains[:, :, 2:]).max() < 1e-6
@@ -259,34 +259,34 @@ def test_an_answer_without_a_place_is_refused_and_ids_are_those_of_either_layout
     ],
 )
 def test_the_probe_says_what_was_planted(model, verdict):
-    reading = PositionProbe().run(model, TINY)
-    assert verdict in reading.answer
-    psi, flat = reading.measure("psi/needle"), isinstance(model, BagOfWords)
+    result = PositionProbe().run(model, TINY)
+    assert verdict in result.answer
+    psi, flat = result.measure("psi/needle"), isinstance(model, BagOfWords)
     assert psi.baseline_name == "shuffled positions"
-    assert ("not distinguishable from chance" in reading.answer) == flat
+    assert ("not distinguishable from chance" in result.answer) == flat
     assert (psi.value > 0.5) != flat
     for name in ("needle/first third less last", "rotation/first less last"):
-        measure = reading.measure(name)
+        measure = result.measure(name)
         assert (measure.low <= 1e-9 and measure.high >= -1e-9) == flat
         if not flat:
             assert (measure.value > 0) == isinstance(model, FirstWords)
-    assert reading.skipped == "retrieval by place of the evidence: --data has no xquad"
-    assert [plot.title for plot in reading.plots] == ["What a needle adds", "What a sentence weighs"]
+    assert result.skipped == "retrieval by place of the evidence: --data has no xquad"
+    assert [plot.title for plot in result.plots] == ["What a needle adds", "What a sentence weighs"]
 
 
 def test_with_data_evidence_comes_first(xquad):
-    setting = Setting(data=xquad.parent, amount="tiny")
-    reading = PositionProbe().run(FirstWords(25), setting)
-    assert [m.name for m in reading.measures[:2]] == ["psi/evidence", "psi/evidence/BM25"]
-    assert reading.skipped == ""
-    assert reading.answer.startswith("PSI of answers in paragraphs is ")
-    assert reading.tables[0].header == ("relative place", "questions", "model", "BM25")
-    again = PositionProbe().run(FirstWords(25), setting)
-    assert again == reading
+    config = ProbeConfig(data=xquad.parent, amount="tiny")
+    result = PositionProbe().run(FirstWords(25), config)
+    assert [m.name for m in result.measures[:2]] == ["psi/evidence", "psi/evidence/BM25"]
+    assert result.skipped == ""
+    assert result.answer.startswith("PSI of answers in paragraphs is ")
+    assert result.tables[0].header == ("relative place", "questions", "model", "BM25")
+    again = PositionProbe().run(FirstWords(25), config)
+    assert again == result
 
 
 def test_lengths_beyond_the_model_are_left_out():
-    probe, full = PositionProbe(), Setting()
+    probe, full = PositionProbe(), ProbeConfig()
     assert probe._buckets(BagOfWords(max_tokens=300), full) == ((64, 128), (128, 256))
     assert probe._buckets(BagOfWords(max_tokens=100), full) == ((50, 100),)
     assert probe._buckets(BagOfWords(), full) == probe.buckets

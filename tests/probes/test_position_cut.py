@@ -33,17 +33,17 @@ def test_questions_of_paragraphs_that_are_cut_off_are_left_out(tmp_path):
 
 
 def test_documents_that_are_cut_off_are_left_out_of_needles_and_weights():
-    hay = gather_documents(TINY, 8, 150, generator())
+    background = gather_documents(TINY, 8, 150, generator())
     facts = make_facts(16, generator(1))
     settings = {"num_words": 100, "num_depths": 6, "setting": TINY}
-    whole = score_needles(BagOfWords(dims=4096), hay.documents, facts, **settings)
-    cut = score_needles(BagOfWords(dims=4096, max_tokens=104), hay.documents, facts, **settings)
+    whole = score_needles(BagOfWords(dims=4096), background.documents, facts, **settings)
+    cut = score_needles(BagOfWords(dims=4096, max_tokens=104), background.documents, facts, **settings)
     assert whole.num_cut == 0
     assert 0 < cut.num_cut < 8
     assert len(cut.gains) == len(cut.templates) == 8 - cut.num_cut
     assert np.ptp(cut.gains.mean(axis=(0, 1))) < 1e-6  # cut off, the last depths would gain nothing
     with pytest.raises(ModelError, match="every document with a needle is cut off"):
-        score_needles(BagOfWords(max_tokens=20), hay.documents, facts, **settings)
+        score_needles(BagOfWords(max_tokens=20), background.documents, facts, **settings)
     short, long = [("A b c d.", "E f g h.", "I j k l.")] * 3, ("A b c d.",) * 20
     assert measure_weights(BagOfWords(max_tokens=30), [*short, long], TINY).num_documents == 3
     with pytest.raises(ModelError, match="every document is cut off"):

@@ -18,12 +18,12 @@ from slimvec.probes.documents import cut_sentences, gather_documents, tokens_a_w
 from slimvec.probes.length.rope import scalings, sweep_rope
 from slimvec.probes.position.fitting import LENGTHS, Candidate, Fit, beta_pooling, fit_beta, fit_recency
 from slimvec.probes.position.regression import measure_weights, shuffled_documents
-from slimvec.probes.probe import Setting
+from slimvec.probes.protocol import ProbeConfig
 from slimvec.text.batch import PackedBatch
 from tests import tiny
 from tests.probes.planted import direction, words_of
 
-TINY = Setting(amount="tiny", seed=3)
+TINY = ProbeConfig(amount="tiny", seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +42,10 @@ def test_betas_swept_on_states_equal_models_loaded_with_each(folder):
     embedder = Embedder.load(folder)
     fit = fit_beta(embedder, TINY, betas=(0.0, 2.0))
     generator = np.random.default_rng(TINY.seed)
-    hay = gather_documents(TINY, 8, max(LENGTHS), generator)
+    background = gather_documents(TINY, 8, max(LENGTHS), generator)
     model = SlimvecModel(embedder, name="", identity="")
-    a_word = tokens_a_word(model, hay.documents[0])
-    cut = [cut_sentences(s, round(LENGTHS[n % 3] / a_word)) for n, s in enumerate(hay.documents)]
+    a_word = tokens_a_word(model, background.documents[0])
+    cut = [cut_sentences(s, round(LENGTHS[n % 3] / a_word)) for n, s in enumerate(background.documents)]
     documents = shuffled_documents(cut, generator)
     for candidate in fit.candidates:
         loaded = Embedder.load(folder, pooling=Pooling(mode="beta", beta=candidate.value))
@@ -90,7 +90,7 @@ class Mixing:
 
 @pytest.mark.parametrize(("own", "beta"), [(1.0, 0.0), (0.8, 0.25), (0.5, 1.0), (1 / 3, 2.0)])
 def test_the_beta_that_theory_says_is_found(own, beta):
-    fit = fit_beta(Mixing(own), Setting(amount="quick"), betas=(0.0, 0.25, 1.0, 2.0, 4.0))
+    fit = fit_beta(Mixing(own), ProbeConfig(amount="quick"), betas=(0.0, 0.25, 1.0, 2.0, 4.0))
     assert fit.best.value == beta
     assert fit.best.ratio.value == pytest.approx(1, abs=0.1)
     ratios = [candidate.ratio.value for candidate in fit.candidates]

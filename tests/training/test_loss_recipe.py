@@ -6,7 +6,7 @@ from slimvec.errors import InputError
 from slimvec.objectives.cosent import CoSENT
 from slimvec.objectives.infonce import InfoNCE
 from slimvec.objectives.losses import LossConfig
-from slimvec.objectives.mixing import Mixing
+from slimvec.objectives.negative_mixing import Mixing
 from slimvec.objectives.score_distillation import ScoreDistillation
 from slimvec.training.objective import loss_config, make_objective
 from slimvec.training.recipe import Loss

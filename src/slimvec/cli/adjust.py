@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from slimvec.model.rope_scaling import RopeScaling
     from slimvec.probes.length.rope import RopeSweep
     from slimvec.probes.position.fitting import Fit
-    from slimvec.probes.probe import Setting
+    from slimvec.probes.protocol import ProbeConfig
 
 KEYS = {
     "output": "the model's folder; null without --output",
@@ -80,24 +80,24 @@ def adjust(
     given = None if beta in (None, "fit") else _parse_beta(beta)
     from slimvec.engine.embedder import Embedder
     from slimvec.probes.position.fitting import beta_pooling
-    from slimvec.probes.probe import Setting
+    from slimvec.probes.protocol import ProbeConfig
 
     settings: OpenSettings = {"revision": revision}
     if max_tokens is not None:
         settings["max_tokens"] = max_tokens
-    setting = Setting(data=data, seed=seed, amount=amount, source=model)
+    config = ProbeConfig(data=data, seed=seed, amount=amount, source=model)
     result: Result = dict.fromkeys(KEYS)
     if rope is not None:
-        settings["rope"], result["sweep"] = _find_rope(terminal, model, setting, rope, lengths, dtype, revision)
+        settings["rope"], result["sweep"] = _find_rope(terminal, model, config, rope, lengths, dtype, revision)
         result["rope"] = None if settings["rope"] is None else str(settings["rope"])
     if beta is not None:
         embedder = Embedder.load(model, dtype=dtype, **settings)
         if given is None:
-            fit = _fit_beta(terminal, embedder, setting)
+            fit = _fit_beta(terminal, embedder, config)
             given, result["betas"] = fit.best.value, _tried(fit)
         settings["pooling"], result["beta"] = beta_pooling(embedder, given), given
     if recency:
-        fit = _fit_recency(terminal, model, setting, dtype, settings)
+        fit = _fit_recency(terminal, model, config, dtype, settings)
         result["recency"], result["recencies"] = fit.best.value, _tried(fit)
     if output is not None:
         with terminal.task("writing the model"):
@@ -145,7 +145,7 @@ def _check(beta: str | None, recency: bool, rope: str | None, lengths: str | Non
 def _find_rope(
     terminal: Terminal,
     model: str,
-    setting: "Setting",
+    config: "ProbeConfig",
     rope: str,
     lengths: str | None,
     dtype: str,
@@ -162,7 +162,7 @@ def _find_rope(
     asked = _parse_lengths(lengths, model, revision)
     with terminal.task("sweeping rope scalings", unit="texts") as task:
         found = sweep_rope(
-            model, replace(setting, on_progress=task.advance), lengths=asked, dtype=dtype, revision=revision
+            model, replace(config, on_progress=task.advance), lengths=asked, dtype=dtype, revision=revision
         )
     for score in found.scores:
         name = "as it is" if score.scaling is None else str(score.scaling)
@@ -186,26 +186,26 @@ def _parse_beta(beta: str | None) -> float:
     return value
 
 
-def _fit_beta(terminal: Terminal, embedder: "Embedder", setting: "Setting") -> "Fit":
+def _fit_beta(terminal: Terminal, embedder: "Embedder", config: "ProbeConfig") -> "Fit":
     """Find the beta and show what was tried."""
     from dataclasses import replace
 
     from slimvec.probes.position.fitting import fit_beta
 
     with terminal.task("fitting beta", unit="texts") as task:
-        fit = fit_beta(embedder, replace(setting, on_progress=task.advance))
+        fit = fit_beta(embedder, replace(config, on_progress=task.advance))
     _show(terminal, "beta", fit)
     return fit
 
 
-def _fit_recency(terminal: Terminal, model: str, setting: "Setting", dtype: str, settings: "OpenSettings") -> "Fit":
+def _fit_recency(terminal: Terminal, model: str, config: "ProbeConfig", dtype: str, settings: "OpenSettings") -> "Fit":
     """Find the exponent and show what was tried."""
     from dataclasses import replace
 
     from slimvec.probes.position.fitting import fit_recency
 
     with terminal.task("fitting recency", unit="texts") as task:
-        fit = fit_recency(model, replace(setting, on_progress=task.advance), dtype=dtype, **settings)
+        fit = fit_recency(model, replace(config, on_progress=task.advance), dtype=dtype, **settings)
     _show(terminal, "recency", fit)
     return fit
 

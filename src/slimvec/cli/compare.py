@@ -13,8 +13,8 @@ from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
 
 if TYPE_CHECKING:
-    from slimvec.comparison.report import Row
     from slimvec.comparison.runs import Run
+    from slimvec.comparison.study_report import Row
     from slimvec.comparison.trainings import Training
     from slimvec.training.events import StepCallback, StepEvent
 
@@ -50,10 +50,10 @@ def compare(
     """
     with terminal.task("reading the study"):
         from slimvec.comparison.layout import markdown, write_report
-        from slimvec.comparison.report import make_report
         from slimvec.comparison.runs import read_sets, run_study, stored_results
         from slimvec.comparison.shared_text import study_overlap
         from slimvec.comparison.study import read_study
+        from slimvec.comparison.study_report import make_report
 
         study = read_study(study_file, folders={"data": data, **_folders(folder or ())})
     chosen = _part(part)

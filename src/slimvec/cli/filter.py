@@ -31,7 +31,7 @@ from slimvec.cli.terminal import Result, Terminal
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from slimvec.data.consistency.report import FilterReport
+    from slimvec.data.consistency.consistency_report import FilterReport
 
 KEYS = {
     "output": "path of the records that were kept",

@@ -29,7 +29,7 @@ from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError, validation_summary
 
 if TYPE_CHECKING:
-    from slimvec.data.mining.report import MiningReport
+    from slimvec.data.mining.mining_report import MiningReport
     from slimvec.data.mining.settings import MiningSettings
 
 KEYS = {

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from slimvec.cli.progress import Task
     from slimvec.evaluation.models import EvaluatedModel
     from slimvec.evaluation.opening import EvaluatedSettings
-    from slimvec.probes.probe import Probe, Setting
-    from slimvec.probes.readings import Amount, ProbeReport, Reading
+    from slimvec.probes.protocol import Probe, ProbeConfig
+    from slimvec.probes.results import Amount, ProbeReport, ProbeResult
 
 KEYS = {
     "readings": "by probe: answer, skipped, seconds, and measures with value, low, high, unit and baseline",
@@ -95,15 +95,15 @@ def probe(
         "document_prompt": document_prompt,
     }
     from slimvec.cli.suites import open_with_progress
-    from slimvec.probes.probe import Setting
+    from slimvec.probes.protocol import ProbeConfig
 
     reports = []
     for source in (model, *([against] if against else ())):
         opened = open_with_progress(terminal, source, through, settings)
-        setting = Setting(
+        config = ProbeConfig(
             data=data, seed=seed, amount=amount, source=source, text_file=text_file, max_tokens=max_tokens
         )
-        reports.append(_run(terminal, opened, probes, setting, cache=cache))
+        reports.append(_run(terminal, opened, probes, config, cache=cache))
     _show(terminal, reports)  # before the files: a full disk shall not take the answers with it
     if output is not None:
         from slimvec.probes.page import write_probe_reports
@@ -115,7 +115,7 @@ def probe(
 
 
 def _run(
-    terminal: Terminal, model: "EvaluatedModel", probes: "Sequence[Probe]", setting: "Setting", *, cache: bool
+    terminal: Terminal, model: "EvaluatedModel", probes: "Sequence[Probe]", config: "ProbeConfig", *, cache: bool
 ) -> "ProbeReport":
     """Run the probes, with their progress in tokens as far as these are known beforehand."""
     from dataclasses import replace
@@ -126,14 +126,14 @@ def _run(
     identity = model.card.identity
     store = VectorStore(identity) if cache and identity is not None else None
     with terminal.task(f"probing {model.card.name}", total=1.0) as task:
-        progress = _Progress(task, model.card.name, probes, setting.amount)
+        progress = _Progress(task, model.card.name, probes, config.amount)
         return run_probes(
             model,
             probes,
-            replace(setting, on_progress=progress.embedded),
+            replace(config, on_progress=progress.embedded),
             store=store,
             on_probe=progress.begin,
-            on_reading=progress.end,
+            on_result=progress.end,
         )
 
 
@@ -141,7 +141,7 @@ class _Progress:
     """How far a run of probes is, by the tokens that each of them is known to take."""
 
     def __init__(self, task: "Task", model: str, probes: "Sequence[Probe]", amount: "Amount") -> None:
-        from slimvec.probes.probe import SHARES
+        from slimvec.probes.protocol import SHARES
 
         self._task = task
         self._model = model
@@ -165,9 +165,9 @@ class _Progress:
         share = (self._num_texts - self._texts_before) / (entry.num_texts * self._drawn)
         self._show(min(share, 0.95) * entry.num_tokens)
 
-    def end(self, reading: "Reading") -> None:
+    def end(self, result: "ProbeResult") -> None:
         """Take note of what is done."""
-        entry = self._left.pop(reading.probe)
+        entry = self._left.pop(result.probe)
         if self._num_texts > self._texts_before:
             self._done += entry.num_tokens
         self._show(0)
@@ -203,11 +203,11 @@ def _table(rows: "Sequence[tuple[str, ...]]", *, several: bool) -> "Table":
 
 def _described(report: "ProbeReport") -> dict[str, Any]:
     """Give what the JSON holds of a model's report."""
-    readings = {reading.probe: _figures(reading) for reading in report.readings}
+    readings = {result.probe: _figures(result) for result in report.readings}
     return {"readings": readings, "model": report.model.model_dump(mode="json")}
 
 
-def _figures(reading: "Reading") -> dict[str, Any]:
+def _figures(result: "ProbeResult") -> dict[str, Any]:
     keys = {"value", "low", "high", "unit", "baseline"}
-    measures = {measure.name: measure.model_dump(include=keys) for measure in reading.measures}
-    return {**reading.model_dump(include={"answer", "skipped", "seconds"}), "measures": measures}
+    measures = {measure.name: measure.model_dump(include=keys) for measure in result.measures}
+    return {**result.model_dump(include={"answer", "skipped", "seconds"}), "measures": measures}

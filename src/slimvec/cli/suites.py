@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from slimvec.evaluation.comparing import ComparisonReport
+    from slimvec.evaluation.evaluation_report import EvaluationReport, TaskReport
     from slimvec.evaluation.models import EvaluatedModel
     from slimvec.evaluation.opening import EvaluatedSettings, Through
-    from slimvec.evaluation.report import EvaluationReport, TaskReport
     from slimvec.evaluation.suite import Suite, TaskEntry
 
 

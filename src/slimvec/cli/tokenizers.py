@@ -58,10 +58,10 @@ def tokenizers(
     with terminal.task("reading with each tokenizer"):
         from slimvec.probes.coverage.comparison import compare_tokenizers
         from slimvec.probes.coverage.comparison_page import write_report
-        from slimvec.probes.probe import Setting
+        from slimvec.probes.protocol import ProbeConfig
 
-        setting = Setting(data=data, seed=seed, amount=amount, text_file=text_file)
-        report = compare_tokenizers(backends, setting)
+        config = ProbeConfig(data=data, seed=seed, amount=amount, text_file=text_file)
+        report = compare_tokenizers(backends, config)
         if output is not None:
             write_report(output, report, force=force)
     _tell(terminal, report, output)

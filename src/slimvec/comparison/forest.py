@@ -1,6 +1,6 @@
 """The picture of a study: each variant's difference with its interval."""
 
-from slimvec.comparison.report import StudyReport
+from slimvec.comparison.study_report import StudyReport
 from slimvec.reports.blocks import Picture
 from slimvec.reports.intervals import Row, draw_intervals
 

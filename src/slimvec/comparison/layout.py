@@ -4,7 +4,7 @@ from pathlib import Path
 
 from slimvec.comparison.forest import forest_plot
 from slimvec.comparison.probe_layout import probe_blocks
-from slimvec.comparison.report import Row, StudyReport
+from slimvec.comparison.study_report import Row, StudyReport
 from slimvec.comparison.sweep_layout import sweep_blocks
 from slimvec.evaluation.trainings import MIN_TRAININGS
 from slimvec.files import atomic_file, atomic_folder

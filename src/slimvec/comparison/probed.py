@@ -10,7 +10,7 @@ from slimvec.comparison.study import Study
 from slimvec.errors import InputError
 from slimvec.evaluation.results import Score
 from slimvec.probes.figures import difference
-from slimvec.probes.readings import Measure
+from slimvec.probes.results import Metric
 from slimvec.reports.parts import Frozen
 
 
@@ -24,7 +24,7 @@ class ProbedValue(Frozen):
         difference: From that, with an interval that takes the two for independent; it is wider than it need be.
     """
 
-    measure: Measure
+    measure: Metric
     by_seed: tuple[float, ...]
     against: str | None = None
     difference: Score | None = None
@@ -48,7 +48,7 @@ def probed_measures(study: Study, results: Sequence[RunResult]) -> tuple[ProbedM
     """Sum up what the probes read, measure by measure.
 
     Raises:
-        InputError: a measure that the study names is in no reading.
+        InputError: a measure that the study names is in no result.
     """
     if study.probes is None:
         return ()
@@ -61,22 +61,22 @@ def probed_measures(study: Study, results: Sequence[RunResult]) -> tuple[ProbedM
 
 def _names(probing: Probing, runs: Mapping[str, Sequence[RunResult]]) -> list[str]:
     """List the measures to show: those that are named, or the first of each probe."""
-    readings = [reading for group in runs.values() for run in group for reading in run.readings]
-    known = dict.fromkeys(f"{reading.probe}:{measure.name}" for reading in readings for measure in reading.measures)
+    readings = [result for group in runs.values() for run in group for result in run.readings]
+    known = dict.fromkeys(f"{result.probe}:{measure.name}" for result in readings for measure in result.measures)
     unknown = [name for name in probing.measures if name not in known]
     if unknown:
         raise InputError(f"no probe of the study reads {unknown[0]!r}", expected=f"one of {', '.join(known)}")
-    firsts = dict.fromkeys(f"{reading.probe}:{reading.measures[0].name}" for reading in readings if reading.measures)
+    firsts = dict.fromkeys(f"{result.probe}:{result.measures[0].name}" for result in readings if result.measures)
     return list(probing.measures or firsts)
 
 
 def _probed(name: str, study: Study, runs: Mapping[str, Sequence[RunResult]]) -> ProbedMeasure:
     probe, _, measure = name.partition(":")
-    found: dict[str, dict[int, Measure]] = {}
+    found: dict[str, dict[int, Metric]] = {}
     skipped = {}
     for variant, group in runs.items():
-        readings = [(run.seed, reading) for run in group for reading in run.readings if reading.probe == probe]
-        by_seed = {seed: m for seed, reading in readings for m in reading.measures if m.name == measure}
+        readings = [(run.seed, result) for run in group for result in run.readings if result.probe == probe]
+        by_seed = {seed: m for seed, result in readings for m in result.measures if m.name == measure}
         if by_seed:
             found[variant] = by_seed
         else:
@@ -84,7 +84,7 @@ def _probed(name: str, study: Study, runs: Mapping[str, Sequence[RunResult]]) ->
     return ProbedMeasure(name=name, values={v: _value(v, found, study) for v in found}, skipped=skipped)
 
 
-def _mean(measures: Sequence[Measure]) -> Measure:
+def _mean(measures: Sequence[Metric]) -> Metric:
     """Give the mean of a measure over runs; without an interval where one of them has none."""
     ends: dict[str, float | None] = {"low": None, "high": None}
     if all(measure.low is not None for measure in measures):
@@ -101,7 +101,7 @@ def _mean(measures: Sequence[Measure]) -> Measure:
     )
 
 
-def _value(variant: str, found: Mapping[str, Mapping[int, Measure]], study: Study) -> ProbedValue:
+def _value(variant: str, found: Mapping[str, Mapping[int, Metric]], study: Study) -> ProbedValue:
     """Sum up a variant, and compare it on the seeds that its reference has as well."""
     own = found[variant]
     value = ProbedValue(measure=_mean(list(own.values())), by_seed=tuple(m.value for m in own.values()))

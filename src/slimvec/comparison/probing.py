@@ -7,15 +7,15 @@ from slimvec.comparison.sections import Probing
 from slimvec.comparison.shared_states import PooledReader
 from slimvec.files import sha256_of
 from slimvec.probes.callback import EmbedderModel
-from slimvec.probes.probe import Setting
-from slimvec.probes.readings import Reading
+from slimvec.probes.protocol import ProbeConfig
 from slimvec.probes.registry import PROBES, choose_probes
+from slimvec.probes.results import ProbeResult
 from slimvec.probes.run import run_probes
 
 
 def probe_reader(
     reader: PooledReader, probing: Probing, folder: Path, *, seed: int, on_progress: Callable[[int], None]
-) -> tuple[Reading, ...]:
+) -> tuple[ProbeResult, ...]:
     """Probe a model as a variant reads it. Tables and plots are left out: a study's report has its own.
 
     Args:
@@ -29,10 +29,10 @@ def probe_reader(
         InputError: there is no such probe, or an outside set is malformed.
         ModelError: none of the probes can be put to the model.
     """
-    setting = Setting(data=folder, seed=seed, amount=probing.amount, on_progress=on_progress)
+    config = ProbeConfig(data=folder, seed=seed, amount=probing.amount, on_progress=on_progress)
     model = EmbedderModel(reader, name="model of a study", max_tokens=reader.states.embedder.spec.max_tokens)
-    report = run_probes(model, choose_probes(probing.names), setting)
-    return tuple(reading.model_copy(update={"tables": (), "plots": ()}) for reading in report.readings)
+    report = run_probes(model, choose_probes(probing.names), config)
+    return tuple(result.model_copy(update={"tables": (), "plots": ()}) for result in report.readings)
 
 
 def outside_hashes(probing: Probing | None, folder: Path) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from slimvec.comparison.mixing import measure_mixing
+from slimvec.comparison.context_mixing import measure_mixing
 from slimvec.comparison.probing import outside_hashes, probe_reader
 from slimvec.comparison.sections import Probing, Variant
 from slimvec.comparison.shared_states import PooledReader, SharedStates
@@ -28,7 +28,7 @@ from slimvec.evaluation.retrieval import score_retrieval
 from slimvec.files import atomic_file
 from slimvec.model.opening import OpenSettings
 from slimvec.model.spec import Pooling
-from slimvec.probes.readings import Reading
+from slimvec.probes.results import ProbeResult
 from slimvec.text.prompts import ROLES
 from slimvec.training.events import StepCallback
 
@@ -150,7 +150,7 @@ class RunResult(BaseModel):
     loss: float | None
     tasks: tuple[TaskResult, ...]
     mixing: float | None = None
-    readings: tuple[Reading, ...] = ()
+    readings: tuple[ProbeResult, ...] = ()
 
 
 def plan_runs(study: Study) -> list[Run]:
@@ -295,7 +295,7 @@ def _score(keys: Mapping[Run, str], material: Material, models: Path, watcher: W
     }
 
 
-def _probe(run: Run, reader: PooledReader, material: Material, watcher: Watcher) -> tuple[Reading, ...]:
+def _probe(run: Run, reader: PooledReader, material: Material, watcher: Watcher) -> tuple[ProbeResult, ...]:
     """Put a run to its probes, if it has any."""
     if run.probing is None:
         return ()

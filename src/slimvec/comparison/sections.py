@@ -159,7 +159,7 @@ class Check(Section):
         of: The models it is about.
         best_beta: It says that each of them is best at this beta.
         rises_with: It says that the best beta is the higher the more of this a model has. `mixing` is how much of a
-            state comes from the other tokens (see comparison/mixing.py).
+            state comes from the other tokens (see comparison/context_mixing.py).
     """
 
     name: str = Field(min_length=1)

@@ -1,6 +1,6 @@
 """The part of a study's report about its sweep: a table, a plot, and the predictions."""
 
-from slimvec.comparison.report import StudyReport
+from slimvec.comparison.study_report import StudyReport
 from slimvec.comparison.sweeps import SweptModel
 from slimvec.evaluation.results import Score
 from slimvec.reports.blocks import Block, Heading, Picture

@@ -19,9 +19,9 @@ from slimvec.engine.similarity import compare
 from slimvec.engine.state_files import load_state
 from slimvec.errors import InputError
 from slimvec.model.golden import worst_cosine
-from slimvec.model.guard import Backbone
 from slimvec.model.head import Head, check_dims
 from slimvec.model.opening import OpenedModel, OpenSettings, open_model
+from slimvec.model.protocols import Backbone
 from slimvec.model.spec import ModelSpec, Pooling
 from slimvec.text.prompts import Role
 from slimvec.text.tokenizer import Tokenizer

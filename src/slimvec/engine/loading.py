@@ -12,8 +12,9 @@ from slimvec.errors import InputError, ModelError
 from slimvec.model.architectures import is_decoder
 from slimvec.model.copy_check import check_copy
 from slimvec.model.dtypes import slowness
-from slimvec.model.guard import Backbone, check_attention_mode
+from slimvec.model.guard import check_attention_mode
 from slimvec.model.opening import OpenedModel
+from slimvec.model.protocols import Backbone
 
 EngineName = Literal["auto", "fused", "transformers"]
 

@@ -15,9 +15,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from slimvec.errors import InputError
+from slimvec.evaluation.evaluation_report import EvaluationReport, SubsetScore, TaskReport
 from slimvec.evaluation.intervals import NUM_RESAMPLES, Values, bootstrap_intervals
 from slimvec.evaluation.models import ModelCard
-from slimvec.evaluation.report import EvaluationReport, SubsetScore, TaskReport
 from slimvec.evaluation.significance import LEVEL, holm, sign_flip_p_value, smallest_visible
 from slimvec.evaluation.task_values import task_values
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from slimvec.evaluation.evaluation_report import Method, Unit
 from slimvec.evaluation.intervals import Values
 from slimvec.evaluation.jackknife import average_precision_values, spearman_values
-from slimvec.evaluation.report import Method, Unit
 
 TOLERANCE = 2e-5
 """mteb rounds the measures of retrieval to five decimals; nothing else may differ."""

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from slimvec.evaluation.comparing import ComparisonReport
+from slimvec.evaluation.evaluation_report import EvaluationReport, TaskReport
 from slimvec.evaluation.intervals import shown_interval
-from slimvec.evaluation.report import EvaluationReport, TaskReport
 from slimvec.evaluation.results import Score
 from slimvec.files import atomic_folder
 from slimvec.reports.blocks import Block, Heading, Paragraph, Picture, write_pages

@@ -18,11 +18,11 @@ from slimvec.files import FileState
 from slimvec.model.cache import is_noted, note
 from slimvec.model.dtypes import slowness
 from slimvec.model.golden import GOLDEN_NAME, check_golden
-from slimvec.model.guard import Backbone
 from slimvec.model.head import finish
 from slimvec.model.manifest import package_versions
 from slimvec.model.opening import OpenedModel
 from slimvec.model.pooling import pool
+from slimvec.model.protocols import Backbone
 from slimvec.model.spec import ModelSpec
 from slimvec.text.prompts import Role
 from slimvec.text.tokenizer import Tokenizer

@@ -5,24 +5,14 @@ runs two short texts that differ in their last token and compares the first stat
 that it also fails when texts leak into each other.
 """
 
-from typing import Protocol
-
 import torch
-from torch import Tensor
 
 from slimvec.errors import ModelError
+from slimvec.model.protocols import Backbone
 from slimvec.model.spec import AttentionMode
 from slimvec.text.batch import PackedBatch
 
 _NUM_TOKENS = 6
-
-
-class Backbone(Protocol):
-    """What gives states: a transformers model or the fused decoder."""
-
-    def __call__(self, batch: PackedBatch) -> Tensor:
-        """Give the states [T, H] of a batch."""
-        ...
 
 
 def check_attention_mode(backbone: Backbone, declared: AttentionMode, *, vocabulary: int) -> None:

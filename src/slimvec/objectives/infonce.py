@@ -31,7 +31,7 @@ from torch import Tensor
 
 from slimvec.objectives.batch import EmbeddedBatch
 from slimvec.objectives.false_negatives import known_answers, same_group, too_similar
-from slimvec.objectives.mixing import Mixtures
+from slimvec.objectives.negative_mixing import Mixtures
 
 TERMS = ("q-d", "q-q", "d-d", "d-q")
 

@@ -22,7 +22,7 @@ from slimvec.objectives.blocks import BLOCK_ELEMENTS, over_rows
 from slimvec.objectives.cosent import CoSENT, cosent
 from slimvec.objectives.infonce import InfoNCE, info_nce
 from slimvec.objectives.matryoshka import matryoshka
-from slimvec.objectives.mixing import Mixing, mix
+from slimvec.objectives.negative_mixing import Mixing, mix
 from slimvec.objectives.score_distillation import ScoreDistillation, distil_scores, scored_rows
 from slimvec.objectives.spread import spread_out
 from slimvec.objectives.vector_distillation import VectorDistillation, distil_vectors

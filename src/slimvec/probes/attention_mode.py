@@ -15,10 +15,10 @@ from slimvec.engine.embedder import Embedder
 from slimvec.errors import ModelError
 from slimvec.evaluation.intervals import Interval, bootstrap_intervals
 from slimvec.evaluation.models import EvaluatedModel
+from slimvec.probes.cached_model import embedder_of
 from slimvec.probes.estimates import estimated, estimated_curve
-from slimvec.probes.models import embedder_of
-from slimvec.probes.probe import Setting, skipped
-from slimvec.probes.readings import Measure, Reading
+from slimvec.probes.protocol import ProbeConfig, skipped
+from slimvec.probes.results import Metric, ProbeResult
 from slimvec.reports.parts import Plot
 from slimvec.text.batch import PackedBatch
 
@@ -49,7 +49,7 @@ class AttentionModeProbe:
     name: ClassVar[str] = "attention"
     question: ClassVar[str] = "Does a token feel the tokens behind it, or only those before it?"
 
-    def run(self, model: EvaluatedModel, setting: Setting) -> Reading:
+    def run(self, model: EvaluatedModel, config: ProbeConfig) -> ProbeResult:
         """Put the question to a model of slimvec's; others do not show their states.
 
         Raises:
@@ -58,23 +58,23 @@ class AttentionModeProbe:
         embedder = embedder_of(model)
         if embedder is None:
             return skipped(self, "the states of tokens are not to be had; load the model through slimvec")
-        texts = self._texts(embedder, setting)
-        setting.on_progress(2 * len(texts))
+        texts = self._texts(embedder, config)
+        config.on_progress(2 * len(texts))
         changed, still = moved_states(embedder, texts)
         if not np.isfinite(changed).all():
             return skipped(self, "states are not finite numbers; load the model with --dtype float32")
         middle = self.num_tokens // 2
         before, behind, beside = (
-            bootstrap_intervals(values.mean(axis=1, keepdims=True), seed=setting.seed)[0]
+            bootstrap_intervals(values.mean(axis=1, keepdims=True), seed=config.seed)[0]
             for values in (changed[:, :middle], changed[:, middle + 1 :], still)
         )
-        return Reading(
+        return ProbeResult(
             probe=self.name,
             question=self.question,
             definition=self._definition(),
             answer=_answer(before, behind, beside, embedder.spec.attention),
             measures=_measures(before, behind, beside, len(changed)),
-            plots=(self._plot(changed, still, setting.seed),),
+            plots=(self._plot(changed, still, config.seed),),
             num_texts=2 * len(texts),
             details={
                 "declared": embedder.spec.attention,
@@ -84,10 +84,10 @@ class AttentionModeProbe:
             },
         )
 
-    def _texts(self, embedder: Embedder, setting: Setting) -> list[list[int]]:
+    def _texts(self, embedder: Embedder, config: ProbeConfig) -> list[list[int]]:
         """Draw N texts of L tokens: words without a meaning, in the model's own tokens."""
-        generator = np.random.default_rng(setting.seed)
-        count = setting.count(self.num_texts)
+        generator = np.random.default_rng(config.seed)
+        count = config.count(self.num_texts)
         drawn = [" ".join(generator.choice(_WORDS.split(), size=self.num_tokens)) for _ in range(count + count % 2)]
         encodings = embedder.tokenizer.backend.encode_batch_fast(drawn, add_special_tokens=False)
         return [list(encoding.ids[: self.num_tokens]) for encoding in encodings]
@@ -148,7 +148,7 @@ def moved_states(embedder: Embedder, texts: Sequence[Sequence[int]]) -> tuple[Mo
     return moves[::2], moves[1::2]
 
 
-def _measures(before: Interval, behind: Interval, beside: Interval, num_items: int) -> tuple[Measure, ...]:
+def _measures(before: Interval, behind: Interval, beside: Interval, num_items: int) -> tuple[Metric, ...]:
     """Give the movements as measures; the first is that of the tokens before."""
     return tuple(
         estimated(

@@ -16,8 +16,8 @@ from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError
 from slimvec.evaluation.models import Embedded, ModelCard, OnProgress, Prompt, Usage, unknown_counts
 from slimvec.evaluation.slimvec_model import choose_prompt
-from slimvec.probes.models import HasPrompts
-from slimvec.probes.probe import Probe, Setting
+from slimvec.probes.cached_model import HasPrompts
+from slimvec.probes.protocol import Probe, ProbeConfig
 from slimvec.probes.run import run_probes
 from slimvec.text.prompts import Prompts
 
@@ -79,11 +79,11 @@ class ProbeValidator:
 
     Attributes:
         probe: Asks.
-        setting: Of the probe; a twentieth of the items, as it is asked again and again.
+        config: Of the probe; a twentieth of the items, as it is asked again and again.
     """
 
     probe: Probe
-    setting: Setting = field(default_factory=lambda: Setting(amount="tiny"))
+    config: ProbeConfig = field(default_factory=lambda: ProbeConfig(amount="tiny"))
 
     def __call__(self, embedder: TextEmbedder) -> Mapping[str, float]:
         """Give the probe's measures by name, with `_` for spaces: the main ones, down to one `/`.
@@ -92,10 +92,10 @@ class ProbeValidator:
             InputError: the probe cannot be put to a model in training.
         """
         limit = embedder.max_tokens if isinstance(embedder, HasLimit) else None
-        reading = run_probes(EmbedderModel(embedder, max_tokens=limit), [self.probe], self.setting).readings[0]
-        if not reading.measures:
-            raise InputError(f"probe {reading.probe} cannot be run in training: {reading.skipped}", do="leave it out")
-        kept = (measure for measure in reading.measures if measure.name.count("/") <= _DEEPEST)
+        result = run_probes(EmbedderModel(embedder, max_tokens=limit), [self.probe], self.config).readings[0]
+        if not result.measures:
+            raise InputError(f"probe {result.probe} cannot be run in training: {result.skipped}", do="leave it out")
+        kept = (measure for measure in result.measures if measure.name.count("/") <= _DEEPEST)
         return {measure.name.replace(" ", "_"): measure.value for measure in kept}
 
 
@@ -106,4 +106,4 @@ def probe_validators(probes: Sequence[Probe], *, seed: int = 0) -> dict[str, Pro
         probes: Which.
         seed: Of the items drawn.
     """
-    return {probe.name: ProbeValidator(probe, Setting(amount="tiny", seed=seed)) for probe in probes}
+    return {probe.name: ProbeValidator(probe, ProbeConfig(amount="tiny", seed=seed)) for probe in probes}

@@ -10,7 +10,7 @@ from slimvec.data.retrieval_reading import read_retrieval_set
 from slimvec.errors import ModelError
 from slimvec.evaluation.models import Embedded, EvaluatedModel, Usage
 from slimvec.probes.facts import make_hay
-from slimvec.probes.probe import Setting, unit_vectors
+from slimvec.probes.protocol import ProbeConfig, unit_vectors
 from slimvec.text.sentences import split_sentences
 
 _SHORTEST, _LONGEST = 6, 40
@@ -24,7 +24,7 @@ USUAL_TOKENS = 1.35
 
 
 @dataclass(frozen=True)
-class Hay:
+class Documents:
     """Documents as lists of sentences.
 
     Attributes:
@@ -36,11 +36,13 @@ class Hay:
     source: str
 
 
-def gather_documents(setting: Setting, num_documents: int, num_words: int, generator: np.random.Generator) -> Hay:
+def gather_documents(
+    config: ProbeConfig, num_documents: int, num_words: int, generator: np.random.Generator
+) -> Documents:
     """Gather documents of different content.
 
     Args:
-        setting: Its data may have `longdocs`; where it has too few that are long enough, or none, they are
+        config: Its data may have `longdocs`; where it has too few that are long enough, or none, they are
             made.
         num_documents: How many.
         num_words: Words of each, at least.
@@ -49,7 +51,7 @@ def gather_documents(setting: Setting, num_documents: int, num_words: int, gener
     Raises:
         InputError: `longdocs` is there and malformed.
     """
-    folder = setting.folder("longdocs")
+    folder = config.folder("longdocs")
     if folder is not None:
         texts = [document.content for document in read_retrieval_set(folder).documents]
         found: list[tuple[str, ...]] = []
@@ -58,11 +60,11 @@ def gather_documents(setting: Setting, num_documents: int, num_words: int, gener
             if num_words_of(sentences) >= num_words:
                 found.append(sentences)
             if len(found) == num_documents:
-                return Hay(tuple(found), "longdocs")
+                return Documents(tuple(found), "longdocs")
     per_document = -(-num_words // _HAY_WORDS) + 2
     made = make_hay(num_documents * per_document, generator)
     documents = [tuple(made[start : start + per_document]) for start in range(0, len(made), per_document)]
-    return Hay(tuple(documents), "made sentences")
+    return Documents(tuple(documents), "made sentences")
 
 
 def cut_sentences(sentences: Sequence[str], num_words: int) -> tuple[str, ...]:
@@ -95,10 +97,10 @@ class CutOffError(ModelError):
     """A model cuts off every document that a probe would ask about."""
 
 
-def embed_documents(model: EvaluatedModel, texts: Sequence[str], setting: Setting) -> Embedded:
+def embed_documents(model: EvaluatedModel, texts: Sequence[str], config: ProbeConfig) -> Embedded:
     """Embed documents of retrieval, with what is known of their lengths: vectors [N, D] of length 1."""
     prompt = model.prompt(Usage("probe", "Retrieval", "document"))
-    found = model.embed(texts, prompt, on_progress=setting.on_progress)
+    found = model.embed(texts, prompt, on_progress=config.on_progress)
     return replace(found, vectors=unit_vectors(found.vectors, texts))
 
 

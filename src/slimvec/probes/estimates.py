@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from slimvec.evaluation.intervals import Interval
-from slimvec.probes.readings import Measure, Unit
+from slimvec.probes.results import Metric, Unit
 from slimvec.reports.parts import Curve
 
 
@@ -36,9 +36,9 @@ def estimated(
     baseline_name: str = "",
     num_items: int,
     higher_is_better: bool | None = None,
-) -> Measure:
-    """Give an estimate as a measure; arguments as the fields of `Measure`."""
-    return Measure(
+) -> Metric:
+    """Give an estimate as a measure; arguments as the fields of `Metric`."""
+    return Metric(
         name=name,
         value=found.value,
         low=found.low,

@@ -3,7 +3,7 @@
 from math import sqrt
 
 from slimvec.evaluation.intervals import Interval
-from slimvec.probes.readings import Measure, Unit
+from slimvec.probes.results import Metric, Unit
 
 _WHOLE = ("tokens", "characters", "count")
 
@@ -24,7 +24,7 @@ def show(value: float, unit: Unit, *, signed: bool = False) -> str:
     return f"{value:{sign}.3f}"
 
 
-def show_measure(measure: Measure) -> str:
+def show_measure(measure: Metric) -> str:
     """Write a measure with its interval."""
     value = show(measure.value, measure.unit)
     if measure.low is None or measure.high is None:
@@ -32,14 +32,14 @@ def show_measure(measure: Measure) -> str:
     return f"{value} [{show(measure.low, measure.unit)}, {show(measure.high, measure.unit)}]"
 
 
-def show_baseline(measure: Measure) -> str:
+def show_baseline(measure: Metric) -> str:
     """Write a measure's baseline with its name; empty where there is none."""
     if measure.baseline is None:
         return ""
     return f"{show(measure.baseline, measure.unit)} ({measure.baseline_name})"
 
 
-def difference(first: Measure, second: Measure) -> tuple[float, Interval | None]:
+def difference(first: Metric, second: Metric) -> tuple[float, Interval | None]:
     """Subtract the second measure from the first, with an interval made of theirs.
 
     The interval is that of Zou and Donner (2008, Statistics in Medicine 27, "MOVER"): the distances of the two

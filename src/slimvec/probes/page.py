@@ -9,8 +9,8 @@ from pathlib import Path
 from slimvec.evaluation.models import ModelCard
 from slimvec.files import atomic_folder
 from slimvec.probes.figures import show_baseline, show_measure
-from slimvec.probes.pairing import difference_table, pair_plots, pair_readings
-from slimvec.probes.readings import ProbeReport, Reading
+from slimvec.probes.pairing import difference_table, pair_plots, pair_results
+from slimvec.probes.results import ProbeReport, ProbeResult
 from slimvec.reports.blocks import Block, Heading, Items, Paragraph, Picture, write_pages
 from slimvec.reports.drawing import draw
 from slimvec.reports.parts import Table, pairs_table
@@ -50,8 +50,8 @@ def report_blocks(reports: Sequence[ProbeReport]) -> Iterator[Block]:
     )
     yield _summary(reports)
     names = [report.model.name for report in reports]
-    for readings in pair_readings(reports):
-        yield from _reading_blocks(readings, names)
+    for readings in pair_results(reports):
+        yield from _result_blocks(readings, names)
     yield Heading("Models, settings and versions")
     for report in reports:
         yield _model_table(report.model)
@@ -63,12 +63,12 @@ def report_blocks(reports: Sequence[ProbeReport]) -> Iterator[Block]:
 def summary_rows(reports: Sequence[ProbeReport]) -> list[tuple[str, ...]]:
     """Give a row a probe and model: probe, model, main measure, value with its interval, baseline, answer."""
     rows: list[tuple[str, ...]] = []
-    for readings in pair_readings(reports):
-        for report, reading in zip(reports, readings, strict=True):
-            main = reading.main
+    for readings in pair_results(reports):
+        for report, result in zip(reports, readings, strict=True):
+            main = result.main
             cells = ("", "", "") if main is None else (main.name, show_measure(main), show_baseline(main))
-            answer = reading.answer or f"Left out: {reading.skipped}"
-            rows.append((reading.probe, report.model.name, *cells, answer))
+            answer = result.answer or f"Left out: {result.skipped}"
+            rows.append((result.probe, report.model.name, *cells, answer))
     return rows
 
 
@@ -85,36 +85,36 @@ def _summary(reports: Sequence[ProbeReport]) -> Table:
     return Table(title="", header=tuple(header[number] for number in kept), rows=rows)
 
 
-def _reading_blocks(readings: Sequence[Reading], names: Sequence[str]) -> Iterator[Block]:
+def _result_blocks(readings: Sequence[ProbeResult], names: Sequence[str]) -> Iterator[Block]:
     """Lay out what a probe says of each model."""
     first, several = readings[0], len(readings) > 1
     yield Heading(f"{first.probe}: {first.question}")
     yield from _answers(readings, names)
-    definition = next((reading.definition for reading in readings if reading.definition), "")
+    definition = next((result.definition for result in readings if result.definition), "")
     if definition:
         yield Paragraph(f"How it is measured. {definition}")
-    if several and all(reading.measures for reading in readings):
+    if several and all(result.measures for result in readings):
         yield difference_table(readings[0], readings[1], names)
     for number, (plot, other) in enumerate(pair_plots(readings, names), start=1):
         yield Picture(plot.title, draw(plot, other, names=names), f"{first.probe}-{number}")
     shared = [table for table in first.tables if several and table in readings[1].tables]
-    for name, reading in zip(names, readings, strict=True):
-        yield from _details(reading, f", {name}" if several else "", shared)
+    for name, result in zip(names, readings, strict=True):
+        yield from _details(result, f", {name}" if several else "", shared)
     yield from shared
-    yield from _list("What helps", [remedy for reading in readings for remedy in reading.remedies])
-    yield from _list("Sources", [source for reading in readings for source in reading.sources])
+    yield from _list("What helps", [remedy for result in readings for remedy in result.remedies])
+    yield from _list("Sources", [source for result in readings for source in result.sources])
 
 
-def _answers(readings: Sequence[Reading], names: Sequence[str]) -> Iterator[Block]:
+def _answers(readings: Sequence[ProbeResult], names: Sequence[str]) -> Iterator[Block]:
     """Say what came out, and what was left out; once where it is the same for both models."""
-    for name, reading in zip(names, readings, strict=True):
-        if reading.answer:
-            yield Paragraph(f"{name}: {reading.answer}" if len(readings) > 1 else reading.answer, "answer")
-    if len({reading.skipped for reading in readings}) == 1:
+    for name, result in zip(names, readings, strict=True):
+        if result.answer:
+            yield Paragraph(f"{name}: {result.answer}" if len(readings) > 1 else result.answer, "answer")
+    if len({result.skipped for result in readings}) == 1:
         readings, names = readings[:1], [""]
-    for name, reading in zip(names, readings, strict=True):
-        if reading.skipped:
-            yield Paragraph(f"{f'{name}: ' if name else ''}left out: {reading.skipped}", "note")
+    for name, result in zip(names, readings, strict=True):
+        if result.skipped:
+            yield Paragraph(f"{f'{name}: ' if name else ''}left out: {result.skipped}", "note")
 
 
 def _list(title: str, texts: Sequence[str]) -> Iterator[Block]:
@@ -124,22 +124,22 @@ def _list(title: str, texts: Sequence[str]) -> Iterator[Block]:
         yield Items(tuple(dict.fromkeys(texts)))
 
 
-def _details(reading: Reading, whose: str, shared: Sequence[Table]) -> Iterator[Block]:
-    """Lay out the measures and tables of a reading, but for those that both models have, and what it took."""
-    if reading.measures:
+def _details(result: ProbeResult, whose: str, shared: Sequence[Table]) -> Iterator[Block]:
+    """Lay out the measures and tables of a result, but for those that both models have, and what it took."""
+    if result.measures:
         header = ("measure", "value", "baseline", "items", "better")
         better = {True: "higher", False: "lower", None: ""}
         rows = tuple(
             (m.name, show_measure(m), show_baseline(m), f"{m.num_items:,}", better[m.higher_is_better])
-            for m in reading.measures
+            for m in result.measures
         )
         yield Table(title=f"Measures{whose}", header=header, rows=rows)
-    for table in reading.tables:
+    for table in result.tables:
         if table not in shared:
             yield table.model_copy(update={"title": table.title + whose})
-    if reading.measures:
-        facts = [f"{reading.num_texts:,} texts", f"{reading.seconds:.1f} s", f"seed {reading.seed}"]
-        facts += [_fact(key, value) for key, value in reading.details.items()]
+    if result.measures:
+        facts = [f"{result.num_texts:,} texts", f"{result.seconds:.1f} s", f"seed {result.seed}"]
+        facts += [_fact(key, value) for key, value in result.details.items()]
         yield Paragraph(f"What it took{whose}: {'; '.join(facts)}.", "note")
 
 

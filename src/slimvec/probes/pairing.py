@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from slimvec.probes.figures import difference, show, show_measure
-from slimvec.probes.readings import ProbeReport, Reading
+from slimvec.probes.results import ProbeReport, ProbeResult
 from slimvec.reports.parts import Curve, Plot, Table
 
 
-def pair_readings(reports: Sequence[ProbeReport]) -> list[tuple[Reading, ...]]:
+def pair_results(reports: Sequence[ProbeReport]) -> list[tuple[ProbeResult, ...]]:
     """Give the readings of each probe, one of each report.
 
     Raises:
@@ -16,7 +16,7 @@ def pair_readings(reports: Sequence[ProbeReport]) -> list[tuple[Reading, ...]]:
     return list(zip(*(report.readings for report in reports), strict=True))
 
 
-def pair_plots(readings: Sequence[Reading], names: Sequence[str]) -> list[tuple[Plot, Plot | None]]:
+def pair_plots(readings: Sequence[ProbeResult], names: Sequence[str]) -> list[tuple[Plot, Plot | None]]:
     """Give the plots to be drawn: those of one title and form in one frame, the others by themselves.
 
     Args:
@@ -33,7 +33,7 @@ def pair_plots(readings: Sequence[Reading], names: Sequence[str]) -> list[tuple[
     return [*pairs, *((_called(plot, names[1]), None) for plot in others.values())]
 
 
-def difference_table(first: Reading, second: Reading, names: Sequence[str]) -> Table:
+def difference_table(first: ProbeResult, second: ProbeResult, names: Sequence[str]) -> Table:
     """Lay out the measures that two readings share, with their differences.
 
     Args:

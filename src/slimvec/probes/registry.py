@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from slimvec.errors import InputError
 
 if TYPE_CHECKING:
-    from slimvec.probes.probe import Probe
+    from slimvec.probes.protocol import Probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,13 @@ PROBES = {
     "order": Entry(
         "slimvec.probes.order", "OrderProbe", 6_500, 154_000, ("stsb_multi", "sick", "sugarcrepe", "pawsx", "sib200")
     ),
-    "position": Entry("slimvec.probes.position.probe", "PositionProbe", 8_900, 880_000, ("xquad", "longdocs")),
-    "length": Entry("slimvec.probes.length.probe", "LengthProbe", 170, 30_000, ("longdocs",)),
+    "position": Entry("slimvec.probes.position.position_probe", "PositionProbe", 8_900, 880_000, ("xquad", "longdocs")),
+    "length": Entry("slimvec.probes.length.length_probe", "LengthProbe", 170, 30_000, ("longdocs",)),
     "instruction": Entry(
-        "slimvec.probes.instruction.probe", "InstructionProbe", 4_500, 200_000, ("cranfield", "xquad")
+        "slimvec.probes.instruction.instruction_probe", "InstructionProbe", 4_500, 200_000, ("cranfield", "xquad")
     ),
-    "tokenizer": Entry("slimvec.probes.coverage.probe", "TokenizerProbe", 3_000, 289_000, ("sib200",)),
-    "geometry": Entry("slimvec.probes.geometry.probe", "GeometryProbe", 2_100, 27_000, ("stsb_multi",)),
+    "tokenizer": Entry("slimvec.probes.coverage.tokenizer_probe", "TokenizerProbe", 3_000, 289_000, ("sib200",)),
+    "geometry": Entry("slimvec.probes.geometry.geometry_probe", "GeometryProbe", 2_100, 27_000, ("stsb_multi",)),
     "attention": Entry("slimvec.probes.attention_mode", "AttentionModeProbe", 240, 6_000),
 }
 """By name, in the order they are run."""

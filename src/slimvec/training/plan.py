@@ -1,6 +1,6 @@
 """Which examples make up which step: fixed by (seed, epoch), so that a run can go on at any step.
 
-Without weights every example comes exactly once an epoch (see training/mixing.py for what weights change), and within a
+Without weights every example comes exactly once an epoch (training/batch_mixing.py: what weights change), and within a
 batch no text comes twice, neither as query nor as positive: a repeated text would be a false negative.
 
 Batches can be made alike, semi-homogeneous as KaLM-Embedding has them (arXiv 2501.01028): first each batch is of one
@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from slimvec.data.records import Record
 from slimvec.data.text_ids import text_ids
 from slimvec.errors import InputError
+from slimvec.training.batch_mixing import SourceMix
 from slimvec.training.dealing import Dealer, OpenBatch, TextKeys
-from slimvec.training.mixing import SourceMix
 from slimvec.training.shuffling import shuffled
 
 IntArray = NDArray[np.int64]

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from hashlib import blake2b
 
+from slimvec.data.cleaning.cleaning_report import CleaningTally
 from slimvec.data.cleaning.merging import merge_same_queries
-from slimvec.data.cleaning.report import CleaningTally
 from slimvec.data.cleaning.rules import Role, Rule, lines_of, text_fault
 from slimvec.data.cleaning.settings import Cleaning, LanguageRule
 from slimvec.data.duplicates import NearDuplicateIndex

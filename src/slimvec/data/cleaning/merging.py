@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from slimvec.data.cleaning.report import CleaningTally
+from slimvec.data.cleaning.cleaning_report import CleaningTally
 from slimvec.data.records import Record
 from slimvec.data.words import normal_form
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from slimvec.data.bad_rows import BadRowsReport
 from slimvec.data.cleaning.cleaner import clean
-from slimvec.data.cleaning.report import CleaningReport
+from slimvec.data.cleaning.cleaning_report import CleaningReport
 from slimvec.data.cleaning.settings import Cleaning
 from slimvec.data.contamination import ContaminationReport, Decontamination, EvaluationText, decontaminate
 from slimvec.data.records import Record

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from slimvec.data.consistency.planting import plant_wrong_pairs, record_best
-from slimvec.data.consistency.ranking import rank_positives
-from slimvec.data.consistency.report import (
+from slimvec.data.consistency.consistency_report import (
     FilterReport,
     SelfTest,
     dropped_shares,
     group_reports,
     self_test_report,
 )
+from slimvec.data.consistency.planting import plant_wrong_pairs, record_best
+from slimvec.data.consistency.ranking import rank_positives
 from slimvec.data.mining.preparation import Inputs, Prepared, prepare, same_records
 from slimvec.data.mining.texts import Numbers
 from slimvec.data.records import Record

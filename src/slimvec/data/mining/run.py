@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimvec.data.mining.collection import Collection
+from slimvec.data.mining.mining_report import MiningReport, histogram
 from slimvec.data.mining.preparation import Inputs, Prepared, Stage, prepare, same_records
-from slimvec.data.mining.report import MiningReport, histogram
 from slimvec.data.mining.row_files import RowFile
 from slimvec.data.mining.scoring import QUERIES_AT_ONCE
 from slimvec.data.mining.search import find_best

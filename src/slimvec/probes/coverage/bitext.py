@@ -21,8 +21,8 @@ from slimvec.probes.coverage.counting import COVERAGE, FERTILITY, PIECES, Array,
 from slimvec.probes.coverage.sentences import ENGLISH, ParallelSentences
 from slimvec.probes.estimates import estimated
 from slimvec.probes.figures import show_measure
-from slimvec.probes.probe import Setting, embed
-from slimvec.probes.readings import Measure
+from slimvec.probes.protocol import ProbeConfig, embed
+from slimvec.probes.results import Metric
 from slimvec.reports.parts import Curve, Plot
 
 RELATED = (FERTILITY, PIECES, COVERAGE)
@@ -49,21 +49,21 @@ class Bitext:
 
 
 def find_counterparts(
-    model: EvaluatedModel, sentences: ParallelSentences, setting: Setting, *, num_queries: int
+    model: EvaluatedModel, sentences: ParallelSentences, config: ProbeConfig, *, num_queries: int
 ) -> Bitext:
     """Look for the English counterparts of sentences, by the cosine of their vectors.
 
     Args:
         model: Embeds.
         sentences: All English ones are candidates.
-        setting: Told of the progress.
+        config: Told of the progress.
         num_queries: Q, at most as many as there are; the first sentences of each language are looked for.
     """
     languages = tuple(language for language in sentences.languages if language != ENGLISH)
     candidates = sentences.texts[ENGLISH]
     looked_for = [text for language in languages for text in sentences.texts[language][:num_queries]]
-    english = embed(model, candidates, setting, kind="BitextMining")
-    vectors = embed(model, looked_for, setting, kind="BitextMining")
+    english = embed(model, candidates, config, kind="BitextMining")
+    vectors = embed(model, looked_for, config, kind="BitextMining")
     right = np.tile(np.arange(num_queries), len(languages))
     found = ((vectors @ english.T).argmax(axis=1) == right).astype(np.float64)
     shape = (len(languages), num_queries)
@@ -79,7 +79,7 @@ def _found_by_words(looked_for: Sequence[str], candidates: Sequence[str], right:
     return np.where(shares, (first == right).astype(np.float64), 1 / len(candidates))
 
 
-def accuracy_measures(bitext: Bitext, sentences: ParallelSentences, *, seed: int) -> list[Measure]:
+def accuracy_measures(bitext: Bitext, sentences: ParallelSentences, *, seed: int) -> list[Metric]:
     """Give the accuracy over all languages and by script, with intervals over the sentences and BM25 beside it."""
     groups = {"all languages": list(range(len(bitext.languages)))}
     for script, members in sentences.by_script().items():
@@ -104,7 +104,7 @@ def accuracy_measures(bitext: Bitext, sentences: ParallelSentences, *, seed: int
 
 def relation_measure(
     figure: Figure, bitext: Bitext, sentences: ParallelSentences, estimates: Estimates, *, seed: int
-) -> Measure | None:
+) -> Metric | None:
     """Give Spearman's rank correlation of a figure with the accuracy over languages, with an interval over languages.
 
     Args:
@@ -123,7 +123,7 @@ def relation_measure(
         return None
     floor = _relation(values, bitext.by_words)
     interval = bootstrap_intervals(pseudo_values[:, None], seed=seed)[0]
-    return Measure(
+    return Metric(
         name=f"{RELATION}/{figure.name}",
         value=interval.value,
         low=max(-1.0, interval.low),
@@ -156,7 +156,7 @@ def figure_values(bitext: Bitext, sentences: ParallelSentences, estimates: Estim
     return estimates.values[[sentences.languages.index(language) for language in bitext.languages]]
 
 
-def describe_bitext(accuracy: Measure, related: Sequence[Measure], bitext: Bitext) -> str:
+def describe_bitext(accuracy: Metric, related: Sequence[Metric], bitext: Bitext) -> str:
     """Say how the model did, and how that goes with its tokens, beside what shared words alone bring."""
     chance = 1 / bitext.num_candidates
     parts = [

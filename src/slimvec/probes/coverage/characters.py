@@ -10,7 +10,7 @@ import numpy as np
 from slimvec.evaluation.intervals import Values, bootstrap_intervals
 from slimvec.probes.estimates import estimated
 from slimvec.probes.figures import show
-from slimvec.probes.readings import Measure
+from slimvec.probes.results import Metric
 from slimvec.reports.parts import Curve, Plot, Table
 from slimvec.text.coverage import CoverageMeter
 from slimvec.text.scripts import characters_by_script
@@ -41,7 +41,7 @@ def measure_characters(meter: CoverageMeter, *, most: int, seed: int) -> dict[st
     return found
 
 
-def character_measures(found: Mapping[str, Values], *, seed: int) -> list[Measure]:
+def character_measures(found: Mapping[str, Values], *, seed: int) -> list[Metric]:
     """Give the share of characters that survive, over all scripts and by script; Latin is the baseline.
 
     Over all scripts the interval is one over scripts, each with the same weight.
@@ -96,7 +96,7 @@ def character_plot(found: Mapping[str, Values]) -> Plot:
     )
 
 
-def describe_characters(measures: list[Measure], found: Mapping[str, Values]) -> str:
+def describe_characters(measures: list[Metric], found: Mapping[str, Values]) -> str:
     """Say what survives, with Tibetan called out."""
     whole = sum(bool((values[:, 0] == 1).all()) for values in found.values())
     tibetan = found["Tibetan"].mean(axis=0)

@@ -1,4 +1,4 @@
-"""Several tokenizers side by side, without their models: a reading of all of them."""
+"""Several tokenizers side by side, without their models: a result of all of them."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -21,10 +21,10 @@ from slimvec.probes.coverage.characters import (
 from slimvec.probes.coverage.counting import CHARACTERS, COVERAGE, EXACT, FERTILITY, PIECES, UNKNOWN
 from slimvec.probes.coverage.layout import Measured, comparison_table, language_table, measures, script_plots
 from slimvec.probes.coverage.lines import describe_file, file_measures, file_tables, measure_file
-from slimvec.probes.coverage.probe import QUESTION, SENTENCES, SOURCES, TokenizerProbe, measure_sentences
 from slimvec.probes.coverage.sentences import FOLDER, ParallelSentences
-from slimvec.probes.probe import Setting
-from slimvec.probes.readings import Measure, Reading, StoredReport
+from slimvec.probes.coverage.tokenizer_probe import QUESTION, SENTENCES, SOURCES, TokenizerProbe, measure_sentences
+from slimvec.probes.protocol import ProbeConfig
+from slimvec.probes.results import Metric, ProbeResult, StoredReport
 from slimvec.reports.parts import Frozen, Table
 from slimvec.text.coverage import CoverageMeter
 
@@ -61,19 +61,19 @@ class TokenizerReport(StoredReport):
     what: ClassVar[str] = "a report of tokenizers"
 
     tokenizers: tuple[TokenizerCard, ...]
-    reading: Reading
+    reading: ProbeResult
     amount: str
     seed: int
     created: str
     versions: Mapping[str, str]
 
 
-def compare_tokenizers(backends: Backends, setting: Setting) -> TokenizerReport:
+def compare_tokenizers(backends: Backends, config: ProbeConfig) -> TokenizerReport:
     """Put tokenizers to the same texts.
 
     Args:
         backends: Tokenizers by the names they are shown by.
-        setting: Its data may have `sib200`; its text file is read too. With neither, characters of every script.
+        config: Its data may have `sib200`; its text file is read too. With neither, characters of every script.
 
     Raises:
         InputError: no tokenizer, or malformed data.
@@ -81,30 +81,30 @@ def compare_tokenizers(backends: Backends, setting: Setting) -> TokenizerReport:
     if not backends:
         raise InputError("no tokenizer", expected="one or more to compare")
     start = perf_counter()
-    folder, probe = setting.folder(FOLDER), TokenizerProbe()
-    parts: list[Reading] = []
+    folder, probe = config.folder(FOLDER), TokenizerProbe()
+    parts: list[ProbeResult] = []
     if folder is not None:
         sentences = ParallelSentences.read(folder)
-        drawn = setting.count(probe.num_sentences)
+        drawn = config.count(probe.num_sentences)
         parts.append(
-            _on_sentences([measure_sentences(name, b, sentences, drawn, setting.seed) for name, b in backends.items()])
+            _on_sentences([measure_sentences(name, b, sentences, drawn, config.seed) for name, b in backends.items()])
         )
-    if setting.text_file is not None:
-        parts.append(_on_file(backends, setting.text_file, setting.seed))
+    if config.text_file is not None:
+        parts.append(_on_file(backends, config.text_file, config.seed))
     if not parts:
-        parts.append(_on_characters(backends, setting.count(probe.num_characters), setting.seed))
+        parts.append(_on_characters(backends, config.count(probe.num_characters), config.seed))
     return TokenizerReport(
         tokenizers=tuple(_card(name, backend) for name, backend in backends.items()),
-        reading=_joined(parts).model_copy(update={"seed": setting.seed, "seconds": perf_counter() - start}),
-        amount=setting.amount,
-        seed=setting.seed,
+        reading=_joined(parts).model_copy(update={"seed": config.seed, "seconds": perf_counter() - start}),
+        amount=config.amount,
+        seed=config.seed,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=package_versions(),
     )
 
 
-def _on_sentences(several: Sequence[Measured]) -> Reading:
-    return Reading(
+def _on_sentences(several: Sequence[Measured]) -> ProbeResult:
+    return ProbeResult(
         probe="tokenizers",
         question=QUESTION,
         definition=SENTENCES,
@@ -120,15 +120,15 @@ def _on_sentences(several: Sequence[Measured]) -> Reading:
     )
 
 
-def _on_file(backends: Backends, path: Path, seed: int) -> Reading:
-    answers, found_measures, tables = [], list[Measure](), list[Table]()
+def _on_file(backends: Backends, path: Path, seed: int) -> ProbeResult:
+    answers, found_measures, tables = [], list[Metric](), list[Table]()
     for name, backend in backends.items():
         texts, found = measure_file(CoverageMeter(backend), path)
         own = file_measures(texts, found, seed=seed)
         answers.append(f"{name}: {describe_file(path, own, found)}")
         found_measures += _named(own, name)
         tables += [table.model_copy(update={"title": f"{name}: {table.title}"}) for table in file_tables(texts, found)]
-    return Reading(
+    return ProbeResult(
         probe="tokenizers",
         question=QUESTION,
         definition="The file's texts are measured by script; intervals are over the texts.",
@@ -138,7 +138,7 @@ def _on_file(backends: Backends, path: Path, seed: int) -> Reading:
     )
 
 
-def _on_characters(backends: Backends, most: int, seed: int) -> Reading:
+def _on_characters(backends: Backends, most: int, seed: int) -> ProbeResult:
     found = {name: measure_characters(CoverageMeter(b), most=most, seed=seed) for name, b in backends.items()}
     own = {name: character_measures(rows, seed=seed) for name, rows in found.items()}
     scripts = next(iter(found.values()))
@@ -146,7 +146,7 @@ def _on_characters(backends: Backends, most: int, seed: int) -> Reading:
     for script in scripts:
         means = [values[script].mean(axis=0) for values in found.values()]
         rows.append((script, *(f"{survive:.1%} at {tokens:.2f}" for survive, tokens in means)))
-    return Reading(
+    return ProbeResult(
         probe="tokenizers",
         question=QUESTION,
         definition=DEFINITION.format(most=most),
@@ -162,7 +162,7 @@ def _on_characters(backends: Backends, most: int, seed: int) -> Reading:
     )
 
 
-def _named(found: Sequence[Measure], name: str) -> list[Measure]:
+def _named(found: Sequence[Metric], name: str) -> list[Metric]:
     """Put a tokenizer's name behind the first part of the measures' names."""
     renamed = []
     for measure in found:
@@ -171,8 +171,8 @@ def _named(found: Sequence[Measure], name: str) -> list[Measure]:
     return renamed
 
 
-def _joined(parts: Sequence[Reading]) -> Reading:
-    """Make one reading of several about different texts."""
+def _joined(parts: Sequence[ProbeResult]) -> ProbeResult:
+    """Make one result of several about different texts."""
     return parts[0].model_copy(
         update={
             "definition": " ".join(part.definition for part in parts),

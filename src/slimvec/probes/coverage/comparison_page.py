@@ -26,20 +26,20 @@ def write_report(folder: str | Path, report: TokenizerReport, *, force: bool = F
 
 def _blocks(report: TokenizerReport) -> list[Block]:
     """Lay out the report."""
-    reading = report.reading
+    result = report.reading
     cards = [(card.name, f"{card.vocabulary:,}", card.sha256[:16]) for card in report.tokenizers]
     pictures = [
-        Picture(plot.title, draw(plot), f"tokenizers-{number}") for number, plot in enumerate(reading.plots, start=1)
+        Picture(plot.title, draw(plot), f"tokenizers-{number}") for number, plot in enumerate(result.plots, start=1)
     ]
     settings = {"created": report.created, "amount": report.amount, "seed": str(report.seed), **report.versions}
-    sources: list[Block] = [Heading("Sources", 3), Items(reading.sources)] if reading.sources else []
+    sources: list[Block] = [Heading("Sources", 3), Items(result.sources)] if result.sources else []
     return [
         Heading(TITLE, 1),
-        Items(tuple(reading.answer.split("\n"))),
-        Paragraph(f"How it is measured. {reading.definition}"),
+        Items(tuple(result.answer.split("\n"))),
+        Paragraph(f"How it is measured. {result.definition}"),
         Table(title="Tokenizers", header=("name", "tokens", "SHA-256"), rows=tuple(cards)),
         *pictures,
-        *reading.tables,
+        *result.tables,
         *sources,
         pairs_table(settings, title="Settings and versions"),
     ]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from slimvec.evaluation.intervals import Interval
 from slimvec.probes.coverage.sentences import ENGLISH, ParallelSentences
-from slimvec.probes.readings import Unit
+from slimvec.probes.results import Unit
 from slimvec.text.coverage import CoverageMeter
 
 Array = NDArray[np.float64]

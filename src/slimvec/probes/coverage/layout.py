@@ -17,7 +17,7 @@ from slimvec.probes.coverage.counting import (
 )
 from slimvec.probes.coverage.sentences import ENGLISH, ParallelSentences
 from slimvec.probes.estimates import estimated, estimated_curve
-from slimvec.probes.readings import Measure
+from slimvec.probes.results import Metric
 from slimvec.reports.parts import Curve, Plot, Table
 
 CALLED_OUT = ("bod_Tibt", "dzo_Tibt")
@@ -72,7 +72,7 @@ class Measured:
         return sorted(self.sentences.by_script(), key=lambda script: (self.script(FERTILITY, script).value, script))
 
 
-def measures(measured: Measured) -> list[Measure]:
+def measures(measured: Measured) -> list[Metric]:
     """List a tokenizer's measures: over all languages, by script, and of the languages that are called out."""
     found = []
     for figure in FIGURES:
@@ -165,7 +165,7 @@ def _curve(figure: Figure, measured: Measured, scripts: Sequence[str]) -> Curve:
     return estimated_curve(measured.name, [float(number) for number in kept], found)
 
 
-def _measure(figure: Figure, name: str, interval: Interval, english: float, measured: Measured) -> Measure:
+def _measure(figure: Figure, name: str, interval: Interval, english: float, measured: Measured) -> Metric:
     return estimated(
         f"{figure.name}/{name}",
         interval,

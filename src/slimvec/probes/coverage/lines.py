@@ -9,7 +9,7 @@ from slimvec.data.readers import read_texts
 from slimvec.evaluation.intervals import bootstrap_intervals
 from slimvec.probes.estimates import estimated
 from slimvec.probes.figures import show
-from slimvec.probes.readings import Measure
+from slimvec.probes.results import Metric
 from slimvec.reports.parts import Table
 from slimvec.text.coverage import CoverageMeter, TextCoverage
 from slimvec.text.scripts import main_script
@@ -32,7 +32,7 @@ def measure_file(meter: CoverageMeter, path: Path) -> tuple[list[str], list[Text
     return texts, meter.measure(texts)
 
 
-def file_measures(texts: Sequence[str], found: Sequence[TextCoverage], *, seed: int) -> list[Measure]:
+def file_measures(texts: Sequence[str], found: Sequence[TextCoverage], *, seed: int) -> list[Metric]:
     """Give the coverage and the share of pieces, over all texts and by script, with intervals over the texts."""
     measures = []
     for script, members in _groups(texts).items():
@@ -77,7 +77,7 @@ def file_tables(texts: Sequence[str], found: Sequence[TextCoverage]) -> tuple[Ta
     )
 
 
-def describe_file(path: Path, measures: Sequence[Measure], found: Sequence[TextCoverage]) -> str:
+def describe_file(path: Path, measures: Sequence[Metric], found: Sequence[TextCoverage]) -> str:
     """Say how much of the file is read."""
     low = sum(one.share < 0.95 for one in found)
     return (

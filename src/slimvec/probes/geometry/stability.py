@@ -7,34 +7,34 @@ import numpy as np
 from slimvec.evaluation.models import EvaluatedModel, Prompt, Usage, Vectors
 from slimvec.evaluation.opening import open_evaluated
 from slimvec.evaluation.slimvec_model import SlimvecModel
-from slimvec.probes.models import bare_model
-from slimvec.probes.probe import Setting, embed_with
+from slimvec.probes.cached_model import bare_model
+from slimvec.probes.protocol import ProbeConfig, embed_with
 
 _EXACT = "float32"
 
 
-def compare_batches(model: EvaluatedModel, texts: Sequence[str], setting: Setting) -> dict[str, float]:
+def compare_batches(model: EvaluatedModel, texts: Sequence[str], config: ProbeConfig) -> dict[str, float]:
     """Give the lowest cosine of texts with themselves, embedded in other company.
 
     Args:
         model: A store of vectors is left aside, as it would give back what it was given.
         texts: N different ones.
-        setting: Told of the progress.
+        config: Told of the progress.
 
     Returns:
         `again` (the same batch twice), `reversed` (the other order) and `alone` (one at a time), each against the
         first batch.
     """
     bare, prompt = bare_model(model), _prompt(model)
-    together = embed_with(bare, texts, prompt, setting)
-    again = embed_with(bare, texts, prompt, setting)
-    backwards = embed_with(bare, list(texts)[::-1], prompt, setting)[::-1]
-    alone = np.concatenate([embed_with(bare, [text], prompt, setting) for text in texts])
+    together = embed_with(bare, texts, prompt, config)
+    again = embed_with(bare, texts, prompt, config)
+    backwards = embed_with(bare, list(texts)[::-1], prompt, config)[::-1]
+    alone = np.concatenate([embed_with(bare, [text], prompt, config) for text in texts])
     others = {"again": again, "reversed": backwards, "alone": alone}
     return {name: lowest_cosine(together, other) for name, other in others.items()}
 
 
-def compare_dtypes(model: EvaluatedModel, texts: Sequence[str], setting: Setting) -> float | str:
+def compare_dtypes(model: EvaluatedModel, texts: Sequence[str], config: ProbeConfig) -> float | str:
     """Give the lowest cosine of texts with themselves, computed in float32.
 
     Returns:
@@ -42,14 +42,14 @@ def compare_dtypes(model: EvaluatedModel, texts: Sequence[str], setting: Setting
     """
     bare, prompt = bare_model(model), _prompt(model)
     card = bare.card
-    if not isinstance(bare, SlimvecModel) or not setting.source:
+    if not isinstance(bare, SlimvecModel) or not config.source:
         return "only a model of slimvec's that was loaded by name can be loaded anew in float32"
     if card.dtype == _EXACT:
         return "it is computed in float32 already"
-    exact = open_evaluated(setting.source, through="slimvec", dtype=_EXACT, dims=card.dims, revision=card.revision)
+    exact = open_evaluated(config.source, through="slimvec", dtype=_EXACT, dims=card.dims, revision=card.revision)
     if exact.prompt(Usage("probe", "STS", None)).text != prompt.text:
         return "prompts given on the command line are not those of the model loaded anew"
-    return lowest_cosine(embed_with(bare, texts, prompt, setting), embed_with(exact, texts, prompt, setting))
+    return lowest_cosine(embed_with(bare, texts, prompt, config), embed_with(exact, texts, prompt, config))
 
 
 def lowest_cosine(first: Vectors, second: Vectors) -> float:

@@ -9,7 +9,7 @@ from slimvec.data.records import check_text
 from slimvec.data.tables import iter_rows, located
 from slimvec.errors import InputError
 from slimvec.probes.facts import make_facts
-from slimvec.probes.probe import Setting
+from slimvec.probes.protocol import ProbeConfig
 
 FOLDER = "stsb_multi"
 _FILE = "test.jsonl.gz"
@@ -37,19 +37,19 @@ class SpreadTexts:
     pair_kind: str
 
 
-def gather_texts(setting: Setting, num_texts: int, num_pairs: int) -> SpreadTexts:
+def gather_texts(config: ProbeConfig, num_texts: int, num_pairs: int) -> SpreadTexts:
     """Gather texts of different content.
 
     Args:
-        setting: Its data may have `stsb_multi`, of which the English test part is used; without it, facts are made.
+        config: Its data may have `stsb_multi`, of which the English test part is used; without it, facts are made.
         num_texts: At most.
         num_pairs: At most.
 
     Raises:
         InputError: `stsb_multi` is there and malformed, or has too few sentences or no paraphrases.
     """
-    generator = np.random.default_rng(setting.seed)
-    folder = setting.folder(FOLDER)
+    generator = np.random.default_rng(config.seed)
+    folder = config.folder(FOLDER)
     if folder is None:
         facts = make_facts(num_texts, generator)
         pairs = tuple((fact.question, fact.text) for fact in facts[:num_pairs])

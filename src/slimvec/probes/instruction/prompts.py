@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 from slimvec.evaluation.models import EvaluatedModel, Prompt, Usage
-from slimvec.probes.models import prompts_of
+from slimvec.probes.cached_model import prompts_of
 
 _TASK = "probe"
 _SLOT = re.compile(r"(?s)^(?P<before>\s*instruct(?:ion)?:\s*)(?P<task>.+?)(?P<behind>\s*query:\s*)$", re.IGNORECASE)

@@ -13,7 +13,7 @@ from slimvec.evaluation.models import EvaluatedModel, Prompt, Vectors
 from slimvec.evaluation.ranking import rank_vectors
 from slimvec.probes.facts import make_facts
 from slimvec.probes.instruction.prompts import document_prompt
-from slimvec.probes.probe import Setting, embed_with
+from slimvec.probes.protocol import ProbeConfig, embed_with
 
 _FACTS_A_DOCUMENT = 3
 _LANGUAGE = "en"
@@ -34,11 +34,11 @@ class Share:
     num_documents: int
 
 
-def gather_sets(setting: Setting, shares: Sequence[Share], num_made: int) -> list[RetrievalSet]:
+def gather_sets(config: ProbeConfig, shares: Sequence[Share], num_made: int) -> list[RetrievalSet]:
     """Gather the sets to search.
 
     Args:
-        setting: Its data may have the sets.
+        config: Its data may have the sets.
         shares: What is taken of each; of a set in several languages the English part.
         num_made: Queries made of facts where the data has none of the sets.
 
@@ -47,25 +47,25 @@ def gather_sets(setting: Setting, shares: Sequence[Share], num_made: int) -> lis
     """
     found = []
     for share in shares:
-        folder = setting.folder(share.name)
+        folder = config.folder(share.name)
         if folder is None:
             continue
         whole = read_retrieval_set(folder)
         whole = whole.by_language().get(f"{whole.name}/{_LANGUAGE}", whole)
-        limits = {"num_queries": setting.count(share.num_queries), "num_documents": setting.count(share.num_documents)}
-        found.append(whole.sample(**limits, seed=setting.seed))
-    return found or [_made_set(setting.count(num_made), np.random.default_rng(setting.seed))]
+        limits = {"num_queries": config.count(share.num_queries), "num_documents": config.count(share.num_documents)}
+        found.append(whole.sample(**limits, seed=config.seed))
+    return found or [_made_set(config.count(num_made), np.random.default_rng(config.seed))]
 
 
-def embed_documents(model: EvaluatedModel, dataset: RetrievalSet, setting: Setting) -> Vectors:
+def embed_documents(model: EvaluatedModel, dataset: RetrievalSet, config: ProbeConfig) -> Vectors:
     """Embed the documents of a set: [N, D]."""
     texts = [document.content for document in dataset.documents]
-    return embed_with(model, texts, document_prompt(model), setting)
+    return embed_with(model, texts, document_prompt(model), config)
 
 
-def embed_queries(model: EvaluatedModel, dataset: RetrievalSet, prompt: Prompt, setting: Setting) -> Vectors:
+def embed_queries(model: EvaluatedModel, dataset: RetrievalSet, prompt: Prompt, config: ProbeConfig) -> Vectors:
     """Embed the queries of a set behind a prompt: [Q, D]."""
-    return embed_with(model, [query.text for query in dataset.queries], prompt, setting)
+    return embed_with(model, [query.text for query in dataset.queries], prompt, config)
 
 
 def score(queries: Vectors, documents: Vectors, dataset: RetrievalSet) -> Values:

@@ -14,7 +14,7 @@ from slimvec.probes.documents import count_tokens, cut_sentences, embed_document
 from slimvec.probes.facts import Fact
 from slimvec.probes.position.needles import insert
 from slimvec.probes.position.ranks import single_ndcg
-from slimvec.probes.probe import Setting, embed
+from slimvec.probes.protocol import ProbeConfig, embed
 
 Values = NDArray[np.float64]
 
@@ -51,7 +51,7 @@ def score_lengths(
     *,
     a_word: float,
     generator: np.random.Generator,
-    setting: Setting,
+    config: ProbeConfig,
 ) -> LengthScores:
     """Score needles in documents of several lengths.
 
@@ -62,20 +62,20 @@ def score_lengths(
         lengths: L lengths in tokens, rising.
         a_word: Tokens of a word.
         generator: Draws the depth of each needle, the same at all lengths.
-        setting: Told of the progress.
+        config: Told of the progress.
     """
     owners = np.repeat(np.arange(len(documents)), len(facts) // len(documents))
     depths = generator.random(len(facts))
-    questions = embed(model, [fact.question for fact in facts], setting, role="query", kind="Retrieval")
+    questions = embed(model, [fact.question for fact in facts], config, role="query", kind="Retrieval")
     needle_tokens = a_word * max(len(fact.text.split()) for fact in facts)
     rows = []
     for length in lengths:
         num_words = round((_ROOM * length - needle_tokens) / a_word)
-        hay = [cut_sentences(sentences, max(1, num_words)) for sentences in documents]
-        texts = tuple(" ".join(sentences) for sentences in hay)
-        filled = [insert(hay[b], fact.text, d) for b, fact, d in zip(owners, facts, depths, strict=True)]
-        bare = embed_documents(model, texts, setting).vectors
-        found = embed_documents(model, filled, setting)
+        background = [cut_sentences(sentences, max(1, num_words)) for sentences in documents]
+        texts = tuple(" ".join(sentences) for sentences in background)
+        filled = [insert(background[b], fact.text, d) for b, fact, d in zip(owners, facts, depths, strict=True)]
+        bare = embed_documents(model, texts, config).vectors
+        found = embed_documents(model, filled, config)
         full = found.vectors
         ndcg = single_ndcg(questions @ full.T, np.arange(len(facts)))
         gains = (questions * full).sum(axis=1) - (questions * bare[owners]).sum(axis=1)

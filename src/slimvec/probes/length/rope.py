@@ -16,7 +16,7 @@ from slimvec.model.rope_scaling import RopeKind, RopeScaling
 from slimvec.probes.documents import gather_documents, tokens_a_word
 from slimvec.probes.facts import make_facts
 from slimvec.probes.length.needles import score_lengths
-from slimvec.probes.probe import Setting
+from slimvec.probes.protocol import ProbeConfig
 
 FACTORS = (2.0, 4.0)
 KINDS: tuple[RopeKind, ...] = get_args(RopeKind)
@@ -62,7 +62,7 @@ def scalings(kinds: Sequence[RopeKind] = KINDS, factors: Sequence[float] = FACTO
 
 def sweep_rope(
     source: str,
-    setting: Setting,
+    config: ProbeConfig,
     *,
     lengths: Sequence[int],
     tried: Sequence[RopeScaling] | None = None,
@@ -75,7 +75,7 @@ def sweep_rope(
 
     Args:
         source: The model.
-        setting: Amount, seed, and `longdocs` where they are at hand.
+        config: Amount, seed, and `longdocs` where they are at hand.
         lengths: Of the documents in tokens; those beyond what the model was trained on are what scaling is for, those
             within show what it costs.
         tried: Default all kinds by 2 and by 4.
@@ -95,9 +95,9 @@ def sweep_rope(
     for scaling in (None, *(scalings() if tried is None else tried)):
         settings["rope"] = scaling
         model = SlimvecModel(Embedder.load(source, dtype=dtype, **settings), name=source, identity="")
-        found.append((scaling, _by_document(model, lengths, setting)))
+        found.append((scaling, _by_document(model, lengths, config)))
     plain = found[0][1].mean(axis=0)
-    scores = tuple(_score(scaling, values, plain, setting.seed) for scaling, values in found)
+    scores = tuple(_score(scaling, values, plain, config.seed) for scaling, values in found)
     best = max(scores, key=lambda one: one.score.value)
     return RopeSweep(tuple(lengths), scores, best if best.gain.low > 0 else scores[0])
 
@@ -115,13 +115,15 @@ def _score(
     )
 
 
-def _by_document(model: SlimvecModel, lengths: Sequence[int], setting: Setting) -> NDArray[np.float64]:
+def _by_document(model: SlimvecModel, lengths: Sequence[int], config: ProbeConfig) -> NDArray[np.float64]:
     """Score needles by length and document, the same ones whatever the scaling: [L, B]."""
-    generator = np.random.default_rng(setting.seed)
-    num_documents = setting.count(NUM_DOCUMENTS)
-    hay = gather_documents(setting, num_documents, lengths[-1], generator)
+    generator = np.random.default_rng(config.seed)
+    num_documents = config.count(NUM_DOCUMENTS)
+    background = gather_documents(config, num_documents, lengths[-1], generator)
     facts = make_facts(num_documents * NUM_NEEDLES, generator)
-    a_word = tokens_a_word(model, hay.documents[0])
-    scores = score_lengths(model, hay.documents, facts, lengths, a_word=a_word, generator=generator, setting=setting)
+    a_word = tokens_a_word(model, background.documents[0])
+    scores = score_lengths(
+        model, background.documents, facts, lengths, a_word=a_word, generator=generator, config=config
+    )
     by_document: NDArray[np.float64] = scores.ndcg.mean(axis=2)
     return by_document

@@ -1,4 +1,4 @@
-"""From needles and vectors by length to the reading of the length probe: measures, a table, plots and a sentence."""
+"""From needles and vectors by length to the result of the length probe: measures, a table, plots and a sentence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from slimvec.probes.estimates import estimated, estimated_cell, estimated_curve
 from slimvec.probes.length.likeness import drawn_cosines, mean_cosine, word_counts
 from slimvec.probes.length.needles import LengthScores
 from slimvec.probes.position.ranks import DEPTH
-from slimvec.probes.readings import Measure, Reading
+from slimvec.probes.results import Metric, ProbeResult
 from slimvec.reports.parts import Curve, Plot, Table
 
 Values = NDArray[np.float64]
@@ -102,8 +102,8 @@ class Summary:
         return reach
 
 
-def summarise(name: str, question: str, found: Summary, source: str) -> Reading:
-    """Put the reading together.
+def summarise(name: str, question: str, found: Summary, source: str) -> ProbeResult:
+    """Put the result together.
 
     Args:
         name: Of the probe.
@@ -111,7 +111,7 @@ def summarise(name: str, question: str, found: Summary, source: str) -> Reading:
         found: What came out.
         source: Where the documents are from.
     """
-    return Reading(
+    return ProbeResult(
         probe=name,
         question=question,
         definition=DEFINITION.format(num=found.num_documents),
@@ -125,7 +125,7 @@ def summarise(name: str, question: str, found: Summary, source: str) -> Reading:
     )
 
 
-def _measures(found: Summary) -> tuple[Measure, ...]:
+def _measures(found: Summary) -> tuple[Metric, ...]:
     """Give the numbers."""
     num = found.num_documents
     return (
@@ -133,11 +133,11 @@ def _measures(found: Summary) -> tuple[Measure, ...]:
         _needle("needle/longest less shortest", found.fall, 0.0, "equal at all lengths", num),
         _likeness("likeness/longest", found.likeness[-1], found.floors[-1].value, num),
         _likeness("likeness/longest less shortest", found.growth, found.floor, num),
-        Measure(name="reach", value=float(found.reach), unit="tokens", num_items=num, higher_is_better=True),
+        Metric(name="reach", value=float(found.reach), unit="tokens", num_items=num, higher_is_better=True),
     )
 
 
-def _needle(name: str, found: Interval, baseline: float, baseline_name: str, num: int) -> Measure:
+def _needle(name: str, found: Interval, baseline: float, baseline_name: str, num: int) -> Metric:
     return estimated(
         name,
         found,
@@ -149,7 +149,7 @@ def _needle(name: str, found: Interval, baseline: float, baseline_name: str, num
     )
 
 
-def _likeness(name: str, found: Interval, baseline: float, num: int) -> Measure:
+def _likeness(name: str, found: Interval, baseline: float, num: int) -> Metric:
     return estimated(
         name,
         found,

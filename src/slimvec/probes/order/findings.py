@@ -10,7 +10,7 @@ from slimvec.probes.estimates import estimated
 from slimvec.probes.order.cells import Cell, Cosines, choice_wins, estimate_kept, triplet_wins
 from slimvec.probes.order.estimates import Estimate, average, estimate_auc
 from slimvec.probes.order.items import SHUFFLES
-from slimvec.probes.readings import Measure, Unit
+from slimvec.probes.results import Metric, Unit
 
 BAG = "bag of words"
 PAIRS = "words and pairs"
@@ -97,7 +97,7 @@ class Statistic:
     estimate: Callable[[Cell], Estimate]
     compute: Callable[[Cosines], float]
 
-    def measure(self, cells: Sequence[Cell], *parts: str) -> Measure:
+    def measure(self, cells: Sequence[Cell], *parts: str) -> Metric:
         """Average it over cells, all of the same weight, beside bags of words."""
         baseline = float(np.mean([self.compute(cell.bag) for cell in cells]))
         estimate = average([self.estimate(cell) for cell in cells])
@@ -121,7 +121,7 @@ AUC = Statistic(
 )
 
 
-def all_measures(found: Findings) -> Iterable[Measure]:
+def all_measures(found: Findings) -> Iterable[Metric]:
     """Give all numbers, the main one first."""
     for statistic in (ACCURACY, CHOICE, MARGIN, AUC):
         yield statistic.measure(found.templates)
@@ -148,13 +148,13 @@ def all_measures(found: Findings) -> Iterable[Measure]:
         yield make_measure(f"explained/{name}", share, "share", 1.0, better=None)
 
 
-def symmetric_measure(found: Findings) -> Measure:
+def symmetric_measure(found: Findings) -> Metric:
     """Give how well exchanges that change nothing are told from those that do, averaged over languages."""
     estimate = average([pairs.auc for pairs in found.symmetric])
     return make_measure("auc/symmetric", estimate, "score", float(np.mean([pairs.bag for pairs in found.symmetric])))
 
 
-def kept_measures(found: Findings, kind: str) -> dict[Cell, Measure]:
+def kept_measures(found: Findings, kind: str) -> dict[Cell, Metric]:
     """Give what is kept of the likeness of texts by a kind of shuffle, in each set and language."""
     measures = {}
     for cell in found.plain:
@@ -165,7 +165,7 @@ def kept_measures(found: Findings, kind: str) -> dict[Cell, Measure]:
     return measures
 
 
-def make_measure(name: str, estimate: Estimate, unit: Unit, baseline: float, *, better: bool | None = True) -> Measure:
+def make_measure(name: str, estimate: Estimate, unit: Unit, baseline: float, *, better: bool | None = True) -> Metric:
     """Put an estimate beside what a bag of words has; `better` is `higher_is_better`."""
     return estimated(
         name,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from slimvec.probes.order.cells import Cell
 from slimvec.probes.order.findings import ACCURACY, AUC, BAG, CHOICE, MARGIN, PAIRS, Findings, Statistic, kept_measures
 from slimvec.probes.order.items import SHUFFLES
-from slimvec.probes.readings import Measure
+from slimvec.probes.results import Metric
 from slimvec.reports.parts import Curve, Plot, Table
 
 
@@ -55,7 +55,7 @@ def all_plots(found: Findings) -> Iterable[Plot]:
         )
 
 
-def percent(measure: Measure) -> str:
+def percent(measure: Metric) -> str:
     """Write a share with its interval."""
     return f"{measure.value:.0%} [{measure.low:.0%}, {measure.high:.0%}]"
 
@@ -130,7 +130,7 @@ def _by_kind(found: Findings, statistic: Statistic, title: str) -> Plot:
     )
 
 
-def _dots(label: str, measures: Sequence[Measure]) -> Curve:
+def _dots(label: str, measures: Sequence[Metric]) -> Curve:
     return Curve(
         label=label,
         xs=tuple(float(place) for place in range(len(measures))),

@@ -24,7 +24,7 @@ from slimvec.data.words import split_tokens
 from slimvec.errors import InputError
 from slimvec.probes.order.bags import bag_cosines
 from slimvec.probes.order.items import Item, bears_shuffling, shuffled_items
-from slimvec.probes.probe import Setting
+from slimvec.probes.protocol import ProbeConfig
 
 SAME = 4.5
 """Grade, of 0 to 5, from which on two sentences count as saying the same."""
@@ -57,52 +57,52 @@ class Pair:
     cluster: str
 
 
-def outside_items(setting: Setting) -> list[Item]:
+def outside_items(config: ProbeConfig) -> list[Item]:
     """Give the items of all sets that are at hand.
 
     Raises:
         InputError: a set is malformed.
     """
-    return [*_paraphrased(setting), *_sick(setting), *_sugarcrepe(setting)]
+    return [*_paraphrased(config), *_sick(config), *_sugarcrepe(config)]
 
 
-def plain_sentences(setting: Setting) -> list[tuple[str, str]]:
+def plain_sentences(config: ProbeConfig) -> list[tuple[str, str]]:
     """Give sentences without a paraphrase, each with its language.
 
     Raises:
         InputError: the set is malformed.
     """
-    path = _file(setting, "sib200", "test.jsonl.gz")
+    path = _file(config, "sib200", "test.jsonl.gz")
     if path is None:
         return []
     by_language: dict[str, list[str]] = defaultdict(list)
     for row in _texts(path, "text", "lang"):
         if row["lang"] in PLAIN and bears_shuffling(row["text"]):
             by_language[row["lang"]].append(row["text"])
-    drawn = ((language, _drawn(texts, setting.count(16), setting, language)) for language, texts in by_language.items())
+    drawn = ((language, _drawn(texts, config.count(16), config, language)) for language, texts in by_language.items())
     return [(language, text) for language, texts in drawn for text in texts]
 
 
-def outside_pairs(setting: Setting) -> list[Pair]:
+def outside_pairs(config: ProbeConfig) -> list[Pair]:
     """Give pairs of pawsx, as many that say the same as not, in each language.
 
     Raises:
         InputError: the set is malformed.
     """
-    path = _file(setting, "pawsx", "dev.jsonl.gz")
+    path = _file(config, "pawsx", "dev.jsonl.gz")
     if path is None:
         return []
     found: dict[tuple[str, bool], list[Pair]] = defaultdict(list)
     for row in _texts(path, "s1", "s2", "lang", numbers=("label",)):
         same = float(row["label"]) == 1
         found[row["lang"], same].append(Pair("pawsx", row["lang"], row["s1"], row["s2"], same, row["s1"]))
-    count = setting.count(40)
-    return [pair for (language, same), pairs in found.items() for pair in _drawn(pairs, count, setting, language, same)]
+    count = config.count(40)
+    return [pair for (language, same), pairs in found.items() for pair in _drawn(pairs, count, config, language, same)]
 
 
-def _paraphrased(setting: Setting) -> list[Item]:
+def _paraphrased(config: ProbeConfig) -> list[Item]:
     """Shuffle sentences of stsb_multi that have a paraphrase."""
-    path = _file(setting, "stsb_multi", "test.jsonl.gz")
+    path = _file(config, "stsb_multi", "test.jsonl.gz")
     if path is None:
         return []
     by_language: dict[str, list[Item]] = defaultdict(list)
@@ -111,13 +111,13 @@ def _paraphrased(setting: Setting) -> list[Item]:
         if bears and float(row["score"]) >= SAME:
             item = Item("stsb", "", row["lang"], row["s1"], row["s1"], row["s2"], row["s1"])
             by_language[row["lang"]].append(item)
-    count = setting.count(30)
-    return [i for items in by_language.values() for i in shuffled_items(items, count, seed=setting.seed)]
+    count = config.count(30)
+    return [i for items in by_language.values() for i in shuffled_items(items, count, seed=config.seed)]
 
 
-def _sick(setting: Setting) -> list[Item]:
+def _sick(config: ProbeConfig) -> list[Item]:
     """Join pairs of sick that share a sentence to triplets."""
-    path = _file(setting, "sick", "all.jsonl.gz")
+    path = _file(config, "sick", "all.jsonl.gz")
     if path is None:
         return []
     same: dict[str, list[str]] = defaultdict(list)
@@ -133,7 +133,7 @@ def _sick(setting: Setting) -> list[Item]:
     for anchor in sorted(same.keys() & other.keys()):
         for kind, negative in dict(other[anchor]).items():
             found[kind].append(Item("sick", kind, "en", anchor, anchor, same[anchor][0], negative))
-    return [item for kind, items in found.items() for item in _drawn(items, setting.count(120), setting, kind)]
+    return [item for kind, items in found.items() for item in _drawn(items, config.count(120), config, kind)]
 
 
 def _sick_kind(first: str, second: str, verdict: str, score: float) -> str:
@@ -147,9 +147,9 @@ def _sick_kind(first: str, second: str, verdict: str, score: float) -> str:
     return ""
 
 
-def _sugarcrepe(setting: Setting) -> list[Item]:
+def _sugarcrepe(config: ProbeConfig) -> list[Item]:
     """Take captions with an exchange, and another caption of their picture as what says the same."""
-    path = _file(setting, "sugarcrepe", "probe.jsonl.gz")
+    path = _file(config, "sugarcrepe", "probe.jsonl.gz")
     if path is None:
         return []
     rows = list(_texts(path, "type", "image", "caption", "negative"))
@@ -163,17 +163,17 @@ def _sugarcrepe(setting: Setting) -> list[Item]:
             kind = {"swap_obj": "objects swapped", "swap_att": "attributes swapped"}[row["type"]]
             texts = (row["caption"], others[0], row["negative"])
             found[kind].append(Item("sugarcrepe", kind, "en", row["image"], *texts))
-    return [item for kind, items in found.items() for item in _drawn(items, setting.count(120), setting, kind)]
+    return [item for kind, items in found.items() for item in _drawn(items, config.count(120), config, kind)]
 
 
-def _drawn(things: Sequence[T], count: int, setting: Setting, *stream: object) -> list[T]:
+def _drawn(things: Sequence[T], count: int, config: ProbeConfig, *stream: object) -> list[T]:
     """Draw some of the things, by the seed and the name of what they are for."""
-    return random.Random(repr((setting.seed, *stream))).sample(list(things), min(count, len(things)))
+    return random.Random(repr((config.seed, *stream))).sample(list(things), min(count, len(things)))
 
 
-def _file(setting: Setting, name: str, file: str) -> Path | None:
+def _file(config: ProbeConfig, name: str, file: str) -> Path | None:
     """Give a file of an outside set; None where the set is not at hand."""
-    folder = setting.folder(name)
+    folder = config.folder(name)
     return None if folder is None else folder / file
 
 

@@ -21,7 +21,7 @@ from slimvec.evaluation.lexical import rank_lexically
 from slimvec.evaluation.models import EvaluatedModel
 from slimvec.probes.documents import count_tokens, embed_documents
 from slimvec.probes.position.ranks import single_ndcg
-from slimvec.probes.probe import Setting, embed
+from slimvec.probes.protocol import ProbeConfig, embed
 
 Values = NDArray[np.float64]
 Numbers = NDArray[np.int64]
@@ -96,15 +96,15 @@ def read_paragraphs(folder: Path, languages: tuple[str, ...], num_documents: int
     return parts
 
 
-def score_evidence(model: EvaluatedModel, parts: list[Paragraphs], setting: Setting) -> EvidenceScores:
+def score_evidence(model: EvaluatedModel, parts: list[Paragraphs], config: ProbeConfig) -> EvidenceScores:
     """Score a model on paragraphs of several languages, each among the paragraphs of its own."""
     rows: dict[str, list[tuple[float, float, float, float]]] = {}
     cut: set[str] = set()
     units: dict[str, int] = {}
     for part in parts:
         texts = [document.content for document in part.documents]
-        queries = embed(model, [query.text for query in part.questions], setting, role="query", kind="Retrieval")
-        documents = embed_documents(model, texts, setting)
+        queries = embed(model, [query.text for query in part.questions], config, role="query", kind="Retrieval")
+        documents = embed_documents(model, texts, config)
         ndcg = single_ndcg(queries @ documents.vectors.T, part.right)
         lexical = _lexical_ndcg(part, texts)
         tokens = part.places * count_tokens(documents, texts)[part.right]

@@ -23,7 +23,7 @@ from slimvec.model.opening import OpenSettings
 from slimvec.model.spec import Pooling
 from slimvec.probes.documents import cut_sentences, gather_documents, tokens_a_word
 from slimvec.probes.position.regression import measure_weights, shuffled_documents, weigh_sentences
-from slimvec.probes.probe import Setting
+from slimvec.probes.protocol import ProbeConfig
 
 BETAS = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0)
 """From the mean over the position-weighted mean (1) towards the last token."""
@@ -71,7 +71,7 @@ class Fit:
         return cls(tuple(candidates), min(candidates, key=lambda found: (found.distance, found.value)))
 
 
-def fit_beta(embedder: Embedder, setting: Setting, *, betas: Sequence[float] = BETAS) -> Fit:
+def fit_beta(embedder: Embedder, config: ProbeConfig, *, betas: Sequence[float] = BETAS) -> Fit:
     """Choose the beta of the pooling; all are tried on the same states, which are computed once.
 
     The model with the beta that was found: `Embedder.load(source, pooling=beta_pooling(embedder, fit.best.value))`;
@@ -79,7 +79,7 @@ def fit_beta(embedder: Embedder, setting: Setting, *, betas: Sequence[float] = B
 
     Args:
         embedder: The model, of whatever pooling.
-        setting: Amount, seed, and `longdocs` where they are at hand.
+        config: Amount, seed, and `longdocs` where they are at hand.
         betas: To be tried, different ones of at least 0.
 
     Raises:
@@ -88,17 +88,17 @@ def fit_beta(embedder: Embedder, setting: Setting, *, betas: Sequence[float] = B
     """
     _check(betas, "beta")
     poolings = [beta_pooling(embedder, beta) for beta in betas]
-    documents = _documents(SlimvecModel(embedder, name="", identity=""), setting)
+    documents = _documents(SlimvecModel(embedder, name="", identity=""), config)
     alone = [sentence for sentences in documents for sentence in sentences]
     texts = [" ".join(sentences) for sentences in documents]
     rows = zip(
         betas,
-        embedder.embed_poolings(texts, poolings, on_progress=setting.on_progress),
-        embedder.embed_poolings(alone, poolings, on_progress=setting.on_progress),
+        embedder.embed_poolings(texts, poolings, on_progress=config.on_progress),
+        embedder.embed_poolings(alone, poolings, on_progress=config.on_progress),
         strict=True,
     )
     weighed = ((beta, weigh_sentences(documents, full.vectors, own.vectors)) for beta, full, own in rows)
-    return Fit.of([Candidate(beta, weights.first_over_last(setting.seed)) for beta, weights in weighed])
+    return Fit.of([Candidate(beta, weights.first_over_last(config.seed)) for beta, weights in weighed])
 
 
 def beta_pooling(embedder: Embedder, beta: float) -> Pooling:
@@ -108,7 +108,7 @@ def beta_pooling(embedder: Embedder, beta: float) -> Pooling:
 
 def fit_recency(
     source: str,
-    setting: Setting,
+    config: ProbeConfig,
     *,
     recencies: Sequence[float] = RECENCIES,
     dtype: str = "auto",
@@ -120,7 +120,7 @@ def fit_recency(
 
     Args:
         source: The model, a causal one.
-        setting: As for `fit_beta`.
+        config: As for `fit_beta`.
         recencies: To be tried, different ones of at least 0.
         dtype: As for `Embedder.load`.
         settings: As for `Embedder.load`, without recency.
@@ -135,22 +135,22 @@ def fit_recency(
     for recency in recencies:
         settings["recency"] = recency
         model = SlimvecModel(Embedder.load(source, dtype=dtype, **settings), name=source, identity="")
-        documents = documents or _documents(model, setting)
-        weights = measure_weights(model, documents, setting)
-        candidates.append(Candidate(recency, weights.first_over_last(setting.seed)))
+        documents = documents or _documents(model, config)
+        weights = measure_weights(model, documents, config)
+        candidates.append(Candidate(recency, weights.first_over_last(config.seed)))
     return Fit.of(candidates)
 
 
-def _documents(model: SlimvecModel, setting: Setting) -> list[tuple[str, ...]]:
+def _documents(model: SlimvecModel, config: ProbeConfig) -> list[tuple[str, ...]]:
     """Gather documents of several lengths, sentences in random order."""
-    generator = np.random.default_rng(setting.seed)
+    generator = np.random.default_rng(config.seed)
     longest = model.card.max_tokens or max(LENGTHS)
     lengths = [length for length in LENGTHS if length <= longest] or [longest]
-    hay = gather_documents(setting, setting.count(NUM_DOCUMENTS), max(lengths), generator)
-    a_word = tokens_a_word(model, hay.documents[0])
+    background = gather_documents(config, config.count(NUM_DOCUMENTS), max(lengths), generator)
+    a_word = tokens_a_word(model, background.documents[0])
     cut = [
         cut_sentences(sentences, round(lengths[number % len(lengths)] / a_word))
-        for number, sentences in enumerate(hay.documents)
+        for number, sentences in enumerate(background.documents)
     ]
     return shuffled_documents(cut, generator)
 

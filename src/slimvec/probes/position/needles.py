@@ -14,7 +14,7 @@ from slimvec.evaluation.models import EvaluatedModel
 from slimvec.probes.documents import CutOffError, cut_sentences, embed_documents
 from slimvec.probes.facts import Fact
 from slimvec.probes.position.ranks import single_ndcg
-from slimvec.probes.probe import Setting, embed
+from slimvec.probes.protocol import ProbeConfig, embed
 
 Values = NDArray[np.float64]
 Numbers = NDArray[np.int64]
@@ -57,7 +57,7 @@ def score_needles(
     *,
     num_words: int,
     num_depths: int,
-    setting: Setting,
+    config: ProbeConfig,
 ) -> NeedleScores:
     """Score needles.
 
@@ -67,7 +67,7 @@ def score_needles(
         facts: B x K needles.
         num_words: Words of a document with its needle, about.
         num_depths: P.
-        setting: Told of the progress.
+        config: Told of the progress.
 
     Raises:
         CutOffError: the model cuts off every document.
@@ -75,13 +75,13 @@ def score_needles(
     num_each = len(facts) // len(documents)
     depths = np.linspace(0, 1, num_depths)
     longest = max(len(fact.text.split()) for fact in facts)
-    hay = [cut_sentences(sentences, max(1, num_words - longest)) for sentences in documents]
-    owners = np.repeat(np.arange(len(hay)), num_each)
-    texts = [insert(hay[b], fact.text, depth) for b, fact in zip(owners, facts, strict=True) for depth in depths]
-    questions = embed(model, [fact.question for fact in facts], setting, role="query", kind="Retrieval")
-    bare = embed(model, [" ".join(sentences) for sentences in hay], setting, role="document", kind="Retrieval")
-    found = embed_documents(model, texts, setting)
-    whole = ~(found.truncated == 1).reshape(len(hay), -1).any(axis=1)
+    background = [cut_sentences(sentences, max(1, num_words - longest)) for sentences in documents]
+    owners = np.repeat(np.arange(len(background)), num_each)
+    texts = [insert(background[b], fact.text, depth) for b, fact in zip(owners, facts, strict=True) for depth in depths]
+    questions = embed(model, [fact.question for fact in facts], config, role="query", kind="Retrieval")
+    bare = embed(model, [" ".join(sentences) for sentences in background], config, role="document", kind="Retrieval")
+    found = embed_documents(model, texts, config)
+    whole = ~(found.truncated == 1).reshape(len(background), -1).any(axis=1)
     if not whole.any():
         raise CutOffError("every document with a needle is cut off", expected="a limit above 64 tokens")
     kept = whole[owners]

@@ -20,7 +20,7 @@ from slimvec.errors import ModelError
 from slimvec.evaluation.intervals import Interval
 from slimvec.evaluation.models import EvaluatedModel
 from slimvec.probes.documents import CutOffError, embed_documents
-from slimvec.probes.probe import Setting, embed
+from slimvec.probes.protocol import ProbeConfig, embed
 
 Values = NDArray[np.float64]
 
@@ -114,13 +114,13 @@ def weigh_sentences(
     return SentenceWeights(tuple(places), tuple(weights))
 
 
-def measure_weights(model: EvaluatedModel, documents: Sequence[Sequence[str]], setting: Setting) -> SentenceWeights:
+def measure_weights(model: EvaluatedModel, documents: Sequence[Sequence[str]], config: ProbeConfig) -> SentenceWeights:
     """Embed documents and their sentences alone, all on the side of documents, and weigh the sentences.
 
     Args:
         model: Embeds.
         documents: As sentences, in random order.
-        setting: Told of the progress.
+        config: Told of the progress.
 
     Returns:
         Weights of the documents that the model takes whole: a sentence that is cut off weighs nothing anywhere.
@@ -129,13 +129,13 @@ def measure_weights(model: EvaluatedModel, documents: Sequence[Sequence[str]], s
         ModelError: as for `weigh_sentences`, or a vector is not finite.
         CutOffError: every document is cut off.
     """
-    found = embed_documents(model, [" ".join(sentences) for sentences in documents], setting)
+    found = embed_documents(model, [" ".join(sentences) for sentences in documents], config)
     whole = np.flatnonzero(found.truncated != 1)
     if len(whole) == 0:
         raise CutOffError("every document is cut off", expected="a limit of more tokens")
     documents, vectors = [documents[int(number)] for number in whole], found.vectors[whole]
     alone = [sentence for sentences in documents for sentence in sentences]
-    sentence_vectors = embed(model, alone, setting, role="document", kind="Retrieval")
+    sentence_vectors = embed(model, alone, config, role="document", kind="Retrieval")
     return weigh_sentences(documents, vectors, sentence_vectors)
 
 

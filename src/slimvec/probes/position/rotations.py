@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from slimvec.evaluation.models import EvaluatedModel
 from slimvec.probes.facts import make_facts
 from slimvec.probes.position.evidence import Paragraphs
-from slimvec.probes.probe import Setting, embed
+from slimvec.probes.protocol import ProbeConfig, embed
 
 Values = NDArray[np.float64]
 
@@ -61,13 +61,13 @@ def read_passages(part: Paragraphs, most_words: float, count: int, generator: np
     return [Passage(part.documents[n].content, tuple(asked[n])) for n in chosen]
 
 
-def score_rotations(model: EvaluatedModel, passages: Sequence[Passage], setting: Setting) -> Values:
+def score_rotations(model: EvaluatedModel, passages: Sequence[Passage], config: ProbeConfig) -> Values:
     """Score sets of three passages.
 
     Args:
         model: Embeds.
         passages: Three a set; what is left over is not used.
-        setting: Told of the progress.
+        config: Told of the progress.
 
     Returns:
         [S, 3] mean cosine of the questions of a set with the documents in which their passage is first, second, last.
@@ -80,8 +80,8 @@ def score_rotations(model: EvaluatedModel, passages: Sequence[Passage], setting:
         for shift in range(NUM_PASSAGES)
     ]
     questions = [question for group in sets for passage in group for question in passage.questions]
-    documents = embed(model, texts, setting, role="document", kind="Retrieval").reshape(num_sets, NUM_PASSAGES, -1)
-    vectors = iter(embed(model, questions, setting, role="query", kind="Retrieval"))
+    documents = embed(model, texts, config, role="document", kind="Retrieval").reshape(num_sets, NUM_PASSAGES, -1)
+    vectors = iter(embed(model, questions, config, role="query", kind="Retrieval"))
     scores = np.zeros((num_sets, NUM_PASSAGES))
     for s, group in enumerate(sets):
         cosines: list[list[float]] = [[] for _ in range(NUM_PASSAGES)]

@@ -1,4 +1,4 @@
-"""From the scores of the position probe to its reading: measures, tables, plots and a sentence."""
+"""From the scores of the position probe to its result: measures, tables, plots and a sentence."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from slimvec.probes.position.evidence import EvidenceScores
 from slimvec.probes.position.needles import NeedleScores
 from slimvec.probes.position.regression import NUM_PLACES, SentenceWeights
 from slimvec.probes.position.sensitivity import SMALLEST_GROUP, Sensitivity, group_places, measure_sensitivity
-from slimvec.probes.probe import Setting
-from slimvec.probes.readings import Measure, Reading, Unit
+from slimvec.probes.protocol import ProbeConfig
+from slimvec.probes.results import Metric, ProbeResult, Unit
 from slimvec.reports.parts import Curve, Plot, Table
 
 Values = NDArray[np.float64]
@@ -67,9 +67,9 @@ class Findings:
     sources: Mapping[str, str]
 
 
-def summarise(name: str, question: str, found: Findings, setting: Setting) -> Reading:
-    """Put a reading together."""
-    seed = setting.seed
+def summarise(name: str, question: str, found: Findings, config: ProbeConfig) -> ProbeResult:
+    """Put a result together."""
+    seed = config.seed
     evidence = None if found.evidence is None else evidence_sensitivity(found.evidence.ndcg, found.evidence, seed)
     needle = needle_sensitivity(found.needles, seed)
     apart, num_documents = needle_differences(found.needles, seed)
@@ -91,7 +91,7 @@ def summarise(name: str, question: str, found: Findings, setting: Setting) -> Re
             for bucket, part in zip(found.buckets, found.weights, strict=True)
         ),
     ]
-    return Reading(
+    return ProbeResult(
         probe=name,
         question=question,
         definition=DEFINITION.format(num_depths=len(found.needles[0].depths)),
@@ -186,7 +186,7 @@ def needle_differences(parts: tuple[NeedleScores, ...], seed: int) -> tuple[Inte
     return crossed_intervals(rows, np.concatenate(units), np.concatenate(kinds), seed=seed)[0], num_units
 
 
-def psi_measure(name: str, found: Sensitivity) -> Measure:
+def psi_measure(name: str, found: Sensitivity) -> Metric:
     """Give a PSI with what it is by chance."""
     return estimated(
         name,
@@ -199,7 +199,7 @@ def psi_measure(name: str, found: Sensitivity) -> Measure:
     )
 
 
-def _evidence_measures(scores: EvidenceScores | None, found: Sensitivity | None, seed: int) -> list[Measure]:
+def _evidence_measures(scores: EvidenceScores | None, found: Sensitivity | None, seed: int) -> list[Metric]:
     """Give PSI of the model and of BM25 on the same questions."""
     if scores is None or found is None:
         return []
@@ -208,21 +208,21 @@ def _evidence_measures(scores: EvidenceScores | None, found: Sensitivity | None,
     return [psi_measure("psi/evidence", found), psi_measure("psi/evidence/BM25", lexical)]
 
 
-def _difference(name: str, values: Values, unit: Unit, seed: int) -> Measure:
+def _difference(name: str, values: Values, unit: Unit, seed: int) -> Metric:
     """Give a mean difference that is 0 for a model that reads all alike."""
     found = bootstrap_intervals(values[:, None], seed=seed)[0]
     return _equal_reading(name, found, unit, 0.0, len(values))
 
 
-def _share(weights: SentenceWeights, seed: int) -> Measure:
+def _share(weights: SentenceWeights, seed: int) -> Metric:
     return _equal_reading("weight/first third", weights.first_share(seed), "share", 1 / 3, weights.num_documents)
 
 
-def _ratio(name: str, weights: SentenceWeights, seed: int) -> Measure:
+def _ratio(name: str, weights: SentenceWeights, seed: int) -> Metric:
     return _equal_reading(name, weights.first_over_last(seed), "ratio", 1.0, weights.num_documents)
 
 
-def _equal_reading(name: str, found: Interval, unit: Unit, equal: float, num_items: int) -> Measure:
+def _equal_reading(name: str, found: Interval, unit: Unit, equal: float, num_items: int) -> Metric:
     """Give a measure beside what it is for a model that reads all of a text alike."""
     return estimated(name, found, unit, baseline=equal, baseline_name="equal reading", num_items=num_items)
 

@@ -12,7 +12,7 @@ RECORDS = "records"
 
 
 class MixingSettings(Section):
-    """Negatives mixed of mined ones; formulas in `slimvec.objectives.mixing`.
+    """Negatives mixed of mined ones; formulas in `slimvec.objectives.negative_mixing`.
 
     Attributes:
         kind: `pair` mixes two at a time, `list` all of a query, `both` does both.

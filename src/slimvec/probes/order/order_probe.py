@@ -1,4 +1,4 @@
-"""The word order probe: what is asked, and of whom; `slimvec.probes.order.report` says what came out."""
+"""The word order probe: what is asked, and of whom; `slimvec.probes.order.order_result` says what came out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ from slimvec.probes.order.items import (
     shuffled_items,
     template_items,
 )
+from slimvec.probes.order.order_result import make_result
 from slimvec.probes.order.outside import Pair, outside_items, outside_pairs, plain_sentences
-from slimvec.probes.order.report import make_reading
 from slimvec.probes.order.symmetric import NUM_EACH, symmetric_pairs
-from slimvec.probes.probe import SHARES, Setting, embed
-from slimvec.probes.readings import Reading
+from slimvec.probes.protocol import SHARES, ProbeConfig, embed
+from slimvec.probes.results import ProbeResult
 
 SETS = ("stsb_multi", "sick", "sugarcrepe", "pawsx", "sib200")
 """Outside sets that are read where they are at hand."""
@@ -74,54 +74,54 @@ class OrderProbe:
     name: ClassVar[str] = "order"
     question: ClassVar[str] = "Does it tell a sentence from the same words in another order?"
 
-    def run(self, model: EvaluatedModel, setting: Setting) -> Reading:
+    def run(self, model: EvaluatedModel, config: ProbeConfig) -> ProbeResult:
         """Ask a model.
 
         Raises:
             InputError: a language without templates, or an outside set that is malformed.
         """
-        asked = self.questions(setting)
+        asked = self.questions(config)
         texts = asked.texts()
-        vectors = dict(zip(texts, embed(model, texts, setting), strict=True))
+        vectors = dict(zip(texts, embed(model, texts, config), strict=True))
 
         def compare(first: Sequence[str], second: Sequence[str]) -> Values:
             rows = (np.array([vectors[text] for text in side], dtype=np.float64) for side in (first, second))
             return np.asarray(np.einsum("nd,nd->n", *rows))
 
-        return make_reading(
+        return make_result(
             self.name,
             self.question,
             Findings(
-                cells=tuple(make_cells(asked.items, compare, seed=setting.seed)),
-                plain=tuple(make_cells(asked.plain, compare, seed=setting.seed)),
-                separations=_separate(asked.pairs, vectors, seed=setting.seed),
+                cells=tuple(make_cells(asked.items, compare, seed=config.seed)),
+                plain=tuple(make_cells(asked.plain, compare, seed=config.seed)),
+                separations=_separate(asked.pairs, vectors, seed=config.seed),
                 explained=explain(
                     asked.explained,
                     vectors,
-                    resample_counts([item.cluster for item in asked.explained], seed=setting.seed),
-                    seed=setting.seed,
+                    resample_counts([item.cluster for item in asked.explained], seed=config.seed),
+                    seed=config.seed,
                 ),
-                missing=tuple(name for name in SETS if setting.folder(name) is None),
+                missing=tuple(name for name in SETS if config.folder(name) is None),
             ),
         )
 
-    def questions(self, setting: Setting) -> Questions:
+    def questions(self, config: ProbeConfig) -> Questions:
         """Draw what is asked. Errors as for `run`."""
         made: list[Item] = []
         for language in self.languages:
-            count = setting.count(self.num_first if language == self.languages[0] else self.num_other)
-            filled = template_items(language, count, seed=setting.seed)
-            made += [*filled, *shuffled_items(filled, count, seed=setting.seed)]
-        plain = plain_sentences(setting)
-        shuffled = plain_items("sib200", plain, seed=setting.seed) if plain else _own_plain(made, setting.seed)
-        num_names = max(2, round(NUM_EACH * SHARES[setting.amount]))
-        spoken = self.languages[:1] if setting.amount == "tiny" else self.languages
-        exchanged = symmetric_pairs(spoken, num_names, seed=setting.seed)
+            count = config.count(self.num_first if language == self.languages[0] else self.num_other)
+            filled = template_items(language, count, seed=config.seed)
+            made += [*filled, *shuffled_items(filled, count, seed=config.seed)]
+        plain = plain_sentences(config)
+        shuffled = plain_items("sib200", plain, seed=config.seed) if plain else _own_plain(made, config.seed)
+        num_names = max(2, round(NUM_EACH * SHARES[config.amount]))
+        spoken = self.languages[:1] if config.amount == "tiny" else self.languages
+        exchanged = symmetric_pairs(spoken, num_names, seed=config.seed)
         explained = [item for item in made if item.language == self.languages[0] and item.kind in KINDS]
         return Questions(
-            items=(*made, *outside_items(setting)),
+            items=(*made, *outside_items(config)),
             plain=tuple(shuffled),
-            pairs=(*exchanged, *outside_pairs(setting)),
+            pairs=(*exchanged, *outside_pairs(config)),
             explained=tuple(explained),
         )
 

@@ -6,15 +6,15 @@ from typing import ClassVar
 import numpy as np
 
 from slimvec.evaluation.models import EvaluatedModel
-from slimvec.probes.documents import CutOffError, Hay, cut_sentences, gather_documents, tokens_a_word
+from slimvec.probes.documents import CutOffError, Documents, cut_sentences, gather_documents, tokens_a_word
 from slimvec.probes.facts import make_facts
 from slimvec.probes.position.evidence import Paragraphs, read_paragraphs, score_evidence
 from slimvec.probes.position.needles import NeedleScores, score_needles
 from slimvec.probes.position.regression import measure_weights, shuffled_documents
 from slimvec.probes.position.rotations import NUM_PASSAGES, Passage, made_passages, read_passages, score_rotations
 from slimvec.probes.position.summary import Findings, summarise
-from slimvec.probes.probe import Setting, skipped
-from slimvec.probes.readings import Reading
+from slimvec.probes.protocol import ProbeConfig, skipped
+from slimvec.probes.results import ProbeResult
 
 Bucket = tuple[int, int]
 
@@ -52,7 +52,7 @@ class PositionProbe:
     name: ClassVar[str] = "position"
     question: ClassVar[str] = "Does it matter where in a text the evidence stands?"
 
-    def run(self, model: EvaluatedModel, setting: Setting) -> Reading:
+    def run(self, model: EvaluatedModel, config: ProbeConfig) -> ProbeResult:
         """Put the question to a model.
 
         A model that cuts off every document, such as one of 64 tokens, is not asked.
@@ -61,75 +61,75 @@ class PositionProbe:
             InputError: an outside set that is there and malformed.
         """
         try:
-            return self._run(model, setting)
+            return self._run(model, config)
         except CutOffError as error:
             return skipped(self, str(error))
 
-    def _run(self, model: EvaluatedModel, setting: Setting) -> Reading:
-        generator = np.random.default_rng(setting.seed)
-        buckets = self._buckets(model, setting)
-        num_regressed = setting.count(self.num_regressed)
-        hay = self._gather(setting, buckets, num_regressed, generator)
-        a_word = tokens_a_word(model, hay.documents[0])
-        paragraphs = self._read_paragraphs(setting)
+    def _run(self, model: EvaluatedModel, config: ProbeConfig) -> ProbeResult:
+        generator = np.random.default_rng(config.seed)
+        buckets = self._buckets(model, config)
+        num_regressed = config.count(self.num_regressed)
+        background = self._gather(config, buckets, num_regressed, generator)
+        a_word = tokens_a_word(model, background.documents[0])
+        paragraphs = self._read_paragraphs(config)
         needles, weights = [], []
         each = self.num_documents + num_regressed
         for number, bucket in enumerate(buckets):
-            own = hay.documents[number * each : (number + 1) * each]
+            own = background.documents[number * each : (number + 1) * each]
             num_words = round(sum(bucket) / 2 / a_word)
-            needles.append(self._score_needles(model, own[: self.num_documents], num_words, setting, generator))
+            needles.append(self._score_needles(model, own[: self.num_documents], num_words, config, generator))
             cut = [cut_sentences(sentences, num_words) for sentences in own[self.num_documents :]]
-            weights.append(measure_weights(model, shuffled_documents(cut, generator), setting))
-        passages, passages_from = self._passages(model, paragraphs, a_word, setting, generator)
+            weights.append(measure_weights(model, shuffled_documents(cut, generator), config))
+        passages, passages_from = self._passages(model, paragraphs, a_word, config, generator)
         findings = Findings(
             buckets=tuple(f"{low}-{high} tokens" for low, high in buckets),
-            evidence=score_evidence(model, paragraphs, setting) if paragraphs else None,
+            evidence=score_evidence(model, paragraphs, config) if paragraphs else None,
             needles=tuple(needles),
             weights=tuple(weights),
-            rotations=score_rotations(model, passages, setting),
-            sources={"documents": hay.source, "passages": passages_from},
+            rotations=score_rotations(model, passages, config),
+            sources={"documents": background.source, "passages": passages_from},
         )
-        return summarise(self.name, self.question, findings, setting)
+        return summarise(self.name, self.question, findings, config)
 
-    def _buckets(self, model: EvaluatedModel, setting: Setting) -> tuple[Bucket, ...]:
+    def _buckets(self, model: EvaluatedModel, config: ProbeConfig) -> tuple[Bucket, ...]:
         """Choose lengths that the model takes; of a model that takes none of them, the second half of what it does."""
-        num = {"tiny": 1, "quick": 2, "full": len(self.buckets)}[setting.amount]
+        num = {"tiny": 1, "quick": 2, "full": len(self.buckets)}[config.amount]
         limit = model.card.max_tokens or max(high for _, high in self.buckets)
         fitting = tuple(bucket for bucket in self.buckets if bucket[1] <= limit)[:num]
         return fitting or ((limit // 2, limit),)
 
     def _gather(
-        self, setting: Setting, buckets: tuple[Bucket, ...], num_regressed: int, generator: np.random.Generator
-    ) -> Hay:
+        self, config: ProbeConfig, buckets: tuple[Bucket, ...], num_regressed: int, generator: np.random.Generator
+    ) -> Documents:
         """Gather documents for all buckets, none for two."""
         num_words = max(high for _, high in buckets)  # no tokenizer makes fewer tokens than words
-        return gather_documents(setting, len(buckets) * (self.num_documents + num_regressed), num_words, generator)
+        return gather_documents(config, len(buckets) * (self.num_documents + num_regressed), num_words, generator)
 
-    def _read_paragraphs(self, setting: Setting) -> list[Paragraphs]:
+    def _read_paragraphs(self, config: ProbeConfig) -> list[Paragraphs]:
         """Read XQuAD where it is at hand; the first language alone where less than everything is drawn."""
-        folder = setting.folder("xquad")
+        folder = config.folder("xquad")
         if folder is None:
             return []
-        languages = self.languages if setting.amount == "full" else self.languages[:1]
-        return read_paragraphs(folder, languages, setting.count(self.num_paragraphs))
+        languages = self.languages if config.amount == "full" else self.languages[:1]
+        return read_paragraphs(folder, languages, config.count(self.num_paragraphs))
 
     def _score_needles(
         self,
         model: EvaluatedModel,
         documents: tuple[tuple[str, ...], ...],
         num_words: int,
-        setting: Setting,
+        config: ProbeConfig,
         generator: np.random.Generator,
     ) -> NeedleScores:
         """Score needles in documents of one length."""
-        share = {"tiny": 0.3, "quick": 0.5, "full": 1.0}[setting.amount]
+        share = {"tiny": 0.3, "quick": 0.5, "full": 1.0}[config.amount]
         return score_needles(
             model,
             documents,
             make_facts(len(documents) * self.num_needles, generator),
             num_words=num_words,
             num_depths=max(3, round(self.num_depths * share)),
-            setting=setting,
+            config=config,
         )
 
     def _passages(
@@ -137,11 +137,11 @@ class PositionProbe:
         model: EvaluatedModel,
         paragraphs: list[Paragraphs],
         a_word: float,
-        setting: Setting,
+        config: ProbeConfig,
         generator: np.random.Generator,
     ) -> tuple[list[Passage], str]:
         """Give passages of which three fit the model's limit, real ones where there are enough that do."""
-        count = NUM_PASSAGES * setting.count(self.num_sets)
+        count = NUM_PASSAGES * config.count(self.num_sets)
         most = _ROOM * (model.card.max_tokens or _USUAL_LIMIT) / NUM_PASSAGES / a_word
         if paragraphs:
             found = read_passages(paragraphs[0], most, count, generator)

@@ -1,8 +1,8 @@
-"""What the word order probe found, as a reading: measures, tables, pictures and a sentence."""
+"""What the word order probe found, as a result: measures, tables, pictures and a sentence."""
 
 from slimvec.probes.order.findings import ACCURACY, CHOICE, Findings, all_measures, symmetric_measure
 from slimvec.probes.order.layout import all_plots, all_tables, percent
-from slimvec.probes.readings import Measure, Reading
+from slimvec.probes.results import Metric, ProbeResult
 
 DEFINITION = (
     "Items are an anchor, a paraphrase of it and a negative: the anchor's words in another order (numbers, persons, "
@@ -34,10 +34,10 @@ REMEDIES = (
 )
 
 
-def make_reading(name: str, question: str, found: Findings) -> Reading:
+def make_result(name: str, question: str, found: Findings) -> ProbeResult:
     """Write down what was found."""
     missing = f"not at hand: {', '.join(found.missing)}" if found.missing else ""
-    return Reading(
+    return ProbeResult(
         probe=name,
         question=question,
         definition=DEFINITION,
@@ -82,7 +82,7 @@ def _symmetric(found: Findings) -> str:
     )
 
 
-def _verdict(measure: Measure) -> str:
+def _verdict(measure: Metric) -> str:
     assert measure.low is not None
     assert measure.high is not None
     assert measure.baseline is not None

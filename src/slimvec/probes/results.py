@@ -15,11 +15,11 @@ Unit = Literal["share", "cosine", "score", "ratio", "tokens", "characters", "cou
 Amount = Literal["tiny", "quick", "full"]
 
 
-class Measure(Frozen):
+class Metric(Frozen):
     """A number with its 95% interval, and what makes it meaningful.
 
     Attributes:
-        name: Unique in its reading; parts from the general to the particular, with `/` between:
+        name: Unique in its result; parts from the general to the particular, with `/` between:
             `accuracy/role swap/en`.
         value: The number.
         low: Lower end of its interval; None where it is counted over everything there is, so nothing is estimated.
@@ -50,7 +50,7 @@ class Measure(Frozen):
         return self
 
 
-class Reading(Frozen):
+class ProbeResult(Frozen):
     """What a probe says of a model.
 
     Attributes:
@@ -75,7 +75,7 @@ class Reading(Frozen):
     definition: str = ""
     sources: tuple[str, ...] = ()
     answer: str = ""
-    measures: tuple[Measure, ...] = ()
+    measures: tuple[Metric, ...] = ()
     tables: tuple[Table, ...] = ()
     plots: tuple[Plot, ...] = ()
     remedies: tuple[str, ...] = ()
@@ -86,7 +86,7 @@ class Reading(Frozen):
     details: Mapping[str, str | int | float] = {}
 
     @property
-    def main(self) -> Measure | None:
+    def main(self) -> Metric | None:
         """The main measure; None where nothing was measured."""
         return self.measures[0] if self.measures else None
 
@@ -98,7 +98,7 @@ class Reading(Frozen):
             raise ValueError(f"probe {self.probe} has measure {twice!r} twice")
         return self
 
-    def measure(self, name: str) -> Measure:
+    def measure(self, name: str) -> Metric:
         """Give a measure by its name.
 
         Raises:
@@ -149,7 +149,7 @@ class ProbeReport(StoredReport):
     what: ClassVar[str] = "a report of probes"
 
     model: ModelCard
-    readings: tuple[Reading, ...]
+    readings: tuple[ProbeResult, ...]
     amount: Amount
     seed: int
     created: str

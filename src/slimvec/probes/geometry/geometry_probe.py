@@ -22,8 +22,8 @@ from slimvec.probes.geometry.spread import (
 )
 from slimvec.probes.geometry.stability import compare_batches, compare_dtypes
 from slimvec.probes.geometry.texts import FOLDER, SpreadTexts, gather_texts
-from slimvec.probes.probe import Setting, embed
-from slimvec.probes.readings import Measure, Reading, Unit
+from slimvec.probes.protocol import ProbeConfig, embed
+from slimvec.probes.results import Metric, ProbeResult, Unit
 from slimvec.reports.parts import Curve, Plot
 
 _DEFINITION = (
@@ -71,18 +71,18 @@ class GeometryProbe:
     name: ClassVar[str] = "geometry"
     question: ClassVar[str] = "How do the vectors lie in their space, and does a text always get the same one?"
 
-    def run(self, model: EvaluatedModel, setting: Setting) -> Reading:
+    def run(self, model: EvaluatedModel, config: ProbeConfig) -> ProbeResult:
         """Put the question to a model.
 
         Raises:
             InputError: `stsb_multi` is there and malformed.
         """
-        texts = gather_texts(setting, max(40, setting.count(self.num_texts)), setting.count(self.num_pairs))
-        vectors = embed(model, texts.texts, setting)
-        measures = [*self._spread(vectors, setting.seed), *self._hubs(vectors, setting.seed)]
-        measures.append(_alignment(model, texts, setting))
-        stable, left_out = self._stability(model, texts, setting)
-        return Reading(
+        texts = gather_texts(config, max(40, config.count(self.num_texts)), config.count(self.num_pairs))
+        vectors = embed(model, texts.texts, config)
+        measures = [*self._spread(vectors, config.seed), *self._hubs(vectors, config.seed)]
+        measures.append(_alignment(model, texts, config))
+        stable, left_out = self._stability(model, texts, config)
+        return ProbeResult(
             probe=self.name,
             question=self.question,
             definition=_DEFINITION.format(
@@ -95,13 +95,13 @@ class GeometryProbe:
             sources=_SOURCES,
             answer=_answer({measure.name: measure for measure in [*measures, *stable]}),
             measures=(*measures, *stable),
-            plots=(_spectrum_plot(vectors, setting.seed), self._hub_plot(vectors, measures[1].value, setting.seed)),
+            plots=(_spectrum_plot(vectors, config.seed), self._hub_plot(vectors, measures[1].value, config.seed)),
             remedies=_REMEDIES,
-            skipped="; ".join([*left_out, *([] if setting.folder(FOLDER) else [f"real sentences: no {FOLDER}"])]),
+            skipped="; ".join([*left_out, *([] if config.folder(FOLDER) else [f"real sentences: no {FOLDER}"])]),
             details={"texts": len(texts.texts), "pairs": len(texts.pairs), "source": texts.source},
         )
 
-    def _spread(self, vectors: Vectors, seed: int) -> list[Measure]:
+    def _spread(self, vectors: Vectors, seed: int) -> list[Metric]:
         """How far the vectors spread; the mean cosine is the main measure, the effective dimension stands second."""
         num_texts, dims = vectors.shape
         even = gaussian(num_texts, dims, seed=seed)
@@ -120,7 +120,7 @@ class GeometryProbe:
             for name, interval, unit, baseline, better in rows
         ]
 
-    def _hubs(self, vectors: Vectors, seed: int) -> list[Measure]:
+    def _hubs(self, vectors: Vectors, seed: int) -> list[Metric]:
         """Skewness and antihubs, beside what a Gaussian of the same effective dimension has."""
         num_texts, k = len(vectors), min(self.num_neighbours, len(vectors) - 1)
         dimension = participation_ratio(vectors, seed=seed).value
@@ -163,29 +163,29 @@ class GeometryProbe:
         return min(self.num_stable, len(texts.texts))
 
     def _stability(
-        self, model: EvaluatedModel, texts: SpreadTexts, setting: Setting
-    ) -> tuple[list[Measure], list[str]]:
+        self, model: EvaluatedModel, texts: SpreadTexts, config: ProbeConfig
+    ) -> tuple[list[Metric], list[str]]:
         """Lowest cosines of texts with themselves, and what could not be tried."""
         chosen = sorted(texts.texts, key=len)[:: max(1, len(texts.texts) // self.num_stable)][: self._num_stable(texts)]
-        found = compare_batches(model, chosen, setting)
+        found = compare_batches(model, chosen, config)
         again = found["again"]
         measures = [
             _lowest("another order", found["reversed"], again, len(chosen)),
             _lowest("alone", found["alone"], again, len(chosen)),
         ]
-        exact = compare_dtypes(model, chosen, setting)
+        exact = compare_dtypes(model, chosen, config)
         if isinstance(exact, str):
             return measures, [f"stability in float32: {exact}"]
         return [*measures, _lowest("float32", exact, again, len(chosen))], []
 
 
-def _alignment(model: EvaluatedModel, texts: SpreadTexts, setting: Setting) -> Measure:
+def _alignment(model: EvaluatedModel, texts: SpreadTexts, config: ProbeConfig) -> Metric:
     """Mean squared distance of texts that belong together, beside the same dealt anew."""
-    both = embed(model, [text for pair in texts.pairs for text in pair], setting)
+    both = embed(model, [text for pair in texts.pairs for text in pair], config)
     first, second = both[::2].astype(np.float64), both[1::2].astype(np.float64)
     distances = ((first - second) ** 2).sum(axis=1)
     dealt = ((first - np.roll(second, 1, axis=0)) ** 2).sum(axis=1)
-    interval = bootstrap_intervals(distances[:, None], seed=setting.seed)[0]
+    interval = bootstrap_intervals(distances[:, None], seed=config.seed)[0]
     return _measure("alignment", interval, "score", float(dealt.mean()), "pairs dealt anew", len(distances), False)
 
 
@@ -212,7 +212,7 @@ def _spectrum_plot(vectors: Vectors, seed: int) -> Plot:
 
 def _measure(
     name: str, interval: Interval, unit: Unit, baseline: float, baseline_name: str, num_items: int, better: bool
-) -> Measure:
+) -> Metric:
     return estimated(
         name,
         interval,
@@ -224,8 +224,8 @@ def _measure(
     )
 
 
-def _lowest(name: str, cosine: float, again: float, num_items: int) -> Measure:
-    return Measure(
+def _lowest(name: str, cosine: float, again: float, num_items: int) -> Metric:
+    return Metric(
         name=f"lowest cosine with itself/{name}",
         value=cosine,
         unit="cosine",
@@ -236,7 +236,7 @@ def _lowest(name: str, cosine: float, again: float, num_items: int) -> Measure:
     )
 
 
-def _answer(found: dict[str, Measure]) -> str:
+def _answer(found: dict[str, Metric]) -> str:
     """Say how the vectors lie, and whether they stay."""
     cosine, dimension, hubs = found["mean cosine"], found["effective dimension"], found["hubness"]
     usual = hubs.baseline or 0.0

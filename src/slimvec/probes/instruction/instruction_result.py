@@ -1,4 +1,4 @@
-"""The instruction probe's findings as a reading: answer, measures, table, pictures."""
+"""The instruction probe's findings as a result: answer, measures, table, pictures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from slimvec.evaluation.intervals import Interval
 from slimvec.probes.estimates import estimated, estimated_curve
 from slimvec.probes.instruction.wordings import NONE, OWN
-from slimvec.probes.probe import Probe
-from slimvec.probes.readings import Measure, Reading, Unit
+from slimvec.probes.protocol import Probe
+from slimvec.probes.results import Metric, ProbeResult, Unit
 from slimvec.reports.parts import Curve, Plot, Table
 
 DEFINITION = (
@@ -66,7 +66,7 @@ class Base:
     sets: tuple[str, ...]
 
 
-def lay_out(probe: Probe, base: Base, effects: Sequence[Effect], *, skipped: str, own: str) -> Reading:
+def lay_out(probe: Probe, base: Base, effects: Sequence[Effect], *, skipped: str, own: str) -> ProbeResult:
     """Put the findings together.
 
     Args:
@@ -76,7 +76,7 @@ def lay_out(probe: Probe, base: Base, effects: Sequence[Effect], *, skipped: str
         skipped: What was left out, and why.
         own: What the model writes by itself.
     """
-    return Reading(
+    return ProbeResult(
         probe=probe.name,
         question=probe.question,
         definition=DEFINITION,
@@ -107,7 +107,7 @@ def _signed(change: Interval) -> str:
     return f"{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}]"
 
 
-def _measures(base: Base, effects: Sequence[Effect]) -> list[Measure]:
+def _measures(base: Base, effects: Sequence[Effect]) -> list[Metric]:
     """Changes first, then cosines, then the score itself."""
     found = [
         _measure(f"change/{effect.kind}", effect.change, "score", base, 0.0, "right instruction") for effect in effects
@@ -119,7 +119,7 @@ def _measures(base: Base, effects: Sequence[Effect]) -> list[Measure]:
     return [*found, _measure(f"ndcg/{OWN}", base.score, "score", base, None, "")]
 
 
-def _measure(name: str, found: Interval, unit: Unit, base: Base, baseline: float | None, called: str) -> Measure:
+def _measure(name: str, found: Interval, unit: Unit, base: Base, baseline: float | None, called: str) -> Metric:
     return estimated(
         name,
         found,

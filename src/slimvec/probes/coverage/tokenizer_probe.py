@@ -8,6 +8,7 @@ import tokenizers
 from slimvec.evaluation.endpoint import is_endpoint
 from slimvec.evaluation.models import EvaluatedModel
 from slimvec.model.tokenizer_sources import open_tokenizer
+from slimvec.probes.cached_model import embedder_of
 from slimvec.probes.coverage.answers import describe
 from slimvec.probes.coverage.bitext import (
     RELATED,
@@ -29,9 +30,8 @@ from slimvec.probes.coverage.counting import FERTILITY, count_tokens, estimate
 from slimvec.probes.coverage.layout import Measured, language_table, measures, script_plots, script_table
 from slimvec.probes.coverage.lines import describe_file, file_measures, file_tables, measure_file
 from slimvec.probes.coverage.sentences import FOLDER, ParallelSentences
-from slimvec.probes.models import embedder_of
-from slimvec.probes.probe import Setting, skipped
-from slimvec.probes.readings import Measure, Reading
+from slimvec.probes.protocol import ProbeConfig, skipped
+from slimvec.probes.results import Metric, ProbeResult
 from slimvec.reports.parts import Plot, Table
 from slimvec.text.coverage import CoverageMeter
 
@@ -63,11 +63,11 @@ REMEDIES = (
 
 @dataclass
 class _Parts:
-    """What is gathered for a reading."""
+    """What is gathered for a result."""
 
     answers: list[str] = field(default_factory=list)
     definitions: list[str] = field(default_factory=list)
-    measures: list[Measure] = field(default_factory=list)
+    measures: list[Metric] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     plots: list[Plot] = field(default_factory=list)
     details: dict[str, str | int | float] = field(default_factory=dict)
@@ -95,7 +95,7 @@ class TokenizerProbe:
     name: ClassVar[str] = "tokenizer"
     question: ClassVar[str] = QUESTION
 
-    def run(self, model: EvaluatedModel, setting: Setting) -> Reading:
+    def run(self, model: EvaluatedModel, config: ProbeConfig) -> ProbeResult:
         """Put the question to a model.
 
         Raises:
@@ -103,24 +103,24 @@ class TokenizerProbe:
             ModelError: the model has no tokenizer that can be read.
             FetchError: it has to be fetched and cannot be.
         """
-        backend = find_tokenizer(model, setting)
+        backend = find_tokenizer(model, config)
         if backend is None:
             return skipped(self, f"{model.card.name} does not show its tokenizer; name a folder or a hub name")
         meter, parts = CoverageMeter(backend), _Parts()
         parts.details["vocabulary"] = backend.get_vocab_size()
-        folder = setting.folder(FOLDER)
+        folder = config.folder(FOLDER)
         if folder is not None:
             sentences = ParallelSentences.read(folder)
             measured = measure_sentences(
-                model.card.name, backend, sentences, setting.count(self.num_sentences), setting.seed
+                model.card.name, backend, sentences, config.count(self.num_sentences), config.seed
             )
             self._add_sentences(measured, parts)
-            self._add_bitext(model, sentences, measured, setting, parts)
-        if setting.text_file is not None:
-            _add_file(meter, setting, parts)
-        if folder is None and setting.text_file is None:
-            _add_characters(meter, setting.count(self.num_characters), setting.seed, parts)
-        return Reading(
+            self._add_bitext(model, sentences, measured, config, parts)
+        if config.text_file is not None:
+            _add_file(meter, config, parts)
+        if folder is None and config.text_file is None:
+            _add_characters(meter, config.count(self.num_characters), config.seed, parts)
+        return ProbeResult(
             probe=self.name,
             question=self.question,
             definition=" ".join(parts.definitions),
@@ -147,18 +147,18 @@ class TokenizerProbe:
         model: EvaluatedModel,
         sentences: ParallelSentences,
         measured: Measured,
-        setting: Setting,
+        config: ProbeConfig,
         parts: _Parts,
     ) -> None:
         """Look for the English counterparts, and set that against the figures of the tokenizer."""
         drawn = sentences.sample(
-            setting.count(self.num_candidates), num_languages=setting.count(self.num_languages), seed=setting.seed
+            config.count(self.num_candidates), num_languages=config.count(self.num_languages), seed=config.seed
         )
-        num_queries = min(setting.count(self.num_bitext_sentences), drawn.num_sentences)
-        bitext = find_counterparts(model, drawn, setting, num_queries=num_queries)
-        accuracy = accuracy_measures(bitext, drawn, seed=setting.seed)
+        num_queries = min(config.count(self.num_bitext_sentences), drawn.num_sentences)
+        bitext = find_counterparts(model, drawn, config, num_queries=num_queries)
+        accuracy = accuracy_measures(bitext, drawn, seed=config.seed)
         found = [
-            relation_measure(figure, bitext, measured.sentences, measured.estimates[figure.name], seed=setting.seed)
+            relation_measure(figure, bitext, measured.sentences, measured.estimates[figure.name], seed=config.seed)
             for figure in RELATED
         ]
         related = [measure for measure in found if measure is not None]
@@ -168,7 +168,7 @@ class TokenizerProbe:
         parts.plots.append(relation_plot(bitext, measured.sentences, measured.estimates[FERTILITY.name]))
 
 
-def find_tokenizer(model: EvaluatedModel, setting: Setting) -> tokenizers.Tokenizer | None:
+def find_tokenizer(model: EvaluatedModel, config: ProbeConfig) -> tokenizers.Tokenizer | None:
     """Give a model's tokenizer; None where it is a server's, or a model in memory without one.
 
     Raises:
@@ -178,9 +178,9 @@ def find_tokenizer(model: EvaluatedModel, setting: Setting) -> tokenizers.Tokeni
     embedder = embedder_of(model)
     if embedder is not None:
         return embedder.tokenizer.backend
-    if not setting.source or is_endpoint(setting.source):
+    if not config.source or is_endpoint(config.source):
         return None
-    return open_tokenizer(setting.source, revision=model.card.revision)
+    return open_tokenizer(config.source, revision=model.card.revision)
 
 
 def measure_sentences(
@@ -200,11 +200,11 @@ def measure_sentences(
     return Measured(name, backend.get_vocab_size(), drawn, estimate(counts, seed=seed))
 
 
-def _add_file(meter: CoverageMeter, setting: Setting, parts: _Parts) -> None:
-    assert setting.text_file is not None
-    texts, found = measure_file(meter, setting.text_file)
-    added = file_measures(texts, found, seed=setting.seed)
-    parts.answers.append(describe_file(setting.text_file, added, found))
+def _add_file(meter: CoverageMeter, config: ProbeConfig, parts: _Parts) -> None:
+    assert config.text_file is not None
+    texts, found = measure_file(meter, config.text_file)
+    added = file_measures(texts, found, seed=config.seed)
+    parts.answers.append(describe_file(config.text_file, added, found))
     parts.definitions.append("The file's texts are measured likewise, by script; intervals are over the texts.")
     parts.measures += added
     parts.tables += file_tables(texts, found)

@@ -9,7 +9,7 @@ import numpy as np
 
 from slimvec.errors import ModelError
 from slimvec.evaluation.models import EvaluatedModel, Prompt, Usage, Vectors
-from slimvec.probes.readings import Amount, Reading
+from slimvec.probes.results import Amount, ProbeResult
 from slimvec.text.prompts import Role
 
 SHARES: Mapping[Amount, float] = {"tiny": 0.05, "quick": 0.25, "full": 1.0}
@@ -21,7 +21,7 @@ def ignore(_: int) -> None:
 
 
 @dataclass(frozen=True)
-class Setting:
+class ProbeConfig:
     """What a probe is run with.
 
     Attributes:
@@ -67,7 +67,7 @@ class Probe(Protocol):
         """What it asks, in a sentence."""
         ...
 
-    def run(self, model: EvaluatedModel, setting: Setting) -> Reading:
+    def run(self, model: EvaluatedModel, config: ProbeConfig) -> ProbeResult:
         """Put the question to a model.
 
         Raises:
@@ -76,25 +76,25 @@ class Probe(Protocol):
         ...
 
 
-def skipped(probe: Probe, reason: str) -> Reading:
-    """Give the reading of a probe that cannot be run on a model.
+def skipped(probe: Probe, reason: str) -> ProbeResult:
+    """Give the result of a probe that cannot be run on a model.
 
     Args:
         probe: Which one.
         reason: Why, in words that say what would be needed.
     """
-    return Reading(probe=probe.name, question=probe.question, skipped=reason)
+    return ProbeResult(probe=probe.name, question=probe.question, skipped=reason)
 
 
 def embed(
-    model: EvaluatedModel, texts: Sequence[str], setting: Setting, *, role: Role | None = None, kind: str = "STS"
+    model: EvaluatedModel, texts: Sequence[str], config: ProbeConfig, *, role: Role | None = None, kind: str = "STS"
 ) -> Vectors:
     """Embed texts as the model wants them in a kind of task: [N, D] float32, of length 1.
 
     Args:
         model: Embeds.
         texts: N texts; repeated ones cost nothing twice where the model sees to it.
-        setting: Told of the progress.
+        config: Told of the progress.
         role: Side of retrieval; None where both sides are alike.
         kind: mteb's word for the task.
 
@@ -102,12 +102,12 @@ def embed(
         ModelError: a vector is not finite.
     """
     prompt = model.prompt(Usage("probe", kind, role))
-    return embed_with(model, texts, prompt, setting)
+    return embed_with(model, texts, prompt, config)
 
 
-def embed_with(model: EvaluatedModel, texts: Sequence[str], prompt: Prompt, setting: Setting) -> Vectors:
+def embed_with(model: EvaluatedModel, texts: Sequence[str], prompt: Prompt, config: ProbeConfig) -> Vectors:
     """Embed texts behind a prompt of the caller's: [N, D] float32, of length 1; errors as for `embed`."""
-    return unit_vectors(model.embed(texts, prompt, on_progress=setting.on_progress).vectors, texts)
+    return unit_vectors(model.embed(texts, prompt, on_progress=config.on_progress).vectors, texts)
 
 
 def unit_vectors(vectors: Vectors, texts: Sequence[str]) -> Vectors:

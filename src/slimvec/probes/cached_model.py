@@ -32,7 +32,7 @@ class Work:
         self.num_truncated += int((embedded.truncated == 1).sum())
 
 
-class KeptModel:
+class CachedModel:
     """A model that embeds each text once.
 
     Args:
@@ -67,7 +67,7 @@ class KeptModel:
 
 def bare_model(model: EvaluatedModel) -> EvaluatedModel:
     """Give the model without its store: it then computes all it is asked for, in the batches it is asked in."""
-    return model.model if isinstance(model, KeptModel) else model
+    return model.model if isinstance(model, CachedModel) else model
 
 
 def embedder_of(model: EvaluatedModel) -> Embedder | None:

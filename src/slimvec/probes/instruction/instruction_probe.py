@@ -13,12 +13,12 @@ from slimvec.data.retrieval import RetrievalSet
 from slimvec.evaluation.intervals import Interval, Values
 from slimvec.evaluation.models import EvaluatedModel, Prompt, Vectors
 from slimvec.evaluation.significance import compare_runs
+from slimvec.probes.instruction.instruction_result import Base, Effect, lay_out
 from slimvec.probes.instruction.prompts import instructed, no_prompt, own_prompt
-from slimvec.probes.instruction.report import Base, Effect, lay_out
 from slimvec.probes.instruction.retrieval import Share, embed_documents, embed_queries, gather_sets, score
 from slimvec.probes.instruction.wordings import NONE, WORDINGS
-from slimvec.probes.probe import Setting, skipped
-from slimvec.probes.readings import Reading
+from slimvec.probes.protocol import ProbeConfig, skipped
+from slimvec.probes.results import ProbeResult
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class InstructionProbe:
     name: ClassVar[str] = "instruction"
     question: ClassVar[str] = "What is the instruction in front of a query worth, and how much hangs on its words?"
 
-    def run(self, model: EvaluatedModel, setting: Setting) -> Reading:
+    def run(self, model: EvaluatedModel, config: ProbeConfig) -> ProbeResult:
         """Put the question to a model that writes something in front of its queries; others have nothing to ask."""
         own = own_prompt(model)
         if not own.text:
@@ -47,12 +47,12 @@ class InstructionProbe:
         prompts = self._prompts(model)
         if not prompts:
             return skipped(self, "the model's prompt can neither be changed nor be left out")
-        sets = gather_sets(setting, self.shares, self.num_made)
-        searched = [_Searched.of(model, dataset, own, setting) for dataset in sets]
-        effects = [_effect(kind, given, model, searched, setting) for kind, given in prompts.items()]
+        sets = gather_sets(config, self.shares, self.num_made)
+        searched = [_Searched.of(model, dataset, own, config) for dataset in sets]
+        effects = [_effect(kind, given, model, searched, config) for kind, given in prompts.items()]
         base = Base(
-            score=_mean({s.dataset.name: s.scores for s in searched}, setting.seed),
-            other_query=_mean({s.dataset.name: s.other_cosines() for s in searched}, setting.seed),
+            score=_mean({s.dataset.name: s.scores for s in searched}, config.seed),
+            other_query=_mean({s.dataset.name: s.other_cosines() for s in searched}, config.seed),
             num_queries=sum(len(s.scores) for s in searched),
             sets=tuple(
                 f"{s.dataset.name} ({len(s.dataset.queries)} queries, {len(s.dataset.documents)} documents)"
@@ -90,10 +90,10 @@ class _Searched:
     scores: Values
 
     @classmethod
-    def of(cls, model: EvaluatedModel, dataset: RetrievalSet, own: Prompt, setting: Setting) -> "_Searched":
+    def of(cls, model: EvaluatedModel, dataset: RetrievalSet, own: Prompt, config: ProbeConfig) -> "_Searched":
         """Embed a set and search it."""
-        documents = embed_documents(model, dataset, setting)
-        queries = embed_queries(model, dataset, own, setting)
+        documents = embed_documents(model, dataset, config)
+        queries = embed_queries(model, dataset, own, config)
         return cls(dataset, documents, queries, score(queries, documents, dataset))
 
     def other_cosines(self) -> Values:
@@ -102,7 +102,7 @@ class _Searched:
 
 
 def _effect(
-    kind: str, prompts: Mapping[str, Prompt], model: EvaluatedModel, searched: Sequence[_Searched], setting: Setting
+    kind: str, prompts: Mapping[str, Prompt], model: EvaluatedModel, searched: Sequence[_Searched], config: ProbeConfig
 ) -> Effect:
     """Search with the instructions of a kind; of several, each query counts with the mean over them."""
     scores: dict[str, list[Values]] = {s.dataset.name: [] for s in searched}
@@ -110,7 +110,7 @@ def _effect(
     wordings = {}
     for text, prompt in prompts.items():
         for s in searched:
-            queries = embed_queries(model, s.dataset, prompt, setting)
+            queries = embed_queries(model, s.dataset, prompt, config)
             scores[s.dataset.name].append(score(queries, s.documents, s.dataset))
             cosines[s.dataset.name].append(_cosines(queries, s.queries))
         last = (np.mean([values[-1].mean() for values in found.values()]) for found in (scores, cosines))
@@ -118,7 +118,7 @@ def _effect(
     own = {s.dataset.name: s.scores for s in searched}
     changed = {name: np.mean(values, axis=0) - own[name] for name, values in scores.items()}
     near = {name: np.mean(values, axis=0) for name, values in cosines.items()}
-    return Effect(kind, _mean(changed, setting.seed), _mean(near, setting.seed), wordings)
+    return Effect(kind, _mean(changed, config.seed), _mean(near, config.seed), wordings)
 
 
 def _mean(values: Mapping[str, Values], seed: int) -> Interval:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from slimvec.data.mining.report import SearchReport
+from slimvec.data.mining.mining_report import SearchReport
 from slimvec.data.mining.texts import Numbers
 from slimvec.data.proportions import Proportion, proportion
 

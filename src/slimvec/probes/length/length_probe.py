@@ -10,8 +10,8 @@ from slimvec.probes.documents import gather_documents, tokens_a_word
 from slimvec.probes.facts import make_facts
 from slimvec.probes.length.needles import score_lengths
 from slimvec.probes.length.summary import Summary, summarise
-from slimvec.probes.probe import Setting, skipped
-from slimvec.probes.readings import Reading
+from slimvec.probes.protocol import ProbeConfig, skipped
+from slimvec.probes.results import ProbeResult
 
 _SHORTEST = 32
 
@@ -34,33 +34,33 @@ class LengthProbe:
     name: ClassVar[str] = "length"
     question: ClassVar[str] = "Do long texts still differ, and is what they say still found?"
 
-    def run(self, model: EvaluatedModel, setting: Setting) -> Reading:
+    def run(self, model: EvaluatedModel, config: ProbeConfig) -> ProbeResult:
         """Put the question to a model.
 
         Raises:
             InputError: an outside set that is there and malformed.
         """
-        lengths = self.lengths(model, setting)
+        lengths = self.lengths(model, config)
         if len(lengths) < 2:
             return skipped(self, f"a model of {model.card.max_tokens} tokens has no two lengths to compare")
-        generator = np.random.default_rng(setting.seed)
-        num_documents = setting.count(self.num_documents)
-        hay = gather_documents(setting, num_documents, lengths[-1], generator)
+        generator = np.random.default_rng(config.seed)
+        num_documents = config.count(self.num_documents)
+        background = gather_documents(config, num_documents, lengths[-1], generator)
         scores = score_lengths(
             model,
-            hay.documents,
+            background.documents,
             make_facts(num_documents * self.num_needles, generator),
             lengths,
-            a_word=tokens_a_word(model, hay.documents[0]),
+            a_word=tokens_a_word(model, background.documents[0]),
             generator=generator,
-            setting=setting,
+            config=config,
         )
-        return summarise(self.name, self.question, Summary.of(lengths, scores, setting.seed), hay.source)
+        return summarise(self.name, self.question, Summary.of(lengths, scores, config.seed), background.source)
 
-    def lengths(self, model: EvaluatedModel, setting: Setting) -> list[int]:
+    def lengths(self, model: EvaluatedModel, config: ProbeConfig) -> list[int]:
         """Give the lengths in tokens: doubling, and the longest that the model takes and the amount allows."""
-        asked = setting.max_tokens or self.max_tokens
-        most = min({"tiny": 256, "quick": 1024, "full": asked}[setting.amount], asked, model.card.max_tokens or asked)
+        asked = config.max_tokens or self.max_tokens
+        most = min({"tiny": 256, "quick": 1024, "full": asked}[config.amount], asked, model.card.max_tokens or asked)
         found = [_SHORTEST]
         while found[-1] * 2 < most:
             found.append(found[-1] * 2)
