@@ -28,7 +28,7 @@ def test_npy_holds_the_vectors_in_order(slimvec, model, texts):
     assert set(result) == set(KEYS)
     assert (result["num_texts"], result["dims"], result["num_tokens"]) == (4, 32, expected.num_tokens)
     assert (result["role"], result["prompt"], result["num_truncated"]) == ("document", "", 0)
-    assert set(result["model"]) == {"source", "revision", "sha256", "dims", "dtype", "engine", "spec"}
+    assert set(result["model"]) == {"source", "revision", "identity", "sha256", "dims", "dtype", "engine", "spec"}
 
 
 def test_parquet_holds_ids_texts_and_vectors_and_says_how_they_were_made(slimvec, model, tmp_path):

@@ -1,8 +1,5 @@
 """Loading a model for a command, with progress, and naming it in results."""
 
-import hashlib
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from slimvec.cli.options import Role
@@ -47,14 +44,15 @@ def describe_model(embedder: "Embedder", source: str, *, revision: str | None = 
     """Say which model makes a result: its name, a hash over its weights, and how it reads texts.
 
     Returns:
-        `source`, `revision`, `sha256` (of weights and tokenizer), `dims`, `dtype`, `engine` and `spec`.
+        `source`, `revision`, `identity` (of all that decides a vector), `sha256` (of weights and tokenizer), `dims`,
+        `dtype`, `engine` and `spec`.
     """
-    from slimvec.model.sources import resolve_source
-
+    identity = embedder.identity
     return {
         "source": source,
         "revision": revision,
-        "sha256": _weights_hash(resolve_source(source, revision=revision)),
+        "identity": identity.sha256,
+        "sha256": identity.weights,
         "dims": embedder.dims,
         "dtype": embedder.dtype,
         "engine": embedder.engine,
@@ -71,23 +69,9 @@ def system_of(embedder: "Embedder", described: dict[str, Any]) -> "System":
     """
     from slimvec.evaluation.results import System
 
-    settings = json.dumps([described["sha256"], described["dims"], described["spec"]], sort_keys=True)
     return System(
         name=described["source"],
-        identity=hashlib.sha256(settings.encode()).hexdigest(),
+        identity=described["identity"],
         dtype=embedder.dtype,
         prompts={role: embedder.spec.prompts.render(role) for role in ROLES},
     )
-
-
-def _weights_hash(folder: Path) -> str:
-    """SHA-256 over a model's weight files and tokenizer, in the order of their paths."""
-    from slimvec.files import sha256_of
-
-    digest = hashlib.sha256()
-    patterns = ["*.safetensors", "tokenizer.json", "*/*.safetensors", "*/pytorch_model.bin"]  # the last two: a head's
-    if not any(folder.glob("*.safetensors")):
-        patterns.append("pytorch_model*.bin")
-    for path in sorted(found for pattern in patterns for found in folder.glob(pattern)):
-        digest.update(f"{path.relative_to(folder)} {sha256_of(path)}\n".encode())
-    return digest.hexdigest()

@@ -10,10 +10,10 @@ from pathlib import Path
 from slimvec.comparison.study import BASE_PREFIX, Study
 from slimvec.engine.frozen import open_frozen
 from slimvec.errors import TrainingError
-from slimvec.evaluation.slimvec_model import weights_identity
 from slimvec.evaluation.teachers import open_teacher
 from slimvec.files import sha256_of
 from slimvec.model.builtin import BUILTINS
+from slimvec.model.identity import folder_sha256
 from slimvec.model.manifest import read_manifest
 from slimvec.training.checkpoints import Progress
 from slimvec.training.dtypes import settled
@@ -104,7 +104,7 @@ class TrainingPlan:
         self._study = study
         self._cells = study.cells
         self._sha256 = cache(sha256_of)  # trainings share their data files
-        self._weights = cache(weights_identity)  # and their bases
+        self._weights = cache(folder_sha256)  # and their bases
         self._known: dict[tuple[tuple[str, ...], bool, int], Training] = {}  # and variants their trainings
 
     def of(self, variant: str, seed: int) -> Training:

@@ -17,9 +17,10 @@ from slimvec.engine.prefixes import prefixes
 from slimvec.engine.runner import Embeddings, Runner, Vectors
 from slimvec.engine.similarity import compare
 from slimvec.engine.state_files import load_state
-from slimvec.errors import InputError
+from slimvec.errors import InputError, ModelError
 from slimvec.model.golden import worst_cosine
 from slimvec.model.head import Head, check_dims
+from slimvec.model.identity import ModelIdentity
 from slimvec.model.opening import OpenedModel, OpenSettings, open_model
 from slimvec.model.protocols import Backbone
 from slimvec.model.spec import ModelSpec, Pooling
@@ -166,6 +167,17 @@ class Embedder:
     def warmup_seconds(self) -> float:
         """What compiling took when the model was loaded with `compile`, first runs included; 0 otherwise."""
         return self._engine.warmup_seconds
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """What tells it from every other model; its files are hashed once.
+
+        Raises:
+            ModelError: it was made from a model in memory, which may change at any time.
+        """
+        if self._opened is None:
+            raise ModelError("a model in memory has no identity", expected="a model in a folder", do="save it first")
+        return ModelIdentity.of(self._opened, dtype=self.dtype)
 
     def embed(
         self,

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from slimvec.engine.bad_texts import refuse_not_finite
 from slimvec.errors import InputError, ModelError
 from slimvec.evaluation.models import Embedded, ModelCard, OnProgress, Prompt, Usage, unknown_counts
-from slimvec.evaluation.slimvec_model import weights_identity
 from slimvec.model.cache import Progress
+from slimvec.model.identity import folder_sha256
 from slimvec.model.sources import describe_source, resolve_source
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class SentenceTransformersModel:
         prompts |= {key: value for key, value in given.items() if value is not None}
         if any(value is not None for value in given.values()):
             prompts = {key: prompts.get(key, "") for key in given}
-        settled = [weights_identity(folder), model.truncate_dim, model.max_seq_length, str(model.dtype)]
+        settled = [folder_sha256(folder), model.truncate_dim, model.max_seq_length, str(model.dtype)]
         libraries = [version(name) for name in ("sentence-transformers", "transformers", "torch")]
         card = ModelCard(
             name=source,

@@ -1,19 +1,12 @@
 """A slimvec model as something to evaluate."""
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib.metadata import version
-from pathlib import Path
 from typing import Self, Unpack
 
 import numpy as np
 
-import slimvec
 from slimvec.engine.embedder import Embedder
 from slimvec.evaluation.models import Embedded, ModelCard, OnProgress, Prompt, Usage
-from slimvec.files import sha256_of
 from slimvec.model.opening import OpenSettings, open_model
 from slimvec.model.sources import describe_source
 from slimvec.text.prompts import ROLES, Prompts
@@ -26,8 +19,6 @@ TASK_NAMES: Mapping[str, tuple[str, ...]] = {
     "BitextMining": ("bitext", "sts"),
 }
 """Tasks among a model's prompts that fit mteb's types, the first that is there first."""
-_CODE = ("text", "model", "engine")
-_PACKAGES = ("torch", "transformers", "tokenizers")
 
 
 class SlimvecModel:
@@ -82,14 +73,7 @@ class SlimvecModel:
         opened = open_model(source, **settings)
         settings["prompts"] = _with_prompts(opened.spec.prompts, query_prompt, document_prompt)
         embedder = Embedder.load(source, dtype=dtype, **settings)
-        settled = [
-            embedder.dims,
-            embedder.dtype,
-            embedder.engine,
-            opened.rope,
-            embedder.spec.model_dump_json(exclude={"prompts"}),
-        ]
-        identity = _digest([_code_identity(), weights_identity(opened.weights, opened.folder), *map(str, settled)])
+        identity = embedder.identity.vectors_sha256(embedder.engine)
         revision = describe_source(opened.folder).revision
         return cls(embedder, name=source, identity=identity, revision=revision)
 
@@ -134,33 +118,6 @@ def choose_prompt(prompts: Prompts, usage: Usage) -> Prompt:
     return Prompt(prompts.render("document"), "document")
 
 
-def weights_identity(*folders: Path) -> str:
-    """Hash the weights and settings files of model folders, whatever they are called.
-
-    Args:
-        folders: Searched with the folders in them.
-    """
-    parts = []
-    for folder in dict.fromkeys(path.resolve() for path in folders):
-        suffixes = (".safetensors", ".bin", ".json", ".model", ".txt")
-        files = sorted(path for path in folder.rglob("*") if path.suffix in suffixes and path.is_file())
-        parts += [f"{path.relative_to(folder)} {sha256_of(path)}" for path in files if path.name != "golden.json"]
-    return _digest(parts)
-
-
 def _with_prompts(prompts: Prompts, query: str | None, document: str | None) -> Prompts:
     changes = {"query": query, "document": document}
     return prompts.model_copy(update={key: value for key, value in changes.items() if value is not None})
-
-
-@cache
-def _code_identity() -> str:
-    """Hash the code that makes vectors, so that a changed kernel never meets the vectors of the old one."""
-    package = Path(slimvec.__file__).parent
-    files = sorted(path for name in _CODE for path in (package / name).rglob("*") if path.is_file())
-    sources = [f"{path.relative_to(package)} {sha256_of(path)}" for path in files if "__pycache__" not in path.parts]
-    return _digest([*sources, *(f"{name} {version(name)}" for name in _PACKAGES)])
-
-
-def _digest(parts: Sequence[str]) -> str:
-    return hashlib.sha256(json.dumps(list(parts)).encode()).hexdigest()

@@ -21,10 +21,9 @@ from transformers import PreTrainedModel
 
 from slimvec.errors import ModelError
 from slimvec.model.backbone import TransformersBackbone
+from slimvec.model.opening import ADAPTER_NAME, ADAPTER_WEIGHTS
 from slimvec.model.spec import LoraSettings
 from slimvec.model.weight_files import refuse_not_finite
-
-CONFIG_NAME, WEIGHTS_NAME = "adapter_config.json", "adapter_model.safetensors"
 
 
 def add_lora(backbone: TransformersBackbone, settings: LoraSettings, *, seed: int = 0) -> None:
@@ -78,8 +77,8 @@ def load_lora(backbone: TransformersBackbone, folder: Path, *, trained: bool = F
         ModelError: the adapter is not there, does not fit, has NaN or infinite weights, or was trained and changes
             nothing.
     """
-    path = folder / WEIGHTS_NAME
-    for needed in (folder / CONFIG_NAME, path):
+    path = folder / ADAPTER_WEIGHTS
+    for needed in (folder / ADAPTER_NAME, path):
         if not needed.is_file():  # PEFT would look for the folder's name on the hub
             raise ModelError(f"adapter {folder} has no {needed.name}", expected="an adapter as PEFT writes it")
     try:
@@ -123,7 +122,7 @@ def _account(places: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: 
     if problems:
         raise ModelError(
             f"{path}: {'; '.join(problems)}",
-            expected=f"the tensors that {CONFIG_NAME} and the base call for, each once",
+            expected=f"the tensors that {ADAPTER_NAME} and the base call for, each once",
             do="copy the adapter again, whole, and see that its base is the one it was trained on",
         )
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ from jinja2 import TemplateError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from slimvec.errors import ModelError
-from slimvec.model.cache import Progress, cached_sha256
+from slimvec.model.cache import Progress
+from slimvec.model.identity import weights_sha256
 from slimvec.model.opening import OpenedModel, open_model
 from slimvec.model.weight_files import WeightFiles, refuse_unaccounted
 
@@ -69,7 +69,7 @@ class LocalGenerator:
         self._max_new_tokens = max_new_tokens
         self.model = source
         self.settings: Mapping[str, str | int] = {
-            "weights": _weights_sha256(opened.weights, progress or _silent),
+            "weights": weights_sha256(opened.weights, progress=progress),
             "max_new_tokens": max_new_tokens,
             "top_k": _TOP_K,
         }
@@ -171,15 +171,3 @@ def _load(opened: OpenedModel) -> PreTrainedModel:
     refuse_unaccounted(opened.weights, missing=(), left=report["unexpected_keys"], misfits=())
     loaded: PreTrainedModel = model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
     return loaded
-
-
-def _weights_sha256(folder: Path, progress: Progress) -> str:
-    """Digest of the weight files, in the order of their names."""
-    digest = sha256()
-    for path in WeightFiles(folder).paths:
-        digest.update(cached_sha256(path, progress=progress).encode())
-    return digest.hexdigest()
-
-
-def _silent(_step: str, _fraction: float | None) -> None:
-    """Report to nobody."""

@@ -7,7 +7,6 @@ soup     the greedy one of arXiv 2203.05482: parents in the order of their score
          average if the score does not get worse, so the result is never worse than the best parent
 """
 
-import hashlib
 import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -24,14 +23,13 @@ from slimvec.files import check_free
 from slimvec.model.adapters import merge_lora
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.folder import load_model, load_opened, save_model
+from slimvec.model.identity import essential_config, weights_sha256
 from slimvec.model.opening import OpenedModel, open_model
 from slimvec.model.weight_files import WeightFiles
 
 Method = Literal["linear", "slerp"]
 Score = Callable[[Path], float]
 
-_INCIDENTAL = ("dtype", "torch_dtype", "transformers_version", "_name_or_path", "architectures")
-"""Keys of a config that say nothing about the shape or the meaning of the weights."""
 _PARALLEL = 1e-4
 
 
@@ -215,7 +213,7 @@ def _open_all(sources: Sequence[str], work: Path) -> list[_Candidate]:
             merge_lora(model.backbone)
             save_model(model, work / f"merged-{number}")
             opened = open_model(work / f"merged-{number}")
-        candidates.append(_Candidate(source, opened, _sha256(opened.weights)))
+        candidates.append(_Candidate(source, opened, weights_sha256(opened.weights)))
     for other in candidates[1:]:
         _check_alike(candidates[0], other)
     return candidates
@@ -228,7 +226,7 @@ def _check_alike(first: _Candidate, other: _Candidate) -> None:
         ModelError: they differ in architecture, settings or tokenizer.
     """
     pairs: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = [
-        ("config", _essence(first.opened.config), _essence(other.opened.config)),
+        ("config", essential_config(first.opened.config), essential_config(other.opened.config)),
         ("settings", first.opened.spec.model_dump(), other.opened.spec.model_dump()),
     ]
     for what, one, two in pairs:
@@ -243,11 +241,6 @@ def _check_alike(first: _Candidate, other: _Candidate) -> None:
         raise ModelError(f"{first.source} and {other.source} have different tokenizers", expected="the same")
 
 
-def _essence(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out of a config what says nothing about the weights."""
-    return {key: value for key, value in config.items() if key not in _INCIDENTAL}
-
-
 def _shares(weights: Sequence[float] | None, count: int) -> list[float]:
     """Scale weights to a sum of 1.
 
@@ -258,15 +251,6 @@ def _shares(weights: Sequence[float] | None, count: int) -> list[float]:
     if len(given) != count or not all(math.isfinite(weight) and weight > 0 for weight in given):
         raise InputError(f"weights {given} for {count} models", expected="one above 0 for each")
     return [weight / sum(given) for weight in given]
-
-
-def _sha256(folder: Path) -> str:
-    """Digest of all weights of a folder."""
-    digest = hashlib.sha256()
-    for path in WeightFiles(folder).paths:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
 
 
 def _record(

@@ -28,7 +28,7 @@ from slimvec.model.tokenizer_class import check_class
 from slimvec.text.prompts import Prompts
 from slimvec.text.tokenizer import Tokenizer
 
-ADAPTER_NAME = "adapter_config.json"
+ADAPTER_NAME, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
