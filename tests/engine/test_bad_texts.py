@@ -39,7 +39,7 @@ def embedder(monkeypatch):
     found = Embedder.from_model(embedding_model())
     breaking = Breaking(found.backbone)
     monkeypatch.setattr(found, "backbone", breaking)
-    found._runner._engine = found._engine.__class__(
+    found.executor.engine = found._engine.__class__(
         **{**vars(found._engine), "backbone": breaking},
     )
     return found
@@ -91,7 +91,7 @@ def test_marked_texts_have_rows_of_nan_and_are_named(embedder):
 
 
 def test_zeros_have_no_direction(embedder):
-    embedder._runner._engine.backbone.number = 0.0
+    embedder.executor.engine.backbone.number = 0.0
     with pytest.raises(VectorsError, match="has a vector of zeros, which has no direction"):
         embedder.embed(TEXTS)
 

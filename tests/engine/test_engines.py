@@ -69,7 +69,7 @@ def test_prefix_reuse_equals_the_plain_path(pooling, folders):
 
     @given(texts=texts, budget=st.integers(1, 100))
     def holds(texts, budget):
-        fast._runner._budget = budget
+        fast.executor._budget = budget
         np.testing.assert_allclose(fast.embed_queries(texts), plain.embed_queries(texts), atol=3e-5)
 
     holds()

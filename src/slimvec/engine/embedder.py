@@ -10,6 +10,7 @@ from slimvec.engine.append import open_text
 from slimvec.engine.bad_texts import BadText, OnBad, VectorsError
 from slimvec.engine.chunks import embed_chunks
 from slimvec.engine.coverage import check_coverage, coverage
+from slimvec.engine.executor import Executor
 from slimvec.engine.explanation import explain
 from slimvec.engine.loading import EngineName, LoadedEngine, load_engine
 from slimvec.engine.long_texts import embed_long
@@ -51,6 +52,7 @@ class Embedder:
         tokenizer: The model's.
         spec: The model's settings.
         head: The layers behind its pooling.
+        executor: Runs its batches, one thread at a time.
     """
 
     def __init__(
@@ -68,7 +70,8 @@ class Embedder:
         self.spec = spec
         self.head = head
         self._engine, self._width = engine, spec.full_width(width)
-        self._runner = Runner(engine, tokenizer, head, spec, width=width, token_budget=token_budget)
+        self.executor = Executor(engine, tokenizer, head, spec, width=width, token_budget=token_budget)
+        self._runner = Runner(self.executor)
         self._opened: OpenedModel | None = None
         self._model: EmbeddingModel | None = None
 

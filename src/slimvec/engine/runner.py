@@ -12,18 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from slimvec.engine.bad_texts import BadText, bad_rows, shifted, unreadable
-from slimvec.engine.calibration import DEFAULT_BUDGET
-from slimvec.engine.calibration import token_budget as calibrated_budget
-from slimvec.engine.fused import FusedDecoder
-from slimvec.engine.loading import LoadedEngine
-from slimvec.engine.overlap import Fetch, fetch_later, one_behind, send
-from slimvec.engine.prefix_reuse import MIN_TOKENS, SharedPrefix
+from slimvec.engine.executor import Executor
+from slimvec.engine.overlap import Fetch, fetch_later, one_behind
 from slimvec.errors import InputError
-from slimvec.model.head import Head, finish
-from slimvec.model.pooling import pool
-from slimvec.model.spec import ModelSpec, Pooling
+from slimvec.model.head import finish
+from slimvec.model.spec import Pooling
 from slimvec.text.schedule import plan_batches
-from slimvec.text.tokenizer import TokenizedTexts, Tokenizer
+from slimvec.text.tokenizer import TokenizedTexts
 
 Vectors = NDArray[np.float32]
 OnProgress = Callable[[int], None]
@@ -32,7 +27,6 @@ BLOCK_TEXTS = 8192
 """Texts of a block: enough to sort by length well."""
 BLOCK_CHARACTERS = 4_000_000
 """Characters of a block, so that long texts do not pile up in memory."""
-_MAX_PREFIXES = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,27 +85,11 @@ class Runner:
     """Runs texts through an engine.
 
     Args:
-        engine: Runs batches.
-        tokenizer: The model's.
-        head: The layers behind its pooling, on the engine's device.
-        spec: The model's settings.
-        width: Of the states.
-        token_budget: Most tokens in a batch; None measures it once for large inputs.
+        executor: Runs batches.
     """
 
-    def __init__(
-        self,
-        engine: LoadedEngine,
-        tokenizer: Tokenizer,
-        head: Head,
-        spec: ModelSpec,
-        *,
-        width: int,
-        token_budget: int | None,
-    ) -> None:
-        self._engine, self._tokenizer, self._head, self._spec, self._width = engine, tokenizer, head, spec, width
-        self._budget = token_budget
-        self._prefixes: dict[tuple[str, tuple[Pooling, ...]], SharedPrefix] = {}
+    def __init__(self, executor: Executor) -> None:
+        self._executor, self._tokenizer, self._spec = executor, executor.tokenizer, executor.spec
 
     def stream(
         self, texts: Iterable[str], *, prompt: str, dims: int | None, on_progress: OnProgress, mark: bool = False
@@ -176,22 +154,23 @@ class Runner:
     ) -> list[Embeddings]:
         tokenized = block.tokenized
         repeats = np.bincount(block.places, minlength=len(tokenized.sequences))
-        prefix, num_computed = self._shared_prefix(prompt, poolings, tokenized)
+        executor = self._executor
+        prefix, num_computed = executor.shared_prefix(prompt, poolings, tokenized.prefix_lengths)
         behind = [prefix is not None and shared == prefix.length for shared in tokenized.prefix_lengths]
         lengths = [n - prefix.length if prefix and own else n for n, own in zip(tokenized.lengths, behind, strict=True)]
-        dims = dims or self._spec.dims or self._spec.full_width(self._width)
+        dims = dims or self._spec.dims or self._spec.full_width(executor.width)
         vectors = np.empty((len(poolings), len(lengths), dims), dtype=np.float32)
-        budget = self._token_budget(sum(lengths))
+        budget = executor.token_budget(sum(lengths))
 
         def issue() -> Iterator[tuple[list[int], Fetch]]:
             for shared in (True, False):
                 members = [number for number, own in enumerate(behind) if own == shared]
                 for batch in plan_batches([lengths[number] for number in members], token_budget=budget):
                     chosen = [members[index] for index in batch]
-                    pooled = self._pool(tokenized, chosen, poolings, prefix if shared else None)
+                    pooled = executor.pool(tokenized, chosen, poolings, prefix if shared else None)
                     yield chosen, fetch_later(self._finish(pooled, dims))
 
-        for chosen, fetch in one_behind(issue(), ahead=0 if self._engine.device.type == "cpu" else 1):
+        for chosen, fetch in one_behind(issue(), ahead=0 if executor.engine.device.type == "cpu" else 1):
             vectors[:, chosen] = fetch()
             on_progress(int(repeats[chosen].sum()))
         num_tokens = int(np.asarray(tokenized.lengths) @ repeats)
@@ -200,53 +179,9 @@ class Runner:
         counts = num_tokens, num_computed + sum(lengths), num_truncated
         return [Embeddings(*_spread(pooled, block, counts)) for pooled in vectors]
 
-    def _pool(
-        self,
-        tokenized: TokenizedTexts,
-        chosen: Sequence[int],
-        poolings: tuple[Pooling, ...],
-        prefix: SharedPrefix | None,
-    ) -> Tensor:
-        """Run a batch and pool it in P ways: [P, B, H] float32."""
-        with torch.inference_mode():
-            if prefix is not None:
-                assert isinstance(self._engine.backbone, FusedDecoder)
-                own = [tokenized.sequences[number][prefix.length :] for number in chosen]
-                return torch.stack(prefix.pool_behind(self._engine.backbone, own, poolings))
-            batch = send(tokenized.pack(chosen), self._engine.device)
-            states = self._engine.backbone(batch)
-            return torch.stack([pool(states, batch, pooling) for pooling in poolings])
-
     def _finish(self, pooled: Tensor, dims: int) -> Tensor:
         with torch.inference_mode():
-            return finish(pooled, self._head, self._spec, dims)
-
-    def _shared_prefix(
-        self, prompt: str, poolings: tuple[Pooling, ...], tokenized: TokenizedTexts
-    ) -> tuple[SharedPrefix | None, int]:
-        """Give the prompt as a prefix that has been run, where that helps, and the tokens just spent on it."""
-        tokens = self._tokenizer.prompt_ids(prompt)
-        decoder = self._engine.backbone
-        if not isinstance(decoder, FusedDecoder) or not decoder.causal or len(tokens) < MIN_TOKENS:
-            return None, 0
-        if (prompt, poolings) in self._prefixes:
-            return self._prefixes[prompt, poolings], 0
-        if len(tokens) not in tokenized.prefix_lengths:
-            return None, 0
-        while len(self._prefixes) >= _MAX_PREFIXES:
-            self._prefixes.pop(next(iter(self._prefixes)))
-        self._prefixes[prompt, poolings] = SharedPrefix.run(decoder, tokens, poolings)
-        return self._prefixes[prompt, poolings], len(tokens)
-
-    def _token_budget(self, num_tokens: int) -> int:
-        if self._budget is not None:
-            return self._budget
-        engine = self._engine
-        if engine.device.type != "cpu":
-            return 1 << 16  # a GPU takes whole blocks; memory, not speed, is the limit
-        identity = f"{engine.name} {engine.dtype} {self._width} {self._tokenizer.backend.get_vocab_size()}"
-        self._budget = calibrated_budget(engine.backbone, identity, num_tokens=num_tokens)
-        return self._budget or DEFAULT_BUDGET
+            return finish(pooled, self._executor.head, self._spec, dims)
 
 
 def _spread(
