@@ -13,6 +13,7 @@ from slimvec.text.batch import PackedBatch
 
 BLOCK_TEXTS = 2048
 """Texts tokenised at once. What the tokenizer gives takes a hundred bytes a token, cut-off ones too, until let go."""
+_MAX_PROMPTS = 1024
 
 
 @dataclass(frozen=True)
@@ -164,11 +165,14 @@ class Tokenizer:
 
     def prompt_ids(self, prompt: str) -> list[int]:
         """Tokens of a prompt alone, with the special tokens that open a text and without those that close it."""
-        if prompt not in self._prompt_ids:
+        ids = self._prompt_ids.get(prompt)
+        if ids is None:
             encoding = self.backend.encode(prompt)
-            closing = _num_trailing(encoding.special_tokens_mask)
-            self._prompt_ids[prompt] = encoding.ids[: len(encoding.ids) - closing]
-        return self._prompt_ids[prompt]
+            ids = encoding.ids[: len(encoding.ids) - _num_trailing(encoding.special_tokens_mask)]
+            if len(self._prompt_ids) >= _MAX_PROMPTS:  # a server's clients may write an instruction a request
+                self._prompt_ids = {"": []}
+            self._prompt_ids[prompt] = ids
+        return ids
 
 
 def _refuse_beyond(backend: tokenizers.Tokenizer, vocabulary: int) -> None:
