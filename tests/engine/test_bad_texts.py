@@ -134,7 +134,17 @@ def test_an_added_token_beyond_the_embedding_is_found_at_load(tmp_path):
     whole, size = json.loads(path.read_text()), 264
     added = [{**whole["added_tokens"][0], "content": f"<new {n}>", "id": n} for n in range(258, size + 1)]
     path.write_text(json.dumps({**whole, "added_tokens": [*whole["added_tokens"], *added]}))
-    with pytest.raises(ModelError, match=r"has the added token '<new 264>' with id 264; expected ids below 264"):
+    with pytest.raises(ModelError, match=r"has the token '<new 264>' with id 264; expected ids below 264"):
+        Embedder.load(tmp_path / "model")
+
+
+def test_a_token_beyond_the_embedding_is_found_at_load_where_ids_have_gaps(tmp_path):
+    save_model(embedding_model(), tmp_path / "model")
+    path = tmp_path / "model" / "tokenizer.json"
+    whole = json.loads(path.read_text())
+    whole["model"]["vocab"][":"] = 1000
+    path.write_text(json.dumps(whole))
+    with pytest.raises(ModelError, match="has the token ':' with id 1000; expected ids below 264"):
         Embedder.load(tmp_path / "model")
 
 

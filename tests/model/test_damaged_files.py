@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 
+import numpy as np
 import pytest
 
 from benchmarks.fuzz_models import BAD, run_case
@@ -12,7 +13,7 @@ from slimvec.errors import ModelError
 from slimvec.model.folder import load_model, save_model
 from slimvec.model.spec import Pooling
 from tests.model.corpus import write_corpus
-from tests.model.foreign import edit, foreign
+from tests.model.foreign import edit, foreign, theirs
 from tests.tiny import embedding_model
 
 FLAGS = ("pooling_mode_cls_token", "pooling_mode_mean_tokens")
@@ -152,6 +153,27 @@ def test_a_tokenizer_that_transformers_builds_anew_is_refused_where_its_class_is
     for unharmful in ("Unheard", "PreTrainedTokenizerFast"):
         edit(folder / "tokenizer_config.json", tokenizer_class=unharmful)
         assert (Embedder.load(folder).embed_documents(["one"]) == before).all()
+
+
+def test_a_byte_without_a_token_is_refused_where_transformers_reads_it_in_another_way(tmp_path):
+    for name, model_type in (("qwen", "qwen2"), ("llama", "llama")):
+        path = foreign(tmp_path / name, model_type) / "tokenizer.json"
+        content = json.loads(path.read_text())
+        del content["model"]["vocab"]["e"]
+        path.write_text(json.dumps(content))
+    refused(tmp_path / "qwen", r"no token for 1 of 256 bytes \(one is 'e'\), and transformers' Qwen2Tokenizer reads")
+    assert len(Embedder.load(tmp_path / "llama").embed_documents(["one text"])) == 1  # transformers reads it alike
+
+
+def test_a_padding_token_in_a_text_keeps_robertas_padding_position(tmp_path):
+    folder = foreign(tmp_path / "xlm", "xlm-roberta", "bidirectional")
+    embedder = Embedder.load(folder)
+    padding = embedder.tokenizer.backend.id_to_token(json.loads((folder / "config.json").read_text())["pad_token_id"])
+    texts = [f"a{padding}b c", "no padding token", f"{padding}{padding}x"]
+    for ours, of_others in zip(
+        (embedder.embed_queries(texts), embedder.embed_documents(texts)), theirs(folder, texts), strict=True
+    ):
+        np.testing.assert_allclose(ours, of_others, atol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore")

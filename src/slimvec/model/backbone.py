@@ -101,10 +101,18 @@ class TransformersBackbone(nn.Module):
         return states
 
     def positions(self, batch: PackedBatch) -> Tensor:
-        """Positions as the architecture counts them: RoBERTa's start after the padding id."""
-        if self.config.model_type in ("xlm-roberta", "roberta"):
-            return batch.position_ids + int(self.config.pad_token_id) + 1
-        return batch.position_ids
+        """Positions [T] as the architecture counts them.
+
+        RoBERTa's start after the padding id. A padding token written in a text (`<pad>`) keeps the padding position,
+        and the tokens behind it are counted as though it were not there, as transformers counts them.
+        """
+        if self.config.model_type not in ("xlm-roberta", "roberta"):
+            return batch.position_ids
+        padding = int(self.config.pad_token_id)
+        counted = batch.input_ids != padding
+        seen = counted.cumsum(0)
+        before = torch.cat([seen.new_zeros(1), seen])[batch.cu_seqlens[:-1].long()]  # [B]
+        return (seen - before[batch.text_ids()]) * counted + padding
 
 
 def load_transformers(

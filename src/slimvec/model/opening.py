@@ -24,7 +24,7 @@ from slimvec.model.rope_lengths import refuse_dynamic
 from slimvec.model.rope_scaling import RopeScaling, scaled_config
 from slimvec.model.sources import resolve_source
 from slimvec.model.spec import AttentionMode, ModelSpec, Pooling, PoolingMode
-from slimvec.model.tokenizer_class import check_class
+from slimvec.model.tokenizer_class import check_bytes, check_class
 from slimvec.text.prompts import Prompts
 from slimvec.text.tokenizer import Tokenizer
 
@@ -69,15 +69,17 @@ class OpenedModel:
         """Read its tokenizer.
 
         Raises:
-            ModelError: it has none, or one with more ids than the model.
+            ModelError: it has none, one with more ids than the model, or one that transformers reads in another way.
         """
         spec = self.spec
-        return Tokenizer.from_folder(
+        tokenizer = Tokenizer.from_folder(
             self.tokenizer_folder,
             max_tokens=spec.max_tokens,
             vocabulary=self.vocabulary,
             lower_case=spec.lower_case,
         )
+        check_bytes(self.tokenizer_folder, tokenizer)
+        return tokenizer
 
     def head(self) -> Head:
         """Read its head: layers behind the pooling, with their weights in float32 and frozen.

@@ -176,15 +176,18 @@ class Tokenizer:
 
 
 def _refuse_beyond(backend: tokenizers.Tokenizer, vocabulary: int) -> None:
-    """Refuse a tokenizer with more ids than a model, as far as its added tokens and their number tell.
+    """Refuse a tokenizer with ids that the model has not.
 
     Raises:
         ModelError: always then.
     """
     added = backend.get_added_tokens_decoder()
     last, size = max(added, default=-1), backend.get_vocab_size(with_added_tokens=True)
+    token = added[last].content if added else ""
+    if size <= vocabulary and any(backend.id_to_token(number) is None for number in range(size)):  # ids with gaps
+        last, token = max((number, token) for token, number in backend.get_vocab(with_added_tokens=True).items())
     if last >= vocabulary or size > vocabulary:
-        found = f"the added token {added[last].content!r} with id {last}" if last >= vocabulary else f"{size} tokens"
+        found = f"the token {token!r} with id {last}" if last >= vocabulary else f"{size} tokens"
         raise ModelError(
             f"the tokenizer has {found}",
             expected=f"ids below {vocabulary}, the rows of the model's embedding",
