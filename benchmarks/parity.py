@@ -9,8 +9,8 @@ from benchmarks.engines.base import Vectors, unit
 from benchmarks.results import Parity, RetrievalResult
 from benchmarks.workloads import Workload
 from slimvec.data.retrieval import RetrievalSet
-from slimvec.evaluation.metrics import MAIN_METRIC, NUM_KEPT, measure
-from slimvec.evaluation.ranking import rank_vectors
+from slimvec.ranking.metrics import MAIN_METRIC, NUM_KEPT, measure
+from slimvec.ranking.top_k import rank_vectors
 
 _NUM_PLAIN, _NUM_INSTRUCTED = 48, 16
 

@@ -22,9 +22,9 @@ from slimvec.data.retrieval_reading import read_retrieval_set
 from slimvec.engine.embedder import Embedder
 from slimvec.engine.machine import num_cores
 from slimvec.errors import SlimvecError
-from slimvec.evaluation.intervals import Values, paired_difference
-from slimvec.evaluation.metrics import MAIN_METRIC, NUM_KEPT, measure
-from slimvec.evaluation.ranking import rank_vectors
+from slimvec.ranking.metrics import MAIN_METRIC, NUM_KEPT, measure
+from slimvec.ranking.top_k import rank_vectors
+from slimvec.statistics.intervals import Values, paired_difference
 
 REFERENCE = "float32"
 DTYPES = (REFERENCE, "bfloat16", "int8")

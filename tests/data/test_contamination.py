@@ -14,8 +14,8 @@ from slimvec.data.contamination import (
     read_evaluation_texts,
 )
 from slimvec.data.records import Record
-from slimvec.data.words import is_character, split_tokens
 from slimvec.errors import InputError
+from slimvec.ranking.words import is_character, split_tokens
 
 WORDS = [f"word{number}" for number in range(60)]
 

@@ -12,7 +12,7 @@ from slimvec.data.records import Record
 from slimvec.data.reordering import HEAD, move_words, reorder, shorten
 from slimvec.data.reordering_kinds import REORDERINGS
 from slimvec.data.text_ids import text_id
-from slimvec.data.words import split_tokens
+from slimvec.ranking.words import split_tokens
 
 SENTENCE = "Anna sold 3 boats before she met Peter in 1990."
 EXCHANGES = [kind for kind in REORDERINGS if kind != "negation"]

@@ -10,10 +10,10 @@ from slimvec.data.readers import read_records
 from slimvec.data.templates import KINDS, Templates
 from slimvec.data.triplets import LANGUAGES, make_triplets
 from slimvec.data.triplets.making import read_templates
-from slimvec.data.words import split_tokens
 from slimvec.data.writers import record_writer
 from slimvec.errors import InputError
 from slimvec.probes.order import items
+from slimvec.ranking.words import split_tokens
 
 BOTH = [(training, items.read_templates(training.language)) for training in map(read_templates, LANGUAGES)]
 

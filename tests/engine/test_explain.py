@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimvec.engine.explanation import explain
-from slimvec.engine.words import group_by_words, word_spans
+from slimvec.engine.words import group_by_words
 from slimvec.errors import InputError
 from slimvec.model.architectures import DECODERS
 from slimvec.model.spec import Pooling
+from slimvec.ranking.words import word_spans
 from slimvec.text.batch import PackedBatch
 from tests.engine.causal_models import POOLINGS, fused, merging_backend, plain, texts
 

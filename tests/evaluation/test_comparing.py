@@ -11,11 +11,11 @@ from sklearn.metrics import average_precision_score
 from slimvec.errors import InputError
 from slimvec.evaluation.comparing import compare_reports, paired_comparison
 from slimvec.evaluation.evaluation_report import EvaluationReport, SubsetScore, TaskReport
-from slimvec.evaluation.jackknife import average_precision_values, spearman_values
 from slimvec.evaluation.models import ModelCard
 from slimvec.evaluation.results import Score
-from slimvec.evaluation.significance import holm, sign_flip_p_value, smallest_visible
 from slimvec.evaluation.task_values import task_values
+from slimvec.statistics.jackknife import average_precision_values, spearman_values
+from slimvec.statistics.significance import holm, sign_flip_p_value, smallest_visible
 
 whole = st.integers(0, 6).map(float)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from slimvec.evaluation.comparing import paired_comparison
-from slimvec.evaluation.intervals import bootstrap_intervals
-from slimvec.evaluation.jackknife import average_precision_values, spearman_values
-from slimvec.evaluation.significance import holm, sign_flip_p_value, smallest_visible
+from slimvec.statistics.intervals import bootstrap_intervals
+from slimvec.statistics.jackknife import average_precision_values, spearman_values
+from slimvec.statistics.significance import holm, sign_flip_p_value, smallest_visible
 
 NUM_QUERIES = 150
 NUM_REPEATS = 1_000

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from slimvec.data.templates import KINDS
-from slimvec.data.words import split_tokens
 from slimvec.errors import InputError
 from slimvec.probes.order import OrderProbe
 from slimvec.probes.order.bags import bag_cosines, pair_cosines
@@ -19,6 +18,7 @@ from slimvec.probes.order.items import SHUFFLES, distinct_texts, plain_items, sh
 from slimvec.probes.order.outside import outside_items, outside_pairs, plain_sentences
 from slimvec.probes.protocol import ProbeConfig
 from slimvec.probes.registry import choose_probes
+from slimvec.ranking.words import split_tokens
 from tests.probes.planted import BagOfWords, Mapped, OrderSensitive, Random, direction
 
 TINY = ProbeConfig(amount="tiny")

@@ -8,7 +8,6 @@ import torch
 
 from slimvec.engine.embedder import Embedder, Embeddings
 from slimvec.errors import InputError
-from slimvec.evaluation.intervals import Interval
 from slimvec.evaluation.slimvec_model import SlimvecModel
 from slimvec.model.folder import save_model
 from slimvec.model.pooling import pool
@@ -19,6 +18,7 @@ from slimvec.probes.length.rope import scalings, sweep_rope
 from slimvec.probes.position.fitting import LENGTHS, Candidate, Fit, beta_pooling, fit_beta, fit_recency
 from slimvec.probes.position.regression import measure_weights, shuffled_documents
 from slimvec.probes.protocol import ProbeConfig
+from slimvec.statistics.intervals import Interval
 from slimvec.text.batch import PackedBatch
 from tests import tiny
 from tests.probes.planted import direction, words_of

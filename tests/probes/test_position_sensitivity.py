@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from slimvec.probes.position.ranks import single_ndcg
 from slimvec.probes.position.sensitivity import (
     NUM_DRAWS,
     _shuffled_means,
@@ -11,6 +10,7 @@ from slimvec.probes.position.sensitivity import (
     measure_sensitivity,
     sensitivity_index,
 )
+from slimvec.ranking.metrics import single_ndcg
 
 
 def drawn(truths, num, seed, num_units=40):

@@ -51,13 +51,14 @@ def best_hits(cosines: "NDArray[np.float32]", items: Sequence[Item], *, top: int
         items: N documents.
         top: How many of each query.
     """
-    best = (-cosines).argsort(axis=1, kind="stable")[:, :top]
+    from slimvec.ranking.top_k import top_k
+
     return [
         [
             Hit(rank, round(float(row[index]), 4), items[index].id, items[index].title, items[index].text)
             for rank, index in enumerate(indices, start=1)
         ]
-        for row, indices in zip(cosines, best.tolist(), strict=True)
+        for row, indices in zip(cosines, top_k(cosines, top).tolist(), strict=True)
     ]
 
 

@@ -26,7 +26,7 @@ def scores_table(rows: Sequence[tuple[str, "TaskResult"]], *, first_column: str)
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from slimvec.evaluation.intervals import shown_interval
+    from slimvec.statistics.intervals import shown_interval
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column(first_column, no_wrap=True)

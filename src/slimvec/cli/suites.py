@@ -149,7 +149,7 @@ def _evaluate(
 
 
 def _scores(report: "EvaluationReport") -> "Table":
-    from slimvec.evaluation.intervals import shown_interval
+    from slimvec.statistics.intervals import shown_interval
 
     table = _table("task", "measure", "score", "95% interval", "from", "cut off")
     for task in report.tasks:
@@ -161,7 +161,7 @@ def _scores(report: "EvaluationReport") -> "Table":
 
 
 def _comparison(comparison: "ComparisonReport") -> "Table":
-    from slimvec.evaluation.intervals import shown_interval
+    from slimvec.statistics.intervals import shown_interval
 
     table = _table("task", "first", "second", "difference", "95% interval", "p (Holm)", "could be seen", "better")
     for task in comparison.tasks:

@@ -9,12 +9,12 @@ import numpy as np
 
 from slimvec.comparison.runs import RunResult
 from slimvec.comparison.study import Study
-from slimvec.evaluation.intervals import Values
-from slimvec.evaluation.metrics import MAIN_METRIC
 from slimvec.evaluation.results import Score
-from slimvec.evaluation.significance import Difference, compare_runs, holm
-from slimvec.evaluation.trainings import MIN_TRAININGS, TrainingSpread, compare_trainings
+from slimvec.ranking.metrics import MAIN_METRIC
 from slimvec.reports.parts import Frozen
+from slimvec.statistics.intervals import Values
+from slimvec.statistics.significance import Difference, compare_runs, holm
+from slimvec.statistics.trainings import MIN_TRAININGS, TrainingSpread, compare_trainings
 
 Verdict = Literal["reference", "better", "worse", "not distinguishable", "no verdict", "not compared"]
 SIGNIFICANT = 0.05

@@ -6,7 +6,6 @@ from slimvec.comparison.forest import forest_plot
 from slimvec.comparison.probe_layout import probe_blocks
 from slimvec.comparison.study_report import Row, StudyReport
 from slimvec.comparison.sweep_layout import sweep_blocks
-from slimvec.evaluation.trainings import MIN_TRAININGS
 from slimvec.files import atomic_file, atomic_folder
 from slimvec.reports.blocks import (
     PLOTS,
@@ -20,6 +19,7 @@ from slimvec.reports.blocks import (
     write_pictures,
 )
 from slimvec.reports.parts import Table
+from slimvec.statistics.trainings import MIN_TRAININGS
 
 
 def write_report(folder: Path, report: StudyReport) -> None:

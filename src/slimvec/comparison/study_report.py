@@ -19,8 +19,8 @@ from slimvec.comparison.runs import RunResult
 from slimvec.comparison.study import Study
 from slimvec.comparison.sweeps import CheckResult, Sweeps, SweptModel
 from slimvec.data.contamination import TrainingOverlap
-from slimvec.evaluation.metrics import MAIN_METRIC
 from slimvec.evaluation.results import package_versions
+from slimvec.ranking.metrics import MAIN_METRIC
 from slimvec.reports.parts import Frozen
 
 TOKENS_APART = 0.02

@@ -13,12 +13,12 @@ import numpy as np
 from slimvec.comparison.runs import RunResult
 from slimvec.comparison.sections import Check, beta_of
 from slimvec.comparison.study import Study
-from slimvec.evaluation.intervals import Values
-from slimvec.evaluation.metrics import MAIN_METRIC
 from slimvec.evaluation.results import Score
-from slimvec.evaluation.significance import LEVEL
-from slimvec.evaluation.trainings import MIN_TRAININGS
+from slimvec.ranking.metrics import MAIN_METRIC
 from slimvec.reports.parts import Frozen
+from slimvec.statistics.intervals import Values
+from slimvec.statistics.significance import LEVEL
+from slimvec.statistics.trainings import MIN_TRAININGS
 
 NUM_RESAMPLES = 2000
 Outcome = Literal["borne out", "not borne out", "cannot be told", "no verdict"]

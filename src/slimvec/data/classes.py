@@ -11,8 +11,8 @@ from pathlib import Path
 
 from slimvec.data.records import Record, check_text
 from slimvec.data.tables import iter_rows, located
-from slimvec.data.words import normal_form
 from slimvec.errors import InputError
+from slimvec.ranking.words import normal_form
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from slimvec.data.reordering_kinds import Reordering
 from slimvec.data.text_ids import text_id
-from slimvec.data.words import is_character, split_tokens
+from slimvec.ranking.words import is_character, split_tokens
 from slimvec.text.sentences import sentence_spans
 
 MIN_WORDS = 4

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from slimvec.evaluation.comparing import ComparisonReport
 from slimvec.evaluation.evaluation_report import EvaluationReport, TaskReport
-from slimvec.evaluation.intervals import shown_interval
 from slimvec.evaluation.results import Score
 from slimvec.files import atomic_folder
 from slimvec.reports.blocks import Block, Heading, Paragraph, Picture, write_pages
 from slimvec.reports.intervals import Row, draw_intervals
 from slimvec.reports.parts import Table, pairs_table
+from slimvec.statistics.intervals import shown_interval
 
 
 def write_reports(

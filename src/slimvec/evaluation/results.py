@@ -9,8 +9,8 @@ from typing import Self
 from pydantic import ValidationError
 
 from slimvec.errors import InputError
-from slimvec.evaluation.metrics import MAIN_METRIC
 from slimvec.files import atomic_file
+from slimvec.ranking.metrics import MAIN_METRIC
 from slimvec.reports.parts import Frozen
 
 _PACKAGES = ("slimvec", "torch", "transformers", "tokenizers", "numpy", "bm25s")

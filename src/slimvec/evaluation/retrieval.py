@@ -6,14 +6,13 @@ from time import perf_counter
 import numpy as np
 
 from slimvec.data.embedders import HasVectors, TextEmbedder
-from slimvec.data.lexical import K1, B
 from slimvec.data.retrieval import RetrievalSet
 from slimvec.errors import InputError
-from slimvec.evaluation.intervals import NUM_RESAMPLES, bootstrap_intervals
-from slimvec.evaluation.lexical import rank_lexically
-from slimvec.evaluation.metrics import NUM_KEPT, measure
-from slimvec.evaluation.ranking import Ranking, rank_vectors
 from slimvec.evaluation.results import Score, System, TaskResult, package_versions
+from slimvec.ranking.bm25 import K1, B, rank_lexically
+from slimvec.ranking.metrics import NUM_KEPT, measure
+from slimvec.ranking.top_k import Ranking, rank_vectors
+from slimvec.statistics.intervals import NUM_RESAMPLES, bootstrap_intervals
 from slimvec.text.prompts import Role
 
 Progress = Callable[[int], None]

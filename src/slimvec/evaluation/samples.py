@@ -11,8 +11,8 @@ from slimvec.data.retrieval import Query, RetrievalSet
 from slimvec.data.retrieval_reading import read_retrieval_set
 from slimvec.data.tables import Row, iter_rows, located
 from slimvec.errors import InputError
-from slimvec.evaluation.lexical import rank_lexically
 from slimvec.evaluation.suite import CandidateSource, TaskEntry
+from slimvec.ranking.bm25 import rank_lexically
 
 NUM_CANDIDATES = 100
 """Documents that are ranked again for a query, as in the reranking sets made from BEIR."""

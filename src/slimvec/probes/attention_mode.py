@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import ModelError
-from slimvec.evaluation.intervals import Interval, bootstrap_intervals
 from slimvec.evaluation.models import EvaluatedModel
 from slimvec.probes.cached_model import embedder_of
 from slimvec.probes.estimates import estimated, estimated_curve
 from slimvec.probes.protocol import ProbeConfig, skipped
 from slimvec.probes.results import Metric, ProbeResult
 from slimvec.reports.parts import Plot
+from slimvec.statistics.intervals import Interval, bootstrap_intervals
 from slimvec.text.batch import PackedBatch
 
 Moves = NDArray[np.float64]

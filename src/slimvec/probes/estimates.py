@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from slimvec.evaluation.intervals import Interval
 from slimvec.probes.results import Metric, Unit
 from slimvec.reports.parts import Curve
+from slimvec.statistics.intervals import Interval
 
 
 class Estimated(Protocol):

@@ -2,8 +2,8 @@
 
 from math import sqrt
 
-from slimvec.evaluation.intervals import Interval
 from slimvec.probes.results import Metric, Unit
+from slimvec.statistics.intervals import Interval
 
 _WHOLE = ("tokens", "characters", "count")
 

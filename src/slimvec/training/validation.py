@@ -12,19 +12,17 @@ from numpy.typing import NDArray
 
 from slimvec.data.contamination import TrainingOverlap
 from slimvec.data.embedders import TextEmbedder
-from slimvec.data.gains import ndcg, reciprocal_rank
 from slimvec.data.records import Record
-from slimvec.data.score_keys import LOW_BITS, largest_keys, score_keys
 from slimvec.data.text_ids import text_id
 from slimvec.errors import InputError
+from slimvec.ranking.metrics import DEPTH, ndcg, reciprocal_rank
+from slimvec.ranking.top_k import rank_vectors
 from slimvec.text.prompts import Role
 from slimvec.training.recipe import Validation
 
 Vectors = NDArray[np.float32]
 
-DEPTH = 10
 MEASURES = ("ndcg_at_10", "mrr_at_10")
-_ROWS_AT_ONCE = 512
 _HASH_RANGE = 1 << 64
 
 Validator = Callable[[TextEmbedder], Mapping[str, float]]
@@ -123,7 +121,8 @@ class HeldOutRetrieval:
         """Score: `ndcg_at_10` and `mrr_at_10`, and `mean_cosine`, of two documents picked at random."""
         queries = embed_by_task(embedder, list(self._queries.values()), "query")
         documents = embed_by_task(embedder, list(self._documents.values()), "document")
-        top = _best(queries, documents, min(DEPTH, len(documents)))
+        in_order = [f"{place:012d}" for place in range(len(documents))]  # of equal documents the later comes first
+        top = rank_vectors(queries, documents, in_order, num_kept=DEPTH).top
         gains = np.array(
             [[float(place in relevant) for place in row] for row, relevant in zip(top, self._relevant, strict=True)]
         )
@@ -144,17 +143,6 @@ def embed_by_task(embedder: TextEmbedder, texts: Sequence[tuple[str, str | None]
     order = np.argsort([number for numbers in by_task.values() for number in numbers])
     found: Vectors = np.concatenate([part.vectors for part in parts])[order]
     return found
-
-
-def _best(queries: Vectors, documents: Vectors, num_kept: int) -> NDArray[np.int64]:
-    """Give the best documents of each query, best first; of equal ones the later: [Q, num_kept]."""
-    places = np.arange(len(documents), dtype=np.int64)
-    rows = []
-    for start in range(0, len(queries), _ROWS_AT_ONCE):
-        scores = queries[start : start + _ROWS_AT_ONCE].astype(np.float64) @ documents.T.astype(np.float64)
-        keys = largest_keys(score_keys(scores.astype(np.float32), places), num_kept)
-        rows.append(-np.sort(-keys, axis=1) & LOW_BITS)
-    return np.concatenate(rows)
 
 
 def _mean_cosine(vectors: Vectors) -> float:

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimvec.data.lexical import K1, B, lexical_words
 from slimvec.data.mining.bm25 import Bm25Scorer
 from slimvec.data.mining.collection import collect
 from slimvec.data.mining.ragged import Ragged
 from slimvec.data.mining.scoring import VectorScorer
 from slimvec.data.mining.search import find_best, find_ranks
 from slimvec.data.records import Record
+from slimvec.ranking.bm25 import K1, B, lexical_words
 
 
 @st.composite

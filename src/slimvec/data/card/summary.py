@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from slimvec.data.card.licenses import License
 from slimvec.data.records import Record, record_row
-from slimvec.data.words import normal_form
+from slimvec.ranking.words import normal_form
 
 _TOKEN_SAMPLE = 2000
 """Texts of each side that are tokenised: enough for a 90% quantile within two points, whatever the size."""

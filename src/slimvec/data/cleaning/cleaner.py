@@ -12,7 +12,7 @@ from slimvec.data.cleaning.settings import Cleaning, LanguageRule
 from slimvec.data.duplicates import NearDuplicateIndex
 from slimvec.data.languages import Verdict, is_known, judge_language
 from slimvec.data.records import Record
-from slimvec.data.words import normal_form, split_tokens
+from slimvec.ranking.words import normal_form, split_tokens
 
 
 def clean(records: Iterable[Record], settings: Cleaning) -> tuple[Iterator[Record], CleaningTally]:

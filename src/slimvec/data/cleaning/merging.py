@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from slimvec.data.cleaning.cleaning_report import CleaningTally
 from slimvec.data.records import Record
-from slimvec.data.words import normal_form
+from slimvec.ranking.words import normal_form
 
 _Key = tuple[str, str | None, str | None, str, str | None, bool]
 

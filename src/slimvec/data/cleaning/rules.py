@@ -6,7 +6,7 @@ from typing import Literal
 import regex
 
 from slimvec.data.cleaning.settings import Cleaning
-from slimvec.data.words import is_blank, normal_form, split_tokens
+from slimvec.ranking.words import is_blank, normal_form, split_tokens
 
 Role = Literal["query", "document"]
 Rule = Literal[

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimvec.data.contamination.evaluation_texts import EvaluationText
-from slimvec.data.words import is_character, split_tokens
 from slimvec.errors import InputError
+from slimvec.ranking.words import is_character, split_tokens
 
 Kind = Literal["exact", "run"]
 _BASE = 0x9E3779B97F4A7C15  # odd, so that its powers have inverses modulo 2^64

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from slimvec.data.lexical import K1, B, lexical_words
 from slimvec.data.mining.collection import Collection
 from slimvec.data.mining.ragged import Ragged
 from slimvec.data.mining.scoring import QUERIES_AT_ONCE, Scores
 from slimvec.data.mining.texts import Numbers
 from slimvec.files import atomic_file
+from slimvec.ranking.bm25 import K1, B, lexical_words
 
 BLOCK_DOCUMENTS = 16_384
 _Postings = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from slimvec.data.lexical import K1, B
 from slimvec.data.mining.bm25 import Bm25Scorer
 from slimvec.data.mining.collection import Advance, Collection, collect
 from slimvec.data.mining.embedding import KnownEmbedder, embed_collection
@@ -15,6 +14,7 @@ from slimvec.data.mining.workspace import claim_workspace, open_workspace
 from slimvec.data.records import Record
 from slimvec.data.text_ids import text_id
 from slimvec.errors import InputError
+from slimvec.ranking.bm25 import K1, B
 
 BM25_IDENTITY = {"name": "BM25", "k1": K1, "b": B}
 

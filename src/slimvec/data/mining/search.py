@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from slimvec.data.mining.ragged import Ragged
 from slimvec.data.mining.scoring import Scorer, Scores
 from slimvec.data.mining.texts import Numbers
-from slimvec.data.score_keys import LOW_BITS, key_scores, largest_keys, score_keys
+from slimvec.ranking.top_k import TopK
 
 _NOTHING = np.float32("-inf")
 _TARGETS_AT_ONCE = 1024
@@ -46,7 +46,7 @@ def find_best(scorer: Scorer, start: int, stop: int, known: Ragged, num_kept: in
     Raises:
         ValueError: a score is not a number.
     """
-    best = np.empty((stop - start, 0), dtype=np.int64)
+    best = TopK(num_kept)
     hidden_rows: list[Numbers] = []
     hidden_scores: list[Scores] = []
     for first, scores in scorer.blocks(start, stop):
@@ -54,13 +54,10 @@ def find_best(scorer: Scorer, start: int, stop: int, known: Ragged, num_kept: in
         hidden_rows.append(rows)
         hidden_scores.append(values)
         scores[scores <= scorer.floor] = _NOTHING
-        places = LOW_BITS - np.arange(first, first + scores.shape[1])
-        fresh = largest_keys(score_keys(scores, places), num_kept)
-        best = largest_keys(np.concatenate([best, fresh], axis=1), num_kept)
-    best = -np.sort(-best, axis=1)
-    scores = key_scores(best)
-    documents = np.where(scores > _NOTHING, LOW_BITS - (best & LOW_BITS), -1)
-    missing = num_kept - best.shape[1]
+        best.add(scores, first)
+    documents, scores = best.sorted()
+    documents = np.where(scores > _NOTHING, documents, -1)
+    missing = num_kept - documents.shape[1]
     scores = np.pad(scores, ((0, 0), (0, max(0, missing))), constant_values=_NOTHING)
     documents = np.pad(documents, ((0, 0), (0, max(0, missing))), constant_values=-1)
     rows, values = np.concatenate(hidden_rows), np.concatenate(hidden_scores)

@@ -9,7 +9,7 @@ from typing import Literal
 from slimvec.data.duplicates import NearDuplicateIndex
 from slimvec.data.mining.settings import MiningSettings
 from slimvec.data.mining.texts import TextStore
-from slimvec.data.words import split_tokens
+from slimvec.ranking.words import split_tokens
 
 Rule = Literal["margin", "relative_margin", "near_duplicate"]
 

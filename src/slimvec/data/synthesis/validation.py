@@ -7,12 +7,12 @@ from slimvec.data.duplicates import NearDuplicateIndex
 from slimvec.data.languages import judge_language
 from slimvec.data.records import Record
 from slimvec.data.synthesis.tasks import BITEXT_INSTRUCTION, STS_INSTRUCTION, Assignment
-from slimvec.data.words import normal_form, split_tokens
+from slimvec.ranking.words import normal_form, split_tokens
 
 Refusal = Literal["json", "fields", "length", "language", "copy", "duplicate"]
 _MAX_INSTRUCTION_WORDS = 40
 _LIMITS = {"short": (1, 60), "long": (30, 1500), "sentence": (2, 150)}
-"""Fewest and most tokens (`data.words`) of a text: generous, as in some scripts every character is one."""
+"""Fewest and most tokens (`ranking.words`) of a text: generous, as in some scripts every character is one."""
 
 
 class AnswerError(ValueError):

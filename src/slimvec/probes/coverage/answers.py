@@ -1,9 +1,9 @@
 """What came out for a tokenizer, in plain sentences."""
 
-from slimvec.evaluation.intervals import Interval
 from slimvec.probes.coverage.counting import CHARACTERS, COVERAGE, FERTILITY, PIECES, Figure
 from slimvec.probes.coverage.layout import CALLED_OUT, READ, Measured, shown
 from slimvec.probes.coverage.sentences import ENGLISH
+from slimvec.statistics.intervals import Interval
 
 NAMES = {"bod_Tibt": "Tibetan", "dzo_Tibt": "Dzongkha"}
 

@@ -12,10 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slimvec.data.lexical import lexical_words
-from slimvec.evaluation.intervals import bootstrap_intervals
-from slimvec.evaluation.jackknife import spearman_values
-from slimvec.evaluation.lexical import rank_lexically
 from slimvec.evaluation.models import EvaluatedModel
 from slimvec.probes.coverage.counting import COVERAGE, FERTILITY, PIECES, Array, Estimates, Figure
 from slimvec.probes.coverage.sentences import ENGLISH, ParallelSentences
@@ -23,7 +19,10 @@ from slimvec.probes.estimates import estimated
 from slimvec.probes.figures import show_measure
 from slimvec.probes.protocol import ProbeConfig, embed
 from slimvec.probes.results import Metric
+from slimvec.ranking.bm25 import lexical_words, rank_lexically
 from slimvec.reports.parts import Curve, Plot
+from slimvec.statistics.intervals import bootstrap_intervals
+from slimvec.statistics.jackknife import spearman_values
 
 RELATED = (FERTILITY, PIECES, COVERAGE)
 RELATION = "rank correlation with bitext accuracy"

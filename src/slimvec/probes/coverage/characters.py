@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from slimvec.evaluation.intervals import Values, bootstrap_intervals
 from slimvec.probes.estimates import estimated
 from slimvec.probes.figures import show
 from slimvec.probes.results import Metric
 from slimvec.reports.parts import Curve, Plot, Table
+from slimvec.statistics.intervals import Values, bootstrap_intervals
 from slimvec.text.coverage import CoverageMeter
 from slimvec.text.scripts import characters_by_script
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slimvec.evaluation.intervals import Interval
 from slimvec.probes.coverage.sentences import ENGLISH, ParallelSentences
 from slimvec.probes.results import Unit
+from slimvec.statistics.intervals import Interval
 from slimvec.text.coverage import CoverageMeter
 
 Array = NDArray[np.float64]

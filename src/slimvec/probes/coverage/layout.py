@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slimvec.evaluation.intervals import Interval
 from slimvec.probes.coverage.counting import (
     CHARACTERS,
     COVERAGE,
@@ -19,6 +18,7 @@ from slimvec.probes.coverage.sentences import ENGLISH, ParallelSentences
 from slimvec.probes.estimates import estimated, estimated_curve
 from slimvec.probes.results import Metric
 from slimvec.reports.parts import Curve, Plot, Table
+from slimvec.statistics.intervals import Interval
 
 CALLED_OUT = ("bod_Tibt", "dzo_Tibt")
 """Tibetan and Dzongkha: what users asked about."""

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from slimvec.data.readers import read_texts
-from slimvec.evaluation.intervals import bootstrap_intervals
 from slimvec.probes.estimates import estimated
 from slimvec.probes.figures import show
 from slimvec.probes.results import Metric
 from slimvec.reports.parts import Table
+from slimvec.statistics.intervals import bootstrap_intervals
 from slimvec.text.coverage import CoverageMeter, TextCoverage
 from slimvec.text.scripts import main_script
 

@@ -5,7 +5,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from slimvec.evaluation.intervals import Interval, bootstrap_intervals
 from slimvec.evaluation.models import EvaluatedModel, Vectors
 from slimvec.probes.estimates import estimated
 from slimvec.probes.figures import show, show_measure
@@ -25,6 +24,7 @@ from slimvec.probes.geometry.texts import FOLDER, SpreadTexts, gather_texts
 from slimvec.probes.protocol import ProbeConfig, embed
 from slimvec.probes.results import Metric, ProbeResult, Unit
 from slimvec.reports.parts import Curve, Plot
+from slimvec.statistics.intervals import Interval, bootstrap_intervals
 
 _DEFINITION = (
     "{num_texts:,} texts ({source}) are embedded alone, not as pairs. Mean cosine: of all pairs. Effective dimension: "

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from slimvec.evaluation.intervals import Interval
 from slimvec.evaluation.models import Vectors
+from slimvec.statistics.intervals import Interval
 
 NUM_GROUPS = 20
 _STUDENT = 2.093024

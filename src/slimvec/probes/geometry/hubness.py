@@ -6,9 +6,9 @@ Letters: N texts, D dims, k neighbours.
 import numpy as np
 from numpy.typing import NDArray
 
-from slimvec.evaluation.intervals import Interval
 from slimvec.evaluation.models import Vectors
 from slimvec.probes.geometry.spread import gaussian
+from slimvec.statistics.intervals import Interval
 
 Array = NDArray[np.float64]
 

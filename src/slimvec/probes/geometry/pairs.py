@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from slimvec.evaluation.intervals import Interval
+from slimvec.statistics.intervals import Interval
 
 Array = NDArray[np.float64]
 

@@ -6,9 +6,9 @@ Letters: N texts, D dims, K = min(N, D) eigenvalues.
 import numpy as np
 from numpy.typing import NDArray
 
-from slimvec.evaluation.intervals import Interval
 from slimvec.evaluation.models import Vectors
 from slimvec.probes.geometry.pairs import pair_interval
+from slimvec.statistics.intervals import Interval
 
 Array = NDArray[np.float64]
 

@@ -10,15 +10,15 @@ from typing import ClassVar
 import numpy as np
 
 from slimvec.data.retrieval import RetrievalSet
-from slimvec.evaluation.intervals import Interval, Values
 from slimvec.evaluation.models import EvaluatedModel, Prompt, Vectors
-from slimvec.evaluation.significance import compare_runs
 from slimvec.probes.instruction.instruction_result import Base, Effect, lay_out
 from slimvec.probes.instruction.prompts import instructed, no_prompt, own_prompt
 from slimvec.probes.instruction.retrieval import Share, embed_documents, embed_queries, gather_sets, score
 from slimvec.probes.instruction.wordings import NONE, WORDINGS
 from slimvec.probes.protocol import ProbeConfig, skipped
 from slimvec.probes.results import ProbeResult
+from slimvec.statistics.intervals import Interval, Values
+from slimvec.statistics.significance import compare_runs
 
 
 @dataclass(frozen=True)

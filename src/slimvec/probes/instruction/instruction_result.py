@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from slimvec.evaluation.intervals import Interval
 from slimvec.probes.estimates import estimated, estimated_curve
 from slimvec.probes.instruction.wordings import NONE, OWN
 from slimvec.probes.protocol import Probe
 from slimvec.probes.results import Metric, ProbeResult, Unit
 from slimvec.reports.parts import Curve, Plot, Table
+from slimvec.statistics.intervals import Interval
 
 DEFINITION = (
     "The same queries are searched for behind the model's own instruction (right), the same task in other words "

@@ -7,13 +7,13 @@ import numpy as np
 
 from slimvec.data.retrieval import Document, Query, RetrievalSet
 from slimvec.data.retrieval_reading import read_retrieval_set
-from slimvec.evaluation.intervals import Values
-from slimvec.evaluation.metrics import MAIN_METRIC, NUM_KEPT, measure
 from slimvec.evaluation.models import EvaluatedModel, Prompt, Vectors
-from slimvec.evaluation.ranking import rank_vectors
 from slimvec.probes.facts import make_facts
 from slimvec.probes.instruction.prompts import document_prompt
 from slimvec.probes.protocol import ProbeConfig, embed_with
+from slimvec.ranking.metrics import MAIN_METRIC, NUM_KEPT, measure
+from slimvec.ranking.top_k import rank_vectors
+from slimvec.statistics.intervals import Values
 
 _FACTS_A_DOCUMENT = 3
 _LANGUAGE = "en"

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from slimvec.data.words import split_tokens
-from slimvec.evaluation.intervals import Interval
+from slimvec.ranking.words import split_tokens
+from slimvec.statistics.intervals import Interval
 
 Values = NDArray[np.float64]
 

@@ -13,8 +13,8 @@ from slimvec.evaluation.models import Embedded, EvaluatedModel
 from slimvec.probes.documents import count_tokens, cut_sentences, embed_documents
 from slimvec.probes.facts import Fact
 from slimvec.probes.position.needles import insert
-from slimvec.probes.position.ranks import single_ndcg
 from slimvec.probes.protocol import ProbeConfig, embed
+from slimvec.ranking.metrics import single_ndcg
 
 Values = NDArray[np.float64]
 

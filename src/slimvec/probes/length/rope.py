@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError
-from slimvec.evaluation.intervals import Interval, bootstrap_intervals, paired_difference
 from slimvec.evaluation.slimvec_model import SlimvecModel
 from slimvec.model.opening import OpenSettings
 from slimvec.model.rope_scaling import RopeKind, RopeScaling
@@ -17,6 +16,7 @@ from slimvec.probes.documents import gather_documents, tokens_a_word
 from slimvec.probes.facts import make_facts
 from slimvec.probes.length.needles import score_lengths
 from slimvec.probes.protocol import ProbeConfig
+from slimvec.statistics.intervals import Interval, bootstrap_intervals, paired_difference
 
 FACTORS = (2.0, 4.0)
 KINDS: tuple[RopeKind, ...] = get_args(RopeKind)

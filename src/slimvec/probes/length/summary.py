@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slimvec.evaluation.intervals import Interval, bootstrap_intervals
 from slimvec.probes.estimates import estimated, estimated_cell, estimated_curve
 from slimvec.probes.length.likeness import drawn_cosines, mean_cosine, word_counts
 from slimvec.probes.length.needles import LengthScores
-from slimvec.probes.position.ranks import DEPTH
 from slimvec.probes.results import Metric, ProbeResult
+from slimvec.ranking.metrics import DEPTH
 from slimvec.reports.parts import Curve, Plot, Table
+from slimvec.statistics.intervals import Interval, bootstrap_intervals
 
 Values = NDArray[np.float64]
 

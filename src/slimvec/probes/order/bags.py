@@ -11,8 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from slimvec.data.words import split_tokens
-from slimvec.evaluation.intervals import Values
+from slimvec.ranking.words import split_tokens
+from slimvec.statistics.intervals import Values
 
 Bag = tuple[Counter[Hashable], float]
 

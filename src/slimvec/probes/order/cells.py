@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slimvec.evaluation.intervals import Values
 from slimvec.probes.order.bags import bag_cosines, pair_cosines
 from slimvec.probes.order.estimates import (
     Estimate,
@@ -26,6 +25,7 @@ from slimvec.probes.order.estimates import (
     win_shares,
 )
 from slimvec.probes.order.items import Item
+from slimvec.statistics.intervals import Values
 
 Compare = Callable[[Sequence[str], Sequence[str]], Values]
 """Gives the cosines of N texts with N others: [N]."""

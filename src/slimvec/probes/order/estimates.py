@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slimvec.evaluation.intervals import Values
+from slimvec.statistics.intervals import Values
 
 NUM_RESAMPLES = 2000
 """The 2.5% ends move by some hundredths of the interval's width from seed to seed."""

@@ -20,10 +20,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from slimvec.evaluation.intervals import Values
 from slimvec.probes.order.bags import bag_cosines
 from slimvec.probes.order.estimates import Estimate, estimate_sums, squared_correlation
 from slimvec.probes.order.items import Item
+from slimvec.statistics.intervals import Values
 
 _WORD = re.compile(r"\w+")
 Vector = Callable[[str], Values]

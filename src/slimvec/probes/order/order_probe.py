@@ -7,7 +7,6 @@ from typing import ClassVar
 import numpy as np
 
 from slimvec.data.templates import KINDS
-from slimvec.evaluation.intervals import Values
 from slimvec.evaluation.models import EvaluatedModel
 from slimvec.probes.order.bags import bag_cosines
 from slimvec.probes.order.cells import make_cells
@@ -28,6 +27,7 @@ from slimvec.probes.order.outside import Pair, outside_items, outside_pairs, pla
 from slimvec.probes.order.symmetric import NUM_EACH, symmetric_pairs
 from slimvec.probes.protocol import SHARES, ProbeConfig, embed
 from slimvec.probes.results import ProbeResult
+from slimvec.statistics.intervals import Values
 
 SETS = ("stsb_multi", "sick", "sugarcrepe", "pawsx", "sib200")
 """Outside sets that are read where they are at hand."""

@@ -20,11 +20,11 @@ from typing import TypeVar
 from slimvec.data.records import check_text
 from slimvec.data.tables import iter_rows, located
 from slimvec.data.text_ids import text_id
-from slimvec.data.words import split_tokens
 from slimvec.errors import InputError
 from slimvec.probes.order.bags import bag_cosines
 from slimvec.probes.order.items import Item, bears_shuffling, shuffled_items
 from slimvec.probes.protocol import ProbeConfig
+from slimvec.ranking.words import split_tokens
 
 SAME = 4.5
 """Grade, of 0 to 5, from which on two sentences count as saying the same."""

@@ -10,7 +10,7 @@ Legend: N items, U units, T kinds that cross them, R draws, M measures.
 import numpy as np
 from numpy.typing import NDArray
 
-from slimvec.evaluation.intervals import Interval
+from slimvec.statistics.intervals import Interval
 
 Values = NDArray[np.float64]
 Numbers = NDArray[np.int64]

@@ -17,11 +17,11 @@ from slimvec.data.retrieval import Document, Query
 from slimvec.data.retrieval_reading import read_retrieval_set
 from slimvec.data.tables import iter_rows
 from slimvec.errors import InputError
-from slimvec.evaluation.lexical import rank_lexically
 from slimvec.evaluation.models import EvaluatedModel
 from slimvec.probes.documents import count_tokens, embed_documents
-from slimvec.probes.position.ranks import single_ndcg
 from slimvec.probes.protocol import ProbeConfig, embed
+from slimvec.ranking.bm25 import rank_lexically
+from slimvec.ranking.metrics import single_ndcg
 
 Values = NDArray[np.float64]
 Numbers = NDArray[np.int64]

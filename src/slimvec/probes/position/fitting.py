@@ -17,13 +17,13 @@ import numpy as np
 
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError
-from slimvec.evaluation.intervals import Interval
 from slimvec.evaluation.slimvec_model import SlimvecModel
 from slimvec.model.opening import OpenSettings
 from slimvec.model.spec import Pooling
 from slimvec.probes.documents import cut_sentences, gather_documents, tokens_a_word
 from slimvec.probes.position.regression import measure_weights, shuffled_documents, weigh_sentences
 from slimvec.probes.protocol import ProbeConfig
+from slimvec.statistics.intervals import Interval
 
 BETAS = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0)
 """From the mean over the position-weighted mean (1) towards the last token."""

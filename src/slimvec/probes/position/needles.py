@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from slimvec.evaluation.models import EvaluatedModel
 from slimvec.probes.documents import CutOffError, cut_sentences, embed_documents
 from slimvec.probes.facts import Fact
-from slimvec.probes.position.ranks import single_ndcg
 from slimvec.probes.protocol import ProbeConfig, embed
+from slimvec.ranking.metrics import single_ndcg
 
 Values = NDArray[np.float64]
 Numbers = NDArray[np.int64]

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimvec.errors import ModelError
-from slimvec.evaluation.intervals import Interval
 from slimvec.evaluation.models import EvaluatedModel
 from slimvec.probes.documents import CutOffError, embed_documents
 from slimvec.probes.protocol import ProbeConfig, embed
+from slimvec.statistics.intervals import Interval
 
 Values = NDArray[np.float64]
 

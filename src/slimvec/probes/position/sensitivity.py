@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slimvec.evaluation.intervals import Interval
 from slimvec.probes.position.crossed import NUM_DRAWS, cross
+from slimvec.statistics.intervals import Interval
 
 Values = NDArray[np.float64]
 Numbers = NDArray[np.int64]

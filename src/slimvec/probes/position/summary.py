@@ -7,7 +7,6 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from slimvec.evaluation.intervals import Interval, bootstrap_intervals
 from slimvec.probes.estimates import estimated, estimated_cell, estimated_curve
 from slimvec.probes.position.crossed import crossed_intervals
 from slimvec.probes.position.evidence import EvidenceScores
@@ -17,6 +16,7 @@ from slimvec.probes.position.sensitivity import SMALLEST_GROUP, Sensitivity, gro
 from slimvec.probes.protocol import ProbeConfig
 from slimvec.probes.results import Metric, ProbeResult, Unit
 from slimvec.reports.parts import Curve, Plot, Table
+from slimvec.statistics.intervals import Interval, bootstrap_intervals
 
 Values = NDArray[np.float64]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from slimvec.evaluation.significance import compare_runs
+from slimvec.statistics.significance import compare_runs
 
 
 def values(generator, num_runs, shift=0.0):

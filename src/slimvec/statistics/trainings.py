@@ -9,7 +9,7 @@ trainings on Q queries have two sources of chance, so the variance of their mean
 and the interval is the mean +- sqrt(t(S - 1)^2 V_runs + t(Q - K)^2 V_queries): the modified large-sample interval for a
 sum of variance components (Graybill and Wang 1980, doi:10.1080/01621459.1980.10477565). Chosen by simulation against a
 hierarchical bootstrap, plain and corrected, and Satterthwaite's degrees of freedom: it alone holds 95% at 3, 5 and 8
-trainings with and without training noise (docs/log.md, 2026-11-29; tests/evaluation/test_training_honesty.py).
+trainings with and without training noise (docs/log.md, 2026-11-29; tests/statistics/test_training_honesty.py).
 """
 
 from collections.abc import Mapping
@@ -19,8 +19,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import t
 
-from slimvec.evaluation.intervals import Interval, Values
-from slimvec.evaluation.significance import LEVEL, POWER, Difference, paired_differences
+from slimvec.statistics.intervals import Interval, Values
+from slimvec.statistics.significance import LEVEL, POWER, Difference, paired_differences
 
 MIN_TRAININGS = 3
 """Under three an arm the variance of trainings is hardly known: t is 12.7 with two, 4.3 with three."""

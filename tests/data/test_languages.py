@@ -2,42 +2,11 @@ import pytest
 
 from slimvec import optional
 from slimvec.data.languages import detect_language, is_known, judge_language, standard_code
-from slimvec.data.words import is_blank, is_character, normal_form, split_tokens
 from slimvec.errors import InputError
 
 ENGLISH = "The museum opens at nine and is closed on Mondays."
 GERMAN = "Das Museum öffnet um neun und ist montags geschlossen."
 TIBETAN = "བོད་ཀྱི་སྐད་ཡིག་ནི་བོད་པ་ཚོའི་སྐད་ཡིག་ཡིན།"  # "the language of Tibet is the Tibetans' language"
-
-
-@pytest.mark.parametrize(
-    ("text", "tokens"),
-    [
-        ("Don't STOP, x2!", ["don", "t", "stop", "x2"]),
-        ("東京タワー", ["東", "京", "タ", "ワ", "ー"]),
-        ("abc漢字x", ["abc", "漢", "字", "x"]),
-        ("नमस्ते दुनिया", ["नमस्ते", "दुनिया"]),
-        ("བཀྲ་ཤིས", ["བ", "ཀྲ", "ཤི", "ས"]),
-        ("\uff12\uff14 \ufb01ne", ["24", "fine"]),
-        ("?! …", []),
-    ],
-)
-def test_tokens_of_scripts_with_and_without_spaces(text, tokens):
-    assert split_tokens(text) == tokens
-
-
-def test_a_character_token_is_told_from_a_word():
-    assert [is_character(token) for token in ("漢", "ཀྲ", "word", "नमस्ते")] == [True, True, False, False]
-
-
-def test_the_normal_form_undoes_space_capitals_and_composition():
-    assert normal_form("  A\n Cafe\u0301 ") == normal_form("a café")
-    assert normal_form("a+b") != normal_form("a-b")
-
-
-def test_blank_texts_have_only_punctuation_and_invisible_signs():
-    assert is_blank("\u200b … !")
-    assert not is_blank("€")
 
 
 @pytest.mark.parametrize(

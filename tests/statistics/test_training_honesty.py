@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from slimvec.evaluation.significance import compare_runs
-from slimvec.evaluation.trainings import TrainingSpread, compare_trainings, trainings_needed
+from slimvec.statistics.significance import compare_runs
+from slimvec.statistics.trainings import TrainingSpread, compare_trainings, trainings_needed
 
 SETS = {"one": 60, "two": 90, "three": 120}
 NUM_REPEATS = 600

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimvec.evaluation import intervals
-from slimvec.evaluation.intervals import bootstrap_intervals, paired_difference
+from slimvec.statistics import intervals
+from slimvec.statistics.intervals import bootstrap_intervals, paired_difference
 
 
 def slow_interval(values, seed, num_resamples):

@@ -10,7 +10,7 @@ Letters: N samples.
 import numpy as np
 from numpy.typing import NDArray
 
-from slimvec.evaluation.intervals import Values
+from slimvec.statistics.intervals import Values
 
 _CELLS_AT_ONCE = 2_000_000
 

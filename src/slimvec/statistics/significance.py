@@ -9,7 +9,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from slimvec.evaluation.intervals import NUM_RESAMPLES, Interval, Values
+from slimvec.statistics.intervals import NUM_RESAMPLES, Interval, Values
 
 LEVEL = 0.95
 POWER = 0.8
@@ -43,7 +43,7 @@ def compare_runs(
 
     The mean is over runs, queries and then sets, which count alike. The interval is a bootstrap over queries within
     each set and over runs, which are drawn once for all sets: a lucky training is lucky everywhere. With few runs the
-    bootstrap knows little of their spread; with one, nothing: `evaluation/trainings.py` judges trained variants.
+    bootstrap knows little of their spread; with one, nothing: `statistics/trainings.py` judges trained variants.
 
     Args:
         first: By set, values [S, Q] of one system.

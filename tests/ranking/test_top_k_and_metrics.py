@@ -5,11 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimvec.data.lexical import lexical_words
-from slimvec.evaluation import ranking as ranking_module
-from slimvec.evaluation.lexical import rank_lexically
-from slimvec.evaluation.metrics import measure
-from slimvec.evaluation.ranking import rank_scores, rank_vectors
+from slimvec.ranking import top_k as top_k_module
+from slimvec.ranking.bm25 import lexical_words, rank_lexically
+from slimvec.ranking.metrics import measure
+from slimvec.ranking.top_k import TopK, rank_scores, rank_vectors, top_k
 
 
 def slow_ranking(scores, ids, kept):
@@ -78,8 +77,8 @@ def test_vectors_in_blocks_rank_as_the_whole_matrix(monkeypatch, cells):
     queries = generator.normal(size=(5, 8)).astype(np.float32)
     ids = [f"d{n:02}" for n in range(40)]
     scores = (queries.astype(np.float64) @ documents.astype(np.float64).T).astype(np.float32)
-    monkeypatch.setattr(ranking_module, "_CELLS_AT_ONCE", cells)
-    monkeypatch.setattr(ranking_module, "_ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(top_k_module, "_CELLS_AT_ONCE", cells)
+    monkeypatch.setattr(top_k_module, "_ROWS_AT_ONCE", 2)
     found = rank_vectors(queries, documents, ids, num_kept=7)
     assert [found.ids(query) for query in range(5)] == slow_ranking(scores, ids, 7)
 
@@ -126,11 +125,15 @@ def test_bm25_without_any_word_ranks_by_id():
     assert rank_lexically(["...", "a"], ["!", "?"], ["x", "y"]).ids(0) == ["y", "x"]
 
 
-def test_words_of_scripts_without_spaces_are_pairs_of_characters():
-    assert lexical_words("The Cat's 猫在垫子 x ไทย a1") == ["cat", "猫在", "在垫", "垫子", "ไท", "ทย", "a1"]
-    assert lexical_words("猫") == ["猫"]
-
-
-def test_identifiers_are_split_when_asked():
-    assert lexical_words("read_the_file") == ["read_the_file"]
-    assert lexical_words("read_the_file", split_identifiers=True) == ["read_the_file", "read", "file"]
+def test_the_best_of_blocks_are_those_of_the_whole_with_the_earlier_first():
+    scores = np.random.default_rng(0).integers(0, 4, size=(3, 30)).astype(np.float32)
+    whole = np.argsort(-scores, axis=1, kind="stable")[:, :7]
+    assert (top_k(scores, 7) == whole).all()
+    blocks = TopK(7)
+    for start in range(0, 30, 4):
+        blocks.add(scores[:, start : start + 4], start)
+    columns, found = blocks.sorted()
+    assert (columns == whole).all()
+    assert (found == np.take_along_axis(scores, whole, axis=1)).all()
+    with pytest.raises(ValueError, match="the best of no scores"):
+        TopK(1).sorted()

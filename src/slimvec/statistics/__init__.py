@@ -1,0 +1,1 @@
+"""How sure a number is: resampling, the jackknife, significance; on arrays alone."""
