@@ -26,18 +26,7 @@ _ACKNOWLEDGE_SECONDS = 0.2
 _SAME_SECONDS = 0.1
 """Signals so close together are one: a terminal and a wrapper may both send it."""
 _DONE = b"\0"
-_stoppers: list[Callable[[], None]] = []
 _watching: "list[_Watcher]" = []
-
-
-def stop_with(stop: Callable[[], None]) -> None:
-    """Have something called, in another thread, when the process is asked to stop.
-
-    Args:
-        stop: Tells work outside Python, such as a compiled kernel, to come back early; the main thread then meets its
-            `KeyboardInterrupt`. Not called while another handler than this module's is in place, as in training.
-    """
-    _stoppers.append(stop)
 
 
 @contextmanager
@@ -127,9 +116,6 @@ class _Watcher:
         """Answer the first signal."""
         self._acknowledge()
         self._acknowledged.set()
-        if not self._is_held():
-            for stop in _stoppers:
-                stop()
 
     def _is_held(self) -> bool:
         """Whether the body has its own handlers, and ends when it is ready."""

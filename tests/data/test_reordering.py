@@ -1,6 +1,7 @@
 """Texts with their words in another order."""
 
 from collections import Counter
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,12 +11,12 @@ from hypothesis import strategies as st
 from slimvec.data.order_negatives import add_order_negative
 from slimvec.data.records import Record
 from slimvec.data.reordering import HEAD, move_words, reorder, shorten
-from slimvec.data.reordering_kinds import REORDERINGS
+from slimvec.data.reordering_kinds import Reordering
 from slimvec.data.text_ids import text_id
 from slimvec.ranking.words import split_tokens
 
 SENTENCE = "Anna sold 3 boats before she met Peter in 1990."
-EXCHANGES = [kind for kind in REORDERINGS if kind != "negation"]
+EXCHANGES = [kind for kind in get_args(Reordering) if kind != "negation"]
 
 
 def dice(seed=0):
@@ -207,7 +208,7 @@ def test_scores_follow_the_positive_and_say_nothing_of_the_contrast():
     ],
 )
 def test_what_bears_no_contrast_stays_as_it_is(record, of):
-    assert add_order_negative(record, dice(), share=1.0, kinds=REORDERINGS, of=of) is record
+    assert add_order_negative(record, dice(), share=1.0, kinds=get_args(Reordering), of=of) is record
 
 
 def test_a_reordering_that_is_an_answer_is_no_contrast():

@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score
 
 from slimvec.errors import InputError
-from slimvec.evaluation.comparing import compare_reports, paired_comparison
+from slimvec.evaluation.comparing import compare_reports
 from slimvec.evaluation.evaluation_report import EvaluationReport, SubsetScore, TaskReport
 from slimvec.evaluation.models import ModelCard
 from slimvec.evaluation.results import Score
@@ -55,12 +55,6 @@ def test_the_smallest_visible_difference_shrinks_with_samples_and_grows_with_tes
     assert smallest_visible(np.tile(differences, 4)) == pytest.approx(alone / 2, rel=0.01)
     assert smallest_visible(differences, num_tests=10) > alone
     assert smallest_visible(np.ones(1)) == float("inf")
-
-
-@pytest.mark.parametrize(("first", "second"), [(np.ones(2), np.ones(3)), (np.ones(0), np.ones(0))])
-def test_values_that_are_no_pairs_are_refused(first, second):
-    with pytest.raises(ValueError, match="expected the same samples, at least one"):
-        paired_comparison(first, second, seed=0)
 
 
 @given(arrays(float, 9, elements=whole), arrays(float, 9, elements=whole))

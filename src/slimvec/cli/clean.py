@@ -9,7 +9,7 @@ import typer
 
 from slimvec.cli.options import ForceOption
 from slimvec.cli.progress import Task
-from slimvec.cli.record_search import (
+from slimvec.cli.record_options import (
     DataArgument,
     OnBadOption,
     PassagesOption,

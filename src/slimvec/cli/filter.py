@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from slimvec.cli.options import DimsOption, DtypeOption, FieldOption, ForceOption, RevisionOption, TaskOption
-from slimvec.cli.record_search import (
+from slimvec.cli.record_options import (
     Bm25Option,
     CorpusOption,
     DataArgument,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from slimvec.cli.options import DimsOption, DtypeOption, FieldOption, ForceOption, RevisionOption, TaskOption
-from slimvec.cli.record_search import (
+from slimvec.cli.record_options import (
     Bm25Option,
     CorpusOption,
     DataArgument,

@@ -9,7 +9,7 @@ import typer
 
 from slimvec.cli.failures import AGAIN
 from slimvec.cli.options import ForceOption
-from slimvec.cli.record_search import RecordsOutputOption, ReportOption, report_path
+from slimvec.cli.record_options import RecordsOutputOption, ReportOption, report_path
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
 from slimvec.files import atomic_file

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from slimvec.cli.options import ForceOption
-from slimvec.cli.record_search import RecordsOutputOption
+from slimvec.cli.record_options import RecordsOutputOption
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
 

@@ -1,9 +1,8 @@
 """Names of the ways to reorder a text and of what is reordered; apart, so that recipes are read without numpy."""
 
-from typing import Literal, get_args
+from typing import Literal
 
 Reordering = Literal["neighbours", "words", "numbers", "clauses", "shuffle", "negation"]
-REORDERINGS: tuple[Reordering, ...] = get_args(Reordering)
 """Two neighbouring words change places; two words of four letters or more, as nouns and verbs mostly are; two different
 numbers; the clauses on the two sides of `because`, `before` and the like; all words are shuffled; the sentence is
 denied, or no longer. Members of a list, which mean the same in any order, are not exchanged with each other."""

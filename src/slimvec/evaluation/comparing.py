@@ -45,37 +45,6 @@ class PairedComparison:
     num_samples: int
 
 
-def paired_comparison(
-    first: Values,
-    second: Values,
-    *,
-    seed: int,
-    num_resamples: int = NUM_RESAMPLES,
-    level: float = LEVEL,
-    num_tests: int = 1,
-) -> PairedComparison:
-    """Compare two systems by their values on the same samples.
-
-    Args:
-        first: [N] values of one system.
-        second: [N] values of the other, of the same samples in the same order.
-        seed: Of flips and resamples.
-        num_resamples: R.
-        level: Of the interval, and of the test whose smallest visible difference is given.
-        num_tests: Tests that are corrected together: the smallest visible difference is that of the strictest of
-            them.
-
-    Raises:
-        ValueError: different numbers of samples, none, or a value that is not a finite number.
-    """
-    if first.shape != second.shape or first.ndim != 1 or len(first) == 0:
-        raise ValueError(f"values of shapes {first.shape} and {second.shape}: expected the same samples, at least one")
-    differences = first - second
-    return _comparison(
-        differences, differences, seed=seed, num_resamples=num_resamples, level=level, num_tests=num_tests
-    )
-
-
 class TaskComparison(BaseModel):
     """How two models compare on a task.
 

@@ -14,7 +14,7 @@ from slimvec.errors import InputError
 from slimvec.training.recipe import ContradictionError, Recipe, StageError
 from slimvec.yaml_files import compose_yaml, read_text, read_yaml
 
-Place = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 Branch = dict[str, Any] | list[Any]
 
 
@@ -89,7 +89,7 @@ def _without_infinity(tree: Any) -> Any:
     return "Infinity" if tree == math.inf else tree
 
 
-def _lines(node: yaml.Node, place: Place, name: str) -> Iterator[tuple[Place, int | str]]:
+def _lines(node: yaml.Node, place: KeyPath, name: str) -> Iterator[tuple[KeyPath, int | str]]:
     """Yield the line of every key and list item.
 
     Raises:
@@ -110,7 +110,7 @@ def _lines(node: yaml.Node, place: Place, name: str) -> Iterator[tuple[Place, in
             yield from _lines(value, (*place, index), name)
 
 
-def _override(tree: Branch, override: str) -> Place:
+def _override(tree: Branch, override: str) -> KeyPath:
     """Write one override into the tree, and give the place it went to.
 
     Raises:
@@ -147,7 +147,7 @@ def _index(tree: object, key: str, override: str) -> str | int:
     raise InputError(f"override {override!r}: the recipe has no {key!r} at that place")
 
 
-def _input_error(error: ValidationError, name: str, lines: dict[Place, int | str], *, within: str = "") -> InputError:
+def _input_error(error: ValidationError, name: str, lines: dict[KeyPath, int | str], *, within: str = "") -> InputError:
     """Turn pydantic's findings into one line: the first of them, and how many more there are."""
     details = error.errors()
     first = details[0]
@@ -172,7 +172,7 @@ def _input_error(error: ValidationError, name: str, lines: dict[Place, int | str
     return InputError(f"{where}{key} is {first['input']!r}{more}", expected=_lowered(first["msg"]))
 
 
-def _stage_lines(lines: dict[Place, int | str], index: int) -> dict[Place, int | str]:
+def _stage_lines(lines: dict[KeyPath, int | str], index: int) -> dict[KeyPath, int | str]:
     """Give the lines of a stage's recipe: its own, and the recipe's for what it leaves as it is."""
     own = {place[2:]: line for place, line in lines.items() if place[:2] == ("stages", index) and len(place) > 2}
     replaced = {place[0] for place in own if len(place) > 1 and isinstance(place[1], int)}
@@ -180,14 +180,14 @@ def _stage_lines(lines: dict[Place, int | str], index: int) -> dict[Place, int |
     return {**kept, **own, (): lines[("stages", index)]}
 
 
-def _place(detail: ErrorDetails) -> Place:
+def _place(detail: ErrorDetails) -> KeyPath:
     """Find the keys that a finding is about; a contradiction names its own within the section."""
     cause = detail.get("ctx", {}).get("error")
     inner = cause.key.split(".") if isinstance(cause, ContradictionError) and cause.key else []
     return (*detail["loc"], *(int(key) if key.isdigit() else key for key in inner))
 
 
-def _where(name: str, place: Place, lines: dict[Place, int | str]) -> str:
+def _where(name: str, place: KeyPath, lines: dict[KeyPath, int | str]) -> str:
     """Give the line of the place or of the nearest section around it, or the override that set it."""
     for length in range(len(place), -1, -1):
         line = lines.get(place[:length])
@@ -196,7 +196,7 @@ def _where(name: str, place: Place, lines: dict[Place, int | str]) -> str:
     return name
 
 
-def _known_keys(place: Place) -> list[str]:
+def _known_keys(place: KeyPath) -> list[str]:
     """List the keys of the section at a place."""
     model: Any = Recipe
     for part in place:

@@ -6,10 +6,10 @@ from slimvec.data.contamination import ScoredTexts, training_overlap
 from slimvec.data.records import Record
 from slimvec.training.recipe import Recipe, Source
 from slimvec.training.sources import read_sources
-from slimvec.training.validation import Split, split_by_query
+from slimvec.training.validation import TrainingSplit, split_by_query
 
 
-def split_records(records: list[Record], recipe: Recipe) -> Split:
+def split_records(records: list[Record], recipe: Recipe) -> TrainingSplit:
     """Hold records out for validation, or none without a section for it.
 
     Raises:
@@ -18,7 +18,7 @@ def split_records(records: list[Record], recipe: Recipe) -> Split:
     """
     settings = recipe.validation
     if settings is None:
-        return Split(records, list(range(len(records))), [])
+        return TrainingSplit(records, list(range(len(records))), [])
     others: list[Record] = []
     if settings.path is not None:
         others, _ = read_sources([Source(path=settings.path)], seed=recipe.run.seed)

@@ -57,7 +57,7 @@ from slimvec.training.splitting import split_records
 from slimvec.training.steps import Steps
 from slimvec.training.teacher import OpenTeacher, TeacherVectors, prepare_teacher
 from slimvec.training.trainable_model import TrainableModel
-from slimvec.training.validation import HeldOutRetrieval, Split, Validator
+from slimvec.training.validation import HeldOutRetrieval, TrainingSplit, Validator
 
 WORKSPACE_SUFFIX = ".training"
 _CHECKPOINT_KEYS = ("checkpoint_steps", "checkpoint_minutes", "keep", "loggers", "cache_states")
@@ -308,7 +308,7 @@ class _Work:
 
 
 def _contrastive(
-    model: EmbeddingModel, split: Split, sources: NDArray[np.int64], recipe: Recipe, context: RunContext
+    model: EmbeddingModel, split: TrainingSplit, sources: NDArray[np.int64], recipe: Recipe, context: RunContext
 ) -> _Work:
     """Learn from pairs."""
     teacher = prepare_teacher(recipe.loss.distill, context.open_teacher)
@@ -322,7 +322,7 @@ def _contrastive(
     return _Work(model, steps, tuple(objective.named_parameters()), teacher.identity if teacher else None)
 
 
-def _adaptation(model: EmbeddingModel, split: Split, recipe: Recipe) -> _Work:
+def _adaptation(model: EmbeddingModel, split: TrainingSplit, recipe: Recipe) -> _Work:
     """Learn to predict tokens.
 
     Raises:

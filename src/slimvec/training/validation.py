@@ -22,7 +22,6 @@ from slimvec.training.recipe import Validation
 
 Vectors = NDArray[np.float32]
 
-MEASURES = ("ndcg_at_10", "mrr_at_10")
 _HASH_RANGE = 1 << 64
 
 Validator = Callable[[TextEmbedder], Mapping[str, float]]
@@ -30,7 +29,7 @@ Validator = Callable[[TextEmbedder], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
-class Split:
+class TrainingSplit:
     """Records split into those to train on and those to validate on.
 
     Attributes:
@@ -46,7 +45,7 @@ class Split:
     shared_text: TrainingOverlap | None = None
 
 
-def split_by_query(records: Sequence[Record], settings: Validation, others: Sequence[Record] = ()) -> Split:
+def split_by_query(records: Sequence[Record], settings: Validation, others: Sequence[Record] = ()) -> TrainingSplit:
     """Split records by query, as the recipe says.
 
     A query is held out, with all of its records, for the hash of its text: the same ones in every stage, for every
@@ -75,7 +74,7 @@ def split_by_query(records: Sequence[Record], settings: Validation, others: Sequ
             expected="at least 2 of each",
             do="change validation.count or validation.share",
         )
-    return Split([records[number] for number in numbers], numbers, held)
+    return TrainingSplit([records[number] for number in numbers], numbers, held)
 
 
 def _first_queries(keys: Sequence[int], count: int) -> set[int]:

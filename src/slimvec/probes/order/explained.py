@@ -26,8 +26,6 @@ from slimvec.probes.order.items import Item
 from slimvec.statistics.intervals import Values
 
 _WORD = re.compile(r"\w+")
-Vector = Callable[[str], Values]
-"""Gives the unit vector of a text: [D]."""
 
 
 def words_of(texts: Sequence[str]) -> list[str]:
