@@ -10,6 +10,7 @@ from slimvec.errors import InputError
 from slimvec.model.manifest import Manifest
 from slimvec.model.spec import ModelSpec
 from slimvec.training.checkpoints import Progress
+from slimvec.training.kinds import KINDS
 from slimvec.training.recipe_reading import parse_recipe, read_recipe, recipe_yaml
 from slimvec.training.stages import StageRecord
 
@@ -257,3 +258,13 @@ def test_the_record_of_a_stage_reads_back_from_json(override):
     manifest = Manifest(spec=ModelSpec(), training=record.model_dump(mode="json"))
     read = Manifest.model_validate_json(manifest.model_dump_json())
     assert StageRecord.model_validate(read.training) == record
+
+
+def test_the_default_objective_is_not_written_so_that_fingerprints_of_earlier_runs_stay():
+    recipe = parse_recipe(GOOD)
+    assert recipe.kind == "contrastive"
+    assert "objective" not in recipe.model_dump(mode="json")
+    given = parse_recipe(GOOD, overrides=["objective={kind: contrastive}"])
+    assert given == recipe
+    assert "objective" not in given.model_dump(mode="json")
+    assert set(KINDS) >= {"contrastive", "next-token", "masked-next-token", "masked-token"}

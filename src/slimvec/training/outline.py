@@ -32,7 +32,7 @@ class StageOutline(BaseModel):
 
     Attributes:
         name: Empty in a recipe without stages.
-        objective: `contrastive`, or that of an adaptation.
+        objective: Its kind.
         attention: As the recipe has it; None for the base's own.
         tuning: `lora` or `full`.
         sources: In the recipe's order.
@@ -121,7 +121,7 @@ def _outline_stage(stage: StageRecipe) -> StageOutline:
     given = "attention" in recipe.model.model_fields_set
     outline = StageOutline(
         name=stage.name,
-        objective="contrastive" if recipe.adaptation is None else recipe.adaptation.objective,
+        objective=recipe.kind,
         attention=recipe.model.attention if given else None,
         tuning=recipe.tuning.method,
         sources=tuple(_outline_source(source) for source in recipe.data),

@@ -21,43 +21,33 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError, field_serializer
-from torch import nn
 
 from slimvec.data.contamination import TrainingOverlap
 from slimvec.data.records import Record
-from slimvec.errors import InputError, TrainingError
+from slimvec.errors import TrainingError
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.folder import save_model
 from slimvec.model.guard import check_attention_mode
-from slimvec.model.lm_head import load_lm_head, tied_head
 from slimvec.model.manifest import read_manifest
-from slimvec.training.adaptation_texts import adaptation_texts, read_adaptation_records
 from slimvec.training.checkpoints import Progress, TrainingOutcome
-from slimvec.training.collation import Collator
-from slimvec.training.contrastive import ContrastiveSteps
 from slimvec.training.data_card import describe_data, keep_stage_card
 from slimvec.training.dtypes import run_dtype
 from slimvec.training.embedder import TrainingEmbedder
 from slimvec.training.events import Audience
 from slimvec.training.frozen import OpenFrozen, fast_frozen
+from slimvec.training.kinds import KINDS, StageInput
 from slimvec.training.loop import Trainer
-from slimvec.training.objective import make_objective
-from slimvec.training.prediction import PredictionSteps, TrainableStates
 from slimvec.training.preparation import prepare_model
 from slimvec.training.processes import Processes
 from slimvec.training.recipe import Recipe, StageRecipe
 from slimvec.training.recipe_reading import recipe_json
 from slimvec.training.rehearsal import check_moved, quick_vectors, rehearse_saving
 from slimvec.training.sharding import put_together, shares_out
-from slimvec.training.sources import SourceRecord, read_sources, source_numbers
+from slimvec.training.sources import SourceRecord, source_numbers
 from slimvec.training.splitting import split_records
-from slimvec.training.steps import Steps
-from slimvec.training.teacher import OpenTeacher, TeacherVectors, prepare_teacher
-from slimvec.training.trainable_model import TrainableModel
-from slimvec.training.validation import HeldOutRetrieval, TrainingSplit, Validator
+from slimvec.training.teacher import OpenTeacher
+from slimvec.training.validation import HeldOutRetrieval, Validator
 
 WORKSPACE_SUFFIX = ".training"
 _CHECKPOINT_KEYS = ("checkpoint_steps", "checkpoint_minutes", "keep", "loggers", "cache_states")
@@ -221,8 +211,8 @@ def run_stage(
         at_start: Called when data and model are there, before anything is written.
     """
     recipe = paths.stage.recipe
-    adapts = recipe.adaptation is not None
-    found, held = read_adaptation_records(recipe) if adapts else read_sources(recipe.data, seed=recipe.run.seed)
+    kind = KINDS[recipe.kind]
+    found, held = kind.read(recipe)
     split = split_records(found, recipe)
     validation = split.validation
     processes = Processes.current()
@@ -236,7 +226,7 @@ def run_stage(
     )
     untrained = None if shares_out(recipe.run) else quick_vectors(model)
     numbers = source_numbers(held)[split.numbers]
-    work = _adaptation(model, split, recipe) if adapts else _contrastive(model, split, numbers, recipe, context)
+    work = kind.make(StageInput(model, split.training, numbers, recipe, context.audience.notice, context.open_teacher))
     trainer = Trainer(
         work.trainable,
         work.steps,
@@ -288,74 +278,6 @@ def keep_stage(paths: StagePaths, outcome: StageOutcome) -> None:
     """
     save_model(outcome.model, paths.folder, training=outcome.record.model_dump(mode="json"))
     shutil.rmtree(paths.workspace)
-
-
-@dataclass(frozen=True, eq=False)
-class _Work:
-    """What a stage trains, and how.
-
-    Attributes:
-        trainable: The model as the steps need it.
-        steps: What is done in each.
-        extra_parameters: Trained beside the model.
-        teacher: Identity of the teacher, if there is one.
-    """
-
-    trainable: TrainableModel
-    steps: Steps
-    extra_parameters: Sequence[tuple[str, nn.Parameter]] = ()
-    teacher: str | None = None
-
-
-def _contrastive(
-    model: EmbeddingModel, split: TrainingSplit, sources: NDArray[np.int64], recipe: Recipe, context: RunContext
-) -> _Work:
-    """Learn from pairs."""
-    teacher = prepare_teacher(recipe.loss.distill, context.open_teacher)
-    objective = make_objective(
-        recipe.loss, dims=model.dims, teacher_dims=teacher.dims if teacher else None, seed=recipe.run.seed
-    )
-    objective.to(model.device)
-    collator = _collator(model, recipe, teacher)
-    steps = ContrastiveSteps(split.training, recipe, objective=objective, collator=collator, sources=sources)
-    context.audience.notice(str(steps.filling), None)
-    return _Work(model, steps, tuple(objective.named_parameters()), teacher.identity if teacher else None)
-
-
-def _adaptation(model: EmbeddingModel, split: TrainingSplit, recipe: Recipe) -> _Work:
-    """Learn to predict tokens.
-
-    Raises:
-        InputError: the model attends in the mode in which there is nothing to learn.
-        ModelError: the base has no language-model head.
-    """
-    assert recipe.adaptation is not None
-    wanted = recipe.adaptation.attention
-    if model.spec.attention != wanted:
-        raise InputError(
-            f"adaptation of {recipe.base.name}, which is {model.spec.attention}, by {recipe.adaptation.objective}",
-            expected=f"{wanted} attention",
-            do=f"set model.attention={wanted}",
-        )
-    source = recipe.base.source
-    if source is None:
-        head = tied_head(model.backbone)
-    else:
-        head = load_lm_head(source, model.backbone, revision=recipe.base.revision)
-    texts = adaptation_texts(split.training)
-    return _Work(TrainableStates(model), PredictionSteps(texts, recipe, tokenizer=model.tokenizer, head=head))
-
-
-def _collator(model: EmbeddingModel, recipe: Recipe, teacher: TeacherVectors | None) -> Collator:
-    """Give the collator of the model."""
-    return Collator(
-        model.tokenizer,
-        model.spec.prompts,
-        max_query_tokens=recipe.batch.max_query_tokens,
-        max_document_tokens=recipe.batch.max_document_tokens,
-        max_negatives=recipe.batch.negatives,
-        teacher=teacher,
-    )
 
 
 def _evaluation(

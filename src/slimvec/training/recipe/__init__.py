@@ -7,6 +7,7 @@ from slimvec.training.recipe.adaptation import Adaptation
 from slimvec.training.recipe.data import Batch, OrderNegatives, Rearrange, Source
 from slimvec.training.recipe.loss import Loss, check_mrl_dims
 from slimvec.training.recipe.model import Base, ModelSettings, Tuning
+from slimvec.training.recipe.objective import Contrastive, Objective
 from slimvec.training.recipe.run import Optim, Run
 from slimvec.training.recipe.section import ContradictionError, Section
 from slimvec.training.recipe.stages import Stage, StageError
@@ -18,8 +19,10 @@ __all__ = [
     "Base",
     "Batch",
     "ContradictionError",
+    "Contrastive",
     "Loss",
     "ModelSettings",
+    "Objective",
     "Optim",
     "OrderNegatives",
     "Rearrange",

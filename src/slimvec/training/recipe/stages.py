@@ -19,7 +19,7 @@ class Stage(Section):
 
     The sections are kept as they are written, and mean something only over the recipe's own: settings that are not
     named stay, lists are replaced, null takes a section away. A section that gets another `method` or `mode` is
-    replaced, and a length takes the place of the recipe's.
+    replaced, as is an objective of another kind, and a length takes the place of the recipe's.
 
     Attributes:
         name: Of the stage, for metrics and messages.
@@ -30,6 +30,7 @@ class Stage(Section):
     model: Tree | None = None
     tuning: Tree | None = None
     data: list[Tree] | None = None
+    objective: Tree = Field(default={}, exclude_if=lambda tree: not tree)
     adaptation: Tree | None = None
     loss: Tree | None = None
     optim: Tree | None = None
@@ -41,7 +42,15 @@ class Stage(Section):
         """Put the changes over a recipe's tree, which stays as it is."""
         given = {key: getattr(self, key) for key in type(self).model_fields if key in self.model_fields_set - {"name"}}
         kept = {key: value for key, value in recipe.items() if given.get(key, value) is not None}
+        if _is_other_kind(self.objective, recipe.get("objective")):
+            kept.pop("objective", None)
         return merged(kept, {key: value for key, value in given.items() if value is not None})
+
+
+def _is_other_kind(objective: Tree, before: Tree | None) -> bool:
+    """Whether an objective, as it is written, is of another kind than the one before."""
+    own = (before or {}).get("kind", "contrastive")
+    return bool(objective.get("kind", own) != own)
 
 
 class StageError(ValueError):

@@ -4,16 +4,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from slimvec.training.recipe.adaptation import Adaptation
 from slimvec.training.recipe.data import Batch, Source
 from slimvec.training.recipe.loss import Loss, check_mined, check_mrl_dims
 from slimvec.training.recipe.model import Base, ModelSettings, Tuning
+from slimvec.training.recipe.objective import Contrastive, Objective
 from slimvec.training.recipe.run import LENGTHS, Optim, Run
 from slimvec.training.recipe.section import ContradictionError, Section
 from slimvec.training.recipe.stages import Stage, StageError
 from slimvec.training.recipe.validation import Validation
+
+
+def _is_default(objective: Objective) -> bool:
+    """Whether an objective goes unwritten: fingerprints of runs from before there was a choice stay as they were."""
+    return objective == Contrastive()
 
 
 class Recipe(Section):
@@ -28,6 +34,7 @@ class Recipe(Section):
     model: ModelSettings = ModelSettings()
     tuning: Tuning = Tuning()
     data: tuple[Source, ...] = ()
+    objective: Objective = Field(default=Contrastive(), exclude_if=_is_default)
     adaptation: Adaptation | None = None
     loss: Loss = Loss()
     optim: Optim = Optim()
@@ -44,6 +51,11 @@ class Recipe(Section):
         else:
             self._check_single()
         return self
+
+    @property
+    def kind(self) -> str:
+        """What is learnt: the objective's kind, or that of the adaptation in its place."""
+        return self.objective.kind if self.adaptation is None else self.adaptation.objective
 
     def stage_recipes(self) -> "tuple[StageRecipe, ...]":
         """Give the recipe of each stage, complete, with paths that begin at `data_root`.
@@ -143,6 +155,9 @@ class Recipe(Section):
 
     def _check_adaptation(self, adaptation: Adaptation) -> None:
         """See that the sections go together with token prediction."""
+        if self.objective != Contrastive():
+            message = f"adaptation beside objective {self.objective.kind}; leave one of them out"
+            raise ContradictionError("adaptation", message)
         if "attention" in self.model.model_fields_set and self.model.attention != adaptation.attention:
             why = "reads the answer" if self.model.attention == "bidirectional" else "has nothing to learn"
             message = (

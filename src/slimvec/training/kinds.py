@@ -1,0 +1,144 @@
+"""From the kind of a recipe's objective to its data, its steps, and the model as they need it: one table.
+
+A new objective is a section in `slimvec.training.recipe.objective`, steps of its own, and an entry here.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from slimvec.data.records import Record
+from slimvec.errors import InputError
+from slimvec.model.embedding_model import EmbeddingModel
+from slimvec.model.lm_head import load_lm_head, tied_head
+from slimvec.training.adaptation_texts import adaptation_texts, read_adaptation_records
+from slimvec.training.collation import Collator
+from slimvec.training.contrastive import ContrastiveSteps
+from slimvec.training.events import Notice
+from slimvec.training.objective import make_objective
+from slimvec.training.prediction import PredictionSteps, TrainableStates
+from slimvec.training.recipe import Recipe
+from slimvec.training.sources import SourceRecord, read_sources
+from slimvec.training.steps import Steps
+from slimvec.training.teacher import OpenTeacher, TeacherVectors, prepare_teacher
+from slimvec.training.trainable_model import TrainableModel
+
+
+@dataclass(frozen=True, eq=False)
+class StageInput:
+    """What a stage begins with.
+
+    Attributes:
+        model: Prepared: trainable as the recipe says.
+        records: To train on, without those held out.
+        sources: [N], number of each record's source among the recipe's.
+        recipe: Of the stage.
+        notice: Told what takes long.
+        open_teacher: Gives the model that a recipe names as teacher.
+    """
+
+    model: EmbeddingModel
+    records: Sequence[Record]
+    sources: NDArray[np.int64]
+    recipe: Recipe
+    notice: Notice
+    open_teacher: OpenTeacher | None
+
+
+@dataclass(frozen=True, eq=False)
+class StageWork:
+    """What a stage trains, and how.
+
+    Attributes:
+        trainable: The model as the steps need it.
+        steps: What is done in each.
+        extra_parameters: Trained beside the model.
+        teacher: Identity of the teacher, if there is one.
+    """
+
+    trainable: TrainableModel
+    steps: Steps
+    extra_parameters: Sequence[tuple[str, nn.Parameter]] = ()
+    teacher: str | None = None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a kind of objective is trained.
+
+    Attributes:
+        read: Gives the training records of a recipe, and what each of its sources held.
+        make: Gives the work of a stage.
+    """
+
+    read: Callable[[Recipe], tuple[list[Record], list[SourceRecord]]]
+    make: Callable[[StageInput], StageWork]
+
+
+def _read_pairs(recipe: Recipe) -> tuple[list[Record], list[SourceRecord]]:
+    """Read pairs."""
+    return read_sources(recipe.data, seed=recipe.run.seed)
+
+
+def _contrastive(stage: StageInput) -> StageWork:
+    """Learn from pairs."""
+    model, recipe = stage.model, stage.recipe
+    teacher = prepare_teacher(recipe.loss.distill, stage.open_teacher)
+    objective = make_objective(
+        recipe.loss, dims=model.dims, teacher_dims=teacher.dims if teacher else None, seed=recipe.run.seed
+    )
+    objective.to(model.device)
+    collator = _collator(model, recipe, teacher)
+    steps = ContrastiveSteps(stage.records, recipe, objective=objective, collator=collator, sources=stage.sources)
+    stage.notice(str(steps.filling), None)
+    return StageWork(model, steps, tuple(objective.named_parameters()), teacher.identity if teacher else None)
+
+
+def _collator(model: EmbeddingModel, recipe: Recipe, teacher: TeacherVectors | None) -> Collator:
+    """Give the collator of the model."""
+    return Collator(
+        model.tokenizer,
+        model.spec.prompts,
+        max_query_tokens=recipe.batch.max_query_tokens,
+        max_document_tokens=recipe.batch.max_document_tokens,
+        max_negatives=recipe.batch.negatives,
+        teacher=teacher,
+    )
+
+
+def _token_prediction(stage: StageInput) -> StageWork:
+    """Learn to predict tokens.
+
+    Raises:
+        InputError: the model attends in the mode in which there is nothing to learn.
+        ModelError: the base has no language-model head.
+    """
+    model, recipe = stage.model, stage.recipe
+    assert recipe.adaptation is not None
+    wanted = recipe.adaptation.attention
+    if model.spec.attention != wanted:
+        raise InputError(
+            f"adaptation of {recipe.base.name}, which is {model.spec.attention}, by {recipe.adaptation.objective}",
+            expected=f"{wanted} attention",
+            do=f"set model.attention={wanted}",
+        )
+    source = recipe.base.source
+    if source is None:
+        head = tied_head(model.backbone)
+    else:
+        head = load_lm_head(source, model.backbone, revision=recipe.base.revision)
+    texts = adaptation_texts(stage.records)
+    return StageWork(TrainableStates(model), PredictionSteps(texts, recipe, tokenizer=model.tokenizer, head=head))
+
+
+KINDS: Mapping[str, Kind] = {
+    "contrastive": Kind(_read_pairs, _contrastive),
+    **{
+        name: Kind(read_adaptation_records, _token_prediction)
+        for name in ("next-token", "masked-next-token", "masked-token")
+    },
+}
+"""By the name of a kind, as `Recipe.kind` gives it."""

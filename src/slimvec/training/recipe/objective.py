@@ -1,0 +1,19 @@
+"""The section `objective`: what is learnt, told apart by its `kind`."""
+
+from typing import Literal
+
+from slimvec.training.recipe.section import Section
+
+
+class Contrastive(Section):
+    """Learn from pairs of a query and a document that answers it, by the section `loss`.
+
+    Attributes:
+        kind: The default.
+    """
+
+    kind: Literal["contrastive"] = "contrastive"
+
+
+Objective = Contrastive
+"""A kind of objective is a section here and an entry in `slimvec.training.kinds.KINDS`."""
