@@ -171,8 +171,8 @@ def test_a_model_with_modules_that_are_not_served_is_told_the_other_way_which_wo
     folder = write_set(tmp_path / "one")
     ended = slimvec("evaluate", "-m", copy, "-d", folder)
     assert ended.code == 2
-    assert ended.err.splitlines()[-1].endswith("score it as it is with --through sentence-transformers")
-    ended = slimvec("evaluate", "-m", copy, "-d", folder, "--through", "sentence-transformers", "--json", "-q")
+    assert ended.err.splitlines()[-1].endswith("score it as it is with --backend sentence-transformers")
+    ended = slimvec("evaluate", "-m", copy, "-d", folder, "--backend", "sentence-transformers", "--json", "-q")
     assert 0 <= ended.json["scores"]["one"]["value"] <= 1
 
 

@@ -60,7 +60,7 @@ def test_a_page_is_written_whole_or_not_at_all(slimvec, model, only):
 
 def test_what_was_cut_off_is_told(slimvec, model):
     outcome = slimvec("explain", QUERY, "word " * 60, "-m", model)
-    assert outcome.err == "the document was longer than 200 tokens and lost its end\n"
+    assert outcome.err == "the document was longer than 200 tokens and was truncated\n"
     assert slimvec("explain", QUERY, "word " * 60, "-m", model, "--json").json["num_truncated"] == 100
 
 

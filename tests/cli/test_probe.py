@@ -51,7 +51,9 @@ def test_two_models_stand_side_by_side(slimvec, model, tmp_path):
 
 def test_what_a_model_does_not_bear_is_left_out(slimvec, model):
     arguments = (*CHEAP, "--through", "sentence-transformers", "--json")
-    readings = slimvec("probe", "-m", model, *arguments).json["readings"]
+    found = slimvec("probe", "-m", model, *arguments)
+    assert "--through is now called --backend; the old name works until the next release" in found.err.splitlines()
+    readings = found.json["readings"]
     assert readings["attention"]["skipped"].startswith("the states of tokens are not to be had")
     assert readings["attention"]["measures"] == {}
     ours = slimvec("probe", "-m", model, *CHEAP, "--json").json["readings"]["instruction"]["measures"]

@@ -85,8 +85,8 @@ def test_an_address_is_told_from_a_name():
         open_evaluated("http://server:1/v1")
     with pytest.raises(InputError, match="revision of a server cannot be chosen"):
         open_evaluated(ADDRESS, revision="main")
-    with pytest.raises(InputError, match="is a server, not run through slimvec"):
-        open_evaluated(ADDRESS, through="slimvec")
+    with pytest.raises(InputError, match="is a server, not run by slimvec"):
+        open_evaluated(ADDRESS, backend="slimvec")
     assert open_evaluated(ADDRESS, dtype="auto").card.kind == "openai"
 
 
@@ -100,7 +100,7 @@ def test_what_slimvec_cannot_run_goes_through_sentence_transformers_and_says_so(
     extra = {"idx": 9, "name": "9", "path": "9_CNN", "type": "sentence_transformers.models.CNN"}
     (tmp_path / "m" / "modules.json").write_text(json.dumps([modules[0], extra, *modules[1:]]))
     with pytest.raises(ModelError) as caught:
-        open_evaluated(str(tmp_path / "m"), through="slimvec")
+        open_evaluated(str(tmp_path / "m"), backend="slimvec")
     card = open_evaluated(str(tmp_path / "m")).card
     assert (card.kind, card.remark) == ("sentence-transformers", f"slimvec cannot run it: {caught.value}")
 

@@ -69,7 +69,7 @@ def adjust(
     revision: RevisionOption = None,
     force: ForceOption = False,
 ) -> Result:
-    """Mend how a model reads long texts and their ends, without training.
+    """Reduce position bias and lengthen the context of a model, without training.
 
     --beta weighs the states of late tokens more until the sentences of a document weigh alike; --rope lets a model take
     longer texts; both are kept in the files that are written, where sentence-transformers reads them too (beta needs

@@ -44,7 +44,7 @@ def embed_items(
 
     Raises:
         InputError: a text without tokens (with its place), an unknown task.
-        ModelError: a text with a vector that is no numbers (with its place).
+        ModelError: a text with a vector that is NaN or infinite (with its place).
     """
     from slimvec.engine.bad_texts import VectorsError
 
@@ -77,7 +77,7 @@ def embed_all(
 
 def truncation_remark(num_truncated: int, max_tokens: int, kind: str) -> str:
     """Say that texts were cut off."""
-    return f"{num_truncated:,} {kind} were longer than {max_tokens} tokens and lost their end"
+    return f"{num_truncated:,} {kind} were longer than {max_tokens} tokens and were truncated"
 
 
 def _placed(

@@ -34,7 +34,7 @@ KEYS = {
     "num_texts": "texts read, and vectors written",
     "dims": "width of the vectors",
     "num_tokens": "tokens run through the model, prompts included",
-    "num_truncated": "texts that were longer than the model's limit and lost their end",
+    "num_truncated": "texts that were longer than the model's limit and were truncated",
     "skipped": "texts without a vector that were left out: place and reason of each",
     "coverage": "what --min-coverage found: min, lowest, place, num_low, piece_share; null unless asked",
     "prompt": "what was written in front of each text",

@@ -2,12 +2,21 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from slimvec.cli.models import describe_model, load_embedder, system_of
-from slimvec.cli.options import DimsOption, DtypeOption, ForceOption, RevisionOption, TaskOption
+from slimvec.cli.options import (
+    BackendOption,
+    DimsOption,
+    DtypeOption,
+    ForceOption,
+    RevisionOption,
+    TaskOption,
+    ThroughOption,
+    backend_by_either_name,
+)
 from slimvec.cli.scores import interval, scores_table
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError, ModelError
@@ -60,10 +69,8 @@ def evaluate(
     against: Annotated[
         str | None, typer.Option(help="A second model, to be compared task by task.", metavar="M")
     ] = None,
-    through: Annotated[
-        Literal["auto", "slimvec", "sentence-transformers"],
-        typer.Option(help="What runs the model; with a suite, auto is sentence-transformers where slimvec cannot."),
-    ] = "auto",
+    backend: BackendOption = "auto",
+    through: ThroughOption = None,
     by_language: Annotated[bool, typer.Option("--by-language", help="Score each language of a set by itself.")] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse a set with empty documents or judgements of what is not there.")
@@ -92,10 +99,11 @@ def evaluate(
 
     A set is a folder with corpus, queries and qrels as .jsonl or .jsonl.gz, or in the layout of BEIR. nDCG@10 is its
     main measure; the intervals are a bootstrap over the queries. With --suite, --mteb-task, --against, a server or
-    --through sentence-transformers, tasks and measures are mteb's own (pip install 'slimvec[eval]').
+    --backend sentence-transformers, tasks and measures are mteb's own (pip install 'slimvec[eval]').
     """
     terminal.reserve(output, force=force)
-    if suite or mteb_task or against or through == "sentence-transformers" or "://" in model:
+    backend = backend_by_either_name(terminal, backend, through)
+    if suite or mteb_task or against or backend == "sentence-transformers" or "://" in model:
         from slimvec.cli.suites import choose_suite, evaluate_models
 
         return evaluate_models(
@@ -103,7 +111,7 @@ def evaluate(
             choose_suite(suite, mteb_task or (), data, only=task_name or (), instruction=task),
             sources=[model, *([against] if against else [])],
             data=data,
-            through=through,
+            backend=backend,
             cache=cache,
             settings={
                 "revision": revision,
@@ -146,7 +154,7 @@ def _naming_the_other(error: ModelError, model: str, revision: str | None) -> Mo
 
     if not (resolve_source(model, revision=revision) / "modules.json").is_file():
         return error
-    other = "score it as it is with --through sentence-transformers"
+    other = "score it as it is with --backend sentence-transformers"
     return ModelError(error.found, expected=error.expected, do=f"{error.do}, or {other}" if error.do else other)
 
 
@@ -214,7 +222,7 @@ def _tables(results: "Sequence[TaskResult]", baseline: "Sequence[TaskResult] | N
 
 
 def _cut(result: "TaskResult") -> str:
-    """Say what share of the texts lost their end, if any."""
+    """Say what share of the texts were truncated, if any."""
     return f", {result.truncated_share:.1%} of the texts cut off" if result.truncated_share else ""
 
 

@@ -63,7 +63,7 @@ def explain(
     num_truncated = shown.query.num_truncated + shown.document.num_truncated
     for side, kind in ((shown.query, "query"), (shown.document, "document")):
         if side.num_truncated:
-            terminal.remark(f"the {kind} was longer than {embedder.spec.max_tokens} tokens and lost its end")
+            terminal.remark(f"the {kind} was longer than {embedder.spec.max_tokens} tokens and was truncated")
     return {
         "cosine": shown.cosine,
         "query": _words(shown.query, shown.query_share()),

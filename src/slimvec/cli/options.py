@@ -1,12 +1,17 @@
 """Options that several commands share, so that they read alike everywhere."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from slimvec.cli.terminal import Terminal
 
 Role = Literal["query", "document"]
 """The roles of `slimvec.text.prompts`, written again because importing them takes a third of the time of `--help`."""
 Dtype = Literal["auto", "float32", "bfloat16", "int8"]
+Backend = Literal["auto", "slimvec", "sentence-transformers"]
+"""The backends of `slimvec.evaluation.opening`, written again for the same reason."""
 
 ModelOption = Annotated[
     str,
@@ -26,3 +31,15 @@ TaskOption = Annotated[
 ]
 FieldOption = Annotated[str, typer.Option(help="Field with the text, in .jsonl and .parquet files.", metavar="F")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace the output if it exists.")]
+BackendOption = Annotated[
+    Backend, typer.Option(help="Library that runs the model; auto is sentence-transformers where slimvec cannot.")
+]
+ThroughOption = Annotated[Backend | None, typer.Option("--through", hidden=True, help="The old name of --backend.")]
+
+
+def backend_by_either_name(terminal: "Terminal", backend: Backend, through: Backend | None) -> Backend:
+    """Give the backend asked for by `--backend` or by its old name `--through`, which goes with the next release."""
+    if through is None:
+        return backend
+    terminal.remark("--through is now called --backend; the old name works until the next release")
+    return through

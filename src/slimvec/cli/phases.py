@@ -266,7 +266,7 @@ class Quickstart:
         progress = run.result.progress
         self._say(
             "training",
-            f"{run.result.num_trained / 1e6:.2g} million numbers trained in {progress.step:,} steps "
+            f"{run.result.num_trained / 1e6:.2g} million parameters trained in {progress.step:,} steps "
             f"over {progress.tokens:,} tokens",
         )
         return run

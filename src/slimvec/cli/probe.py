@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from slimvec.cli.options import DimsOption, DtypeOption, ForceOption, RevisionOption
+from slimvec.cli.options import (
+    BackendOption,
+    DimsOption,
+    DtypeOption,
+    ForceOption,
+    RevisionOption,
+    ThroughOption,
+    backend_by_either_name,
+)
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
 from slimvec.probes.registry import PROBES, choose_probes
@@ -52,10 +60,8 @@ def probe(
     ] = "full",
     seed: Annotated[int, typer.Option(min=0, help="Of everything drawn.", metavar="N")] = 0,
     against: Annotated[str | None, typer.Option(help="A second model, shown beside the first.", metavar="M")] = None,
-    through: Annotated[
-        Literal["auto", "slimvec", "sentence-transformers"],
-        typer.Option(help="What runs the model; auto is sentence-transformers where slimvec cannot."),
-    ] = "auto",
+    backend: BackendOption = "auto",
+    through: ThroughOption = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the report into this folder.", metavar="FOLDER")
     ] = None,
@@ -82,6 +88,7 @@ def probe(
     out, and the report says why. docs/probes.md says how each is measured, and how to read it.
     """
     terminal.reserve(output, force=force)
+    backend = backend_by_either_name(terminal, backend, through)
     probes = choose_probes(only or ())
     for path, there, what in ((data, Path.is_dir, "folder"), (text_file, Path.is_file, "file")):
         if path is not None and not there(path):
@@ -99,7 +106,7 @@ def probe(
 
     reports = []
     for source in (model, *([against] if against else ())):
-        opened = open_with_progress(terminal, source, through, settings)
+        opened = open_with_progress(terminal, source, backend, settings)
         config = ProbeConfig(
             data=data, seed=seed, amount=amount, source=source, text_file=text_file, max_tokens=max_tokens
         )

@@ -195,10 +195,10 @@ def bad_rows(terminal: Terminal, records: RecordFiles) -> "BadRowsReport":
 
 
 def truncation_remarks(terminal: Terminal, num_truncated: "Mapping[str, int]") -> None:
-    """Say how many texts lost their end."""
+    """Say how many texts were truncated."""
     for kind, count in num_truncated.items():
         if count:
-            terminal.remark(f"{count:,} {kind} were longer than the model takes and lost their end")
+            terminal.remark(f"{count:,} {kind} were longer than the model takes and were truncated")
 
 
 def _stage(terminal: Terminal) -> "Stage":

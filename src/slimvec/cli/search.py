@@ -17,7 +17,7 @@ from slimvec.data.records import check_text
 KEYS = {
     "results": "for each query in turn: query, and hits with rank, cosine, id, title and text, best first",
     "num_documents": "documents searched",
-    "num_truncated": "documents that were longer than the model's limit and lost their end",
+    "num_truncated": "documents that were longer than the model's limit and were truncated",
     "prompt": "what was written in front of each query",
 }
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from slimvec.evaluation.comparing import ComparisonReport
     from slimvec.evaluation.evaluation_report import EvaluationReport, TaskReport
     from slimvec.evaluation.models import EvaluatedModel
-    from slimvec.evaluation.opening import EvaluatedSettings, Through
+    from slimvec.evaluation.opening import Backend, EvaluatedSettings
     from slimvec.evaluation.suite import Suite, TaskEntry
 
 
@@ -63,7 +63,7 @@ def evaluate_models(
     *,
     sources: Sequence[str],
     data: Path | None,
-    through: "Through",
+    backend: "Backend",
     cache: bool,
     settings: "EvaluatedSettings",
     output: Path | None,
@@ -75,7 +75,7 @@ def evaluate_models(
 
     check_extra()
     reports = [
-        _evaluate(terminal, open_with_progress(terminal, source, through, settings), suite, data, cache=cache)
+        _evaluate(terminal, open_with_progress(terminal, source, backend, settings), suite, data, cache=cache)
         for source in sources
     ]
     comparison = compare_reports(*reports) if len(reports) > 1 else None
@@ -102,14 +102,14 @@ def evaluate_models(
 
 
 def open_with_progress(
-    terminal: Terminal, source: str, through: "Through", settings: "EvaluatedSettings"
+    terminal: Terminal, source: str, backend: "Backend", settings: "EvaluatedSettings"
 ) -> "EvaluatedModel":
     """Open a model, telling what is fetched or converted. Arguments and errors as for `open_evaluated`."""
     with terminal.task(f"loading {source}") as task:
         from slimvec.evaluation.opening import open_evaluated
 
         settings = {**settings, "progress": task.share}
-        model = open_evaluated(source, through=through, **settings)
+        model = open_evaluated(source, backend=backend, **settings)
     if model.card.remark:
         terminal.remark(f"{source}: {model.card.remark}")
     return model

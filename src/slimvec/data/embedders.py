@@ -19,7 +19,7 @@ class HasVectors(Protocol):
 
     @property
     def num_truncated(self) -> int:
-        """Texts that lost their end."""
+        """Truncated texts."""
         ...
 
 

@@ -35,7 +35,7 @@ class Chunks:
         spans: Characters (start, end) of each chunk.
         num_tokens: Tokens pooled for each chunk.
         num_windows: Passes that the text took; 1 when it fits into the model's limit.
-        truncated: Whether the text lost its end.
+        truncated: Whether the text was truncated.
     """
 
     vectors: Vectors

@@ -205,7 +205,7 @@ class Embedder:
 
         Raises:
             InputError: an empty text, one without tokens, an unknown role or task, dims larger than the model's.
-            VectorsError: a vector that is no numbers; the error has those of the other texts.
+            VectorsError: a vector that is NaN or infinite; the error has those of the other texts.
         """
         if isinstance(texts, str):
             raise InputError("one string", expected="a list of texts", do="write [text]")

@@ -28,7 +28,7 @@ class LongEmbeddings:
     Attributes:
         vectors: [N, D] float32, in the order of the texts.
         num_tokens: Tokens run through the model; prompts and overlaps count in every window.
-        num_truncated: Texts that lost their end.
+        num_truncated: Truncated texts.
         num_windows: Windows of each text; 1 for a text that fits.
     """
 

@@ -39,7 +39,7 @@ class Answer:
     Attributes:
         vectors: [N, D] float32; rows of NaN for the texts in `bad`.
         num_tokens: By text, prompt included.
-        truncated: By text, whether it was longer than the model's limit and lost its end.
+        truncated: By text, whether it was longer than the model's limit and was truncated.
         bad: Texts that have no vector.
     """
 

@@ -38,7 +38,7 @@ class Embeddings:
         num_tokens: Tokens of all texts, prompts included.
         num_computed: Tokens that were run through the model: without those of repeated texts, and with those of a
             shared prompt once.
-        num_truncated: Texts that were longer than the model's limit and lost their end.
+        num_truncated: Texts that were longer than the model's limit and were truncated.
         bad: Texts without a vector, whose rows are NaN.
     """
 
@@ -111,8 +111,8 @@ class Runner:
     ) -> Iterator[list[Embeddings]]:
         """Embed blocks of texts in several poolings of the same states; each block as often as there are poolings.
 
-        Texts whose vectors are no numbers are named in each block's `bad`; with `mark` those without tokens too, which
-        are an InputError else.
+        Texts whose vectors are NaN or infinite are named in each block's `bad`; with `mark` those without tokens too,
+        which are an InputError else.
         """
         blocks = _blocks(texts)
         with ThreadPoolExecutor(max_workers=1) as pool_of_one:

@@ -31,7 +31,7 @@ class Ledger:
         prompts: By role; `both` where the sides are alike.
         num_texts: Texts.
         num_tokens: Tokens of those whose tokens are known, prompts included.
-        num_truncated: Texts that lost their end.
+        num_truncated: Truncated texts.
         num_unknown: Texts of which nobody knows whether they did.
     """
 

@@ -28,7 +28,7 @@ class SubsetScore(Frozen):
         prompts: What was written in front of the texts, by role; `both` where the sides are alike.
         num_texts: Texts embedded, repeated ones included.
         num_tokens: Their tokens, prompts included; 0 when nobody knows.
-        truncated_share: Share of the texts that lost their end; None when nobody knows.
+        truncated_share: Share of texts that were truncated; None when nobody knows.
     """
 
     subset: str
@@ -79,7 +79,7 @@ class TaskReport(Frozen):
 
     @property
     def truncated_share(self) -> float | None:
-        """Share of all texts that lost their end; None when nobody knows."""
+        """Share of all texts that were truncated; None when nobody knows."""
         known = [subset for subset in self.subsets if subset.truncated_share is not None]
         total = sum(subset.num_texts for subset in known)
         return sum((subset.truncated_share or 0) * subset.num_texts for subset in known) / total if total else None

@@ -87,7 +87,7 @@ class Embedded:
     Attributes:
         vectors: [N, D] float32.
         num_tokens: [N] tokens that were computed, prompt included; -1 where nobody knows.
-        truncated: [N] 1 where a text lost its end, 0 where not, -1 where nobody knows.
+        truncated: [N] 1 where a text was truncated, 0 where not, -1 where nobody knows.
     """
 
     vectors: Vectors

@@ -11,7 +11,7 @@ from slimvec.evaluation.slimvec_model import SlimvecModel
 from slimvec.model.cache import Progress
 from slimvec.model.sources import resolve_source
 
-Through = Literal["auto", "slimvec", "sentence-transformers"]
+Backend = Literal["auto", "slimvec", "sentence-transformers"]
 
 
 class EvaluatedSettings(TypedDict, total=False):
@@ -46,12 +46,12 @@ def check_extra() -> None:
         raise InputError("mteb is not installed", expected="the extra eval", do="pip install 'slimvec[eval]'")
 
 
-def open_evaluated(source: str, *, through: Through = "auto", **settings: Unpack[EvaluatedSettings]) -> EvaluatedModel:
+def open_evaluated(source: str, *, backend: Backend = "auto", **settings: Unpack[EvaluatedSettings]) -> EvaluatedModel:
     """Open a model to evaluate.
 
     Args:
         source: A folder, a `.gguf` file, a built-in name, a hub name, or `http://HOST:PORT/v1#MODEL`.
-        through: What runs it. `auto` is slimvec, and sentence-transformers for a model of that library which slimvec
+        backend: What runs it. `auto` is slimvec, and sentence-transformers for a model of that library which slimvec
             cannot run: the model's card then says why.
         settings: What shall differ from the model's own.
 
@@ -61,22 +61,22 @@ def open_evaluated(source: str, *, through: Through = "auto", **settings: Unpack
         ModelError: the model cannot be used.
     """
     if is_endpoint(source):
-        return _open_endpoint(source, through, settings)
-    if through == "sentence-transformers":
+        return _open_endpoint(source, backend, settings)
+    if backend == "sentence-transformers":
         return SentenceTransformersModel.load(source, **settings)
     try:
         return SlimvecModel.load(source, **settings)
     except ModelError as error:
         folder = resolve_source(source, revision=settings.get("revision"))
-        if through == "slimvec" or not (folder / "modules.json").is_file():
+        if backend == "slimvec" or not (folder / "modules.json").is_file():
             raise
         peer = SentenceTransformersModel.load(source, **settings)
         return _Remarked(peer, f"slimvec cannot run it: {error}")
 
 
-def _open_endpoint(source: str, through: Through, settings: EvaluatedSettings) -> EndpointModel:
-    if through != "auto":
-        raise InputError(f"{source} is a server, not run through {through}", expected="--through auto")
+def _open_endpoint(source: str, backend: Backend, settings: EvaluatedSettings) -> EndpointModel:
+    if backend != "auto":
+        raise InputError(f"{source} is a server, not run by {backend}", expected="--backend auto")
     unfit = [name for name in ("revision", "dtype", "max_tokens") if settings.get(name) not in (None, "auto")]
     if unfit:
         raise InputError(f"{unfit[0]} of a server cannot be chosen", expected="it left out")

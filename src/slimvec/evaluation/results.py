@@ -69,7 +69,7 @@ class TaskResult(Frozen):
         num_queries: Queries scored.
         num_documents: Documents searched.
         num_unjudged: Queries left out because nothing is relevant to them.
-        truncated_share: Share of all texts, queries and documents, that lost their end.
+        truncated_share: Share of all texts, queries and documents, that were truncated.
         instruction: Task name or instruction the queries were embedded with; None is the model's default.
         seconds: Wall time of embedding, searching and scoring.
         seed: Of the bootstrap.

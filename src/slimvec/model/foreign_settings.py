@@ -202,7 +202,7 @@ def _limit(path: Path, key: str, content: Mapping[str, Any]) -> int | None:
     """Read a limit of length; None where there is none.
 
     Raises:
-        ModelError: it is no number of tokens.
+        ModelError: it is not a number of tokens.
     """
     value = content.get(key)
     if value is None or (isinstance(value, int | float) and value >= _NO_LIMIT):

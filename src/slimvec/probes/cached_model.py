@@ -18,7 +18,7 @@ class Work:
     Attributes:
         num_texts: Texts, repeated and known ones included.
         num_tokens: Their tokens, prompts included, as far as somebody counts them.
-        num_truncated: Those that lost their end, as far as somebody knows.
+        num_truncated: Truncated ones, as far as somebody knows.
     """
 
     num_texts: int = 0

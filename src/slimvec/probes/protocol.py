@@ -114,7 +114,7 @@ def unit_vectors(vectors: Vectors, texts: Sequence[str]) -> Vectors:
     """Scale the vectors of texts to length 1: [N, D] float32.
 
     Raises:
-        ModelError: one is not finite, which would make every figure of it no number.
+        ModelError: one is not finite, which would make every figure of it NaN.
     """
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(bad):

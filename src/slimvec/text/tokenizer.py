@@ -23,7 +23,7 @@ class TokenizedTexts:
     Attributes:
         sequences: Token ids by text.
         prefix_lengths: How many leading tokens of each are the prompt's own, special tokens before it included.
-        truncated: By text, whether it was longer than the limit and lost its end.
+        truncated: By text, whether it was longer than the limit and was truncated.
     """
 
     sequences: list[list[int]]
@@ -37,7 +37,7 @@ class TokenizedTexts:
 
     @property
     def num_truncated(self) -> int:
-        """How many texts lost their end."""
+        """How many texts were truncated."""
         return sum(self.truncated)
 
     def pack(self, indices: Sequence[int] | None = None) -> PackedBatch:

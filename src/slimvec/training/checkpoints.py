@@ -40,7 +40,7 @@ class Progress(BaseModel):
         step: Steps done, which is the position in the data too.
         seconds: Time they took.
         tokens: Tokens they took in.
-        truncated: Texts that lost their end.
+        truncated: Truncated texts.
         pairs: That its batches held, over all steps.
         negatives: That these pairs met.
         first_cosine: Mean cosine of texts that do not belong together, in the first step.

@@ -22,7 +22,7 @@ class TrainingVectors:
 
     Attributes:
         vectors: [N, D] float32 of unit length.
-        num_truncated: Texts that lost their end.
+        num_truncated: Truncated texts.
     """
 
     vectors: NDArray[np.float32]

@@ -28,7 +28,7 @@ class StepEvent:
         random_cosine: Mean cosine of query and the other queries' positives; near the positives' means collapse.
         losses: Parts of the loss by name, before their weights in the sum.
         tokens: It took in, of queries, positives and negatives.
-        truncated: Texts that lost their end.
+        truncated: Truncated texts.
         pairs: In its batch; 0 where there are none.
         negatives_per_pair: Mean that a pair meets, its own and positives of others; None without pairs.
         tokens_per_s: Of this step.

@@ -130,7 +130,7 @@ class Trainer:
         """Train to the end, or until Ctrl-C or SIGTERM, which leave a checkpoint.
 
         Raises:
-            TrainingError: the loss or the gradient is no number any more.
+            TrainingError: the loss or the gradient is NaN or infinite.
             StorageError: metrics or a checkpoint cannot be written.
         """
         if self._progress.step == 0:

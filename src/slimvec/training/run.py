@@ -50,7 +50,7 @@ class TrainingRecord(BaseModel):
         recipe: In full.
         data: What the sources of all stages held.
         progress: Steps, seconds, tokens, truncated texts of all stages.
-        num_trained: Numbers trained in the last stage.
+        num_trained: Trainable parameters of the last stage.
         stages: One after the other; a single one in a run without stages.
     """
 
@@ -76,7 +76,7 @@ class TrainingResult(BaseModel):
         output: The model's folder; not there yet when the run was stopped.
         checkpoint: The checkpoint a stopped run can go on from.
         progress: Steps, seconds, tokens, truncated texts of all stages.
-        num_trained: Numbers trained in the last stage.
+        num_trained: Trainable parameters of the last stage.
         stages: Those that are over, and the one in which the run was stopped.
     """
 

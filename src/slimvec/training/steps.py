@@ -14,7 +14,7 @@ class Step:
         epoch: Passes over the data done after it, as a fraction.
         loss: Of its batch.
         tokens: It took in.
-        truncated: Texts that lost their end.
+        truncated: Truncated texts.
         positive_cosine: Mean cosine of query and positive; None where there are no pairs.
         random_cosine: Mean cosine of query and the other queries' positives; None likewise.
         losses: Parts of the loss by name, before their weights in the sum.

@@ -51,7 +51,7 @@ def embed_collection(
         advance: Told how many more texts have vectors.
 
     Returns:
-        The scores, and how many queries and documents lost their end.
+        The scores, and how many queries and documents were truncated.
 
     Raises:
         InputError: a text that the model refuses.
@@ -83,7 +83,7 @@ def _embed(
 def _block_vectors(
     known: KnownEmbedder, texts: Sequence[str], tasks: Sequence[str | None], role: Role, advance: Advance
 ) -> tuple[Vectors, int]:
-    """Vectors of a block [n, D], embedded together by task, and how many texts lost their end."""
+    """Vectors of a block [n, D], embedded together by task, and how many texts were truncated."""
     vectors = np.empty((len(texts), known.dims), dtype=np.float32)
     num_truncated = 0
     by_task = sorted(range(len(texts)), key=lambda number: tasks[number] or "")

@@ -40,7 +40,7 @@ class SearchReport(BaseModel):
         scorer: The model or BM25.
         texts_sha256: Over all records and the corpus.
         resumed: Whether a killed run was gone on with.
-        num_truncated: Queries and documents that lost their end on the way into the model; empty for BM25.
+        num_truncated: Queries and documents truncated on the way into the model; empty for BM25.
         bad_rows: Rows left out by policy.
     """
 

@@ -65,7 +65,7 @@ class Prepared:
         scorer: Of its queries against its documents.
         folder: The work folder.
         resumed: Whether a killed run had left something there.
-        truncated: Queries and documents that lost their end on the way into the model.
+        truncated: Queries and documents truncated on the way into the model.
     """
 
     collection: Collection

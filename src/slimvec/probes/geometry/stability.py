@@ -46,7 +46,7 @@ def compare_dtypes(model: EvaluatedModel, texts: Sequence[str], config: ProbeCon
         return "only a model of slimvec's that was loaded by name can be loaded anew in float32"
     if card.dtype == _EXACT:
         return "it is computed in float32 already"
-    exact = open_evaluated(config.source, through="slimvec", dtype=_EXACT, dims=card.dims, revision=card.revision)
+    exact = open_evaluated(config.source, backend="slimvec", dtype=_EXACT, dims=card.dims, revision=card.revision)
     if exact.prompt(Usage("probe", "STS", None)).text != prompt.text:
         return "prompts given on the command line are not those of the model loaded anew"
     return lowest_cosine(embed_with(bare, texts, prompt, config), embed_with(exact, texts, prompt, config))

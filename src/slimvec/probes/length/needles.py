@@ -32,7 +32,7 @@ class LengthScores:
         gains: [L, B, K] cosine of the needle's question with its document, less that with the document without it.
         bare: L times [B, D] vectors of the documents without needles, unit length.
         texts: L times B documents without needles.
-        truncated: [L] share of the documents that lost their end; NaN where nobody knows.
+        truncated: [L] share of documents that were truncated; NaN where nobody knows.
     """
 
     tokens: Values
@@ -93,5 +93,5 @@ def score_lengths(
 
 
 def _share_cut(found: Embedded) -> float:
-    """Share of texts that lost their end; NaN where nobody knows."""
+    """Share of texts that were truncated; NaN where nobody knows."""
     return float((found.truncated == 1).mean()) if (found.truncated >= 0).all() else float("nan")

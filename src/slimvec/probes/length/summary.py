@@ -40,7 +40,7 @@ class Summary:
     Attributes:
         lengths: L lengths in tokens, at most.
         tokens: [L] tokens of a document, on the mean.
-        truncated: [L] share of the documents that lost their end; NaN where nobody knows.
+        truncated: [L] share of documents that were truncated; NaN where nobody knows.
         needles: nDCG@10 of needles, by length.
         gains: Gain in cosine by a needle.
         likeness: Mean cosine of unrelated documents.
