@@ -79,9 +79,14 @@ def test_an_answer_ends_with_the_model_s_room(tmp_path):
 
 def test_what_cannot_write_is_refused(tmp_path):
     save_model(tiny.embedding_model("llama", "bidirectional"), tmp_path / "embedder")
-    with pytest.raises(ModelError, match="embedder has bidirectional attention; expected a causal language model"):
+    with pytest.raises(ModelError, match="embedder was trained as an embedding model and says nothing of its base"):
         LocalGenerator(str(tmp_path / "embedder"))
-    save_model(tiny.embedding_model("llama"), tmp_path / "headless")
+    tiny.hf_model("llama", is_causal=False).save_pretrained(tmp_path / "encoder")
+    tiny.tokenizer_backend().save(str(tmp_path / "encoder/tokenizer.json"))
+    with pytest.raises(ModelError, match="encoder has bidirectional attention; expected a causal language model"):
+        LocalGenerator(str(tmp_path / "encoder"))
+    tiny.hf_model("llama").save_pretrained(tmp_path / "headless")
+    tiny.tokenizer_backend().save(str(tmp_path / "headless/tokenizer.json"))
     with pytest.raises(ModelError, match=r"headless has no lm_head.weight; expected a language model with its head"):
         LocalGenerator(str(tmp_path / "headless"))
     with pytest.raises(InputError, match="no model 'nothing'"):

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from slimvec.errors import InputError, ModelError
 from slimvec.model.folder import load_model, save_model
-from slimvec.model.lm_head import load_lm_head
+from slimvec.model.lm_head import LMHead, load_lm_head
 from slimvec.text.batch import PackedBatch
 from slimvec.text.tokenizer import Tokenizer
 from slimvec.training.adaptation_texts import adaptation_texts, read_adaptation_records
@@ -36,14 +36,14 @@ def steps(texts=TEXTS, objective="masked-next-token", **changes):
     settings = support.recipe(*OBJECTIVES[objective], *(f"{key}={value}" for key, value in changes.items()))
     made = tiny.embedding_model("gemma3_text", settings.adaptation.attention)
     weight = made.backbone.hf_model.get_input_embeddings().weight
-    return made, PredictionSteps(texts, settings, tokenizer=made.tokenizer, head=lambda: weight)
+    return made, PredictionSteps(texts, settings, tokenizer=made.tokenizer, head=LMHead(lambda: weight))
 
 
 def test_texts_end_at_the_models_limit_too():
     settings = support.recipe(*OBJECTIVES["next-token"])
     made = tiny.embedding_model("gemma3_text", "causal")
     short = Tokenizer(made.tokenizer.backend, max_tokens=9)
-    work = PredictionSteps(TEXTS, settings, tokenizer=short, head=lambda: torch.zeros(1))
+    work = PredictionSteps(TEXTS, settings, tokenizer=short, head=LMHead(lambda: torch.zeros(1)))
     assert max(map(len, work._sequences)) == 9
     assert work._truncated.any()
 
@@ -89,13 +89,15 @@ def test_loss_and_gradient_equal_a_plain_reference(micro_batch_tokens, objective
 def test_special_tokens_are_not_predicted_at_their_own_place():
     settings = support.recipe(*OBJECTIVES["masked-token"], "adaptation.mask_share=0.9")
     tokenizer = Tokenizer(tiny.bracketing_backend(), max_tokens=60)
-    work = PredictionSteps([*TEXTS, "x"], settings, tokenizer=tokenizer, head=lambda: torch.zeros(1))
+    work = PredictionSteps([*TEXTS, "x"], settings, tokenizer=tokenizer, head=LMHead(lambda: torch.zeros(1)))
     for number in range(work.num_steps(2)):
         batch = work._batch(number)
         for text, places in zip(batch.texts, batch.predicted, strict=True):
             assert all(0 < place < len(work._sequences[text]) - 1 for place in places)
     with pytest.raises(InputError, match="no text has a token to predict; expected longer texts"):
-        PredictionSteps(["a"], support.recipe(*ADAPTED), tokenizer=tiny.embedding_model().tokenizer, head=torch.zeros)
+        PredictionSteps(
+            ["a"], support.recipe(*ADAPTED), tokenizer=tiny.embedding_model().tokenizer, head=LMHead(torch.zeros)
+        )
 
 
 @given(st.integers(0, 100), st.integers(1, 9), st.integers(2, 200))
@@ -103,7 +105,7 @@ def test_every_text_once_an_epoch_and_steps_near_their_size(seed, num_texts, ste
     texts = [f"text {'x' * (7 * number % 40)}" for number in range(num_texts)]
     settings = support.recipe(*ADAPTED, f"run.seed={seed}", f"adaptation.step_tokens={step_tokens}")
     tokenizer = tiny.embedding_model().tokenizer
-    work = PredictionSteps(texts, settings, tokenizer=tokenizer, head=lambda: torch.zeros(1))
+    work = PredictionSteps(texts, settings, tokenizer=tokenizer, head=LMHead(lambda: torch.zeros(1)))
     for epoch in range(2):
         batches = [work._batch(number) for number in range(work.num_steps(epoch), work.num_steps(epoch + 1))]
         assert sorted(np.concatenate([b.texts for b in batches]).tolist()) == list(range(num_texts))
@@ -115,7 +117,7 @@ def test_every_text_once_an_epoch_and_steps_near_their_size(seed, num_texts, ste
             assert masked
             assert all(1 <= place < len(work._sequences[text]) for text, place in masked)
             assert sum(len(work._sequences[text]) for text in batch.texts) < step_tokens + 60
-    other = PredictionSteps(texts, settings, tokenizer=tokenizer, head=lambda: torch.zeros(1))
+    other = PredictionSteps(texts, settings, tokenizer=tokenizer, head=LMHead(lambda: torch.zeros(1)))
     first, again = (steps._batch(work.num_steps(1)) for steps in (work, other))
     assert again.texts.tolist() == first.texts.tolist()
     assert [places.tolist() for places in again.predicted] == [places.tolist() for places in first.predicted]
@@ -194,14 +196,17 @@ def test_a_causal_base_is_refused(tmp_path, recipe):
 def test_the_head_of_a_base(tmp_path, base):
     save_model(tiny.embedding_model("llama"), tmp_path / "untied")
     made = load_model(tmp_path / "untied")
-    with pytest.raises(ModelError, match=r"untied has no lm_head.weight; expected one, or a head that is tied"):
+    with pytest.raises(
+        ModelError,
+        match=r"untied has no lm_head.weight; expected a language model with its head, or one whose head is tied",
+    ):
         load_lm_head(tmp_path / "untied", made.backbone)
     path = tmp_path / "untied" / "model.safetensors"
     head = torch.randn(tiny.VOCABULARY, 32)
     save_file(load_file(path) | {"lm_head.weight": head}, path, metadata={"format": "pt"})
-    assert torch.equal(load_lm_head(tmp_path / "untied", made.backbone)(), head)
+    assert torch.equal(load_lm_head(tmp_path / "untied", made.backbone).weight(), head)
     tied = load_model(base)
-    assert load_lm_head(base, tied.backbone)() is tied.backbone.hf_model.get_input_embeddings().weight
+    assert load_lm_head(base, tied.backbone).weight() is tied.backbone.hf_model.get_input_embeddings().weight
     save_model(tiny.embedding_model("bert", "bidirectional"), tmp_path / "encoder")
     with pytest.raises(ModelError, match=r"is an encoder \(bert\); expected a language model with a head"):
         load_lm_head(tmp_path / "encoder", made.backbone)

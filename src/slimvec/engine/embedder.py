@@ -327,29 +327,40 @@ class Embedder:
         return compare(queries, documents, self.spec.similarity)
 
     def save(
-        self, folder: str | Path, *, merged: bool = True, training: dict[str, Any] | None = None, force: bool = False
+        self,
+        folder: str | Path,
+        *,
+        merged: bool = True,
+        language_model: bool = False,
+        training: dict[str, Any] | None = None,
+        force: bool = False,
     ) -> None:
         """Write the model as a folder that slimvec, sentence-transformers, TEI and vLLM read.
 
         Args:
             folder: Must not exist, or `force`.
             merged: Whole weights; else the adapter alone, which needs its base to be at hand when it is loaded.
+            language_model: Keep the language-model head of a plain language model with it. A model that has been
+                saved with one keeps it.
             training: Recipe and data of the training, for `slimvec.json`.
             force: Replace what is there.
 
         Raises:
             InputError: the folder exists.
-            ModelError: an adapter alone is asked for and there is none.
+            ModelError: an adapter alone is asked for and there is none; a language model is, and the weights are not
+                those of one.
             StorageError: it cannot be written.
         """
         from slimvec.model.folder import load_opened, save_model
+        from slimvec.model.lm_head import kept_head
 
         model = self._model
         if model is None:
             assert self._opened is not None
             dtype = self._engine.dtype  # int8 is a way to run a model, not to keep it
             model = load_opened(self._opened, dtype=None if dtype == torch.int8 else dtype)
-        save_model(model, Path(folder), merged=merged, training=training, force=force)
+        head = kept_head(self._opened, model.backbone, wanted=language_model)
+        save_model(model, Path(folder), merged=merged, training=training, language_head=head, force=force)
 
     def verify(self, folder: str | Path) -> float:
         """Embed a folder's golden texts and give the lowest cosine with the vectors stored there.

@@ -60,6 +60,11 @@ def is_decoder(config: Config) -> bool:
     return config["model_type"] in DECODERS
 
 
+def ties_head(config: Config) -> bool:
+    """Whether a language model's head is its embedding: as the config says, else as its architecture has it."""
+    return bool(config.get("tie_word_embeddings", config["model_type"] == "gemma3_text"))
+
+
 def has_split_window(config: Config) -> bool:
     """Whether a sliding window counts both sides, as EmbeddingGemma's does: 512 tokens are 256 on either side.
 

@@ -230,7 +230,7 @@ def packed_attention(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    packing: "Packing | HiddenPacking | None" = None,
+    packing: "Packing | HiddenPacking | Continuation | None" = None,
     scaling: float | None = None,
     sliding_window: int | None = None,
     **_: Any,
@@ -247,7 +247,7 @@ def packed_attention(
     heads = (query[0], key[0], value[0])
     if sliding_window is not None and getattr(module.config, "use_bidirectional_attention", False):
         sliding_window -= 1  # transformers counts this model's window without its border (distance < window)
-    if isinstance(packing, HiddenPacking):
+    if isinstance(packing, HiddenPacking | Continuation):
         return packing.attend(*heads, scale=scaling, window=sliding_window)[None], None
     return _attend(*heads, packing, scale=scaling, window=sliding_window, training=module.training)[None], None
 
@@ -296,6 +296,27 @@ class HiddenPacking:
             query, key, value, self.cu_seqlens, self.max_seqlen, self.causal, scale, window or 0
         )
         return out
+
+
+@dataclass(frozen=True, eq=False)
+class Continuation:
+    """One causal text that goes on: T new tokens behind the P whose keys and values a cache holds."""
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, *, scale: float | None, window: int | None) -> Tensor:
+        """Attend to all that came before: query [A, T, D], keys and values [K, P + T, D] to [T, A, D]."""
+        length, total = query.shape[1], key.shape[1]
+        place = torch.arange(total, device=query.device)
+        distance = place[total - length :, None] - place[None, :]
+        seen = (distance >= 0) & (distance < (window or total))
+        out = F.scaled_dot_product_attention(
+            query[None],
+            key[None],
+            value[None],
+            attn_mask=seen,
+            scale=scale,
+            enable_gqa=query.shape[0] != key.shape[0],
+        )
+        return out[0].transpose(0, 1)
 
 
 @torch.library.custom_op("slimvec::packed_attention", mutates_args=())

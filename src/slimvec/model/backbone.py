@@ -1,18 +1,19 @@
 """Backbones: a packed batch in, a state for every token out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModel, DynamicCache, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
 from slimvec.errors import ModelError
 from slimvec.model.architectures import attention_settings, check_served
-from slimvec.model.attention import ATTENTION_NAME, Packing, kernel_name, register
+from slimvec.model.attention import ATTENTION_NAME, Continuation, Packing, kernel_name, register
 from slimvec.model.rope_lengths import alike, longrope_limits
 from slimvec.model.spec import AttentionMode
 from slimvec.model.weight_files import WeightFiles, refuse_unaccounted
@@ -58,6 +59,11 @@ class TransformersBackbone(nn.Module):
         self.mode: AttentionMode = mode
 
     @property
+    def bare_model(self) -> PreTrainedModel:
+        """The model without PEFT's wrapping, where it has an adapter."""
+        return self.hf_model.get_base_model() if hasattr(self.hf_model, "get_base_model") else self.hf_model
+
+    @property
     def config(self) -> PretrainedConfig:
         """The transformers config."""
         return self.hf_model.config
@@ -100,6 +106,17 @@ class TransformersBackbone(nn.Module):
         states: Tensor = output.last_hidden_state[0]
         return states
 
+    def open_cache(self) -> "TransformersCache":
+        """Begin a text that can go on.
+
+        Raises:
+            ModelError: tokens see what comes after them, or attention is calibrated.
+        """
+        if self.mode != "causal" or self.recency:
+            how = f"recency {self.recency:g}" if self.recency else f"{self.mode} attention"
+            raise ModelError(f"a text that goes on, with {how}", expected="a causal model as it was trained")
+        return TransformersCache(self)
+
     def positions(self, batch: PackedBatch) -> Tensor:
         """Positions [T] as the architecture counts them.
 
@@ -113,6 +130,37 @@ class TransformersBackbone(nn.Module):
         seen = counted.cumsum(0)
         before = torch.cat([seen.new_zeros(1), seen])[batch.cu_seqlens[:-1].long()]  # [B]
         return (seen - before[batch.text_ids()]) * counted + padding
+
+
+class TransformersCache:
+    """A text under way on a transformers model: transformers keeps its keys and values. No gradient.
+
+    Args:
+        backbone: Causal.
+    """
+
+    def __init__(self, backbone: TransformersBackbone) -> None:
+        self._backbone, self._length = backbone, 0
+        self._cache = DynamicCache()  # without the config: whole windows are kept, and masked like any other
+        # transformers 5.24 renames the argument and warns about the old name.
+        names = signature(backbone.bare_model.forward).parameters
+        self._name = "cache" if "cache" in names else "past_key_values"
+
+    def extend(self, tokens: Sequence[int]) -> Tensor:
+        """Run the tokens that follow: states [T, H]."""
+        ids = torch.tensor([list(tokens)], device=self._backbone.device)
+        places = torch.arange(self._length, self._length + len(tokens), device=ids.device)
+        with torch.inference_mode():
+            output = self._backbone.hf_model(
+                input_ids=ids,
+                position_ids=places[None],
+                **{self._name: self._cache},
+                use_cache=True,
+                packing=Continuation(),
+            )
+        self._length += len(tokens)
+        states: Tensor = output.last_hidden_state[0]
+        return states
 
 
 def load_transformers(

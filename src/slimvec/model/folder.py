@@ -25,6 +25,7 @@ from slimvec.model.copy_check import check_copy
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.golden import TEXTS, EmbedRole, write_golden
 from slimvec.model.guard import check_attention_mode
+from slimvec.model.lm_head import LMHead, save_lm_head
 from slimvec.model.manifest import MANIFEST_NAME, Manifest, package_versions
 from slimvec.model.opening import OpenedModel, OpenSettings, open_model
 from slimvec.model.rope_scaling import scaled_settings
@@ -96,6 +97,7 @@ def save_model(
     merged: bool = True,
     training: dict[str, Any] | None = None,
     golden: Sequence[str] = TEXTS,
+    language_head: LMHead | None = None,
     force: bool = False,
 ) -> None:
     """Write a model folder.
@@ -106,6 +108,8 @@ def save_model(
         merged: Whole weights, which every reader takes anywhere; else the adapter and the name of its base.
         training: Recipe and data of the training, for `slimvec.json`.
         golden: Texts whose vectors are kept.
+        language_head: The head with which the model, as it is saved, predicts the next token, to be kept with it;
+            default its base is its language model.
         force: Replace what is there.
 
     Raises:
@@ -118,6 +122,7 @@ def save_model(
     if as_adapter and not (has_lora(model.backbone) and model.origin is not None):
         raise ModelError("no adapter on a base with a name", expected="one", do="save the model merged")
     _check_kept(model, as_adapter=as_adapter)
+    tied = language_head is not None and language_head.is_tied(model.backbone)
     if not as_adapter and has_lora(model.backbone):
         model = copy.deepcopy(model)
         merge_lora(model.backbone)
@@ -128,6 +133,7 @@ def save_model(
         spec=model.spec,
         base=origin,
         adapter=as_adapter,
+        language_model="base" if language_head is None else "own",
         training=training if training is not None else model.training_record,
         versions=package_versions(),
     )
@@ -137,6 +143,8 @@ def save_model(
         _write_tokenizer(model, building)
         _check_tokenizer(model, building)
         write_modules(building, model.spec, model.head, model.backbone.config.to_dict())
+        if language_head is not None and not tied:
+            save_lm_head(language_head, building)
         (building / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=2), encoding="utf-8")
         dtype = str(next(model.backbone.parameters()).dtype).removeprefix("torch.")
         write_golden(building, embedder_by_role(model), dtype=dtype, texts=golden)

@@ -8,16 +8,15 @@ from typing import Any
 
 import torch
 from jinja2 import TemplateError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoTokenizer
 
 from slimvec.errors import ModelError
+from slimvec.model.architectures import longest_text
 from slimvec.model.cache import Progress
+from slimvec.model.causal_lm import CausalLM
 from slimvec.model.identity import weights_sha256
-from slimvec.model.opening import OpenedModel, open_model
-from slimvec.model.weight_files import WeightFiles, refuse_unaccounted
-
-_TOP_K = 50
-"""The choice is among so many tokens: a small model's long tail is noise."""
+from slimvec.model.opening import open_model
+from slimvec.model.sampling import TOP_K, read_writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +62,17 @@ class LocalGenerator:
         progress: Progress | None = None,
     ) -> None:
         opened = open_model(source, revision=revision, progress=progress)
-        _check_causal(source, opened)
-        self._model = _load(opened)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._model = CausalLM.load(opened, device=device)
+        self._writing = read_writing(opened.weights)
+        self._room = longest_text(opened.config)
         self._tokenizer: Any = _load_tokenizer(opened.folder)
         self._max_new_tokens = max_new_tokens
         self.model = source
         self.settings: Mapping[str, str | int] = {
             "weights": weights_sha256(opened.weights, progress=progress),
             "max_new_tokens": max_new_tokens,
-            "top_k": _TOP_K,
+            "top_k": TOP_K,
         }
 
     async def generate(self, messages: Sequence[Mapping[str, str]], *, seed: int, temperature: float) -> Generated:
@@ -91,25 +92,15 @@ class LocalGenerator:
         Raises:
             ModelError: the messages leave no room for an answer.
         """
-        inputs = self._tokenizer(self._prompt(messages), add_special_tokens=not self._tokenizer.chat_template)
-        ids = torch.tensor([inputs["input_ids"]], device=self._model.device)
-        limit = int(self._model.config.max_position_embeddings)
-        room = min(self._max_new_tokens, limit - ids.shape[1])
+        ids = self._tokenizer(self._prompt(messages), add_special_tokens=not self._tokenizer.chat_template)["input_ids"]
+        room = min(self._max_new_tokens, self._room - len(ids))
         if room < 1:
-            raise ModelError(f"messages of {ids.shape[1]} tokens", expected=f"fewer than the model's {limit}")
-        chosen = {"do_sample": True, "temperature": temperature, "top_k": _TOP_K} if temperature else {}
-        devices = [self._model.device] if self._model.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices), torch.inference_mode():
-            torch.manual_seed(seed)
-            written = self._model.generate(
-                ids,
-                attention_mask=torch.ones_like(ids),
-                max_new_tokens=room,
-                pad_token_id=self._tokenizer.pad_token_id or 0,
-                **{"do_sample": False, **chosen},
-            )
-        new = written[0, ids.shape[1] :]
-        return Generated(self._tokenizer.decode(new, skip_special_tokens=True), ids.shape[1], len(new))
+            raise ModelError(f"messages of {len(ids)} tokens", expected=f"fewer than the model's {self._room}")
+        writing = self._writing
+        new = self._model.generate(
+            ids, max_new_tokens=room, ends=writing.ends, sampling=writing.at(temperature), seed=seed
+        )
+        return Generated(self._tokenizer.decode(new, skip_special_tokens=True), len(ids), len(new))
 
     def _prompt(self, messages: Sequence[Mapping[str, str]]) -> str:
         """Write messages as the model expects them."""
@@ -123,18 +114,6 @@ class LocalGenerator:
             return str(self._tokenizer.apply_chat_template([{"role": "user", "content": whole}], **form))
 
 
-def _check_causal(source: str, opened: OpenedModel) -> None:
-    """Refuse what cannot write.
-
-    Raises:
-        ModelError: an adapter, or a model without causal attention.
-    """
-    if opened.is_adapter:
-        raise ModelError(f"{source} is an adapter", expected="a causal language model", do="name its base")
-    if opened.spec.attention != "causal":
-        raise ModelError(f"{source} has {opened.spec.attention} attention", expected="a causal language model")
-
-
 def _load_tokenizer(folder: Path) -> Any:
     """Load a tokenizer with its chat template; code that comes with it is never run.
 
@@ -145,29 +124,3 @@ def _load_tokenizer(folder: Path) -> Any:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise ModelError(f"tokenizer of {folder} cannot be loaded: {error}") from error
-
-
-def _load(opened: OpenedModel) -> PreTrainedModel:
-    """Load a model with its head.
-
-    Raises:
-        ModelError: the weights cannot be read, or have no head.
-    """
-    WeightFiles(opened.weights).check_finite()
-    try:
-        model, report = AutoModelForCausalLM.from_pretrained(
-            opened.weights,
-            dtype=opened.default_dtype(),
-            local_files_only=True,
-            output_loading_info=True,
-            trust_remote_code=False,
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ModelError(f"weights of {opened.weights} cannot be loaded: {error}") from error
-    if report["missing_keys"]:
-        raise ModelError(
-            f"{opened.weights} has no {min(report['missing_keys'])}", expected="a language model with its head"
-        )
-    refuse_unaccounted(opened.weights, missing=(), left=report["unexpected_keys"], misfits=())
-    loaded: PreTrainedModel = model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
-    return loaded

@@ -35,6 +35,8 @@ class Manifest(BaseModel):
         spec: The model's settings.
         base: Where its weights started; None for a model built in memory.
         adapter: Whether the folder holds an adapter on `base` instead of whole weights.
+        language_model: Whose weights predict the next token: the folder's own, whose head was saved with it, or those
+            of `base`, with its head.
         training: Recipe, data hashes and result of the training, when there was one.
         versions: Packages the folder was written with.
     """
@@ -45,6 +47,7 @@ class Manifest(BaseModel):
     spec: ModelSpec
     base: Origin | None = None
     adapter: bool = False
+    language_model: Literal["own", "base"] = "base"
     training: dict[str, Any] | None = None
     versions: dict[str, str] = {}
 

@@ -42,6 +42,8 @@ class OpenedModel:
         spec: Its settings.
         origin: Where the weights started.
         is_adapter: Whether `folder` holds an adapter on `weights`.
+        base: What its files say that it was trained from; None for what slimvec did not write.
+        is_language_model: Whether its own weights, adapter included, predict the next token; else those of `base` do.
         tokenizer_folder: Where its tokenizer lies.
         head_folders: Where the layers of its head lie.
         training: What its manifest says about its training.
@@ -57,6 +59,8 @@ class OpenedModel:
     spec: ModelSpec
     origin: Origin
     is_adapter: bool
+    base: Origin | None
+    is_language_model: bool
     tokenizer_folder: Path
     head_folders: tuple[Path, ...]
     training: dict[str, Any] | None
@@ -190,6 +194,8 @@ def open_model(source: str | Path, **settings: Unpack[OpenSettings]) -> OpenedMo
         spec=spec,
         origin=origin,
         is_adapter=manifest is not None and manifest.adapter,
+        base=None if manifest is None else manifest.base,
+        is_language_model=manifest is None or manifest.language_model == "own",
         tokenizer_folder=tokenizer_folder,
         head_folders=head_folders,
         training=None if manifest is None else manifest.training,

@@ -13,7 +13,7 @@ from torch import nn
 from slimvec.data.records import Record
 from slimvec.errors import InputError
 from slimvec.model.embedding_model import EmbeddingModel
-from slimvec.model.lm_head import load_lm_head, tied_head
+from slimvec.model.lm_head import LMHead, load_lm_head, tied_head
 from slimvec.training.adaptation_texts import adaptation_texts, read_adaptation_records
 from slimvec.training.collation import Collator
 from slimvec.training.contrastive import ContrastiveSteps
@@ -125,13 +125,20 @@ def _token_prediction(stage: StageInput) -> StageWork:
             expected=f"{wanted} attention",
             do=f"set model.attention={wanted}",
         )
+    texts, head = adaptation_texts(stage.records), language_head(recipe, model)
+    return StageWork(TrainableStates(model), PredictionSteps(texts, recipe, tokenizer=model.tokenizer, head=head))
+
+
+def language_head(recipe: Recipe, model: EmbeddingModel) -> LMHead:
+    """Give the language-model head of a model in training: its base's.
+
+    Raises:
+        ModelError: the base has none.
+    """
     source = recipe.base.source
     if source is None:
-        head = tied_head(model.backbone)
-    else:
-        head = load_lm_head(source, model.backbone, revision=recipe.base.revision)
-    texts = adaptation_texts(stage.records)
-    return StageWork(TrainableStates(model), PredictionSteps(texts, recipe, tokenizer=model.tokenizer, head=head))
+        return tied_head(model.backbone)
+    return load_lm_head(source, model.backbone, revision=recipe.base.revision)
 
 
 KINDS: Mapping[str, Kind] = {

@@ -16,12 +16,12 @@ from typing import Self
 import numpy as np
 import tokenizers
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from slimvec.errors import InputError
 from slimvec.model.embedding_model import EmbeddingModel
+from slimvec.model.lm_head import LMHead
 from slimvec.model.spec import AttentionMode
 from slimvec.text.batch import PackedBatch
 from slimvec.text.schedule import plan_batches
@@ -85,15 +85,13 @@ class PredictionSteps:
         texts: To learn from.
         recipe: With a section `adaptation`.
         tokenizer: The model's.
-        head: Gives the head's weights, [V, H].
+        head: The language model's.
 
     Raises:
         InputError: a text without tokens, no mask token where one is needed, or no text with a token to predict.
     """
 
-    def __init__(
-        self, texts: Sequence[str], recipe: Recipe, *, tokenizer: Tokenizer, head: Callable[[], Tensor]
-    ) -> None:
+    def __init__(self, texts: Sequence[str], recipe: Recipe, *, tokenizer: Tokenizer, head: LMHead) -> None:
         assert recipe.adaptation is not None
         self._settings, self._recipe, self._head = recipe.adaptation, recipe, head
         masks = self._settings.objective != "next-token"
@@ -153,8 +151,7 @@ class PredictionSteps:
         wanted = torch.from_numpy(np.concatenate(targets).astype(np.int64))
         states = embed(PackedBatch.from_sequences(inputs))
         read = states[torch.from_numpy(np.concatenate(places)).to(states.device)]
-        logits = F.linear(read, self._head().to(read.dtype)).float()
-        return F.cross_entropy(logits, wanted.to(logits.device), reduction="sum")
+        return self._head.loss(read, wanted)
 
     def _predictable(self, sequence: Tokens) -> IntArray:
         """Give the places whose tokens can be predicted."""

@@ -24,6 +24,7 @@ from slimvec.training.data_card import write_run_card
 from slimvec.training.dtypes import settled
 from slimvec.training.events import Audience, Notice, StepCallback, ValidationCallback
 from slimvec.training.frozen import OpenFrozen
+from slimvec.training.kinds import language_head
 from slimvec.training.loggers import check_loggers
 from slimvec.training.processes import started
 from slimvec.training.recipe import Recipe
@@ -207,7 +208,8 @@ def _finish(
     )
     with atomic_folder(output, force=force) as building:
         merged = last.record.recipe.tuning.merge
-        save_model(last.model, building, merged=merged, training=record.model_dump(mode="json"))
+        head = language_head(recipe, last.model) if last.record.recipe.tuning.keep_language_model else None
+        save_model(last.model, building, merged=merged, training=record.model_dump(mode="json"), language_head=head)
         for name in ("recipe.yaml", "metrics.jsonl"):
             shutil.copyfile(workspace / name, building / name)
         write_run_card(workspace, len(records), building)

@@ -59,16 +59,19 @@ class Tuning(LoraSettings):
             and equal up to the rounding of a merged weight. Not with dropout, which is on the adapter alone.
             Default: whenever there is no dropout.
         merge: Save whole weights, which every reader takes; else the adapter and the name of its base.
+        keep_language_model: Save the base's head with the model, which then predicts the next token with the weights
+            that were trained. For objectives that train it to; default the base stays the language model.
     """
 
     method: Literal["lora", "full"] = "lora"
     fold: bool | None = None
     merge: bool = True
+    keep_language_model: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.method == "full":
-            for key in sorted(self.model_fields_set - {"method"}):
+            for key in sorted(self.model_fields_set - {"method", "keep_language_model"}):
                 raise ContradictionError(key, f"{key} belongs to method lora, and the method is full")
         if self.dropout and self.fold:
             raise ContradictionError("fold", "fold with dropout: the folded product cannot drop the adapter's input")
