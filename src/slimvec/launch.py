@@ -12,7 +12,7 @@ class Launch:
 
     Attributes:
         rank: Number of this process, from 0.
-        num: Of processes; 1 without a launcher.
+        num: Number of processes; 1 without a launcher.
         local_rank: Number of this process on its machine, from 0.
     """
 

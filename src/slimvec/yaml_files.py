@@ -24,7 +24,7 @@ def read_yaml(text: str, name: str) -> Any:
 
     Args:
         text: YAML.
-        name: Of the file or the option, for messages.
+        name: Name of the file or the option, for messages.
 
     Raises:
         InputError: no YAML of plain values, or too large or too deep.
@@ -57,7 +57,7 @@ def read_yaml_file(path: Path, expected: str) -> Any:
     """Read a YAML file as `read_yaml` does.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         expected: What it should hold, for messages.
 
     Raises:
@@ -70,7 +70,7 @@ def read_text(path: Path, expected: str) -> str:
     """Read a text file.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         expected: What it should hold, for messages.
 
     Raises:

@@ -64,7 +64,7 @@ def adjust(
         Path | None, typer.Option("--data", "-d", help="A folder with longdocs; default made texts.", metavar="FOLDER")
     ] = None,
     amount: Annotated[Literal["full", "quick", "tiny"], typer.Option(help="How much is measured.")] = "full",
-    seed: Annotated[int, typer.Option(min=0, help="Of everything drawn.", metavar="N")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for everything drawn.", metavar="N")] = 0,
     dtype: DtypeOption = "auto",
     revision: RevisionOption = None,
     force: ForceOption = False,

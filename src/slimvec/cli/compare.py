@@ -112,8 +112,8 @@ class _Watcher:
 
     Attributes:
         task: The display.
-        name: Of the run.
-        variant: Of the run.
+        name: Name of the run.
+        variant: Variant of the run.
     """
 
     task: Task

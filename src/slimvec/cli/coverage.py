@@ -27,7 +27,7 @@ def check_input_coverage(
         terminal: Told of texts below the limit.
         embedder: The model.
         path: A file that `read_items` reads.
-        field: Of the texts in it.
+        field: Field of the texts in it.
         min_coverage: Share of each text's characters that shall come back from its tokens; None asks for nothing.
         on_low_coverage: Refuse texts below the limit, or tell of them.
 

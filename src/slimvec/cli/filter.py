@@ -73,7 +73,7 @@ def filter_(
     plant: Annotated[
         float, typer.Option(min=0.001, max=0.999, help="Share of the records planted by --self-test.", metavar="X")
     ] = 0.1,
-    seed: Annotated[int, typer.Option(min=0, help="Of the planting.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for the wrong pairs of the self-test.")] = 0,
     on_bad: OnBadOption = "error",
     report: ReportOption = None,
     work: WorkOption = None,

@@ -20,9 +20,9 @@ class Hit:
     Attributes:
         rank: From 1.
         cosine: With the query.
-        id: Of the document.
-        title: Of the document; may be empty.
-        text: Of the document, whole.
+        id: Id of the document.
+        title: Title of the document; may be empty.
+        text: Text of the document, whole.
     """
 
     rank: int

@@ -91,7 +91,7 @@ def mine(
             "with the query, a positive or another negative.", metavar="X",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the choice.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for the choice.")] = 0,
     on_bad: OnBadOption = "error",
     report: ReportOption = None,
     work: WorkOption = None,
@@ -104,7 +104,7 @@ def mine(
 ) -> Result:  # fmt: skip
     """Find hard negatives for training records with a model or BM25.
 
-    Of the texts found for a query, those within the ranks are taken that stay below the margins. Never taken are the
+    Texts found for a query are taken if they are within the ranks and stay below the margins. Never taken are the
     positives of any record with the same query, texts equal to one of these or to the query. Records keep their
     positives, task, language and source; their negatives are replaced, and the scores of both are written. Fields that
     are not of this schema are not carried over. A killed run goes on where it was when the same command is run again.

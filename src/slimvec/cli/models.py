@@ -26,8 +26,8 @@ def load_embedder(
     Args:
         terminal: Shows progress.
         source: As for `Embedder.load`, whose errors these are.
-        revision: Of a hub name.
-        dtype: Of the weights.
+        revision: Revision of a hub name.
+        dtype: Data type of the weights.
         dims: Width of the vectors.
         expected: Seconds it is expected to take; default unknown.
     """

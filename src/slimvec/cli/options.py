@@ -21,7 +21,10 @@ ModelOption = Annotated[
 ]
 RevisionOption = Annotated[str | None, typer.Option(help="Revision of a hub name.", metavar="REV")]
 DtypeOption = Annotated[
-    Dtype, typer.Option(help="Of the weights; auto is what suits weights and machine, int8 is faster and less exact.")
+    Dtype,
+    typer.Option(
+        help="Data type of the weights; auto is what suits weights and machine, int8 is faster and less exact."
+    ),
 ]
 DimsOption = Annotated[
     int | None, typer.Option(min=1, help="Width of the vectors, when fewer than the model's.", metavar="N")

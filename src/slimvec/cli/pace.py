@@ -29,7 +29,7 @@ _SAMPLES, _PAIRS = (1, 4, 12), 8
 _ENOUGH_SECONDS = 2.0
 """A sample that takes so long is measured well, and no larger one follows."""
 _SCORING_SHARE = 0.4
-"""Of the time, for scoring before and after."""
+"""Share of the time for scoring before and after."""
 _OTHER_SECONDS = 45.0
 """Saving, loading, BM25, answers: what is done beside scoring and training."""
 _TRAINING_SECONDS = (45.0, 240.0)
@@ -60,8 +60,8 @@ class Pace:
     Attributes:
         num_documents: Held-out documents that are scored.
         cut: Tokens that are left of a longer document; None for all.
-        pairs: Of a batch in training.
-        document_tokens: Of a document in training, at most.
+        pairs: Pairs of a batch in training.
+        document_tokens: Tokens of a document in training, at most.
         training_seconds: Time for training.
         steps: That are expected in it.
         scoring_seconds: Expected of scoring once.
@@ -91,7 +91,7 @@ def choose_pace(speed: Speed, seconds: float) -> Pace:
     """Choose the most that fits; where nothing does, the least there is, which then takes longer.
 
     Args:
-        speed: Of the machine, and the texts.
+        speed: Speed of the machine, and the texts.
         seconds: That are left for all of it.
     """
     room = _SCORING_SHARE * max(0.0, seconds - _OTHER_SECONDS)

@@ -44,8 +44,8 @@ class Setup:
         roots: Folders of packages to read; default those Python imports from.
         num_documents: Held out for scoring.
         num_processes: That read packages at once.
-        minutes: Of all of it.
-        seed: Of the data's order and the adapter.
+        minutes: Minutes for all of it.
+        seed: Random seed for the data's order and the adapter.
         settings: `section.key=value` over the recipe.
     """
 
@@ -63,7 +63,7 @@ class Stopwatch:
     """Seconds by phase.
 
     Attributes:
-        seconds: Of the phases that are over.
+        seconds: Seconds of the phases that are over.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class Stopwatch:
 
     @property
     def total(self) -> float:
-        """Of all phases."""
+        """Seconds of all phases."""
         return round(sum(self.seconds.values()), 3)
 
 
@@ -296,7 +296,7 @@ def quickstart_recipe(setup: Setup, data: Path, pace: Pace | None = None) -> "Re
     """Give the recipe a quickstart trains with.
 
     Args:
-        setup: Of the quickstart.
+        setup: Setup of the quickstart.
         data: The pairs.
         pace: What fits the time; before that is known, the recipe is as it would be with enough of it.
 

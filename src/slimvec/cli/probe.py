@@ -58,7 +58,7 @@ def probe(
         Literal["full", "quick", "tiny"],
         typer.Option(help="How much is drawn: quick is about a quarter, tiny a twentieth."),
     ] = "full",
-    seed: Annotated[int, typer.Option(min=0, help="Of everything drawn.", metavar="N")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for everything drawn.", metavar="N")] = 0,
     against: Annotated[str | None, typer.Option(help="A second model, shown beside the first.", metavar="M")] = None,
     backend: BackendOption = "auto",
     through: ThroughOption = None,

@@ -42,7 +42,9 @@ def quickstart(
     minutes: Annotated[
         float, typer.Option(min=0.1, help="Time for all of it; how much is done depends on the machine.", metavar="N")
     ] = 8.0,
-    seed: Annotated[int, typer.Option(min=0, help="Of the order of the data, and of the adapter.", metavar="N")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Random seed for the order of the data and the adapter.", metavar="N")
+    ] = 0,
     force: ForceOption = False,
     base: Annotated[str, typer.Option(hidden=True, help="The language model to start from.")] = "smollm2-135m",
     root: Annotated[

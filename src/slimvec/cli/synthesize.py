@@ -79,10 +79,10 @@ def synthesize(
     ] = 8,
     timeout: Annotated[float, typer.Option(min=0.01, help="Seconds an answer may take.")] = 120.0,
     retries: Annotated[int, typer.Option(min=0, help="Further attempts when the endpoint fails.")] = 6,
-    temperature: Annotated[float, typer.Option(min=0, help="Of the model's choice of words.")] = 1.0,
+    temperature: Annotated[float, typer.Option(min=0, help="Sampling temperature of the model.")] = 1.0,
     price_in: Annotated[float, typer.Option(min=0, help="Price of a million tokens of requests.")] = 0.0,
     price_out: Annotated[float, typer.Option(min=0, help="Price of a million tokens of answers.")] = 0.0,
-    seed: Annotated[int, typer.Option(min=0, help="Of personas, kinds and style.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for personas, kinds and style.")] = 0,
     report: ReportOption = None,
     force: ForceOption = False,
 ) -> Result:

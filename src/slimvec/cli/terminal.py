@@ -40,7 +40,7 @@ class Terminal:
     def reserve(self, *outputs: Path | None, force: bool) -> None:
         """Hold output paths until the command ends, so that it finds out before its work what it cannot write.
 
-        Of several processes the first holds them. Paths that are None were not asked for.
+        Among several processes the first holds them. Paths that are None were not asked for.
 
         Raises:
             InputError: one exists without `force`, or another process writes it.

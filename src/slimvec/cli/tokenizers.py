@@ -39,7 +39,7 @@ def tokenizers(
     amount: Annotated[
         Literal["tiny", "quick", "full"], typer.Option(help="How many sentences are drawn; full is all 204.")
     ] = "full",
-    seed: Annotated[int, typer.Option(min=0, help="Of what is drawn, and of the intervals.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for what is drawn and for the intervals.")] = 0,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for the report: HTML, Markdown with plots, JSON.")
     ] = None,

@@ -41,7 +41,7 @@ def triplets(
         str | None,
         typer.Option(help="Task name or instruction of the records; default that of paraphrases.", metavar="T"),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of words, order and sides.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for words, order and sides.")] = 0,
     force: ForceOption = False,
 ) -> Result:
     """Make training triplets against blindness to word order.

@@ -29,7 +29,8 @@ class Effect(Frozen):
         against: The other.
         difference: Mean difference of the main metric with its 95% interval: over queries and trainings where it is
             judged, over queries alone where the trainings are too few for a verdict.
-        p: Of the test over queries and trainings, or over queries where neither is trained; None without a verdict.
+        p: p-value of the test over queries and trainings, or over queries where neither is trained; None without a
+            verdict.
         p_holm: Corrected for the number of variants that are judged.
         detectable: Smallest true difference that would have been found with a chance of 80%, after correction.
     """
@@ -105,7 +106,7 @@ class Ordering(Frozen):
     """How far the variants can be put in an order.
 
     Attributes:
-        num_pairs: Of variants, each with each.
+        num_pairs: Number of pairs of variants, each with each.
         num_close: Pairs that are judged and too close to order, corrected by Holm for all that are judged.
         num_unjudged: Pairs without a verdict, for too few trainings or no seed in common.
         groups: The largest sets of neighbours by score, best first, of which no two are told apart; of one group and

@@ -22,7 +22,7 @@ def probe_reader(
         reader: The model.
         probing: Which probes.
         folder: With outside sets.
-        seed: Of everything drawn, the same for all runs.
+        seed: Random seed for everything drawn, the same for all runs.
         on_progress: Told how many more texts are embedded.
 
     Raises:

@@ -55,9 +55,9 @@ class Run:
 
     Attributes:
         variant: Name.
-        seed: Of the training.
+        seed: Random seed for the training.
         settings: The variant.
-        training: Of the model that is scored.
+        training: Training of the model that is scored.
         mixing: Whether it is measured how much the model mixes context.
         probing: Probes that it is put to.
     """
@@ -126,12 +126,12 @@ class RunResult(BaseModel):
 
     Attributes:
         variant: Name.
-        seed: Of the training.
+        seed: Random seed for the training.
         key: Hash of all it depends on.
-        steps: Of training; 0 for an untrained base.
+        steps: Steps of training; 0 for an untrained base.
         tokens: Trained on, without those of a base.
         base_tokens: That the study's base was trained on, if it starts from one.
-        train_seconds: Of training.
+        train_seconds: Seconds of training.
         loss: Mean of the last tenth of the steps; None untrained.
         tasks: Scores with every query's values.
         mixing: How much of a state comes from its context; None where nobody asks.

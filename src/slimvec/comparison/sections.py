@@ -78,7 +78,7 @@ class Evaluation(Section):
         max_queries: Queries taken of a set, chosen by `seed`; default all.
         max_documents: Documents, those relevant to the chosen queries always among them; default all.
         language: Only this language of sets that have several; default all together.
-        seed: Of the choice, and of the bootstrap.
+        seed: Random seed for the choice and the bootstrap.
         max_shared: Refuse a study whose training data shares text with more than this share of the training records, or
             of a set's queries. 1 refuses none; what is shared stands in the report in any case.
     """

@@ -49,7 +49,7 @@ class PooledReader:
 
     Attributes:
         states: Shared with those of the other poolings.
-        number: Of the pooling.
+        number: Number of the pooling.
     """
 
     states: SharedStates

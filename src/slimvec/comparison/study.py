@@ -61,7 +61,7 @@ class Study(Section):
     """A study as its file states it.
 
     Attributes:
-        name: Of its folder and its report.
+        name: Name of its folder and its report.
         question: What it asks, in a sentence.
         recipe: The base recipe, whole.
         seeds: Every variant is trained once with each; they choose the order of the data and the adapter's start.

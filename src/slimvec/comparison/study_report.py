@@ -33,11 +33,11 @@ class Row(Frozen):
     Attributes:
         variant: Name.
         note: What it is.
-        seeds: Of its runs.
+        seeds: Seeds of its runs.
         by_set: Mean of the main metric by set, over runs and queries.
         by_seed: Mean over sets of each run.
         mean: Over all sets and runs.
-        steps: Of each training.
+        steps: Steps of each training.
         tokens: Trained on, mean of the runs; without those of a base that the study trained.
         base_tokens: Those of such a base.
         loss: At the end, mean of the runs; None untrained.
@@ -74,7 +74,7 @@ class StudyReport(Frozen):
             looked for.
         warnings: What makes the comparison less than it says.
         sets: Number of queries and documents by set.
-        versions: Of packages, and the machine's kind.
+        versions: Versions of packages, and the machine's kind.
         num_missing: Runs that are not done yet.
     """
 
@@ -110,7 +110,7 @@ def make_report(
 
     Args:
         study: The study.
-        results: Of its runs.
+        results: Results of its runs.
         shared_text: What its training data shares with what it scores.
 
     Raises:

@@ -32,7 +32,7 @@ class SweptModel(Frozen):
 
     Attributes:
         variant: The model.
-        names: Of the poolings, [P].
+        names: Names of the poolings, [P].
         betas: Their betas; None for those outside the family, and for the last token, whose beta is infinite.
         scores: Mean of the main metric over sets, with intervals.
         best: Name of the pooling with the highest mean.

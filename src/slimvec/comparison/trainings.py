@@ -27,7 +27,7 @@ class Training:
     """A model that a study trains, or takes untrained.
 
     Attributes:
-        name: Of the variant or base, for messages.
+        name: Name of the variant or base, for messages.
         seed: Its seed.
         recipe: In full; a base of the study is the source `base:NAME`.
         trained: False for a base as it is.
@@ -156,7 +156,7 @@ def provide(training: Training, models: Path, *, announce: Callable[[Training], 
     """Give the folder of a model, or the name of one that is taken as it is; what is missing is trained.
 
     Args:
-        training: Of the model.
+        training: Training of the model.
         models: Folder for trained models, by key.
         announce: Told each training that is begun; gives what is called after each of its steps.
 

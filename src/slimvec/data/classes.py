@@ -75,12 +75,13 @@ def class_records(
     group is its class. The same examples and seed give the same records.
 
     Args:
-        examples: Of all classes; texts are compared without white space and capitals.
-        seed: Of circles and negatives.
-        num_negatives: Of each record; fewer when the other classes have fewer examples in all. KaLM takes 7.
+        examples: Examples of all classes; texts are compared without white space and capitals.
+        seed: Random seed for circles and negatives.
+        num_negatives: Number of negatives of each record; fewer when the other classes have fewer examples in all. KaLM
+            takes 7.
         skip: Labels that are no class, such as clinc150's `oos`, whose texts have nothing in common.
-        source: Of the records.
-        task: Of the records.
+        source: Source of the records.
+        task: Task of the records.
 
     Raises:
         InputError: fewer than two classes have two examples each, or no example has a label that is to be skipped.
@@ -144,8 +145,8 @@ def read_class_records(
         seed: As for `class_records`.
         num_negatives: As for `class_records`.
         skip: As for `class_records`.
-        source: Of the records; default the name of the file's folder.
-        task: Of the records.
+        source: Source of the records; default the name of the file's folder.
+        task: Task of the records.
         field: The field with the text.
         label: The field with the class: a text or a whole number.
 

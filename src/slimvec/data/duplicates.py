@@ -39,7 +39,7 @@ class NearDuplicateIndex:
         """Take in a text.
 
         Args:
-            words: Of the text. Texts without words all count as the same.
+            words: Words of the text. Texts without words all count as the same.
 
         Returns:
             Number, from 0 in the order of adding, of the earliest text that this one nearly repeats. Then it is not

@@ -28,8 +28,8 @@ def read_graded_pairs(
         path: `.jsonl`, `.jsonl.gz` or `.parquet` with `s1` and `s2` (or `sentence1` and `sentence2`) and `score`.
         low: The grade that means unlike. STS goes from 0 to 5.
         high: The grade that means the same.
-        source: Of the records; default the name of the file's folder.
-        task: Of the records.
+        source: Source of the records; default the name of the file's folder.
+        task: Task of the records.
 
     Raises:
         InputError: the file cannot be read, a row is malformed or its score is outside the scale (with its place),

@@ -27,8 +27,8 @@ def add_order_negative(
     Args:
         record: As the data has it.
         generator: Draws.
-        share: Of the records that get a contrast, as far as their texts bear it.
-        kinds: Of reordering, to choose from.
+        share: Share of the records that get a contrast, as far as their texts bear it.
+        kinds: Kinds of reordering, to choose from.
         of: What is reordered.
     """
     if generator.random() >= share or (len(record.scores) == 1 and not record.negatives):

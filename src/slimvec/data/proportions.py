@@ -11,7 +11,7 @@ class Proportion(BaseModel):
 
     Attributes:
         count: How many.
-        total: Of how many.
+        total: Out of how many.
         share: Their quotient; None of nothing.
         low: Lower end of the interval.
         high: Upper end.

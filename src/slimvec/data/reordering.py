@@ -56,7 +56,7 @@ def reorder(
         text: A sentence or a document.
         kinds: Changes to choose from; each sentence gets the first of them, in an order drawn for it, that it bears.
         generator: Draws.
-        language: Of the text, for `negation`; None has the text's own words tell whether it is English.
+        language: Language of the text, for `negation`; None has the text's own words tell whether it is English.
 
     Returns:
         The changed text; None when nothing could be changed within the first `HEAD` words.
@@ -80,7 +80,7 @@ def shorten(text: str, generator: np.random.Generator, *, share: float = 0.25) -
     Args:
         text: A sentence.
         generator: Draws.
-        share: Of the words, at least one.
+        share: Share of the words, at least one.
 
     Returns:
         The shorter sentence; None when it has fewer than two words beside `MIN_WORDS`, or none that may go.

@@ -114,7 +114,7 @@ class RetrievalSet:
         Args:
             num_queries: Queries kept at most; default all.
             num_documents: Documents kept; more where more are judged for the queries kept. Default all.
-            seed: Of both choices.
+            seed: Random seed for both choices.
         """
         generator = Random(f"{seed}/{self.name}")
         queries = _choose(self.queries, num_queries, generator)

@@ -50,7 +50,7 @@ def read_retrieval_set(
 
     Args:
         folder: In one of the two layouts.
-        name: Of the set; default the folder's.
+        name: Name of the set; default the folder's.
         split: Which of BEIR's qrels to read.
         strict: Refuse them instead.
 

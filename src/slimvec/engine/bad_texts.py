@@ -37,7 +37,7 @@ class VectorsError(ModelError):
     """Some texts have no vector. Those of the others are here.
 
     Args:
-        embeddings: Of all texts; the rows of the bad ones are NaN.
+        embeddings: Embeddings of all texts; the rows of the bad ones are NaN.
         offset: Number of its first text, for the message.
 
     Attributes:

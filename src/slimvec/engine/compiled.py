@@ -27,7 +27,7 @@ class CompiledBackbone:
 
     Args:
         backbone: Its layers are compiled in place; do not run it by itself any more.
-        backend: Of `torch.compile`; the two others compile nothing and are for tests.
+        backend: Backend of `torch.compile`; the two others compile nothing and are for tests.
 
     Attributes:
         warmup_seconds: What compiling and the first runs took.

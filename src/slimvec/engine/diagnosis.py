@@ -28,7 +28,7 @@ class Diagnosis:
     """What would run, and how fast the machine is.
 
     Attributes:
-        engine: Of decoders (Llama, Mistral, Qwen, Gemma) on the CPU in float32: `fused/native` or `fused/torch`.
+        engine: Engine of decoders (Llama, Mistral, Qwen, Gemma) on the CPU in float32: `fused/native` or `fused/torch`.
         isa: Instruction set of the kernels, as `SLIMVEC_ISA` names it; empty where none runs.
         reason: Why nothing faster runs; empty when this is the fastest there is.
         dtypes: `float32`, `bfloat16` and `int8`.

@@ -33,7 +33,7 @@ class Executor:
         tokenizer: The model's.
         head: The layers behind its pooling, on the engine's device.
         spec: The model's settings.
-        width: Of the states.
+        width: Width of the states.
         token_budget: Most tokens in a batch; None measures it once for large inputs.
 
     Attributes:

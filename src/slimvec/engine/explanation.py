@@ -75,7 +75,7 @@ class Explanation:
     """Shares of token pairs, or of word pairs, in a cosine.
 
     Attributes:
-        cosine: Of the two vectors.
+        cosine: Cosine of the two vectors.
         shares: [Tq, Td] float64; they sum to the cosine.
         query: The query and its tokens.
         document: The document and its tokens.

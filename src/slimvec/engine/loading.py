@@ -28,7 +28,7 @@ class LoadedEngine:
         name: `fused/native`, `fused/torch` or `transformers/` and its attention kernel.
         reason: Why nothing faster was taken; empty when this is the fastest there is.
         device: Where it runs.
-        dtype: Of its weights; int8 when the larger half of them is.
+        dtype: Data type of its weights; int8 when the larger half of them is.
         warmup_seconds: What compiling it took, first runs included; 0 when it was not compiled.
         slowness: By what factor the dtype that was asked for is slow here; empty where it is not.
         isa: Instruction set of slimvec's kernels that runs it; empty when none does.
@@ -56,8 +56,8 @@ def load_engine(
 
     Args:
         opened: The model.
-        dtype: Of the weights in memory; default the model's own choice. int8 is for the fused decoder on a CPU that
-            multiplies in 8 bits.
+        dtype: Data type of the weights in memory; default the model's own choice. int8 is for the fused decoder on a
+            CPU that multiplies in 8 bits.
         device: Where to run.
         engine: `auto` takes the fused decoder where it serves model and device.
         compiled: Put the transformers path under `torch.compile`.

@@ -32,7 +32,7 @@ class PairedComparison:
         difference: Mean of first minus second.
         low: Lower end of its interval.
         high: Upper end.
-        p_value: Of the sign-flip test, two-sided, of no difference.
+        p_value: p-value of the sign-flip test, two-sided, of no difference.
         smallest_seen: The smallest difference that such a test would have found in four of five repetitions.
         num_samples: N.
     """
@@ -56,7 +56,7 @@ class TaskComparison(BaseModel):
         difference: First minus second.
         low: Lower end of its interval.
         high: Upper end.
-        p_value: Of the sign-flip test.
+        p_value: p-value of the sign-flip test.
         p_corrected: The same after Holm's correction over the tasks.
         smallest_seen: The smallest difference that would have been found in four of five repetitions, at the strictest
             step of the correction.
@@ -88,8 +88,8 @@ class ComparisonReport(BaseModel):
     Attributes:
         first: One model.
         second: The other.
-        level: Of tests and intervals.
-        seed: Of flips and resamples.
+        level: Level of tests and intervals.
+        seed: Random seed for flips and resamples.
         tasks: By task.
     """
 

@@ -55,7 +55,7 @@ class MtebEncoder(AbsEncoder):
 
     Args:
         model: Embeds.
-        store: Of the model's vectors; None keeps none.
+        store: Store of the model's vectors; None keeps none.
         instructions: What models that take instructions are told, by mteb's name of the task.
         on_progress: Told how many more texts are done.
 

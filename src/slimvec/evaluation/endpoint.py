@@ -36,7 +36,7 @@ class EndpointModel:
         query_prompt: Written in front of queries, when the server writes none itself.
         document_prompt: Written in front of documents.
         dims: Asked of the server as `dimensions`.
-        transport: Of the client; for tests.
+        transport: Transport of the client; for tests.
         wait: Sleeps between tries.
 
     Raises:

@@ -93,10 +93,10 @@ class EvaluationReport(Stored):
         model: What was evaluated.
         suite: Name of the suite.
         tasks: In the suite's order.
-        seed: Of the bootstrap.
-        task_seed: Of mteb's sampling.
-        num_resamples: Of the bootstrap.
-        versions: Of the packages the scores depend on.
+        seed: Random seed for the bootstrap.
+        task_seed: Random seed for mteb's sampling.
+        num_resamples: Number of resamples of the bootstrap.
+        versions: Versions of the packages the scores depend on.
     """
 
     format: Literal[1] = 1

@@ -66,7 +66,7 @@ def load_task(entry: TaskEntry, data: Path | None, *, seed: int = 42) -> LoadedT
     Args:
         entry: The task.
         data: Folder with the folders of local tasks.
-        seed: Of mteb's sampling; 42 is mteb's own.
+        seed: Random seed for mteb's sampling; 42 is mteb's own.
 
     Raises:
         InputError: the data is missing or malformed, or mteb knows no such task.

@@ -26,7 +26,7 @@ class ModelCard(BaseModel):
         kind: What runs it: `slimvec`, `sentence-transformers` or `openai` (a server).
         identity: SHA-256 over everything a vector depends on; None for a server, whose weights nobody here can see.
         revision: Commit of a hub name, where known.
-        dtype: Of the computation, where known.
+        dtype: Data type of the computation, where known.
         dims: Width of the vectors, where known.
         max_tokens: Longest text in tokens, prompt included, where known.
         engine: What runs the backbone.

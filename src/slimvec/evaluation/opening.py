@@ -18,7 +18,7 @@ class EvaluatedSettings(TypedDict, total=False):
     """What may be asked of a model to be evaluated. Absent or None: as the model has it.
 
     Attributes:
-        revision: Of a hub name.
+        revision: Revision of a hub name.
         dtype: `auto`, `float32` or `bfloat16`.
         dims: Width of the vectors.
         max_tokens: Longest text in tokens.

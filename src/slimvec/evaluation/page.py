@@ -23,8 +23,8 @@ def write_reports(
 
     Args:
         folder: Must not exist, or `force`.
-        reports: Of one model, or of two.
-        comparison: Of the two.
+        reports: Reports of one model, or of two.
+        comparison: Comparison of the two.
         force: Replace what is there.
 
     Raises:

@@ -59,7 +59,7 @@ class SentenceTransformersModel:
             dtype: `auto` is the dtype of the files.
             query_prompt: Written in front of queries.
             document_prompt: Written in front of documents.
-            revision: Of a hub name.
+            revision: Revision of a hub name.
             dims: Width of the vectors, when fewer than the model's.
             max_tokens: Longest text in tokens.
             progress: Told what is fetched.

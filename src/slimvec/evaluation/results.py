@@ -47,7 +47,7 @@ class System(Frozen):
     Attributes:
         name: As it is shown in tables.
         identity: What tells this model from every other: a hash of its files, or its settings.
-        dtype: Of the computation.
+        dtype: Data type of the computation.
         prompts: What is written in front of a text, by role.
     """
 
@@ -72,7 +72,7 @@ class TaskResult(Frozen):
         truncated_share: Share of all texts, queries and documents, that were truncated.
         instruction: Task name or instruction the queries were embedded with; None is the model's default.
         seconds: Wall time of embedding, searching and scoring.
-        seed: Of the bootstrap.
+        seed: Random seed for the bootstrap.
         dataset_hash: SHA-256 over the set.
         versions: Package versions.
     """

@@ -35,8 +35,8 @@ def score_retrieval(
         dataset: Documents, queries and judgements.
         system: What the model is called and known by, for the result.
         task: Task or instruction the texts are embedded for; default the model's.
-        seed: Of the bootstrap.
-        num_resamples: Of the bootstrap.
+        seed: Random seed for the bootstrap.
+        num_resamples: Number of resamples of the bootstrap.
         on_progress: Told how many more texts are embedded, of `num_texts(dataset)`.
 
     Raises:
@@ -64,8 +64,8 @@ def score_bm25(
     Args:
         dataset: Documents, queries and judgements.
         split_identifiers: Count the parts of `snake_case` names as words too; the stronger baseline on code.
-        seed: Of the bootstrap.
-        num_resamples: Of the bootstrap.
+        seed: Random seed for the bootstrap.
+        num_resamples: Number of resamples of the bootstrap.
     """
     start = perf_counter()
     ranking = rank_lexically(

@@ -59,10 +59,10 @@ def evaluate_suite(
         model: The model.
         suite: Its tasks.
         data: Folder with the folders of local tasks.
-        store: Of the model's vectors; None keeps none.
-        seed: Of the bootstrap.
-        task_seed: Of mteb's sampling.
-        num_resamples: Of the bootstrap.
+        store: Store of the model's vectors; None keeps none.
+        seed: Random seed for the bootstrap.
+        task_seed: Random seed for mteb's sampling.
+        num_resamples: Number of resamples of the bootstrap.
         on_task: Told each task before it is loaded.
         on_progress: Told how many more texts are embedded.
         on_report: Given each task's report as it is done.

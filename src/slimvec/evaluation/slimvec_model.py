@@ -31,7 +31,7 @@ class SlimvecModel:
     Args:
         embedder: The model, loaded.
         name: As the user called it.
-        identity: Of its vectors.
+        identity: Identity of its vectors.
         revision: Commit of a hub name.
     """
 

@@ -33,7 +33,7 @@ class TaskEntry(BaseModel):
         protocol: mteb's name of the task whose settings (measure, classifier, number of experiments, seeds) are taken
             for the local data, where these are the same as that task's.
         folder: Below the data folder; default the name.
-        file: Of the folder, for all kinds but retrieval and reranking.
+        file: File in the folder, for all kinds but retrieval and reranking.
         train_file: Where a classifier's examples are.
         text: Field with the text: classification and clustering.
         label: Field with the label: classification, clustering, pair classification.
@@ -96,7 +96,7 @@ class Suite(BaseModel):
     """A list of tasks.
 
     Attributes:
-        name: Of the suite.
+        name: Name of the suite.
         about: What it is for, and how long it takes.
         tasks: In the order they are run; names occur once.
     """

@@ -37,8 +37,8 @@ class VectorStore:
     """The vectors of one model.
 
     Args:
-        identity: Of the model; the file is named by it.
-        folder: Of the files; default `vectors` in slimvec's cache.
+        identity: Identity of the model; the file is named by it.
+        folder: Folder of the files; default `vectors` in slimvec's cache.
     """
 
     def __init__(self, identity: str, folder: Path | None = None) -> None:
@@ -108,7 +108,7 @@ def embed_cached(
     Args:
         model: Embeds.
         texts: N texts.
-        prompt: Of all of them.
+        prompt: Prompt of all texts.
         store: The model's own; None computes everything.
         on_progress: Told how many more texts are done, those found included.
     """

@@ -34,7 +34,7 @@ def add_lora(backbone: TransformersBackbone, settings: LoraSettings, *, seed: in
     Args:
         backbone: Changed in place.
         settings: Size of the adapter.
-        seed: Of its random half (the other half starts at zero, so vectors do not change).
+        seed: Random seed for its random half (the other half starts at zero, so vectors do not change).
 
     Raises:
         ModelError: the backbone has an adapter already, or fewer layers than `first_layer`.

@@ -15,7 +15,7 @@ def check_agreement(folder: Path, manifest: Manifest, config: Config) -> None:
     A beta pooling that only slimvec knows is not compared.
 
     Args:
-        folder: Of the model.
+        folder: Folder of the model.
         manifest: Its `slimvec.json`.
         config: `config.json` of its weights.
 

@@ -176,7 +176,7 @@ def load_transformers(
     Args:
         folder: Holds `config.json` and the weights.
         mode: Attention mode.
-        dtype: Of the weights in memory.
+        dtype: Data type of the weights in memory.
         changes: Settings of the config that shall differ from the file's.
         recency: As for the backbone.
 

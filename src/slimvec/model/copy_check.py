@@ -38,7 +38,7 @@ def check_copy(opened: OpenedModel, backbone: Backbone, *, engine: str, dtype: t
         opened: The model.
         backbone: With its weights; an adapter is on it.
         engine: What runs it; another one is another check.
-        dtype: Of the weights in memory.
+        dtype: Data type of the weights in memory.
 
     Raises:
         ModelError: the vectors are others.

@@ -43,7 +43,7 @@ def load_model(
 
     Args:
         source: A folder, a `.gguf` file, a built-in name or a hub name.
-        dtype: Of the weights in memory; default the model's own choice.
+        dtype: Data type of the weights in memory; default the model's own choice.
         settings: As for `open_model`.
     """
     return load_opened(open_model(source, **settings), dtype=dtype)
@@ -56,7 +56,7 @@ def load_opened(
 
     Args:
         opened: The model.
-        dtype: Of the weights in memory; default its own choice.
+        dtype: Data type of the weights in memory; default its own choice.
         device: Where to; default the CPU.
 
     Raises:

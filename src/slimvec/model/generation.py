@@ -39,7 +39,7 @@ class LocalGenerator:
 
     Args:
         source: A folder, a `.gguf` file, a built-in name or a hub name.
-        revision: Of a hub name.
+        revision: Revision of a hub name.
         max_new_tokens: Longest answer. 1,024 are enough for three texts of 200 words.
         progress: Told what is fetched or converted.
 
@@ -86,8 +86,8 @@ class LocalGenerator:
         Args:
             messages: `role` and `content` of each. They take the form of the tokenizer's chat template; without one
                 they stand one below the other.
-            seed: Of the choice of tokens; the global random state is left as it was.
-            temperature: Of the choice; 0 takes the likeliest token each time.
+            seed: Random seed for the choice of tokens; the global random state is left as it was.
+            temperature: Temperature of the choice; 0 takes the likeliest token each time.
 
         Raises:
             ModelError: the messages leave no room for an answer.

@@ -56,7 +56,7 @@ class Golden:
     Attributes:
         texts: N texts.
         vectors: By role, their vectors when the model was saved: [N, D].
-        dtype: Of the weights that gave them, as `float32`; empty in files of earlier versions.
+        dtype: Data type of the weights that gave them, as `float32`; empty in files of earlier versions.
     """
 
     texts: tuple[str, ...]
@@ -81,9 +81,9 @@ def write_golden(folder: Path, embed: EmbedRole, *, dtype: str, texts: Sequence[
     """Embed the golden texts and write `golden.json` into a folder.
 
     Args:
-        folder: Of the model.
+        folder: Folder of the model.
         embed: The model as it is saved.
-        dtype: Of its weights, as `float32`.
+        dtype: Data type of its weights, as `float32`.
         texts: Those embedded.
     """
     vectors = {role: np.round(embed(texts, role).astype(np.float64), 6).tolist() for role in ROLES}
@@ -123,7 +123,7 @@ def check_golden(folder: Path, embed: EmbedRole, *, dtype: str, quick: bool) -> 
     """Hold a loaded model against the vectors it had when it was saved.
 
     Args:
-        folder: Of the model.
+        folder: Folder of the model.
         embed: The model as it was loaded, with the settings of its folder.
         dtype: It was loaded in.
         quick: Take only the first two texts, as documents: where the machine emulates the dtype, all take minutes.

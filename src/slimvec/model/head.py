@@ -69,7 +69,7 @@ class Head(nn.Module):
 
     Args:
         layers: What they are.
-        width: Of the pooled states.
+        width: Width of the pooled states.
 
     Raises:
         ModelError: a layer takes another width than the one before it gives.
@@ -167,9 +167,9 @@ def load_tensors(head: Head, number: int, tensors: dict[str, Tensor], place: str
 
     Args:
         head: Changed in place.
-        number: Of the layer.
+        number: Number of the layer.
         tensors: By name.
-        place: Of the file, for messages.
+        place: Place of the file, for messages.
 
     Raises:
         ModelError: tensors are missing, left over or of another shape.

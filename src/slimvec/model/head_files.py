@@ -66,9 +66,9 @@ def load_head(folders: Sequence[Path], spec: ModelSpec, width: int) -> Head:
     """Build the head of a model and read its weights.
 
     Args:
-        folders: Of its layers, in their order.
+        folders: Folders of its layers, in their order.
         spec: The model's settings.
-        width: Of the backbone's states.
+        width: Width of the backbone's states.
 
     Raises:
         ModelError: the layers do not fit together, or weights are missing, left over or of another shape.

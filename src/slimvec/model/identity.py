@@ -110,7 +110,7 @@ def weights_sha256(folder: Path, *, progress: Progress | None = None) -> str:
     """Hash the weight files of a folder, in the order of their names.
 
     Args:
-        folder: Of a transformers model.
+        folder: Folder of a transformers model.
         progress: Told what is hashed.
 
     Raises:

@@ -15,7 +15,7 @@ class Inspection:
     """Facts about a model that has been opened.
 
     Attributes:
-        architecture: Of its transformer.
+        architecture: Architecture of its transformer.
         files: Sizes in bytes by path within its folder.
         settings: What decides each of its settings.
         notices: What may make its vectors differ from what its maker meant.

@@ -66,7 +66,7 @@ def load_lm_head(source: str | Path, backbone: TransformersBackbone, *, revision
     Args:
         source: The base, as it was before any training; embedding models that were trained from it have no head.
         backbone: Its bare model, or one trained from it.
-        revision: Of a hub name.
+        revision: Revision of a hub name.
 
     Returns:
         The head. Its own weights are frozen, on the backbone's device in its dtype; where they are tied they are the

@@ -18,7 +18,7 @@ class Origin(BaseModel):
 
     Attributes:
         source: What was loaded: a built-in name, a hub name, a folder, a `.gguf` file.
-        revision: Of a hub name.
+        revision: Revision of a hub name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

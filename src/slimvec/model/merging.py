@@ -38,7 +38,7 @@ class Parent(BaseModel):
 
     Attributes:
         source: As it was named.
-        sha256: Of its weights, file after file.
+        sha256: SHA-256 of its weights, file after file.
         weight: Its share.
         score: By itself, in a soup.
     """
@@ -57,7 +57,7 @@ class MergeRecord(BaseModel):
     Attributes:
         method: `linear`, `slerp` or `soup`.
         parents: In the order they were named; those a soup left out have weight 0.
-        score: Of the result, in a soup.
+        score: Score of the result, in a soup.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -116,7 +116,7 @@ def greedy_soup(sources: Sequence[str], output: Path, score: Score, *, force: bo
     Args:
         sources: Folders or names, at least two.
         output: Where the average shall appear.
-        score: Of the model in a folder on held-out data; larger is better.
+        score: Score of the model in a folder on held-out data; larger is better.
         force: Replace what is there.
 
     Raises:

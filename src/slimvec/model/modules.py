@@ -76,7 +76,7 @@ class Modules:
         transformer: Folder of the transformers files.
         pooling: How states become one vector.
         head: Layers behind it but for a Normalize that comes last.
-        head_folders: Of those layers.
+        head_folders: Folders of those layers.
         normalize: Whether a Normalize comes last.
         all: The modules in their order.
     """

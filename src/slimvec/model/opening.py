@@ -115,7 +115,7 @@ class OpenSettings(TypedDict, total=False):
     """What may be asked of a model when it is opened. Absent or None: as the model has it.
 
     Attributes:
-        revision: Of a hub name.
+        revision: Revision of a hub name.
         attention: Attention mode. Only a plain language model may be given another than its own.
         pooling: Pooling, or the name of its mode.
         prompts: Prompts by role and task.

@@ -17,7 +17,7 @@ def rebuild_backbone(
     Args:
         backbone: Whose architecture and attention mode it has.
         weights: All of them, by their names in the transformers model.
-        dtype: Of the new weights.
+        dtype: Data type of the new weights.
     """
     hf_model = AutoModel.from_config(backbone.config, dtype=dtype)
     hf_model.load_state_dict(dict(weights), strict=True)

@@ -67,7 +67,7 @@ class RopeScaling(BaseModel):
 def scaled_config(config: Config, scaling: RopeScaling | None) -> Config:
     """Give a config with stretched positions: `rope_parameters`, `max_position_embeddings` and a mark are new.
 
-    Of models with sliding windows and two ropes (Gemma) the one of full attention is stretched: within a window no
+    In models with sliding windows and two ropes (Gemma) the one of full attention is stretched: within a window no
     position is new.
 
     Args:

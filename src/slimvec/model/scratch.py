@@ -10,8 +10,8 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<mask>")
-"""Of a new tokenizer, with the ids 0 to 3. Every text stands between `<s>` and `</s>`, whoever reads it: an encoder's
-`cls` is the state of the first, a decoder's `last` that of the last."""
+"""Special tokens of a new tokenizer, with the ids 0 to 3. Every text stands between `<s>` and `</s>`, whoever reads it:
+an encoder's `cls` is the state of the first, a decoder's `last` that of the last."""
 SMALLEST_VOCABULARY = 256 + len(SPECIAL_TOKENS)
 """Every byte is a token, so that no text is unknown."""
 
@@ -70,7 +70,7 @@ class TokenizerChoice(BaseModel):
 
     Attributes:
         source: A model whose tokenizer is taken.
-        revision: Of a hub name.
+        revision: Revision of a hub name.
         vocabulary: Train one of so many tokens, on the texts of the first stage. 8,192 leave a model of a few million
             parameters most of them for its layers.
     """

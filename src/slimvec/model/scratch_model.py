@@ -31,12 +31,12 @@ def draw_model(
     """Make a model with random weights.
 
     Args:
-        shape: Of its layers.
-        choice: Of its tokenizer.
+        shape: Shape of its layers.
+        choice: Choice of its tokenizer.
         spec: Its settings.
         texts: To train the tokenizer on, if it is trained.
-        seed: Of the weights; transformers' own initialisation, drawn in float32 and then rounded.
-        dtype: Of the weights.
+        seed: Random seed for the weights; transformers' own initialisation, drawn in float32 and then rounded.
+        dtype: Data type of the weights.
         progress: Told what takes long.
 
     Raises:

@@ -22,7 +22,7 @@ class Key:
     Attributes:
         name: The key.
         effect: What slimvec does about it.
-        fine: Of a refused key, values that ask for nothing; None and an empty list or object are always among them.
+        fine: Values of a refused key that ask for nothing; None and an empty list or object are always among them.
         about: What it decides, or why it does not matter.
     """
 

@@ -67,7 +67,7 @@ class WeightCounts:
         total: All.
         linear: In the matrices of linear layers, which an adapter is put on.
         sides: Sum over those matrices of height and width: an adapter of rank r has r times as many numbers.
-        matrices: Of them.
+        matrices: Number of those matrices.
     """
 
     total: int
@@ -81,7 +81,7 @@ def read_shape(source: str, *, revision: str | None = None, config: Path | None 
 
     Args:
         source: As for `resolve_source`.
-        revision: Of a hub name.
+        revision: Revision of a hub name.
         config: A folder with a `config.json` to take instead.
 
     Raises:

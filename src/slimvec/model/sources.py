@@ -50,7 +50,7 @@ def fetch(name: str, *, revision: str | None = None, progress: Progress | None =
 
     Args:
         name: A built-in name, a hub name, or a `.gguf` file to convert.
-        revision: Of a hub name.
+        revision: Revision of a hub name.
         progress: Told each step.
 
     Raises:
@@ -73,7 +73,7 @@ def discard_damaged(name: str, *, revision: str | None = None) -> str | None:
 
     Args:
         name: A built-in name, a hub name, or a `.gguf` file.
-        revision: Of a hub name.
+        revision: Revision of a hub name.
 
     Returns:
         What was wrong; None when nothing was, or nothing is here yet.

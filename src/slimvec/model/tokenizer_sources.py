@@ -20,7 +20,7 @@ def open_tokenizer(
     Args:
         source: A model as everywhere (a folder, a `.gguf` file, a built-in name, a hub name), or a file in the form of
             `tokenizer.json`, whatever it is called.
-        revision: Of a hub name.
+        revision: Revision of a hub name.
         progress: Told what is fetched or converted.
 
     Raises:

@@ -128,7 +128,7 @@ def refuse_unaccounted(folder: Path, *, missing: Iterable[str], left: Iterable[s
     """Refuse weights that are not those that the config calls for.
 
     Args:
-        folder: Of the model.
+        folder: Folder of the model.
         missing: Names of tensors that the model has a place for and the files do not hold.
         left: Names of tensors in the files that the model has no place for.
         misfits: Tensors of another shape, in words.

@@ -22,7 +22,7 @@ class Wheel:
     Attributes:
         package: Name of the package.
         version: Exact version.
-        sha256: Of the wheel file.
+        sha256: SHA-256 of the wheel file.
     """
 
     package: str

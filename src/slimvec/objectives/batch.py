@@ -38,7 +38,7 @@ class EmbeddedBatch:
         grades: [B] how alike the two texts of a graded pair are; NaN for the other pairs, whose positive answers
             their query.
         teacher: The same texts as a teacher embeds them, in its own width: query, positive and negatives only.
-        seed: Of what an objective draws. The same batch with the same seed has the same loss.
+        seed: Random seed for what an objective draws. The same batch with the same seed has the same loss.
         own: First row, and the row after the last, that this process answers for; None for all. Under several
             processes every one sees all vectors, and each adds up the loss of its own rows.
     """

@@ -22,7 +22,7 @@ class CoSENT:
 
     Attributes:
         scale: 20 as published.
-        weight: Of the loss in the sum.
+        weight: Weight of the loss in the sum.
     """
 
     scale: float = DEFAULT_SCALE

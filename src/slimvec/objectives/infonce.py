@@ -96,7 +96,7 @@ def info_nce(
 
     Args:
         batch: B pairs of unit vectors.
-        settings: Of the formula.
+        settings: Settings of the formula.
         rows: The R pairs asked for; default all.
         mixtures: Further negatives of each pair, for its own query.
 

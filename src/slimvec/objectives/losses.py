@@ -34,7 +34,7 @@ class LossConfig:
 
     Attributes:
         contrastive: InfoNCE; None for none.
-        contrastive_weight: Of InfoNCE in the sum.
+        contrastive_weight: Weight of InfoNCE in the sum.
         mixing: Further negatives for InfoNCE.
         spread: Weight of the spread-out regulariser, 0 for none.
         distillation: By scores or by vectors.

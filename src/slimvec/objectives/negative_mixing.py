@@ -90,7 +90,7 @@ def mix_pairs(negatives: Tensor, usable: Tensor, *, count: int, seed: int) -> Te
         negatives: [B, K, D] with K at least 2.
         usable: [B, K] bool. Rows with fewer than two give vectors without meaning.
         count: M.
-        seed: Of a, b and l.
+        seed: Random seed for a, b and l.
 
     Returns:
         [B, M, D] unit vectors.

@@ -37,7 +37,7 @@ class ScoreDistillation:
         temperature: t_S.
         teacher_temperature: t_T.
         candidates: `own` or `batch`.
-        weight: Of the loss in the sum.
+        weight: Weight of the loss in the sum.
     """
 
     kind: ScoreKind
@@ -56,7 +56,7 @@ def distil_scores(batch: EmbeddedBatch, settings: ScoreDistillation, *, rows: sl
 
     Args:
         batch: B pairs, with a teacher's vectors, or with its scores for candidates of their own.
-        settings: Of the formula.
+        settings: Settings of the formula.
         rows: The R pairs asked for; default all.
 
     Returns:

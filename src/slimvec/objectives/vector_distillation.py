@@ -32,7 +32,7 @@ class VectorDistillation:
 
     Attributes:
         kind: d.
-        weight: Of the loss in the sum.
+        weight: Weight of the loss in the sum.
     """
 
     kind: VectorKind

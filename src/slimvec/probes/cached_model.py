@@ -37,7 +37,7 @@ class CachedModel:
 
     Args:
         model: Embeds.
-        store: Of its vectors.
+        store: Store of its vectors.
 
     Attributes:
         model: The same, without the store.

@@ -79,7 +79,7 @@ class ProbeValidator:
 
     Attributes:
         probe: Asks.
-        config: Of the probe; a twentieth of the items, as it is asked again and again.
+        config: Configuration of the probe; a twentieth of the items, as it is asked again and again.
     """
 
     probe: Probe
@@ -104,6 +104,6 @@ def probe_validators(probes: Sequence[Probe], *, seed: int = 0) -> dict[str, Pro
 
     Args:
         probes: Which.
-        seed: Of the items drawn.
+        seed: Random seed for the items drawn.
     """
     return {probe.name: ProbeValidator(probe, ProbeConfig(amount="tiny", seed=seed)) for probe in probes}

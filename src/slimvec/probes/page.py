@@ -26,7 +26,7 @@ def write_probe_reports(folder: str | Path, reports: Sequence[ProbeReport], *, f
 
     Args:
         folder: Must not exist, or `force`.
-        reports: Of one model, or of two with the same probes.
+        reports: Reports of one model, or of two with the same probes.
         force: Replace what is there.
 
     Raises:

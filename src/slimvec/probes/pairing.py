@@ -20,8 +20,8 @@ def pair_plots(readings: Sequence[ProbeResult], names: Sequence[str]) -> list[tu
     """Give the plots to be drawn: those of one title and form in one frame, the others by themselves.
 
     Args:
-        readings: Of one model, or of two.
-        names: Of the models; a plot that only one of two has is called after it.
+        readings: Results of one model, or of two.
+        names: Names of the models; a plot that only one of two has is called after it.
     """
     if len(readings) == 1:
         return [(plot, None) for plot in readings[0].plots]
@@ -37,9 +37,9 @@ def difference_table(first: ProbeResult, second: ProbeResult, names: Sequence[st
     """Lay out the measures that two readings share, with their differences.
 
     Args:
-        first: Of the first model.
-        second: Of the second.
-        names: Of the two.
+        first: Result of the first model.
+        second: Result of the second.
+        names: Names of the two.
     """
     others = {measure.name: measure for measure in second.measures}
     rows = []

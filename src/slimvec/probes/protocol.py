@@ -13,7 +13,7 @@ from slimvec.probes.results import Amount, ProbeResult
 from slimvec.text.prompts import Role
 
 SHARES: Mapping[Amount, float] = {"tiny": 0.05, "quick": 0.25, "full": 1.0}
-"""Of what is drawn at full amount."""
+"""Shares of what is drawn at full amount."""
 
 
 def ignore(_: int) -> None:
@@ -27,7 +27,7 @@ class ProbeConfig:
     Attributes:
         data: Folder with outside sets (`xquad`, `sugarcrepe`, `sib200`, ...); None has only what the probe makes
             itself.
-        seed: Of everything drawn.
+        seed: Random seed for everything drawn.
         amount: How much is drawn: `full` for a report, `quick` for a look (about a quarter), `tiny` for a callback in
             training and for tests (about a twentieth).
         source: What the user called the model; for probes that need its files, such as the tokenizer's.

@@ -16,10 +16,10 @@ class Entry:
     """Where a probe is, and how much work a full run of it is, about: with all outside sets, for smollm2-135m.
 
     Attributes:
-        module: Of the probe.
+        module: Module of the probe.
         type: Its class.
         num_texts: Embedded.
-        num_tokens: Of these texts.
+        num_tokens: Tokens of these texts.
         sets: Folders of the outside sets that it reads where they are at hand.
     """
 

@@ -64,7 +64,7 @@ class ProbeResult(Frozen):
         plots: Pictures.
         remedies: What helps where the answer is bad, with the option's name.
         skipped: Why it was not run, or what part was not; empty when all was.
-        seed: Of everything drawn.
+        seed: Random seed for everything drawn.
         seconds: Wall time.
         num_texts: Texts embedded.
         details: Settings and counts worth keeping.
@@ -141,7 +141,7 @@ class ProbeReport(StoredReport):
         model: What was probed.
         readings: By probe, in the order they were run.
         amount: How much was drawn.
-        seed: Of everything drawn.
+        seed: Random seed for everything drawn.
         created: Day and time, UTC, ISO 8601.
         versions: Package versions.
     """

@@ -35,8 +35,8 @@ def run_probes(
     Args:
         model: The model.
         probes: Which, in this order.
-        config: Of all of them.
-        store: Of the model's vectors; None keeps them for this run only.
+        config: Configuration of all probes.
+        store: Store of the model's vectors; None keeps them for this run only.
         on_probe: Told each probe before it is run.
         on_result: Given each result as it is done.
 

@@ -18,7 +18,8 @@ def score_keys(scores: Scores, places: Keys) -> Keys:
 
     Args:
         scores: Any shape; no NaN, infinities allowed.
-        places: Of a shape that fits, from 0 to 2^32 - 1; of equal scores the larger place comes first.
+        places: Places of the scores, of a shape that fits, from 0 to 2^32 - 1; of equal scores the larger place comes
+            first.
     """
     bits = (scores + np.float32(0)).view(np.int32)  # adding 0 makes -0 and 0 equal
     return (_flip(bits).astype(np.int64) << 32) | places

@@ -59,7 +59,7 @@ class Picture:
     Attributes:
         title: Above it.
         svg: Itself.
-        name: Of its file, below `plots`.
+        name: Name of its file, below `plots`.
     """
 
     title: str

@@ -35,9 +35,9 @@ def draw(plot: Plot, other: Plot | None = None, *, names: Sequence[str] = ("", "
     """Draw a plot.
 
     Args:
-        plot: Of a model.
+        plot: Plot of a model.
         other: The same of a second model, with the same categories.
-        names: Of the two models; written before their curves where there are two.
+        names: Names of the two models; written before their curves where there are two.
     """
     drawn = _styled(plot, other, names)
     return _Frame(plot, drawn).svg()

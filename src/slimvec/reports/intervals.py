@@ -19,7 +19,7 @@ class Row:
         label: In front of it.
         bars: Lower end, value and upper end, one for each name of the legend.
         note: Behind it.
-        colour: Of bars and note; default those of the legend.
+        colour: Colour of bars and note; default those of the legend.
     """
 
     label: str

@@ -24,9 +24,9 @@ class Style:
     """How a curve is drawn.
 
     Attributes:
-        colour: Of lines and markers.
-        number: Of the curve in its plot; decides the shape, and the dash beyond the first six. After six curves colours
-            come again with other shapes, so that 36 are told apart.
+        colour: Colour of lines and markers.
+        number: Number of the curve in its plot; decides the shape, and the dash beyond the first six. After six curves
+            colours come again with other shapes, so that 36 are told apart.
         hollow: Markers without filling and a dashed line: the second of two models.
     """
 
@@ -46,7 +46,7 @@ def marker(style: Style, x: float, y: float, *, size: float = 4.5, hint: str = "
     """Draw the marker of a style.
 
     Args:
-        style: Of the curve.
+        style: Style of the curve.
         x: Its middle, in pixels.
         y: Likewise.
         size: Half its width, in pixels.

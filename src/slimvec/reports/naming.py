@@ -33,7 +33,7 @@ def place_names(points: Sequence[tuple[float, float]], widths: Sequence[float], 
 
     Args:
         points: Middles of the markers, in pixels.
-        widths: Of the names.
+        widths: Widths of the names.
         frame: What no name may leave.
 
     Returns:

@@ -40,7 +40,7 @@ def bootstrap_intervals(
 
     Args:
         values: [Q, M], one row a query.
-        seed: Of the draws; the same seed gives the same interval.
+        seed: Random seed for the draws; the same seed gives the same interval.
         num_resamples: R.
         level: Share of the resampled means inside.
 
@@ -66,7 +66,7 @@ def paired_difference(
     Args:
         first: [Q] values of one system.
         second: [Q] values of the other on the same queries, in the same order.
-        seed: Of the draws.
+        seed: Random seed for the draws.
         num_resamples: R.
         level: Share of the resampled means inside.
 

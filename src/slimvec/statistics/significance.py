@@ -47,8 +47,8 @@ def compare_runs(
 
     Args:
         first: By set, values [S, Q] of one system.
-        second: Of the other: the same sets, queries and numbers of runs; run i of both shared its seed.
-        seed: Of all draws.
+        second: Values of the other: the same sets, queries and numbers of runs; run i of both shared its seed.
+        seed: Random seed for all draws.
         num_resamples: R.
         num_tests: Comparisons that are corrected together, for what would have been seen.
 
@@ -89,7 +89,7 @@ def sign_flip_p_value(differences: Values, *, seed: int, num_flips: int = NUM_RE
 
     Args:
         differences: [N].
-        seed: Of the flips.
+        seed: Random seed for the flips.
         num_flips: R.
     """
     moving = differences[differences != 0]

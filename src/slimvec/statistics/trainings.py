@@ -71,8 +71,8 @@ def compare_trainings(
 
     Args:
         first: By set, values [S, Q] of one variant.
-        second: Of the other: the same sets, queries and trainings; row i of both shared its seed.
-        spread: Of trainings, measured elsewhere. Taken instead of the S means where these are under three.
+        second: Values of the other: the same sets, queries and trainings; row i of both shared its seed.
+        spread: Spread of trainings, measured elsewhere. Taken instead of the S means where these are under three.
         num_trained: How many of the two were trained; the spread counts once for each.
         num_tests: Comparisons that are corrected together, for what would have been seen.
 
@@ -98,7 +98,7 @@ def trainings_needed(
     Args:
         difference: The true difference.
         deviation: Standard deviation of one variant's score between trainings.
-        query_deviation: Of the difference of two variants between queries.
+        query_deviation: Standard deviation of the difference of two variants between queries.
         num_queries: Queries in all.
         most: Where to give up.
 

@@ -31,7 +31,7 @@ class TextCoverage:
         is_exact: Whether the text comes back as it was, character by character.
         is_normalised: Whether what comes back is, white space aside, what the tokenizer's own normaliser makes of the
             text; always so where nothing is unknown, as long as the decoder is right.
-        num_characters: Of the text, white space included.
+        num_characters: Characters of the text, white space included.
         num_tokens: Without special ones.
         num_unknown: Tokens that stand for anything unknown.
         num_pieces: Tokens that are no whole character: single bytes, and pieces of a few that hold part of one. U+FFFD

@@ -54,7 +54,7 @@ class Augmentation:
     """The changes of a run.
 
     Args:
-        records: Of the run.
+        records: Records of the run.
         changes: By source, in the order in which they are made.
         sources: [N], number of each record's source; default all of the first.
         seed: The run's.

@@ -25,7 +25,7 @@ class SourceMix:
     Attributes:
         members: By source, the numbers of its records.
         per_epoch: [S] float64, draws from each source an epoch; their sum is the number of records.
-        seed: Of the permutations.
+        seed: Random seed for the permutations.
     """
 
     members: tuple[IntArray, ...]
@@ -40,7 +40,7 @@ class SourceMix:
             sources: [N], number of each record's source, below S.
             weights: [S], above 0. At temperature 1, records of weight 2 come twice as often as those of weight 1.
             temperature: 1 draws by size, infinity from all sources alike but for their weights.
-            seed: Of the permutations.
+            seed: Random seed for the permutations.
         """
         members = tuple(np.flatnonzero(sources == number) for number in range(len(weights)))
         sizes = np.array([len(numbers) for numbers in members], dtype=np.float64)

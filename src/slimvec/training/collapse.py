@@ -17,7 +17,7 @@ def watch_collapse(progress: Progress, cosine: float | None, span: Span, recipe:
     Args:
         progress: With the counts so far.
         cosine: Mean cosine of texts that do not belong together; None for steps without pairs.
-        span: Of the step.
+        span: Span of the step.
         recipe: Limit and patience.
 
     Returns:

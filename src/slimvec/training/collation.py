@@ -37,7 +37,7 @@ class StepTexts:
         grades: [B], as in `EmbeddedBatch`.
         teacher: [N, E] unit vectors of the texts as a teacher embeds them, or None; zero for contrasts, of which no
             teacher is asked.
-        seed: Of what the loss draws in this step.
+        seed: Random seed for what the loss draws in this step.
     """
 
     tokenized: TokenizedTexts
@@ -162,13 +162,13 @@ class Collator:
             records: The batch, which can be empty. Of several positives, each epoch takes the next one.
             epoch: Number of the epoch.
             kinds: Which records are graded pairs, as `slimvec.training.targets` numbers them; default none.
-            groups: Of all records of the run; default those of the batch.
-            answers: Of all records of the run; default those of the batch.
+            groups: Groups of all records of the run; default those of the batch.
+            answers: Answers of all records of the run; default those of the batch.
             stands_for: By a text that replaced one of the data (see `slimvec.training.augmentation`), that one: it is
                 what the text is compared by, and what a teacher is asked for.
             without_prompt: By record, whether its query goes without a prompt; by default none does. See
                 `slimvec.training.instruction_dropout`.
-            seed: Of what the loss draws.
+            seed: Random seed for what the loss draws.
 
         Raises:
             InputError: a text without tokens, or a task that is not known.

@@ -29,7 +29,7 @@ def describe_data(
     """Describe the data of a run.
 
     Args:
-        sources: Of the recipe.
+        sources: Sources of the recipe.
         records: As `read_sources` gave them: those used, source after source.
         held: What it said the sources held.
         tokenizer: The model's; lengths in tokens are without prompts and whatever the model's limit.
@@ -79,9 +79,9 @@ def keep_stage_card(card: DataCard, workspace: Path, number: int) -> None:
     """Keep the card of a stage in the run's workspace until the run is over.
 
     Args:
-        card: Of the stage.
-        workspace: Of the run.
-        number: Of the stage, from 1.
+        card: Card of the stage.
+        workspace: Workspace of the run.
+        number: Number of the stage, from 1.
 
     Raises:
         StorageError: it cannot be written.
@@ -94,9 +94,9 @@ def write_run_card(workspace: Path, num_stages: int, folder: Path) -> None:
     """Write the card of all stages of a run into the model's folder, sources in the order they were trained on.
 
     Args:
-        workspace: Of the run.
+        workspace: Workspace of the run.
         num_stages: In it; each has kept its card.
-        folder: Of the model.
+        folder: Folder of the model.
 
     Raises:
         StorageError: it cannot be written.

@@ -17,7 +17,7 @@ class TextKeys:
 
     Attributes:
         starts: [N + 1], where the texts of each example begin in `numbers`.
-        numbers: Of the texts, example after example; equal for equal texts, from 0, none twice in an example.
+        numbers: Numbers of the texts, example after example; equal for equal texts, from 0, none twice in an example.
     """
 
     starts: IntArray
@@ -70,7 +70,7 @@ class Dealer:
     """Deals a row of examples to batches. One that repeats a text of the open batch waits for the next.
 
     Args:
-        keys: Of all examples.
+        keys: Keys of all examples.
         examples: Those to deal, in order; each will be dealt once for each time it is there.
     """
 

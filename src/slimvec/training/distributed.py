@@ -43,7 +43,7 @@ def gather_batch(batch: EmbeddedBatch) -> EmbeddedBatch:
     """Put the parts of all processes together, in the order of their ranks. Gradients flow to each part's owner.
 
     Args:
-        batch: Of this process; the parts may differ in their numbers of pairs and negatives.
+        batch: Batch of this process; the parts may differ in their numbers of pairs and negatives.
 
     Returns:
         The whole batch, with this process's rows as its own.

@@ -21,7 +21,7 @@ class StepEvent:
         step: Its number, from 1.
         share: How much of the run is done, 0 to 1.
         epoch: Passes over the data done, as a fraction.
-        loss: Of its batch, before the update.
+        loss: Loss of its batch, before the update.
         lr: Learning rate of its update.
         gradient_norm: Before clipping.
         positive_cosine: Mean cosine of query and positive; None where there are no pairs.
@@ -31,7 +31,7 @@ class StepEvent:
         truncated: Truncated texts.
         pairs: In its batch; 0 where there are none.
         negatives_per_pair: Mean that a pair meets, its own and positives of others; None without pairs.
-        tokens_per_s: Of this step.
+        tokens_per_s: Tokens a second of this step.
         seconds: Since the run began, without pauses between a stop and its resumption.
         seconds_left: Estimate.
     """
@@ -168,7 +168,7 @@ class MetricsFile:
     """JSON lines, one an event, each on disk before the next step begins. Stages share one file.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         stage: Whose events come; lines of other stages stay.
         resume_after: Keep the stage's lines up to this step, and drop what a killed run wrote beyond its checkpoint.
 

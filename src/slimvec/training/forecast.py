@@ -40,7 +40,7 @@ class Forecast(BaseModel):
     """What a stage needs, in one process.
 
     Attributes:
-        num_parameters: Of the bare model.
+        num_parameters: Parameters of the bare model.
         num_trained: Numbers that are trained.
         tokens_per_step: At most, with all texts as long as the recipe lets them be.
         keeps_graph: Whether such a step keeps all intermediate results, or computes them twice.
@@ -107,7 +107,7 @@ def forecast(recipe: Recipe, config: Config, *, memory: int | None = None, num_p
     """Predict what one process of a stage needs.
 
     Args:
-        recipe: Of the stage.
+        recipe: Recipe of the stage.
         config: Shape of its base.
         memory: Bytes it has; the sizes of pieces are proposed for them.
         num_processes: That share each batch, and with `run.shard` the weights.

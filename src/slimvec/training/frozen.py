@@ -33,7 +33,7 @@ def fast_frozen(
 
     Args:
         backbone: With the right weights trainable.
-        recipe: Of the stage.
+        recipe: Recipe of the stage.
         open_frozen: As the run was given it.
         look: Called now and then; may raise.
 

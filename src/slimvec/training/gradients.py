@@ -130,8 +130,8 @@ class RandomState:
     """The states of torch's random generators.
 
     Attributes:
-        cpu: Of the CPU's, uint8.
-        cuda: Of each CUDA device's, uint8.
+        cpu: State of the CPU's generator, uint8.
+        cuda: State of each CUDA device's generator, uint8.
     """
 
     cpu: Tensor

@@ -13,8 +13,8 @@ def drop_instructions(numbers: Sequence[int], *, share: float, seed: int, step: 
     processes, draws what it would have drawn.
 
     Args:
-        numbers: Of the step's records, among those of the run.
-        share: Of the queries, between 0 and 1.
+        numbers: Numbers of the step's records, among those of the run.
+        share: Share of the queries, between 0 and 1.
         seed: The run's.
         step: Its number, from 0.
     """

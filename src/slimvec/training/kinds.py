@@ -35,7 +35,7 @@ class StageInput:
         model: Prepared: trainable as the recipe says.
         records: To train on, without those held out.
         sources: [N], number of each record's source among the recipe's.
-        recipe: Of the stage.
+        recipe: Recipe of the stage.
         notice: Told what takes long.
         open_teacher: Gives the model that a recipe names as teacher.
     """

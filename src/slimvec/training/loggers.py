@@ -35,7 +35,7 @@ def open_loggers(names: Sequence[str], folder: Path, *, run: str, resume_after: 
     """Open loggers by name.
 
     Args:
-        names: Of `MODULES`.
+        names: Names in `MODULES`.
         folder: TensorBoard's files go to `tensorboard` in it; trackio keeps its own place.
         run: Name of the run and its stage.
         resume_after: Last step that counts; later ones are of a run that was killed.
@@ -74,7 +74,7 @@ class TrackioLogger:
     """A run of the project `slimvec` in trackio's local store.
 
     Args:
-        folder: Of the run; not needed.
+        folder: Folder of the run; not needed.
         run: Name of the run.
         resume_after: Steps up to this one are there already, and the run is continued.
     """

@@ -53,7 +53,7 @@ def make_objective(
         loss: The section.
         dims: Width of the model; asked for when vectors are distilled.
         teacher_dims: Width of the teacher; likewise.
-        seed: Of the projection's first values.
+        seed: Random seed for the projection's first values.
 
     Raises:
         InputError: vectors of different widths shall be compared without a projection.

@@ -15,7 +15,7 @@ class SourceOutline(BaseModel):
     """A source of a stage.
 
     Attributes:
-        path: Of the file, or address of a hub dataset.
+        path: Path of the file, or address of a hub dataset.
         present: Whether its files are there; None for a hub dataset, which is not asked for.
         num_records: That the stage takes; None when not all sources of the stage are there.
     """
@@ -37,7 +37,7 @@ class StageOutline(BaseModel):
         tuning: `lora` or `full`.
         sources: In the recipe's order.
         num_held_out: Records kept for validation; None when the data is not there.
-        steps_per_epoch: Of the first epoch; None likewise, and for adaptations.
+        steps_per_epoch: Steps of the first epoch; None likewise, and for adaptations.
         steps: In all; None likewise, and for stages limited in tokens or time.
         tokens: Limit in tokens.
         max_minutes: Limit in time.

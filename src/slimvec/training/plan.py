@@ -110,11 +110,11 @@ class BatchPlan:
     Args:
         examples: To be batched.
         batch_size: Examples a batch, at most.
-        seed: Of the order.
+        seed: Random seed for the order.
         homogeneous: Share of each batch that is of one group, 0 to 1; the rest comes from all groups, which adds to
             it by chance.
-        weights: Of each source; default alike.
-        temperature: Of the mix of sources.
+        weights: Weights of each source; default alike.
+        temperature: Temperature of the mix of sources.
 
     Raises:
         InputError: fewer than two examples, which leave nothing to tell apart.

@@ -34,9 +34,9 @@ def prepare_model(
     """Load or draw what is to be trained, give it the recipe's spec and make the right weights trainable.
 
     Args:
-        recipe: Of the stage.
+        recipe: Recipe of the stage.
         before: The result of the stage before; None for the first, which starts from the base.
-        records: Of the stage; a new tokenizer is trained on them.
+        records: Records of the stage; a new tokenizer is trained on them.
         notice: Told what is fetched or converted.
         rehearse: Given the model once it is ready, and still whole.
 

@@ -34,7 +34,7 @@ class Processes:
 
     Attributes:
         rank: Number of this process.
-        num: Of processes.
+        num: Number of processes.
         device: Where this process computes.
     """
 

@@ -57,7 +57,7 @@ def check_moved(before: QuickVectors, after: QuickVectors, *, steps: int) -> Non
 
     Args:
         before: Vectors of the model before its first step.
-        after: Of the trained model.
+        after: Vectors of the trained model.
         steps: How many it has taken.
 
     Raises:

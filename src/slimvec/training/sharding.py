@@ -27,7 +27,7 @@ def share_out(model: EmbeddingModel, processes: Processes, *, dtype: torch.dtype
     Args:
         model: All its weights float32 and trained: they are their own masters.
         processes: To share among.
-        dtype: Of the weights in the products. Gradients are averaged in float32.
+        dtype: Data type of the weights in the products. Gradients are averaged in float32.
     """
     mesh = init_device_mesh(processes.device.type, (processes.num,))
     policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
@@ -47,7 +47,7 @@ def put_together(model: EmbeddingModel, processes: Processes, *, dtype: torch.dt
     Args:
         model: Shared out; in the main process its backbone is replaced.
         processes: That share it.
-        dtype: Of the whole weights.
+        dtype: Data type of the whole weights.
     """
     weights: dict[str, Tensor] = {}
     for name, parameter in model.backbone.hf_model.state_dict().items():

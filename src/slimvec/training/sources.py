@@ -29,8 +29,8 @@ class SourceRecord(BaseModel):
 
     Attributes:
         path: As the recipe names it.
-        sha256: Of the file; of a hub dataset, of the records that came.
-        passages_sha256: Of the file of passages, if there is one.
+        sha256: SHA-256 of the file; of a hub dataset, of the records that came.
+        passages_sha256: SHA-256 of the file of passages, if there is one.
         license: As the recipe names it.
         weight: As the recipe gives it.
         num_records: Good records that were read.
@@ -77,7 +77,7 @@ def read_sources(sources: Sequence[Source], *, seed: int) -> tuple[list[Record],
 
     Args:
         sources: Where the records are.
-        seed: Of the choice where a source is limited.
+        seed: Random seed for the choice where a source is limited.
 
     Returns:
         The records, in the sources' order, and what each source held.

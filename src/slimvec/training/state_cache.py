@@ -47,10 +47,10 @@ class StateCache:
     """Reads and writes states of texts.
 
     Args:
-        folder: Of the layers; made if missing.
+        folder: Folder of the layers; made if missing.
         width: H.
-        dtype: Of the states.
-        max_bytes: Of this folder and its neighbours.
+        dtype: Data type of the states.
+        max_bytes: Size in bytes, at most, of this folder and its neighbours.
     """
 
     def __init__(self, folder: Path, *, width: int, dtype: torch.dtype, max_bytes: int) -> None:
@@ -141,7 +141,7 @@ def kept_states(
         states: Computes them.
         backbone: With the layers in place.
         number: How many layers.
-        max_bytes: Of all states in the cache.
+        max_bytes: Size in bytes, at most, of all states in the cache.
     """
     folder = cache_root() / "states" / _identity(backbone, number)
     cache = StateCache(folder, width=backbone.dims, dtype=backbone.hf_model.dtype, max_bytes=max_bytes)

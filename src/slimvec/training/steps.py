@@ -12,7 +12,7 @@ class Step:
 
     Attributes:
         epoch: Passes over the data done after it, as a fraction.
-        loss: Of its batch.
+        loss: Loss of its batch.
         tokens: It took in.
         truncated: Truncated texts.
         positive_cosine: Mean cosine of query and positive; None where there are no pairs.
@@ -44,7 +44,7 @@ class Steps(Protocol):
         """Add the gradient of a step to the weights' `grad`.
 
         Args:
-            number: Of the step, from 0 over all epochs.
+            number: Number of the step, from 0 over all epochs.
             embed: The model: a packed batch to what it gives for it, differentiable.
         """
         ...

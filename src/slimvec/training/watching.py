@@ -33,8 +33,8 @@ class RunWatch:
 
     Args:
         stop: Whether the run was asked to stop.
-        recipe: Of the run.
-        length: Of the run.
+        recipe: Recipe of the run.
+        length: Length of the run.
         seconds: Gives the seconds since the run began.
         notice: Told how far a first step is, which can take long.
         alone: Whether this is the only process.

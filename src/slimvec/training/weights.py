@@ -38,7 +38,7 @@ class TrainedWeights:
 
     Args:
         parameters: Names and parameters; frozen ones are left out.
-        settings: Of AdamW.
+        settings: Settings of AdamW.
         lower_to: Lower float32 parameters to this dtype first, for products with inputs of that dtype; default not.
 
     Raises:

@@ -43,7 +43,7 @@ class DataCard(BaseModel):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def records_sha256(self) -> str:
-        """Of all records used, whatever their order."""
+        """Fingerprint of all records used, whatever their order."""
         total = sum(int(source.records_sha256, 16) for source in self.sources)
         return format(total % (1 << 256), "064x")
 

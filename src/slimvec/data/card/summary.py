@@ -43,11 +43,11 @@ class SourceSummary(BaseModel):
     """A source as it was used.
 
     Attributes:
-        name: Of the source.
+        name: Name of the source.
         path: Where it was read from.
-        sha256: Of the file; None when the records did not come from a file.
-        records_sha256: Of the records used, whatever their order: the sum of their digests modulo 2^256.
-        license: Of the data.
+        sha256: SHA-256 of the file; None when the records did not come from a file.
+        records_sha256: Fingerprint of the records used, whatever their order: the sum of their digests modulo 2^256.
+        license: Licence of the data.
         weight: How often its records come, against those of a source of weight 1.
         num_read: Records read.
         num_used: Records used.
@@ -61,7 +61,7 @@ class SourceSummary(BaseModel):
         languages: Records used by declared language; `` (empty) is for those that declare none.
         tasks: Likewise by task.
         query_chars: Lengths of queries, in characters.
-        document_chars: Of positives and negatives.
+        document_chars: Characters of positives and negatives.
         query_tokens: Lengths in tokens, without prompts, of a random sample; None without a tokenizer.
         document_tokens: Likewise.
     """

@@ -22,7 +22,7 @@ def clean(records: Iterable[Record], settings: Cleaning) -> tuple[Iterator[Recor
     the end. Memory grows by 100 bytes a record for exact duplicates and by about 2 kB for near ones.
 
     Args:
-        records: Of any number of sources.
+        records: Records of any number of sources.
         settings: The rules.
 
     Returns:
@@ -140,7 +140,7 @@ class _Cleaner:
 def judge_record(record: Record, languages: tuple[str, ...], rule: LanguageRule) -> Verdict:
     """Say whether a record is in one of some languages, by the texts that the rule names.
 
-    Of the texts that can be judged one that agrees is enough with `either`; otherwise each must agree.
+    With `either`, one text that can be judged and agrees is enough; otherwise each must agree.
     """
     texts = {"query": (record.query,), "document": record.positives, "either": (record.query, *record.positives)}
     verdicts = {

@@ -60,8 +60,8 @@ class SelfTest(_Frozen):
     """Wrong pairs planted among the records, and the filter run on them.
 
     Attributes:
-        share: Of the records that were to get another's positives.
-        seed: Of their choice.
+        share: Share of the records that were to get another's positives.
+        seed: Random seed for their choice.
         num_planted: Wrong pairs.
         num_good: Other pairs.
         at: By k.

@@ -21,8 +21,8 @@ def plant_wrong_pairs(collection: Collection, *, share: float, seed: int) -> tup
 
     Args:
         collection: Records and texts.
-        share: Of the records, more than 0 and less than 1; at least one record.
-        seed: Of the choice of records and positives.
+        share: Share of the records, more than 0 and less than 1; at least one record.
+        seed: Random seed for the choice of records and positives.
 
     Returns:
         The collection with wrong pairs, and which records [R] have them.

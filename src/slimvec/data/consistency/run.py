@@ -42,7 +42,7 @@ def filter_records(
 ) -> FilterReport:
     """Write the records whose positives are found among the first k texts of the corpus.
 
-    Of several positives those are kept that are found; a record with none is dropped. `rank_positives` says what
+    Positives that are found are kept; a record with none is dropped. `rank_positives` says what
     counts as a competitor and how ties are treated. A killed run goes on where it was.
 
     Args:
@@ -52,7 +52,7 @@ def filter_records(
         dropped: Where to write the records that are dropped; default nowhere.
         plant_share: Run a self-test that gives this share of the records (more than 0, less than 1) wrong positives
             and counts what every k catches and loses; the output is not changed by it. Default: no self-test.
-        plant_seed: Of the choice of the wrong pairs.
+        plant_seed: Random seed for the choice of the wrong pairs.
         force: Replace the outputs.
 
     Raises:

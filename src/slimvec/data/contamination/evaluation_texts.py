@@ -21,7 +21,7 @@ class EvaluationText:
         dataset: Name of the set.
         part: `queries`, `documents` or `texts`: a query met in training harms more than a document of the corpus.
         text: The text; of a document title and text together, as it is embedded.
-        body: Of a document with a title the text alone, by which a copy is known too; else empty.
+        body: Text of a document that also has a title, without it, by which a copy is known too; else empty.
     """
 
     dataset: str

@@ -50,7 +50,7 @@ class EvaluationIndex:
     """Memory: about 25 bytes a token of the evaluation texts; nothing of what is asked.
 
     Args:
-        texts: Of any number of evaluation sets.
+        texts: Texts of any number of evaluation sets.
         words: Length of a run.
         characters: Length of a run in scripts without spaces.
         max_texts: A run that stands in more than this many evaluation texts of a part is a set phrase, and no

@@ -24,7 +24,7 @@ class ScoredTexts:
     """What a model is scored on.
 
     Attributes:
-        name: Of the set.
+        name: Name of the set.
         queries: Each with the documents that answer it.
         documents: The others.
     """
@@ -63,7 +63,7 @@ class SetOverlap(BaseModel):
     Attributes:
         dataset: The set.
         num_queries: That are scored.
-        num_met: Of which the text, or a document that answers, shares text with a training record.
+        num_met: Number of those whose text, or a document that answers, shares text with a training record.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -78,7 +78,7 @@ class TrainingOverlap(BaseModel):
 
     Attributes:
         num_records: Training records, each counted once.
-        num_shared: Of which a query or positive shares text with what is scored.
+        num_shared: Number of those of which a query or positive shares text with what is scored.
         sets: By set, the queries met.
     """
 

@@ -44,7 +44,7 @@ class Overlap(BaseModel):
     """How many records of a source share something with a part of an evaluation set.
 
     Attributes:
-        source: Of the records.
+        source: Source of the records.
         dataset: The evaluation set.
         part: `queries`, `documents` or `texts`.
         num_exact_queries: Records whose query is one of its texts.

@@ -27,8 +27,8 @@ class KnownEmbedder:
     Attributes:
         embedder: Turns texts into vectors.
         dims: D.
-        identity: Of the model and its prompts, as JSON can write it; vectors on disk are used again only for an equal
-            one.
+        identity: Identity of the model and its prompts, as JSON can write it; vectors on disk are used again only for
+            an equal one.
         task: Task of the queries whose records name none, and of all documents, since one document serves all
             queries. None for the model's default.
     """

@@ -80,10 +80,10 @@ class MiningReport(SearchReport):
         dropped: Candidates taken out within the ranks, by rule: margin, relative_margin, near_duplicate.
         num_known: Right answers and queries themselves that would have been among the documents found.
         num_missing: Ranks for which there was no document.
-        ranks: Of the negatives.
-        negative_scores: Of the negatives.
-        positive_scores: Of the positives.
-        output_sha256: Of the records' file.
+        ranks: Ranks of the negatives.
+        negative_scores: Scores of the negatives.
+        positive_scores: Scores of the positives.
+        output_sha256: SHA-256 of the records' file.
     """
 
     settings: MiningSettings

@@ -62,7 +62,7 @@ class Prepared:
 
     Attributes:
         collection: The texts.
-        scorer: Of its queries against its documents.
+        scorer: Scorer of its queries against its documents.
         folder: The work folder.
         resumed: Whether a killed run had left something there.
         truncated: Queries and documents truncated on the way into the model.

@@ -21,8 +21,8 @@ class RowFile:
 
     Args:
         path: The flat file; made when it is not there.
-        dtype: Of the elements; may be structured.
-        shape: Of one row; `()` for a single element.
+        dtype: Data type of the elements; may be structured.
+        shape: Shape of one row; `()` for a single element.
 
     Attributes:
         num_rows: Committed.

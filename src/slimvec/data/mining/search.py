@@ -37,7 +37,7 @@ def find_best(scorer: Scorer, start: int, stop: int, known: Ragged, num_kept: in
     """Find the K best documents of the queries from `start` to `stop`; of equal scores the earlier document first.
 
     Args:
-        scorer: Of all queries and documents.
+        scorer: Scorer of all queries and documents.
         start: First query.
         stop: After the last query.
         known: Documents not to return, a row for each of these queries.
@@ -72,7 +72,7 @@ def find_ranks(scorer: Scorer, start: int, stop: int, known: Ragged, targets: Ra
     before it, so that a scorer which cannot tell documents apart puts every target last.
 
     Args:
-        scorer: Of all queries and documents.
+        scorer: Scorer of all queries and documents.
         start: First query.
         stop: After the last query.
         known: Documents that do not count, a row for each of these queries.

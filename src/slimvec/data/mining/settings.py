@@ -21,7 +21,8 @@ class MiningSettings(BaseModel):
         choice: `sample` takes any within the ranks by chance, as KaLM does; `top` the best.
         near_duplicates: Negatives whose runs of three words overlap with the query's, a positive's or another
             negative's by this share (Jaccard) are left out; default no such rule.
-        seed: Of the choice. It depends on the texts of the record and on nothing else, not even on its place.
+        seed: Random seed for the choice. It depends on the texts of the record and on nothing else, not even on its
+            place.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -57,7 +57,7 @@ def claim_workspace(folder: Path, identity: Mapping[str, Any]) -> bool:
 
     Args:
         folder: The work folder.
-        identity: Of the texts and the model, as JSON can write it.
+        identity: Identity of the texts and the model, as JSON can write it.
 
     Returns:
         Whether there is something to go on from.

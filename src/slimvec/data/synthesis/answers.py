@@ -73,8 +73,8 @@ class Prices(BaseModel):
     """Money for a million tokens, in the endpoint's currency.
 
     Attributes:
-        tokens_in: Of requests.
-        tokens_out: Of answers.
+        tokens_in: Tokens of requests.
+        tokens_out: Tokens of answers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -92,8 +92,8 @@ class AnswerCache:
 
     Args:
         generator: Asked when there is no answer yet.
-        folder: Of the answers, a file each, named by the SHA-256 of model, settings and request. Where an endpoint is
-            is no part of the name, so that answers survive a move of the server.
+        folder: Folder of the answers, a file each, named by the SHA-256 of model, settings and request. Where an
+            endpoint is is no part of the name, so that answers survive a move of the server.
     """
 
     def __init__(self, generator: Generator, folder: Path) -> None:

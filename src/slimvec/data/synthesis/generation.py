@@ -31,11 +31,11 @@ class SynthesisSettings(BaseModel):
 
     Attributes:
         num_records: Records wanted.
-        seed: Of all choices.
-        kinds: Of tasks, taken in turn.
+        seed: Random seed for all choices.
+        kinds: Kinds of tasks, taken in turn.
         samples_per_instruction: Samples of each invented task. KaLM has 550,000 samples of 40,000 instructions.
         attempts: Answers asked for each request before its sample is given up.
-        temperature: Of the model's choice of words.
+        temperature: Temperature of the model's choice of words.
         concurrency: Requests under way at once.
     """
 
@@ -66,7 +66,7 @@ class SynthesisReport(BaseModel):
         num_cached: Requests answered by the cache.
         tokens_in: Tokens of the requests answered in this run.
         tokens_out: Tokens of their answers.
-        cost: Of these, by the prices given; 0 without prices.
+        cost: Cost of these, by the prices given; 0 without prices.
         total_cost: With those of earlier runs that the cache answered.
     """
 

@@ -44,13 +44,13 @@ class Assignment(BaseModel):
     """One sample to be written.
 
     Attributes:
-        number: Of the sample; decides every random choice in it.
-        kind: Of the task.
+        number: Number of the sample; decides every random choice in it.
+        kind: Kind of the task.
         persona: In whose voice.
         language: Name of the language to write in.
         other_code: For bitext, the code of the language translated into; else empty.
         other_language: Its name.
-        seed: Of the run.
+        seed: Random seed for the run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -86,7 +86,7 @@ def sample_messages(assignment: Assignment, instruction: str) -> list[dict[str, 
 
     Args:
         assignment: The sample.
-        instruction: Of a two-step task; of no meaning for the others.
+        instruction: Instruction of a two-step task; of no meaning for the others.
     """
     draw = random.Random(f"{assignment.seed}/{assignment.number}")
     manner = f"Write for {draw.choice(_DIFFICULTY)}; the style is {draw.choice(_STYLE)}."

@@ -28,10 +28,10 @@ def make_triplets(
 
     Args:
         count: Records wanted.
-        seed: Of words, order and sides; the same seed makes the same records.
-        languages: Of `LANGUAGES`.
+        seed: Random seed for words, order and sides; the same seed makes the same records.
+        languages: Languages in `LANGUAGES`.
         kinds: What is exchanged.
-        task: Of the records: a name the model's prompts know, or a whole instruction.
+        task: Task of the records: a name the model's prompts know, or a whole instruction.
 
     Raises:
         InputError: a language there are no templates for, or fewer different records than asked for.

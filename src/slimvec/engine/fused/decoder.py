@@ -37,7 +37,7 @@ class FusedDecoder:
     Attributes:
         spec: Shapes and constants.
         causal: Attention mode.
-        dtype: Of weights and products; of those that are not int8, where there are such.
+        dtype: Data type of weights and products; of those that are not int8, where there are such.
         int8: Whether the larger half of the products is int8; `int8_layers` says which.
         kernel: `native`, the compiled kernels, or `torch`, the same mathematics in plain torch.
         kernel_reason: Why the kernel is `torch`; empty when it is `native`.

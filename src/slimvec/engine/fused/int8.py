@@ -65,7 +65,7 @@ def int8_linear(x: Tensor, scales: Tensor, weight: Tensor, bias: Tensor | None) 
 
     Args:
         x: Smoothed already.
-        scales: Of the matrix's rows, [N].
+        scales: Scales of the matrix's rows, [N].
         weight: int8.
         bias: [N] or None.
     """

@@ -47,7 +47,7 @@ class Int8Layers:
         embedding: [V, H].
         causal: Attention mode.
         scale: Factor of the embeddings.
-        dtype: Of the full layers.
+        dtype: Data type of the full layers.
 
     Raises:
         UnsupportedError: the model has no layer but those that stay in full.

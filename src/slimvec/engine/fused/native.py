@@ -35,7 +35,7 @@ class NativeLayers:
         spec: The decoder.
         causal: Attention mode.
         scale: Factor of the embeddings.
-        dtype: Of the products that are not int8, and of keys and values.
+        dtype: Data type of the products that are not int8, and of keys and values.
         kernels: What runs them.
     """
 

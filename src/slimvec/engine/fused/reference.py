@@ -27,7 +27,7 @@ class TorchLayers:
         spec: The decoder.
         causal: Attention mode.
         scale: Factor of the embeddings.
-        dtype: Of the products.
+        dtype: Data type of the products.
     """
 
     def __init__(self, spec: DecoderSpec, *, causal: bool, scale: float, dtype: torch.dtype) -> None:

@@ -46,7 +46,7 @@ class DecoderSpec:
         kv_heads: K, which divides A.
         head_dim: D.
         hidden: F.
-        activation: Of the gate.
+        activation: Activation of the gate.
         epsilon: Added to the mean square in every norm.
         score_scale: Factor of the attention scores.
         scale_embedding: Whether embeddings are multiplied by sqrt(H).

@@ -50,7 +50,7 @@ class Target:
         name: As `SLIMVEC_ISA` has it: `avx512_bf16`, `avx2`, `neon` and others.
         missing: What the processor lacks for it; empty where it runs.
         dtypes: Weight dtypes it computes in.
-        packing: Of its matrices.
+        packing: Packing of its matrices.
     """
 
     number: int

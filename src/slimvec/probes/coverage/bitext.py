@@ -110,8 +110,8 @@ def relation_measure(
         figure: Ranks the languages.
         bitext: Accuracy.
         sentences: What the estimates were made on.
-        estimates: Of the figure, on the languages of `sentences`.
-        seed: Of the bootstrap.
+        estimates: Estimates of the figure, on the languages of `sentences`.
+        seed: Random seed for the bootstrap.
 
     Returns:
         None where there is nothing to rank: fewer than four languages, or one value for all of them.

@@ -28,9 +28,9 @@ def measure_characters(meter: CoverageMeter, *, most: int, seed: int) -> dict[st
     """Measure the characters of each script: by script, [N, 2] of 0 or 1 for survived, and tokens.
 
     Args:
-        meter: Of the tokenizer.
+        meter: Meter of the tokenizer.
         most: N at most; drawn where a script has more.
-        seed: Of the draw.
+        seed: Random seed for the draw.
     """
     generator = np.random.default_rng(seed)
     found = {}

@@ -38,7 +38,7 @@ class TokenizerCard(Frozen):
     Attributes:
         name: In the report.
         vocabulary: Number of its tokens.
-        sha256: Of its `tokenizer.json` as the library writes it.
+        sha256: SHA-256 of its `tokenizer.json` as the library writes it.
     """
 
     name: str
@@ -53,7 +53,7 @@ class TokenizerReport(StoredReport):
         tokenizers: In the order they were named.
         reading: What was found; parts of the measures' names are figure, tokenizer, and script or language.
         amount: How much was drawn.
-        seed: Of the draws and of the bootstrap.
+        seed: Random seed for the draws and the bootstrap.
         created: Day and time, UTC, ISO 8601.
         versions: Package versions.
     """

@@ -58,7 +58,7 @@ class Figure:
 
     Attributes:
         name: In reports.
-        unit: Of its values.
+        unit: Unit of its values.
         top: [S, L] above the line.
         bottom: [S, L] or [S, 1] below it.
         higher_is_better: None where neither is good by itself.
@@ -128,9 +128,9 @@ def estimate(counts: Counts, figures: Sequence[Figure] = FIGURES, *, seed: int) 
     """Give figures by language, each with its resamples; the same draws of sentences for all of them.
 
     Args:
-        counts: Of a tokenizer.
+        counts: Counts of a tokenizer.
         figures: Which.
-        seed: Of the draws.
+        seed: Random seed for the draws.
     """
     num_sentences = len(counts.tokens)
     generator = np.random.default_rng(seed)

@@ -37,7 +37,7 @@ class Measured:
     """A tokenizer's figures on sentences.
 
     Attributes:
-        name: Of the tokenizer.
+        name: Name of the tokenizer.
         vocabulary: Its tokens.
         sentences: What it was measured on.
         estimates: By figure.

@@ -22,7 +22,7 @@ def measure_file(meter: CoverageMeter, path: Path) -> tuple[list[str], list[Text
     """Measure the texts of a file.
 
     Args:
-        meter: Of the tokenizer.
+        meter: Meter of the tokenizer.
         path: A file that `read_texts` reads.
 
     Raises:

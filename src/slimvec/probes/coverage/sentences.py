@@ -78,7 +78,7 @@ class ParallelSentences:
         Args:
             num_sentences: At most this many.
             num_languages: At most this many beside English; None keeps all.
-            seed: Of the draw.
+            seed: Random seed for the draw.
         """
         generator = np.random.default_rng(seed)
         order = generator.permutation(self.num_sentences)[:num_sentences]

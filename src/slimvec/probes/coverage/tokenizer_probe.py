@@ -189,11 +189,11 @@ def measure_sentences(
     """Measure a tokenizer on the same sentences in every language.
 
     Args:
-        name: Of the tokenizer.
+        name: Name of the tokenizer.
         backend: It.
         sentences: All there are.
         num_sentences: How many are drawn.
-        seed: Of the draw and of the bootstrap.
+        seed: Random seed for the draw and the bootstrap.
     """
     drawn = sentences.sample(num_sentences, seed=seed)
     counts = count_tokens(CoverageMeter(backend), drawn)

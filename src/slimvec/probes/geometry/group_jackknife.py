@@ -18,9 +18,9 @@ def jackknife_interval(figure: Callable[[Vectors], float], vectors: Vectors, *, 
     A bootstrap would repeat texts, which lowers the rank of a sample and so every dimension that is read from it.
 
     Args:
-        figure: Of [N, D] vectors.
+        figure: A figure of [N, D] vectors.
         vectors: [N, D], N at least 20.
-        seed: Of the grouping.
+        seed: Random seed for the grouping.
     """
     order = np.random.default_rng(seed).permutation(len(vectors))
     groups = [order[start::NUM_GROUPS] for start in range(NUM_GROUPS)]

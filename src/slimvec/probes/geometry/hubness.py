@@ -57,7 +57,7 @@ def gaussian_skewness(num_texts: int, dimension: float, *, num_neighbours: int, 
         num_texts: N.
         dimension: Effective; rounded.
         num_neighbours: k.
-        seed: Of the draws.
+        seed: Random seed for the draws.
     """
     dims = max(2, round(dimension))
     drawn = (gaussian(num_texts, dims, seed=seed + number) for number in range(_NUM_DRAWS))

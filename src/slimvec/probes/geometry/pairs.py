@@ -27,7 +27,7 @@ def pair_interval(
     Args:
         grids: M of [N, N], symmetric: a value for each pair; the diagonals are not looked at.
         combine: Takes M means (or M arrays of them) and gives the figure (or an array).
-        seed: Of the draws of texts.
+        seed: Random seed for the draws of texts.
         num_resamples: R.
 
     Raises:

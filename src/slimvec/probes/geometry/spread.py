@@ -18,7 +18,7 @@ def mean_cosine(vectors: Vectors, *, seed: int) -> Interval:
 
     Args:
         vectors: [N, D] of length 1.
-        seed: Of the bootstrap over texts.
+        seed: Random seed for the bootstrap over texts.
     """
     return pair_interval([_products(vectors)], lambda mean: mean, seed=seed)
 
@@ -28,7 +28,7 @@ def uniformity(vectors: Vectors, *, seed: int) -> Interval:
 
     Args:
         vectors: [N, D] of length 1.
-        seed: Of the bootstrap over texts.
+        seed: Random seed for the bootstrap over texts.
     """
     kernel = np.exp(4 * _products(vectors) - 4)
     return pair_interval([kernel], np.log, seed=seed)
@@ -43,7 +43,7 @@ def participation_ratio(vectors: Vectors, *, seed: int) -> Interval:
 
     Args:
         vectors: [N, D].
-        seed: Of the bootstrap over texts.
+        seed: Random seed for the bootstrap over texts.
     """
     centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
     squared_lengths = (centred**2).sum(axis=1)

@@ -38,8 +38,8 @@ class Effect:
 
     Attributes:
         kind: As in `WORDINGS`.
-        change: Of nDCG@10, mean over sets.
-        cosine: Of a query's vector with that behind the right instruction, mean over sets.
+        change: Change of nDCG@10, mean over sets.
+        cosine: Cosine of a query's vector with that behind the right instruction, mean over sets.
         wordings: nDCG@10 and cosine of each instruction by itself.
     """
 

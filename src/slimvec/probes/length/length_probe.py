@@ -23,7 +23,7 @@ class LengthProbe:
     Attributes:
         max_tokens: Longest document where the setting asks for none; up to 32,768 make sense. At most 1,024 are
             embedded for `quick` and 256 for `tiny`, whatever is asked for.
-        num_documents: Of different content.
+        num_documents: Number of documents of different content.
         num_needles: In each of them.
     """
 

@@ -27,7 +27,7 @@ def mean_cosine(vectors: Values, *, seed: int) -> Interval:
 
     Args:
         vectors: [N, D] of unit length.
-        seed: Of the draws.
+        seed: Random seed for the draws.
     """
     drawn = drawn_cosines(vectors, seed=seed)
     low, high = np.quantile(drawn, [0.025, 0.975])

@@ -76,8 +76,8 @@ def sweep_rope(
     Args:
         source: The model.
         config: Amount, seed, and `longdocs` where they are at hand.
-        lengths: Of the documents in tokens; those beyond what the model was trained on are what scaling is for, those
-            within show what it costs.
+        lengths: Lengths of the documents in tokens; those beyond what the model was trained on are what scaling is for,
+            those within show what it costs.
         tried: Default all kinds by 2 and by 4.
         dtype: As for `Embedder.load`.
         settings: As for `Embedder.load`, without rope and max_tokens.

@@ -106,8 +106,8 @@ def summarise(name: str, question: str, found: Summary, source: str) -> ProbeRes
     """Put the result together.
 
     Args:
-        name: Of the probe.
-        question: Of the probe.
+        name: Name of the probe.
+        question: Question of the probe.
         found: What came out.
         source: Where the documents are from.
     """

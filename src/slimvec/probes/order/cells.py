@@ -33,7 +33,7 @@ Compare = Callable[[Sequence[str], Sequence[str]], Values]
 
 @dataclass(frozen=True, eq=False)
 class Cosines:
-    """Of each item, [N] each.
+    """Cosines of each item, [N] each.
 
     Attributes:
         paraphrase: Anchor and paraphrase.
@@ -59,8 +59,8 @@ class Cell:
     Attributes:
         items: N of them.
         model: Its cosines.
-        bag: Of bags of words.
-        pairs: Of bags of words and neighbouring pairs.
+        bag: The same for bags of words.
+        pairs: The same for bags of words and neighbouring pairs.
         counts: [R, N], how often each item comes in each resample.
     """
 
@@ -101,9 +101,9 @@ def make_cells(items: Iterable[Item], compare: Compare, *, seed: int) -> list[Ce
     """Put items together that belong together, and compare their texts.
 
     Args:
-        items: Of any groups.
+        items: Items of any groups.
         compare: The model's cosines.
-        seed: Of the resamples.
+        seed: Random seed for the resamples.
     """
     together: dict[tuple[str, str, str], list[Item]] = {}
     for item in items:

@@ -59,7 +59,7 @@ def resample_counts(clusters: Sequence[str], *, seed: int, num_resamples: int = 
 
     Args:
         clusters: [N], the cluster of each item.
-        seed: Of the draws.
+        seed: Random seed for the draws.
         num_resamples: R.
     """
     generator = np.random.default_rng(seed)

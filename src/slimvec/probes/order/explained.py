@@ -40,7 +40,7 @@ def explain(items: Sequence[Item], vectors: Mapping[str, Values], counts: Values
         items: N of them.
         vectors: Unit vectors [D] of their texts, and of all words in those.
         counts: [R, N], how often each item comes in each resample.
-        seed: Of the pairs.
+        seed: Random seed for the pairs.
     """
     means = {text: _mean_of_words(text, vectors) for item in items for text in item.texts}
     pairs = _pairs(items, seed=seed)

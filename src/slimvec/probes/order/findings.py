@@ -25,8 +25,8 @@ class Separation:
     Attributes:
         group: The set.
         language: Code.
-        auc: Of the model.
-        bag: Of bags of words.
+        auc: AUC of the model.
+        bag: The same for bags of words.
     """
 
     group: str
@@ -42,7 +42,7 @@ class Findings:
     Attributes:
         cells: Items with a paraphrase, by group, kind and language.
         plain: Items without.
-        separations: Of pairs.
+        separations: Separations of pairs.
         explained: Shares of variance.
         missing: Outside sets that were not at hand.
     """

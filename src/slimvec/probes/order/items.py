@@ -72,7 +72,7 @@ def shuffled_items(items: Sequence[Item], count: int, *, seed: int) -> list[Item
     Args:
         items: Their anchors and paraphrases are taken; of alike anchors the first one.
         count: Items of each kind of shuffle, at most.
-        seed: Of choice and order.
+        seed: Random seed for choice and order.
     """
     bearing = {text_id(item.anchor): item for item in items if bears_shuffling(item.anchor)}
     dice = random.Random(f"{seed}/shuffles")
@@ -88,9 +88,9 @@ def plain_items(group: str, sentences: Sequence[tuple[str, str]], *, seed: int) 
     """Shuffle sentences that have no paraphrase: in its place stands another sentence of about the same length.
 
     Args:
-        group: Of the items.
+        group: Group of the items.
         sentences: Languages and sentences, at least two of each language.
-        seed: Of the orders.
+        seed: Random seed for the orders.
     """
     found = []
     for language, text in sentences:

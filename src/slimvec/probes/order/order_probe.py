@@ -38,7 +38,7 @@ class Questions:
     """What a model is asked.
 
     Attributes:
-        items: Of templates first, then of outside sets.
+        items: Items of templates first, then of outside sets.
         plain: Items without a paraphrase.
         pairs: That say the same or not: of symmetric and directed verbs first, then of outside sets.
         explained: Items whose variance is explained.
@@ -61,7 +61,8 @@ class OrderProbe:
     """Asks whether a paraphrase is nearer to a sentence than the sentence's own words in another order.
 
     Attributes:
-        languages: Of the templates; the first one has the most items, and is the one whose variance is explained.
+        languages: Languages of the templates; the first one has the most items, and is the one whose variance is
+            explained.
         num_first: Items of each kind in the first language, at full amount: an interval of about 12 points in a cell
             of one half, if items were independent.
         num_other: In each further language.

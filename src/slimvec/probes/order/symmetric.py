@@ -38,7 +38,7 @@ class Lists(BaseModel):
     """The file `symmetric.yaml`.
 
     Attributes:
-        names: Of persons; none begins with a vowel, before which French words change.
+        names: Names of persons; none begins with a vowel, before which French words change.
         verbs: By language.
     """
 
@@ -60,7 +60,7 @@ def symmetric_pairs(languages: Sequence[str], count: int, *, seed: int) -> list[
     Args:
         languages: Codes, of those with verbs.
         count: Pairs of names for each verb.
-        seed: Of the names.
+        seed: Random seed for the names.
     """
     lists = read_lists()
     found = []

@@ -54,7 +54,7 @@ def crossed_intervals(values: Values, units: Numbers, kinds: Numbers, *, seed: i
         values: [N, M].
         units: [N].
         kinds: [N].
-        seed: Of the draws.
+        seed: Random seed for the draws.
     """
     cells, draws = cross(units, kinds, np.random.default_rng(seed))
     num_cells = draws.shape[1]

@@ -74,7 +74,8 @@ def read_paragraphs(folder: Path, languages: tuple[str, ...], num_documents: int
     """Read paragraphs and questions of some languages, the first ones of each.
 
     Args:
-        folder: Of XQuAD: a retrieval set whose queries have `answer_start`, in characters of the paragraph's text.
+        folder: Folder of XQuAD: a retrieval set whose queries have `answer_start`, in characters of the paragraph's
+            text.
         languages: Codes, as the queries have them.
         num_documents: Paragraphs of each language.
 

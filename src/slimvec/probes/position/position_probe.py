@@ -28,15 +28,15 @@ class PositionProbe:
     """Where in a text a model looks.
 
     Attributes:
-        languages: Of XQuAD's, where it is at hand. Three whose words most tokenizers know; a language of unknown
-            tokens measures the tokenizer.
+        languages: Languages of XQuAD, where it is at hand. Three whose words most tokenizers know; a language of
+            unknown tokens measures the tokenizer.
         buckets: Lengths of documents in tokens, at least and less than; those beyond the model's limit are left out.
             Fewer of them, the first ones, where less than everything is drawn.
-        num_paragraphs: Of XQuAD, in each language; it has 240.
+        num_paragraphs: Number of paragraphs of XQuAD, in each language; it has 240.
         num_documents: With needles, in each bucket.
         num_needles: In each of them.
         num_depths: Where a needle is put.
-        num_sets: Of three passages that are rotated.
+        num_sets: Number of sets of three passages that are rotated.
         num_regressed: Documents whose vectors are explained by their sentences', in each bucket.
     """
 

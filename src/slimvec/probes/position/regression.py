@@ -151,7 +151,7 @@ def _over_documents(sums: Values, counts: Values, statistic: Callable[[Values], 
         sums: [N, P] summed weights.
         counts: [N, P] sentences.
         statistic: From mean weights [R, P] to values [R, M].
-        seed: Of the draws.
+        seed: Random seed for the draws.
     """
     num = len(sums)
     draws = np.random.default_rng(seed).multinomial(num, np.full(num, 1 / num), size=_NUM_DRAWS).astype(np.float64)

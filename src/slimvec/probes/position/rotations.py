@@ -35,7 +35,7 @@ def made_passages(count: int, most_words: float, generator: np.random.Generator)
 
     Args:
         count: How many.
-        most_words: Of a passage, about.
+        most_words: Number of words of a passage, about.
         generator: Draws.
     """
     num_facts = max(1, min(_MOST_FACTS, int(most_words / _FACT_WORDS)))
@@ -49,7 +49,7 @@ def read_passages(part: Paragraphs, most_words: float, count: int, generator: np
 
     Args:
         part: Paragraphs.
-        most_words: Of a paragraph.
+        most_words: Number of words of a paragraph.
         count: How many are wanted; there can be fewer.
         generator: Draws which.
     """

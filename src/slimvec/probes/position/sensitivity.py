@@ -84,7 +84,7 @@ def measure_sensitivity(
         units: [N] numbers of what is drawn together, such as the document that questions share.
         kinds: [N] numbers of what is drawn beside the units, such as the template that items share. Default none.
         blocks: [N]; places are shuffled within a block only. Default one block.
-        seed: Of the draws.
+        seed: Random seed for the draws.
     """
     generator = np.random.default_rng(seed)
     num_groups = int(groups.max()) + 1

@@ -52,7 +52,7 @@ class Findings:
 
     Attributes:
         buckets: Names of the K lengths.
-        evidence: Of XQuAD, where it is at hand.
+        evidence: Evidence of XQuAD, where it is at hand.
         needles: K scores.
         weights: K weights of sentences.
         rotations: [S, 3].

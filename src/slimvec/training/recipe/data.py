@@ -43,8 +43,8 @@ class OrderNegatives(Section):
     and `loss.margin`, which drops what is too alike, leaves them in.
 
     Attributes:
-        share: Of the records that get one, each time they are drawn, as far as their texts bear it.
-        kinds: Of reordering to choose from. `shuffle` is not among the default ones: it is told by its looks.
+        share: Share of the records that get one, each time they are drawn, as far as their texts bear it.
+        kinds: Kinds of reordering to choose from. `shuffle` is not among the default ones: it is told by its looks.
         of: What is reordered: `positive`, for retrieval; `query`, for pairs that say the same; `sentence`, one of the
             positive, which then asks for itself with some words left out, in place of the record.
     """
@@ -73,7 +73,7 @@ class Source(Section):
         cleaning: Rules that records have to pass, each source by itself; default none.
         rearrange: Put the sentences of documents in another order, each epoch anew; default as they stand.
         order_negatives: Give a share of the records a hard negative of reordered words, each epoch anew; default none.
-        license: Of the data, for the data card.
+        license: Licence of the data, for the data card.
     """
 
     path: Path

@@ -17,8 +17,8 @@ class MixingSettings(Section):
     Attributes:
         kind: `pair` mixes two at a time, `list` all of a query, `both` does both.
         count: Pair-wise mixtures a query; default 1.
-        temperature: Of the list's weights. At 1, the default, they are nearly even; at the loss's own temperature the
-            hardest negative has most of it.
+        temperature: Temperature of the list's weights. At 1, the default, they are nearly even; at the loss's own
+            temperature the hardest negative has most of it.
         stop_gradient: Take mixtures for constants.
     """
 
@@ -41,9 +41,10 @@ class Distillation(Section):
     Attributes:
         teacher: A model as in `base.source`, or `records` for the scores that the training records hold.
         kind: `kl` and `margin-mse` are about the teacher's scores of candidates, `cosine` and `mse` about its vectors.
-        weight: Of the loss in the sum.
-        temperature: Of the student's scores. Default for `kl` the loss's temperature, for `margin-mse` 1.
-        teacher_temperature: Of the teacher's scores; default the student's. Scores that are no cosines want their own.
+        weight: Weight of the loss in the sum.
+        temperature: Temperature of the student's scores. Default for `kl` the loss's temperature, for `margin-mse` 1.
+        teacher_temperature: Temperature of the teacher's scores; default the student's. Scores that are no cosines want
+            their own.
         candidates: `own` scores a query's positive and mined negatives, `batch` all documents of the batch. Default
             `batch` with a model for teacher, which can score them all.
         projection: Whether the student's vector goes through a trained matrix before it is compared with the
@@ -86,8 +87,8 @@ class GradedSettings(Section):
     """CoSENT over graded pairs: records with one positive, no negatives and a score.
 
     Attributes:
-        scale: Of the differences of cosines; 20 as published.
-        weight: Of the loss in the sum.
+        scale: Scale of the differences of cosines; 20 as published.
+        weight: Weight of the loss in the sum.
     """
 
     scale: float = Field(default=20.0, gt=0)
@@ -98,7 +99,8 @@ class Loss(Section):
     """InfoNCE and what is around it; formulas in `slimvec.objectives`.
 
     Attributes:
-        temperature: Of the softmax. KaLM has 0.01 over long runs; short runs on small models did best at 0.03.
+        temperature: Temperature of the softmax. KaLM has 0.01 over long runs; short runs on small models did best at
+            0.03.
         contrastive: Weight of InfoNCE in the sum; 0 leaves it out.
         terms: Kinds of candidates: `q-d`, `q-q`, `d-d`, `d-q`.
         mask_equal_texts: Candidates whose text is a known answer are no negatives.

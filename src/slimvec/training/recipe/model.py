@@ -15,9 +15,9 @@ class Base(Section):
 
     Attributes:
         source: A folder, a hub name, a `.gguf` file or a built-in name.
-        revision: Of a hub name; a commit or tag makes the run repeatable.
-        shape: Of a model whose weights are drawn at random by the run's seed.
-        tokenizer: Of such a model; goes with a shape, always.
+        revision: Revision of a hub name; a commit or tag makes the run repeatable.
+        shape: Shape of a model whose weights are drawn at random by the run's seed.
+        tokenizer: Tokenizer of such a model; goes with a shape, always.
     """
 
     source: str | None = Field(default=None, min_length=1)

@@ -47,9 +47,9 @@ class Run(Section):
         max_minutes: Wall time of training; the learning rate follows the time and reaches zero at its end.
         shard: Share weights, gradients and moments out over the processes (FSDP2), for models that do not fit a
             device with all of these. With tuning.method full only.
-        seed: Of data order, adapter and dropout.
-        dtype: Of the weights in the products. auto is bf16 where the device computes in it and fp32 elsewhere; it is
-            settled when the run begins. bf16 keeps float32 copies of trained weights in the optimiser.
+        seed: Random seed for data order, adapter and dropout.
+        dtype: Data type of the weights in the products. auto is bf16 where the device computes in it and fp32
+            elsewhere; it is settled when the run begins. bf16 keeps float32 copies of trained weights in the optimiser.
         cache_states: Gigabytes of slimvec's cache for the states behind the layers below `tuning.first_layer`, so that
             epochs, variants and seeds over the same texts compute them once; 0 is off. A text of 100 tokens takes
             230 kB in a model of width 576 in fp32. Losses are the same to rounding.

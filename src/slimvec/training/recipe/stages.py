@@ -22,7 +22,7 @@ class Stage(Section):
     replaced, as is an objective of another kind, and a length takes the place of the recipe's.
 
     Attributes:
-        name: Of the stage, for metrics and messages.
+        name: Name of the stage, for metrics and messages.
         model: Changes, likewise all below.
     """
 
