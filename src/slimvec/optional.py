@@ -8,15 +8,19 @@ from slimvec.errors import InputError
 
 EXTRAS = {
     "datasets": "hub",
+    "fastapi": "serve",
     "httpx2": "data",
     "langcodes": "data",
     "matplotlib": "eval",
     "mteb": "eval",
+    "orjson": "serve",
+    "prometheus_client": "serve",
     "py3langid": "data",
     "scipy": "eval",
     "sklearn": "eval",
     "tensorboard": "log",
     "trackio": "log",
+    "uvicorn": "serve",
 }
 """The extra of pyproject.toml that installs a package, by the name it is imported by."""
 PURPOSES = {
@@ -24,6 +28,7 @@ PURPOSES = {
     "eval": "mteb's tasks and measures in evaluate, probe and compare, and pictures in reports",
     "hub": "data from the hub in recipes (hf:NAME)",
     "log": "run.loggers in recipes",
+    "serve": "serve",
 }
 """What an extra is for."""
 

@@ -20,12 +20,14 @@ from slimvec.cli import (
     evaluate,
     explain,
     fetch,
+    key,
     merge,
     mine,
     plan,
     probe,
     quickstart,
     search,
+    serve,
     synthesize,
     tokenizers,
     train,
@@ -60,6 +62,8 @@ COMMANDS: dict[str, tuple[Callable[..., Result], dict[str, str]]] = {
     "compare": (compare.compare, compare.KEYS),
     "search": (search.search, search.KEYS),
     "explain": (explain.explain, explain.KEYS),
+    "serve": (serve.serve, serve.KEYS),
+    "key": (key.key, key.KEYS),
 }
 """The commands, and what the keys of their JSON mean."""
 

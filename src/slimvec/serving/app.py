@@ -1,0 +1,79 @@
+"""The application: routes over models, behind the gate."""
+
+from collections.abc import Collection
+from contextlib import asynccontextmanager
+from typing import TextIO
+
+from fastapi import FastAPI
+
+import slimvec
+from slimvec.serving.embedding import Desk
+from slimvec.serving.errors import ErrorResponse, add_handlers
+from slimvec.serving.gate import Gate
+from slimvec.serving.keys import ApiKeys
+from slimvec.serving.logs import RequestLog
+from slimvec.serving.metrics import Metrics
+from slimvec.serving.openai_routes import openai_routes
+from slimvec.serving.served import Models
+from slimvec.serving.settings import ServerSettings
+from slimvec.serving.status_routes import status_routes
+
+_ERRORS = {
+    400: "The request is wrong; its message says where.",
+    401: "No key, or one that is not known.",
+    408: "The body did not arrive in time.",
+    413: "The body is too large.",
+    422: "The model has no vector for the text.",
+    429: "Too much is waiting; Retry-After says when to come back.",
+    503: "The server is shutting down.",
+    504: "No answer in time.",
+}
+
+
+def create_app(
+    models: Models,
+    settings: ServerSettings,
+    *,
+    keys: ApiKeys | None = None,
+    hosts: Collection[str] = (),
+    log_to: TextIO | None = None,
+) -> FastAPI:
+    """Build the application.
+
+    Args:
+        models: That are served; closed with it.
+        settings: Limits and defaults.
+        keys: That open it; None leaves it open.
+        hosts: Names that requests may call the server by; empty for any.
+        log_to: Where its log goes; None for nowhere.
+    """
+    metrics = Metrics(models)
+    desk = Desk(settings, metrics)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI):  # type: ignore[no-untyped-def]  # noqa: ANN202
+        yield
+        models.close()
+
+    app = FastAPI(
+        title="slimvec",
+        version=slimvec.__version__,
+        description="Text embeddings by small language models.",
+        docs_url=None,  # FastAPI's page loads its scripts from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+        responses={status: {"model": ErrorResponse, "description": meaning} for status, meaning in _ERRORS.items()},
+    )
+    for router in (status_routes(models, metrics), openai_routes(models, desk)):
+        app.include_router(router)
+    add_handlers(app)
+    app.add_middleware(
+        Gate,
+        log=RequestLog(metrics, app.openapi()["paths"], log_to),
+        keys=keys,
+        hosts=hosts,
+        open_paths=lambda _: False,
+        max_body_bytes=settings.max_body_bytes,
+        body_seconds=settings.body_seconds,
+    )
+    return app

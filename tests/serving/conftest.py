@@ -1,0 +1,47 @@
+"""Servers that the tests of a session share: one tiny model, and two behind keys."""
+
+import pytest
+
+from slimvec.engine.embedder import Embedder
+from slimvec.serving.keys import ApiKeys, key_line, new_key
+from slimvec.serving.settings import ServerSettings
+from tests.serving.running import running
+from tests.tiny import embedding_model
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("served") / "tiny"
+    Embedder.from_model(embedding_model(max_tokens=120)).save(path)
+    return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory):
+    """Hashes of served models are kept there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLIMVEC_CACHE", str(tmp_path_factory.mktemp("serving-cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def server(folder):
+    with running({"tiny": Embedder.load(folder), "small": Embedder.load(folder, dims=8)}) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def key():
+    return new_key()
+
+
+@pytest.fixture(scope="session")
+def closed(folder, key, tmp_path_factory):
+    """A server behind keys, with small limits."""
+    path = tmp_path_factory.mktemp("keys") / "keys.txt"
+    path.write_text(f"# ours\n{key_line('ann', key)}\n{key_line('bob', new_key())}\n")
+    settings = ServerSettings(
+        max_texts=3, max_body_bytes=2000, body_seconds=1.0, long_texts="refuse", input_type="query"
+    )
+    with running({"tiny": Embedder.load(folder)}, settings=settings, keys=ApiKeys.read(path)) as found:
+        yield found

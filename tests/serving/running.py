@@ -1,0 +1,64 @@
+"""A real server on a loopback socket, in a thread of the test's process."""
+
+import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import uvicorn
+
+from slimvec.engine.embedder import Embedder
+from slimvec.serving.app import create_app
+from slimvec.serving.run import address, bind, server_of
+from slimvec.serving.served import Models, ServedModel
+from slimvec.serving.settings import ServerSettings
+
+
+@dataclass
+class Running:
+    """A server and what a test needs of it."""
+
+    url: str
+    embedder: Embedder
+    models: Models
+    log: io.StringIO
+    server: uvicorn.Server
+    thread: threading.Thread
+
+    def client(self, **settings: Any) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=60, trust_env=False, **settings)
+
+    def post(self, path: str, body: object, **settings: Any) -> httpx.Response:
+        with self.client() as client:
+            return client.post(path, json=body, **settings)
+
+    def get(self, path: str, **settings: Any) -> httpx.Response:
+        with self.client() as client:
+            return client.get(path, **settings)
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self.thread.join(60)
+
+
+@contextmanager
+def running(
+    embedders: dict[str, Embedder], *, settings: ServerSettings | None = None, **arguments: Any
+) -> Iterator[Running]:
+    """Serve models, by name, until the body ends."""
+    settings, log = settings or ServerSettings(), io.StringIO()
+    models = Models([ServedModel.of(name, name, embedder, settings) for name, embedder in embedders.items()])
+    app = create_app(models, settings, log_to=log, **{"hosts": ("127.0.0.1", "localhost"), **arguments})
+    with bind("127.0.0.1", 0) as listening:
+        server = server_of(app, settings)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        first = next(iter(embedders.values()))
+        found = Running(address(listening), first, models, log, server, thread)
+        try:
+            yield found
+        finally:
+            found.stop()
