@@ -62,7 +62,7 @@ class TrainingError(SlimvecError):
 
 
 class PeerError(TrainingError):
-    """Another process of the same run failed, and has told why."""
+    """Another process of the same run failed, and has reported why."""
 
 
 def validation_summary(error: "ValidationError") -> str:

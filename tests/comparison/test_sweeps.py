@@ -56,7 +56,7 @@ def test_planted_curves_are_read(swept):
         assert score.low < score.value < score.high
         assert score.value == pytest.approx(0.5 - 0.1 * steps, abs=0.03)
     assert [model.mixing for model in models] == pytest.approx([0.1, 0.5, 0.8, 0.9])
-    assert [check.outcome for check in sweeps.checks()] == ["borne out", "not borne out", "borne out", "cannot be told"]
+    assert [check.outcome for check in sweeps.checks()] == ["borne out", "not borne out", "borne out", "undecided"]
     assert "third is best at 2 [2, 2], +0." in sweeps.checks()[1].finding
     assert (
         "+1.00 [+1.00, +1.00] over 4 models, as high in 4.2% of their orders; mixing: best beta of base 0.10: 0,"
@@ -67,7 +67,7 @@ def test_planted_curves_are_read(swept):
 def test_what_cannot_be_told_is_said(swept):
     noisy = Sweeps(swept, planted((0.4, 0.5, 0.6, 0.5), noise=3.0, num_queries=20))
     assert noisy.models()[0].best_beta.high > noisy.models()[0].best_beta.low
-    assert [noisy.checks()[number].outcome for number in (0, 2)] == ["cannot be told", "cannot be told"]
+    assert [noisy.checks()[number].outcome for number in (0, 2)] == ["undecided", "undecided"]
     turned = Sweeps(swept, planted((3, 2, 0, 0), noise=0.2))
     assert [check.outcome for check in turned.checks()] == [
         "not borne out",

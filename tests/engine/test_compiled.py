@@ -1,4 +1,5 @@
-"""torch.compile as an option: the same vectors, compiled once for all batches, its cost told, refused if pointless."""
+"""torch.compile as an option: the same vectors, compiled once for all batches, its cost reported, refused if
+pointless."""
 
 from copy import deepcopy
 

@@ -100,8 +100,8 @@ def test_colours_say_size_and_sign():
 
 def test_a_text_cut_off_says_so():
     found = explain(fused(max_tokens=8), "a", "0123456789")
-    assert "01234567 [2 more tokens were cut off]" in bare(shown(found)).splitlines()
-    assert "01234567 <i>[2 more tokens were cut off]</i>" in re.sub(r"</?span[^>]*>", "", html_page(found))
+    assert "01234567 [2 more tokens were truncated]" in bare(shown(found)).splitlines()
+    assert "01234567 <i>[2 more tokens were truncated]</i>" in re.sub(r"</?span[^>]*>", "", html_page(found))
 
 
 def test_special_tokens_are_shown_by_name():

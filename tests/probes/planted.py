@@ -49,7 +49,7 @@ class Planted:
 
     Attributes:
         dims: D; with 512, cosines of different words have a standard deviation of 0.044.
-        max_tokens: Words that are read, the prompt's included; what lies behind is cut off and counted as truncated.
+        max_tokens: Words that are read, the prompt's included; what lies behind is truncated and counted as truncated.
         template: Written in front of queries; `{task}` stands for the instruction. Empty for a model without prompts.
         reads_prompt: Whether the words of the prompt are pooled with the text's.
     """

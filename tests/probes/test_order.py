@@ -280,7 +280,7 @@ def test_outside_sets_are_read_and_shown(data):
     assert found.measure("kept/full shuffle/sib200/fra_Latn").value == pytest.approx(1)
     titles = [table.title for table in found.tables]
     assert titles[2] == "Outside sets"
-    assert "Pairs that say the same, told from pairs of the same words that do not" in titles
+    assert "Pairs that say the same, against pairs of the same words that do not" in titles
 
 
 def test_malformed_sets_are_refused_with_their_place(data):

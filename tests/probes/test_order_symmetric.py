@@ -71,7 +71,7 @@ def test_what_treats_all_exchanges_alike_has_one_half(model):
 
 def test_the_answer_says_so():
     answer = measure(EveryExchange()).answer
-    assert "Names exchanged around a symmetric verb and around another are told apart with an AUC of 0." in answer
+    assert "Names exchanged around a symmetric verb and around another differ with an AUC of 0." in answer
     assert "not distinguishable from a bag of words (0.50)" in answer
 
 

@@ -41,12 +41,12 @@ def test_documents_that_are_cut_off_are_left_out_of_needles_and_weights():
     assert whole.num_cut == 0
     assert 0 < cut.num_cut < 8
     assert len(cut.gains) == len(cut.templates) == 8 - cut.num_cut
-    assert np.ptp(cut.gains.mean(axis=(0, 1))) < 1e-6  # cut off, the last depths would gain nothing
-    with pytest.raises(ModelError, match="every document with a needle is cut off"):
+    assert np.ptp(cut.gains.mean(axis=(0, 1))) < 1e-6  # truncated, the last depths would gain nothing
+    with pytest.raises(ModelError, match="every document with a needle is truncated"):
         score_needles(BagOfWords(max_tokens=20), background.documents, facts, **settings)
     short, long = [("A b c d.", "E f g h.", "I j k l.")] * 3, ("A b c d.",) * 20
     assert measure_weights(BagOfWords(max_tokens=30), [*short, long], TINY).num_documents == 3
-    with pytest.raises(ModelError, match="every document is cut off"):
+    with pytest.raises(ModelError, match="every document is truncated"):
         measure_weights(BagOfWords(max_tokens=30), [long], TINY)
 
 

@@ -1,4 +1,4 @@
-"""Pictures: well-formed, whole, and told apart without colour."""
+"""Pictures: well-formed, whole, and distinguished without colour."""
 
 import math
 import re

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 KEYS = {
     "output": "the model's folder; null without --output",
-    "beta": "of the pooling that was chosen; null without --beta",
+    "beta": "beta of the pooling that was chosen; null without --beta",
     "betas": "by beta tried: weight of a sentence in the first third over one in the last, with its interval",
     "recency": "exponent that was found, for Embedder.load(recency=...); null without --recency",
     "recencies": "by exponent tried, as betas",

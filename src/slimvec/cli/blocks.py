@@ -38,7 +38,7 @@ def embed_items(
         items: Any number.
         role: `query` or `document`.
         task: As for `Embedder.embed`.
-        progress: Told how many texts are done.
+        progress: Called with how many texts are done.
         titles: Embed the title too, in front of the text.
         on_bad: As for `Embedder.embed`.
 
@@ -76,7 +76,7 @@ def embed_all(
 
 
 def truncation_remark(num_truncated: int, max_tokens: int, kind: str) -> str:
-    """Say that texts were cut off."""
+    """Say that texts were truncated."""
     return f"{num_truncated:,} {kind} were longer than {max_tokens} tokens and were truncated"
 
 

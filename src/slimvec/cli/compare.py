@@ -22,7 +22,7 @@ KEYS = {
     "output": "the folder with report.html, report.md, plots, report.json and every run's results",
     "rows": "by variant: mean, difference from the reference with low and high, p_holm and verdict",
     "best_betas": "by model of a sweep: best beta with low and high; null where the sweep has no two betas",
-    "checks": "by prediction: borne out, not borne out or cannot be told",
+    "checks": "by prediction: borne out, not borne out or undecided",
     "num_missing": "runs that are not done",
     "shared_text": "training records and queries that share text with the other side; null if nothing is trained",
 }

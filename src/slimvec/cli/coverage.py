@@ -24,7 +24,7 @@ def check_input_coverage(
     """Hold the texts of a file against a limit.
 
     Args:
-        terminal: Told of texts below the limit.
+        terminal: Warns of texts below the limit.
         embedder: The model.
         path: A file that `read_items` reads.
         field: Field of the texts in it.

@@ -25,7 +25,7 @@ KEYS = {
     "dtypes": "float32, bfloat16 and int8, each with native (slimvec's kernels compute in it), gflops of torch's "
     "products and times_slower than float32; null where that is not measured",
     "copy_gb_per_s": "memory copied in a second",
-    "versions": "of slimvec, Python, torch and the other packages that a result depends on",
+    "versions": "versions of slimvec, Python, torch and the other packages that a result depends on",
     "cache": "folder, models in it, num_bytes, free_bytes of its disk",
     "extras": "packages that are not installed, by extra",
     "advice": "what to do for more",

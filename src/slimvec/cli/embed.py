@@ -40,7 +40,7 @@ KEYS = {
     "prompt": "what was written in front of each text",
     "role": "query or document",
     "model": "source, revision, sha256, dims, dtype, engine and spec of the model",
-    "seconds": "of embedding and writing, without loading the model",
+    "seconds": "time of embedding and writing, without loading the model",
 }
 OnBadText = Literal["refuse", "skip"]
 _SUFFIXES = (".npy", ".parquet")
@@ -75,7 +75,7 @@ def embed(
     """Turn the texts of a file into vectors.
 
     A .npy file holds the vectors in the order of the texts. A .parquet file holds id, text and vector, and says in its
-    metadata which model wrote it, with which prompt, and how many texts were cut off.
+    metadata which model wrote it, with which prompt, and how many texts were truncated.
 
     With --min-coverage, every text is first turned into tokens and back, and the share of its characters that returns
     is held against the limit: a text in a script that the model cannot read is named, not embedded.

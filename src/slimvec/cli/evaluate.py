@@ -223,7 +223,7 @@ def _tables(results: "Sequence[TaskResult]", baseline: "Sequence[TaskResult] | N
 
 def _cut(result: "TaskResult") -> str:
     """Say what share of the texts were truncated, if any."""
-    return f", {result.truncated_share:.1%} of the texts cut off" if result.truncated_share else ""
+    return f", {result.truncated_share:.1%} of the texts truncated" if result.truncated_share else ""
 
 
 def _details(result: "TaskResult") -> dict[str, Any]:

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from slimvec.engine.explanation import ExplainedText, Explanation, Shares
 
 KEYS = {
-    "cosine": "of the two vectors",
+    "cosine": "cosine of the two vectors",
     "query": "its words: text, start and end in characters, is_prompt, is_special, and share over the whole document",
     "document": "the same, with shares over the whole query; each side's shares sum to the cosine",
     "pairs": "strongest pairs without the prompt: query and document word, and share",
-    "num_truncated": "tokens of the two texts cut off for the model's limit",
+    "num_truncated": "tokens of the two texts truncated for the model's limit",
     "prompt": "what was written in front of the query",
     "html": "path of the page; null without --html",
 }

@@ -32,7 +32,7 @@ _WRONG_PLACE = (
 
 
 AGAIN = "run the same command again"
-"""What one who stopped a command is told, where that goes on from what is kept."""
+"""What one who stopped a command reads, where that goes on from what is kept."""
 
 
 class Interrupted(KeyboardInterrupt):  # no error: the user asked for it

@@ -65,7 +65,7 @@ def framed(command: Callable[..., Result]) -> Callable[..., None]:
 
 
 def joined_processes() -> AbstractContextManager[object]:
-    """Join the other processes if a launcher started several, so that an error of any of them is told once."""
+    """Join the other processes if a launcher started several, so that an error of any of them is reported once."""
     if launched().num == 1:
         return nullcontext()
     from slimvec.training.processes import started

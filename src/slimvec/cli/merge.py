@@ -14,7 +14,7 @@ KEYS = {
     "output": "the model's folder",
     "method": "linear, slerp or soup",
     "parents": "source, sha256, weight and, in a soup, score of each model; weight 0 was left out",
-    "score": "of the result, in a soup; else null",
+    "score": "nDCG@10 of the result, in a soup; else null",
 }
 
 

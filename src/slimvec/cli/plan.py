@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from slimvec.training.forecast import Forecast
 
 KEYS = {
-    "stages": "of each its name, parameters, trained numbers, tokens and seconds a step, bytes by purpose, and with "
+    "stages": "by stage: name, parameters, trainable parameters, tokens and seconds a step, bytes by purpose, and with "
     "--memory the micro_batch_tokens and graph_tokens that fit",
     "fits": "with --memory: whether every stage fits as the recipe stands; null without",
 }

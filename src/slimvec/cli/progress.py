@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LINE_SECONDS = 10.0
 _ENOUGH = 0.01
-"""Share of the work from which the time of the rest can be told: the first of it is mostly starting."""
+"""Share of the work from which the time of the rest can be predicted: the first of it is mostly starting."""
 
 
 WORK_AT_HAND = "the work at hand, two seconds at most"
@@ -32,7 +32,7 @@ class Task:
         total: How much there is to do; None when nobody knows.
         unit: What is counted, in the plural; empty when a share is all there is.
         waits_for: What it waits for when it is asked to stop.
-        expected: Seconds it is expected to take, which are told from the start; None when nobody knows.
+        expected: Seconds it is expected to take, which are shown from the start; None when nobody knows.
     """
 
     def __init__(

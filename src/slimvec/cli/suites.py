@@ -151,7 +151,7 @@ def _evaluate(
 def _scores(report: "EvaluationReport") -> "Table":
     from slimvec.statistics.intervals import shown_interval
 
-    table = _table("task", "measure", "score", "95% interval", "from", "cut off")
+    table = _table("task", "measure", "score", "95% interval", "from", "truncated")
     for task in report.tasks:
         cut = "unknown" if task.truncated_share is None else f"{task.truncated_share:.1%}"
         bounds = shown_interval(task.score.low, task.score.high, task.num_samples)

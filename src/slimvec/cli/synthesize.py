@@ -29,8 +29,8 @@ KEYS = {
     "num_cached": "requests answered by earlier runs",
     "tokens_in": "tokens of this run's requests",
     "tokens_out": "tokens of their answers",
-    "cost": "of this run, by the prices given",
-    "total_cost": "with the earlier runs' that the cache answered",
+    "cost": "cost of this run, by the prices given",
+    "total_cost": "the same with the earlier runs' that the cache answered",
 }
 
 

@@ -30,7 +30,7 @@ KEYS = {
     "num_trained": "trainable parameters",
     "first_loss": "loss of the first step of this run; null if none was left",
     "last_loss": "loss of the last step",
-    "seconds": "of training, without loading and saving",
+    "seconds": "time of training, without loading and saving",
     "validation": "step and score of the best evaluation, first_score and last_score; null without a section for it",
     "plan": "with --dry-run, and alone then: base, stages, sources, steps and missing files",
 }

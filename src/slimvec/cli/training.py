@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class _Follower:
-    """Carries steps over to the progress display, and keeps what is told at the end.
+    """Carries steps over to the progress display, and keeps what is reported at the end.
 
     Attributes:
         task: The display.
@@ -101,7 +101,7 @@ def run_training(
         output: The model's folder.
         resume: Go on from a stopped run.
         force: Replace what is there.
-        when_stopped: What a user who stopped the run is told about going on.
+        when_stopped: What a user who stopped the run reads about going on.
         validators: Further evaluations, as `probe_validators_of` gives them.
         expected: Seconds it is expected to take; default unknown.
 

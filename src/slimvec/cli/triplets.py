@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 KEYS = {
     "output": "path of the records",
     "num_records": "records written",
-    "languages": "of the records",
+    "languages": "languages of the records",
     "kinds": "what is exchanged in them",
 }
 

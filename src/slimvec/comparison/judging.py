@@ -1,4 +1,4 @@
-"""What differences between variants are worth: each against its reference, and which of all cannot be told apart."""
+"""What differences between variants are worth: each against its reference, and which of all are not distinguishable."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -109,8 +109,8 @@ class Ordering(Frozen):
         num_pairs: Number of pairs of variants, each with each.
         num_close: Pairs that are judged and too close to order, corrected by Holm for all that are judged.
         num_unjudged: Pairs without a verdict, for too few trainings or no seed in common.
-        groups: The largest sets of neighbours by score, best first, of which no two are told apart; of one group and
-            more than one variant. A variant can be in two. Only where every pair is judged.
+        groups: The largest sets of neighbours by score, best first, of which no two are distinguishable; of one group
+            and more than one variant. A variant can be in two. Only where every pair is judged.
     """
 
     num_pairs: int
@@ -138,7 +138,7 @@ def order_variants(study: Study, runs: Runs, names: Sequence[str]) -> Ordering:
 
 
 def _groups(names: Sequence[str], close: set[tuple[str, str]]) -> tuple[tuple[str, ...], ...]:
-    """Give the largest runs of neighbours in which no two are told apart."""
+    """Give the largest runs of neighbours in which no two are distinguishable."""
     ends = []
     for start in range(len(names)):
         end = start + 1

@@ -90,7 +90,7 @@ def _ordering(report: StudyReport) -> list[Paragraph]:
         f"Of {found.num_pairs} pairs of variants {judged} are judged, and {found.num_close} are too close to order."
     ]
     if found.groups:
-        parts.append(f"Not told apart: {'; '.join(', '.join(group) for group in found.groups)}.")
+        parts.append(f"Not distinguishable: {'; '.join(', '.join(group) for group in found.groups)}.")
     return [Paragraph(" ".join(parts), "note")]
 
 

@@ -23,7 +23,7 @@ def probe_reader(
         probing: Which probes.
         folder: With outside sets.
         seed: Random seed for everything drawn, the same for all runs.
-        on_progress: Told how many more texts are embedded.
+        on_progress: Called with how many more texts are embedded.
 
     Raises:
         InputError: there is no such probe, or an outside set is malformed.

@@ -198,7 +198,7 @@ def run_study(
         study: The study.
         folder: With its retrieval sets.
         output: For results and models; made if missing.
-        watcher: Told what is going on.
+        watcher: Informed of what is going on.
         keep_models: Keep trained models once all that is scored with them is.
         part: `(i, n)` does the i-th of n parts of the runs, for n processes that share the output folder. Runs that
             share a training are in one part.

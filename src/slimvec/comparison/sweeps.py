@@ -21,7 +21,7 @@ from slimvec.statistics.significance import LEVEL
 from slimvec.statistics.trainings import MIN_TRAININGS
 
 NUM_RESAMPLES = 2000
-Outcome = Literal["borne out", "not borne out", "cannot be told", "no verdict"]
+Outcome = Literal["borne out", "not borne out", "undecided", "no verdict"]
 _LEVELS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 _MOST_ORDERED = 7
 """Models whose orders are all counted, 5,040 of them; of more, some are drawn."""
@@ -175,7 +175,7 @@ class Sweeps:
         outcomes, parts = [], []
         for name in check.of:
             best = _score(*self._best_betas(name))
-            outcome: Outcome = "cannot be told"
+            outcome: Outcome = "undecided"
             if best.low == check.best_beta == best.high:
                 outcome = "borne out"
             elif not best.low <= check.best_beta <= best.high:
@@ -185,7 +185,7 @@ class Sweeps:
             if best.value != check.best_beta:
                 gain = self._best_over(name, check.best_beta)
                 parts[-1] += f", {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] over it"
-        order_of_weight: tuple[Outcome, ...] = ("not borne out", "cannot be told", "borne out")
+        order_of_weight: tuple[Outcome, ...] = ("not borne out", "undecided", "borne out")
         return CheckResult(
             name=check.name,
             outcome=next(outcome for outcome in order_of_weight if outcome in outcomes),
@@ -200,14 +200,14 @@ class Sweeps:
         """
         mixing = [self._mixing[name] for name in check.of]
         if any(value is None for value in mixing):
-            return CheckResult(name=check.name, outcome="cannot be told", finding="the mixing was not measured")
+            return CheckResult(name=check.name, outcome="undecided", finding="the mixing was not measured")
         found = [self._best_betas(name) for name in check.of]
         measured = np.array(mixing, dtype=np.float64)
         best = np.array([beta for beta, _ in found])
         value = float(rank_correlation(measured, best[None])[0])
         rho = _score(value, rank_correlation(measured, np.stack([drawn for _, drawn in found], axis=1)))
         by_chance = _share_of_orders(measured, best, value)
-        outcome: Outcome = "cannot be told"
+        outcome: Outcome = "undecided"
         if rho.low > 0 and by_chance <= 1 - LEVEL:
             outcome = "borne out"
         elif rho.high <= 0:

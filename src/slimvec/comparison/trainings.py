@@ -158,7 +158,7 @@ def provide(training: Training, models: Path, *, announce: Callable[[Training], 
     Args:
         training: Training of the model.
         models: Folder for trained models, by key.
-        announce: Told each training that is begun; gives what is called after each of its steps.
+        announce: Called with each training that is begun; gives what is called after each of its steps.
 
     Raises:
         TrainingError: it was stopped.

@@ -79,7 +79,7 @@ def build_doc_corpus(
         num_heldout: Documents held out for scoring.
         num_processes: More than one reads in as many processes, started afresh; a script that asks for them guards
             its main part with `if __name__ == "__main__"`, as always with multiprocessing.
-        on_progress: Told how many source files are read, and of how many.
+        on_progress: Called with how many source files are read, and of how many.
 
     Raises:
         InputError: the packages do not hold enough documentation to hold out, or none is left to train on.

@@ -18,7 +18,7 @@ from slimvec.text.sentences import sentence_spans
 MIN_WORDS = 4
 """Shorter sentences are left alone: in three words an exchange often says the same."""
 HEAD = 40
-"""A text is changed within its first so many words: behind a batch's limit it is cut off, and two would be one."""
+"""A text is changed within its first so many words: behind a batch's limit it is truncated, and two would be one."""
 _TRIES = 50
 
 

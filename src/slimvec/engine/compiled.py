@@ -1,4 +1,4 @@
-"""The transformers path under `torch.compile`: an option, with its warm-up paid at once and told.
+"""The transformers path under `torch.compile`: an option, with its warm-up paid at once and reported.
 
 Compiled is one layer, which all layers share (one of each kind), once for all batches: token counts are symbols, and
 attention is one operator that is not looked into. What is left to gain is element-wise work, which matters on a GPU; on

@@ -104,8 +104,8 @@ class Embedder:
                 here and none later; `warmup_seconds` says how long. Worth it on a GPU, for long runs.
             token_budget: Most tokens in a batch; default measured.
             settings: What shall differ from the model's own: revision, attention, pooling, prompts, dims, max_tokens,
-                rope (stretched positions), recency (calibrated attention); and `progress`, told what is fetched or
-                converted.
+                rope (stretched positions), recency (calibrated attention); and `progress`, called with what is fetched
+                or converted.
 
         Raises:
             InputError: an unknown source or dtype, int8 where it is not to be had, `compile` for a model that the fused
@@ -201,7 +201,7 @@ class Embedder:
             dims: Width of the vectors, when fewer than the model's.
             on_bad: What is done about a text that has no vector, because it has no tokens or its numbers are NaN,
                 infinite or all 0. `refuse` raises; `mark` gives it a row of NaN and names it in `bad`.
-            on_progress: Told how many more texts are done.
+            on_progress: Called with how many more texts are done.
 
         Raises:
             InputError: an empty text, one without tokens, an unknown role or task, dims larger than the model's.

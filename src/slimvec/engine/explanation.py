@@ -52,7 +52,7 @@ class ExplainedText:
         prompt: What was written in front of the text.
         text: The text.
         tokens: Its tokens, or words.
-        num_truncated: Tokens that were cut off for the model's limit, and have no share.
+        num_truncated: Tokens that were truncated for the model's limit, and have no share.
     """
 
     prompt: str

@@ -83,7 +83,7 @@ def _coloured(side: ExplainedText, shares: Shares) -> Text:
             style = "" if number is None else _style(shares[number], largest)
             text.append(characters, style=f"italic {style}" if is_prompt else style)
     if side.num_truncated:
-        text.append(f" [{side.num_truncated:,} more tokens were cut off]", style="dim")
+        text.append(f" [{side.num_truncated:,} more tokens were truncated]", style="dim")
     return text
 
 

@@ -1,4 +1,4 @@
-"""Which of two systems is better, if that can be told: paired differences, sign flips, Holm, and what could be seen.
+"""Which of two systems is better, if that is decidable: paired differences, sign flips, Holm, and what could be seen.
 
 Both systems answered the same queries, so that each query gives a difference d. If the systems do not differ, its sign
 is a matter of chance, and flipping signs at random gives all means that chance would have given (Fisher 1935; for
@@ -62,7 +62,7 @@ class TaskComparison(BaseModel):
             step of the correction.
         num_samples: Different samples that were paired.
         unit: What they are.
-        verdict: Which model is better, or that this cannot be told.
+        verdict: Which model is better, or that they are not distinguishable.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")

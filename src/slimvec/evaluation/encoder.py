@@ -56,8 +56,8 @@ class MtebEncoder(AbsEncoder):
     Args:
         model: Embeds.
         store: Store of the model's vectors; None keeps none.
-        instructions: What models that take instructions are told, by mteb's name of the task.
-        on_progress: Told how many more texts are done.
+        instructions: What models that take instructions are given, by mteb's name of the task.
+        on_progress: Called with how many more texts are done.
 
     Attributes:
         ledgers: What was embedded, by mteb's name of the task and subset.

@@ -55,7 +55,7 @@ class TaskReport(Frozen):
         method: `mean`: the score is the mean of the units' own values. `pseudo-values`: it is not, and the values are
             the jackknife's.
         subsets: By subset.
-        instruction: What models that take instructions were told; None is their own choice.
+        instruction: What models that take instructions were given; None is their own choice.
         dataset_hash: SHA-256 over everything the score depends on; of the revision for data from the hub.
         seconds: Wall time of embedding and scoring.
     """

@@ -56,7 +56,7 @@ class Usage:
         task: The task's name, as mteb knows it.
         kind: Its type in mteb's words: `Retrieval`, `STS`, `Classification` and so on.
         role: `query` or `document`; None where both sides are alike, or there is one side.
-        instruction: What the suite asks models that take instructions to be told; None is the model's own choice.
+        instruction: What the suite gives models that take instructions; None is the model's own choice.
     """
 
     task: str
@@ -72,7 +72,7 @@ class Prompt:
     Attributes:
         text: Written in front of the text.
         role: Role the model is used in.
-        task: Task or instruction the model is told, where it takes one.
+        task: Task or instruction given to the model, where it takes one.
     """
 
     text: str = ""

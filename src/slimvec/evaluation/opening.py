@@ -24,7 +24,7 @@ class EvaluatedSettings(TypedDict, total=False):
         max_tokens: Longest text in tokens.
         query_prompt: Written in front of queries.
         document_prompt: Written in front of documents.
-        progress: Told what is fetched or converted.
+        progress: Called with what is fetched or converted.
     """
 
     revision: str | None

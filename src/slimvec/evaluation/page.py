@@ -90,7 +90,7 @@ def _scores_note(report: EvaluationReport) -> str:
 
 
 def _score_table(report: EvaluationReport) -> Table:
-    header = ("task", "type", "protocol", "measure", "score", "95% interval", "units", "method", "cut off", "seconds")
+    header = ("task", "type", "protocol", "measure", "score", "95% interval", "units", "method", "truncated", "seconds")
     rows = []
     for task in report.tasks:
         drawn = f"{task.num_samples:,} {task.unit}"
@@ -101,7 +101,7 @@ def _score_table(report: EvaluationReport) -> Table:
 
 
 def _subset_table(tasks: Sequence[TaskReport]) -> Table:
-    header = ("task", "subset", "score", "95% interval", "units", "texts", "tokens", "cut off")
+    header = ("task", "subset", "score", "95% interval", "units", "texts", "tokens", "truncated")
     rows = []
     for task in tasks:
         for part in task.subsets:

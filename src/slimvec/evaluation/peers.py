@@ -62,7 +62,7 @@ class SentenceTransformersModel:
             revision: Revision of a hub name.
             dims: Width of the vectors, when fewer than the model's.
             max_tokens: Longest text in tokens.
-            progress: Told what is fetched.
+            progress: Called with what is fetched.
 
         Raises:
             InputError: sentence-transformers is not installed, or there is no such model.

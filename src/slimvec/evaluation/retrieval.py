@@ -37,7 +37,7 @@ def score_retrieval(
         task: Task or instruction the texts are embedded for; default the model's.
         seed: Random seed for the bootstrap.
         num_resamples: Number of resamples of the bootstrap.
-        on_progress: Told how many more texts are embedded, of `num_texts(dataset)`.
+        on_progress: Called with how many more texts are embedded, of `num_texts(dataset)`.
 
     Raises:
         InputError: a text that cannot be embedded; which is said by the set's name, the role and the text's number.

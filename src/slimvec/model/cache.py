@@ -29,7 +29,7 @@ RECORD_NAME = "source.json"
 FILES_NAME = "files.sha256"
 """JSON, and not called so: identities of models hash the `.json` files of their folders, and this is none of theirs."""
 Progress = Callable[[str, float | None], None]
-"""Told what is being done, and how far it is (0 to 1, None when that is not known)."""
+"""Called with what is being done, and how far it is (0 to 1, None when that is not known)."""
 
 
 class SourceRecord(BaseModel):
@@ -99,7 +99,7 @@ def cached_entry(
         name: Name of the entry.
         record: What the entry must come from.
         build: Fills an empty folder, gives the versions of the packages it used.
-        progress: Told when another process is building.
+        progress: Called with a line when another process is building.
 
     Raises:
         StorageError: the cache cannot be written.

@@ -41,7 +41,7 @@ class LocalGenerator:
         source: A folder, a `.gguf` file, a built-in name or a hub name.
         revision: Revision of a hub name.
         max_new_tokens: Longest answer. 1,024 are enough for three texts of 200 words.
-        progress: Told what is fetched or converted.
+        progress: Called with what is fetched or converted.
 
     Attributes:
         model: The source as it was given.

@@ -26,7 +26,7 @@ def convert_gguf(source: Path, target: Path, *, progress: Progress) -> dict[str,
     Args:
         source: The file.
         target: An empty folder.
-        progress: Told each step.
+        progress: Called at each step.
 
     Returns:
         Versions of the packages that did it.

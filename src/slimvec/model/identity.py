@@ -111,7 +111,7 @@ def weights_sha256(folder: Path, *, progress: Progress | None = None) -> str:
 
     Args:
         folder: Folder of a transformers model.
-        progress: Told what is hashed.
+        progress: Called with what is hashed.
 
     Raises:
         ModelError: there are none.

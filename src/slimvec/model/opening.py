@@ -123,7 +123,7 @@ class OpenSettings(TypedDict, total=False):
         max_tokens: Longest text in tokens.
         rope: Stretch rotary positions for longer texts; kept in the files when the model is saved.
         recency: Attention calibration of a causal model, as in `ModelSpec`; runs through transformers.
-        progress: Told what is fetched or converted, and the share done.
+        progress: Called with what is fetched or converted, and the share done.
     """
 
     revision: str | None

@@ -1,7 +1,7 @@
 """Models from scratch: what is said of one before there is any weight. No torch here, since recipes hold it.
 
-Decoder and encoder of one shape are the same layers, told apart by their attention mode and by what they are trained to
-predict: so twins differ in nothing else. The weights of the output are tied to the embedding, which at a few million
+Decoder and encoder of one shape are the same layers, distinguished by their attention mode and by what they are trained
+to predict: so twins differ in nothing else. The weights of the output are tied to the embedding, which at a few million
 parameters would be the larger half otherwise.
 """
 

@@ -37,7 +37,7 @@ def draw_model(
         texts: To train the tokenizer on, if it is trained.
         seed: Random seed for the weights; transformers' own initialisation, drawn in float32 and then rounded.
         dtype: Data type of the weights.
-        progress: Told what takes long.
+        progress: Called with what takes long.
 
     Raises:
         InputError: no such tokenizer, or texts that do not hold so many tokens.

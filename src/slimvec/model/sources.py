@@ -51,7 +51,7 @@ def fetch(name: str, *, revision: str | None = None, progress: Progress | None =
     Args:
         name: A built-in name, a hub name, or a `.gguf` file to convert.
         revision: Revision of a hub name.
-        progress: Told each step.
+        progress: Called at each step.
 
     Raises:
         InputError: no such source, or a folder.
@@ -108,7 +108,7 @@ def resolve_source(source: str | Path, *, revision: str | None = None, progress:
     Args:
         source: Any of them. A `Path` is never taken for a name.
         revision: Branch, tag or commit of a hub name.
-        progress: Told each step: what, and how far (0 to 1, None when not known).
+        progress: Called at each step: what, and how far (0 to 1, None when not known).
 
     Raises:
         InputError: none of these, or a revision of something that has none.

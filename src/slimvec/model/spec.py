@@ -120,7 +120,7 @@ class ModelSpec(BaseModel):
         normalize: Scale vectors to unit length, so that a dot product is a cosine.
         similarity: How two vectors are compared; of the two distances, the negative.
         lower_case: Put texts into small letters first, ahead of what the tokenizer itself does.
-        max_tokens: Longest text in tokens, prompt included; the rest is cut off and counted. 512 as KaLM-Embedding
+        max_tokens: Longest text in tokens, prompt included; the rest is truncated and counted. 512 as KaLM-Embedding
             and most training data have it.
         recency: Attention calibration of causal models: how much late keys gain on early ones, 0 for none (see
             `slimvec.model.attention`). Set when a model is loaded, never saved.

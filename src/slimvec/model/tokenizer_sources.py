@@ -21,7 +21,7 @@ def open_tokenizer(
         source: A model as everywhere (a folder, a `.gguf` file, a built-in name, a hub name), or a file in the form of
             `tokenizer.json`, whatever it is called.
         revision: Revision of a hub name.
-        progress: Told what is fetched or converted.
+        progress: Called with what is fetched or converted.
 
     Raises:
         InputError: no such source, or a revision of something that has none.

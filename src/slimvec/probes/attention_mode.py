@@ -53,7 +53,7 @@ class AttentionModeProbe:
         """Put the question to a model of slimvec's; others do not show their states.
 
         Raises:
-            ModelError: its tokenizer knows none of the words, so that no token can be told from another.
+            ModelError: its tokenizer knows none of the words, so that no token can be distinguished from another.
         """
         embedder = embedder_of(model)
         if embedder is None:

@@ -33,7 +33,7 @@ class ProbeConfig:
         source: What the user called the model; for probes that need its files, such as the tokenizer's.
         text_file: A user's file, a text a line, where a probe can read one.
         max_tokens: Longest text that was asked for, for the probe of length; None leaves it to the probe.
-        on_progress: Told how many more texts are embedded.
+        on_progress: Called with how many more texts are embedded.
     """
 
     data: Path | None = None
@@ -94,7 +94,7 @@ def embed(
     Args:
         model: Embeds.
         texts: N texts; repeated ones cost nothing twice where the model sees to it.
-        config: Told of the progress.
+        config: Its `on_progress` is called.
         role: Side of retrieval; None where both sides are alike.
         kind: mteb's word for the task.
 

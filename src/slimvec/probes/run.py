@@ -37,7 +37,7 @@ def run_probes(
         probes: Which, in this order.
         config: Configuration of all probes.
         store: Store of the model's vectors; None keeps them for this run only.
-        on_probe: Told each probe before it is run.
+        on_probe: Called with each probe before it is run.
         on_result: Given each result as it is done.
 
     Raises:

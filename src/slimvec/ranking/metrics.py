@@ -14,7 +14,7 @@ Values = NDArray[np.float64]
 
 MAIN_METRIC = "ndcg_at_10"
 DEPTH = 10
-"""Ranks that count for nDCG and MRR unless told otherwise."""
+"""Ranks that count for nDCG and MRR by default."""
 RECALL_DEPTHS = (1, 10, 100)
 NUM_KEPT = max(RECALL_DEPTHS)
 

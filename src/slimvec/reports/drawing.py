@@ -1,4 +1,4 @@
-"""Plots of readings as SVG: no script, nothing fetched, curves told apart by shape and dash as well as by colour.
+"""Plots of readings as SVG: no script, nothing fetched, curves distinguished by shape and dash as well as by colour.
 
 One model's plot, or those of two in one frame: the second model's curves have the same colours and shapes as the
 first's, hollow and dashed. What a model without the property would have is pale.

@@ -1,4 +1,4 @@
-"""How curves are told apart: colour, shape of the marker, dash of the line."""
+"""How curves are distinguished: colour, shape of the marker, dash of the line."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ class Style:
     Attributes:
         colour: Colour of lines and markers.
         number: Number of the curve in its plot; decides the shape, and the dash beyond the first six. After six curves
-            colours come again with other shapes, so that 36 are told apart.
+            colours come again with other shapes, so that 36 are distinguished.
         hollow: Markers without filling and a dashed line: the second of two models.
     """
 

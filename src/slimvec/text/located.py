@@ -12,7 +12,7 @@ from slimvec.text.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class LocatedTokens:
-    """All tokens of a prompt and a text. Nothing is cut off.
+    """All tokens of a prompt and a text. Nothing is truncated.
 
     Attributes:
         prompt: What is written in front of the text.
@@ -61,7 +61,7 @@ class LocatedTokens:
     def window(self, start: int, end: int) -> tuple[list[int], int]:
         """Give the sequence that runs the text's own tokens from `start` to `end`, and its prefix length.
 
-        A window from 0 is what `Tokenizer.tokenize` makes of a text that is cut off there.
+        A window from 0 is what `Tokenizer.tokenize` makes of a text that is truncated there.
         """
         own = self.ids[self.first + start : self.first + end] + self.closing
         if start == 0:

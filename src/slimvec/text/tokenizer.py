@@ -76,7 +76,7 @@ class Tokenizer:
         self.backend = tokenizers.Tokenizer.from_str(backend.to_str())
         if self.backend.get_vocab_size() != backend.get_vocab_size():
             raise ModelError(
-                "the tokenizer has two tokens with one id, which cannot be told apart when it is saved",
+                "the tokenizer has two tokens with one id, which are not distinguishable when it is saved",
                 expected="an id a token",
                 do="take the tokenizer that belongs to the model",
             )

@@ -99,12 +99,12 @@ ValidationCallback = Callable[[ValidationEvent], None]
 
 @dataclass(frozen=True)
 class Audience:
-    """Who is told what happens.
+    """Who is informed of what happens.
 
     Attributes:
         on_step: Called after each step.
         on_validation: Called after each evaluation.
-        notice: Told what is under way where it takes long, and the share that is done, if known.
+        notice: Called with what is under way where it takes long, and the share that is done, if known.
     """
 
     on_step: Sequence[StepCallback] = ()

@@ -36,7 +36,7 @@ class StageInput:
         records: To train on, without those held out.
         sources: [N], number of each record's source among the recipe's.
         recipe: Recipe of the stage.
-        notice: Told what takes long.
+        notice: Called with what takes long.
         open_teacher: Gives the model that a recipe names as teacher.
     """
 

@@ -58,7 +58,7 @@ class Trainer:
         stage: Name of the stage, for metrics.
         metrics: The metrics file; default `metrics.jsonl` in the folder.
         evaluate: Gives measures by name of the model as it is, when the recipe has a section `validation`.
-        audience: Told what happens.
+        audience: Informed of what happens.
         clock: Seconds; another one in tests.
     """
 

@@ -37,7 +37,7 @@ def prepare_model(
         recipe: Recipe of the stage.
         before: The result of the stage before; None for the first, which starts from the base.
         records: Records of the stage; a new tokenizer is trained on them.
-        notice: Told what is fetched or converted.
+        notice: Called with what is fetched or converted.
         rehearse: Given the model once it is ready, and still whole.
 
     Raises:

@@ -118,7 +118,7 @@ def train(
         on_validation: Called after each evaluation.
         validators: Further evaluations by name, for recipes with a section `validation`. Their measures are logged as
             `NAME/MEASURE`, and `validation.metric` can be one of them.
-        notice: Told what is fetched, converted or under way where it takes long.
+        notice: Called with what is fetched, converted or under way where it takes long.
         open_teacher: Gives the model that `loss.distill.teacher` names; asked for by recipes that name one.
         open_frozen: Gives something faster for the layers that are not trained, as `slimvec.engine.frozen.open_frozen`;
             default the model itself.

@@ -149,7 +149,7 @@ class RunContext:
     """What surrounds a run beside its recipe: listeners, validators, and ways to open a teacher or a fast copy.
 
     Attributes:
-        audience: Told what happens.
+        audience: Informed of what happens.
         validators: Further evaluations, by name.
         open_teacher: Gives the model that a recipe names as teacher.
         open_frozen: Gives something faster for the layers that are not trained.

@@ -36,7 +36,7 @@ class RunWatch:
         recipe: Recipe of the run.
         length: Length of the run.
         seconds: Gives the seconds since the run began.
-        notice: Told how far a first step is, which can take long.
+        notice: Called with how far a first step is, which can take long.
         alone: Whether this is the only process.
     """
 

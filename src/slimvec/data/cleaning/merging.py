@@ -18,7 +18,7 @@ def merge_same_queries(records: Iterable[Record], tally: CleaningTally) -> Itera
 
     Args:
         records: To be merged.
-        tally: Told of each record that went into another.
+        tally: Counts each record that went into another.
     """
     groups: dict[_Key, list[Record]] = {}
     for record in records:

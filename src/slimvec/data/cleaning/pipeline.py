@@ -27,7 +27,7 @@ class CleanFileReport(BaseModel):
         contamination: What the rest shares with evaluation data; None when it was not held against any.
         dropped_contaminated: Whether contaminated records were left out.
         num_written: Records in the file.
-        bad_rows: Rows that could not be read, when the reader was told to leave them out.
+        bad_rows: Rows that could not be read, when the reader was to leave them out.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

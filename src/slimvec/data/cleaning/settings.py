@@ -38,7 +38,7 @@ class Cleaning(Settings):
 
     Attributes:
         min_query_chars: Characters of the shortest query.
-        max_query_chars: Characters of the longest. Off, as what a model cannot read is cut off and counted later.
+        max_query_chars: Characters of the longest. Off, as what a model cannot read is truncated and counted later.
         min_document_chars: Likewise, of positives and negatives.
         max_document_chars: Likewise.
         min_query_words: Words, of the shortest query. A character of a script without spaces counts as a word.

@@ -31,7 +31,7 @@ class Bm25Scorer:
     Args:
         collection: Queries and documents.
         folder: Where the postings are kept; those that are there are used.
-        advance: Told how many more documents were read.
+        advance: Called with how many more documents were read.
         block_documents: Documents of a block.
 
     Raises:

@@ -74,7 +74,7 @@ def collect(
         records: Read once, one at a time.
         folder: Where the texts are written; must be there.
         corpus: The texts that a search may return; default all positives and negatives of the records.
-        advance: Told how many more records were read.
+        advance: Called with how many more records were read.
 
     Raises:
         InputError: there is no record, or no text in the corpus.

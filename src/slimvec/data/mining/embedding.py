@@ -48,7 +48,7 @@ def embed_collection(
         known: The model.
         collection: Queries and documents.
         folder: Where the vectors are kept: `queries.vectors` and `documents.vectors`.
-        advance: Told how many more texts have vectors.
+        advance: Called with how many more texts have vectors.
 
     Returns:
         The scores, and how many queries and documents were truncated.

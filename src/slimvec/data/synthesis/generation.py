@@ -199,8 +199,8 @@ async def synthesize(
         personas: In whose voice.
         cache: Folder of the answers, as `AnswerCache` has it.
         prices: For the cost; default free.
-        on_answer: Told how many answers there are, each time one more has come.
-        on_record: Told how many records there are, each time one more has passed.
+        on_answer: Called with how many answers there are, each time one more has come.
+        on_record: Called with how many records there are, each time one more has passed.
 
     Returns:
         The records, in the order of their samples, and the report.

@@ -30,7 +30,8 @@ class Int8Texts:
     Attributes:
         measured: Token ids of the texts that are calibrated on.
         held_out: Token ids of others.
-        check: Told the states [T, H] of the texts held out, in full and in int8; raises when they are too far apart.
+        check: Called with the states [T, H] of the texts held out, in full and in int8; raises when they are too far
+            apart.
     """
 
     measured: Sequence[Sequence[int]]

@@ -55,7 +55,7 @@ def find_counterparts(
     Args:
         model: Embeds.
         sentences: All English ones are candidates.
-        config: Told of the progress.
+        config: Its `on_progress` is called.
         num_queries: Q, at most as many as there are; the first sentences of each language are looked for.
     """
     languages = tuple(language for language in sentences.languages if language != ENGLISH)

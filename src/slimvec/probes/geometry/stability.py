@@ -19,7 +19,7 @@ def compare_batches(model: EvaluatedModel, texts: Sequence[str], config: ProbeCo
     Args:
         model: A store of vectors is left aside, as it would give back what it was given.
         texts: N different ones.
-        config: Told of the progress.
+        config: Its `on_progress` is called.
 
     Returns:
         `again` (the same batch twice), `reversed` (the other order) and `alone` (one at a time), each against the

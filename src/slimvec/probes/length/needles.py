@@ -62,7 +62,7 @@ def score_lengths(
         lengths: L lengths in tokens, rising.
         a_word: Tokens of a word.
         generator: Draws the depth of each needle, the same at all lengths.
-        config: Told of the progress.
+        config: Its `on_progress` is called.
     """
     owners = np.repeat(np.arange(len(documents)), len(facts) // len(documents))
     depths = generator.random(len(facts))

@@ -222,7 +222,7 @@ def _table(found: Summary) -> Table:
         )
         for number, length in enumerate(found.lengths)
     )
-    header = ("at most", "tokens", "needle nDCG@10", "gain in cosine", "likeness", "as bags of words", "cut off")
+    header = ("at most", "tokens", "needle nDCG@10", "gain in cosine", "likeness", "as bags of words", "truncated")
     return Table(title="Needles and likeness by length", header=header, rows=rows)
 
 

@@ -72,7 +72,7 @@ class Findings:
 
     @property
     def symmetric(self) -> list[Separation]:
-        """How well exchanged names are told apart by whether the verb is symmetric, by language."""
+        """How well exchanged names are distinguished by whether the verb is symmetric, by language."""
         return [pairs for pairs in self.separations if pairs.group == SYMMETRIC]
 
     @property
@@ -149,7 +149,7 @@ def all_measures(found: Findings) -> Iterable[Metric]:
 
 
 def symmetric_measure(found: Findings) -> Metric:
-    """Give how well exchanges that change nothing are told from those that do, averaged over languages."""
+    """Give how well exchanges that change nothing are distinguished from those that do, averaged over languages."""
     estimate = average([pairs.auc for pairs in found.symmetric])
     return make_measure("auc/symmetric", estimate, "score", float(np.mean([pairs.bag for pairs in found.symmetric])))
 

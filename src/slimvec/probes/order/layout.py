@@ -91,7 +91,7 @@ def _separations(found: Findings) -> Table:
         return group, language, f"{value:.2f} [{low:.2f}, {high:.2f}]", f"{bag:.2f}", f"{num:,}"
 
     return Table(
-        title="Pairs that say the same, told from pairs of the same words that do not",
+        title="Pairs that say the same, against pairs of the same words that do not",
         header=("set", "language", "AUC", BAG, "pairs"),
         rows=tuple(
             row(pairs.group, pairs.language, auc.value, auc.low, auc.high, pairs.bag, auc.num_items)

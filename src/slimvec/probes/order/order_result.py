@@ -72,12 +72,12 @@ def _answer(found: Findings) -> str:
 
 
 def _symmetric(found: Findings) -> str:
-    """Say whether exchanges that change nothing are told from those that do."""
+    """Say whether exchanges that change nothing are distinguished from those that do."""
     if not found.symmetric:
         return ""
     measure = symmetric_measure(found)
     return (
-        f"Names exchanged around a symmetric verb and around another are told apart with an AUC of {measure.value:.2f} "
+        f"Names exchanged around a symmetric verb and around another differ with an AUC of {measure.value:.2f} "
         f"[{measure.low:.2f}, {measure.high:.2f}], {_verdict(measure)} a bag of words ({measure.baseline:.2f}). "
     )
 

@@ -67,7 +67,7 @@ def score_needles(
         facts: B x K needles.
         num_words: Words of a document with its needle, about.
         num_depths: P.
-        config: Told of the progress.
+        config: Its `on_progress` is called.
 
     Raises:
         CutOffError: the model cuts off every document.
@@ -83,7 +83,7 @@ def score_needles(
     found = embed_documents(model, texts, config)
     whole = ~(found.truncated == 1).reshape(len(background), -1).any(axis=1)
     if not whole.any():
-        raise CutOffError("every document with a needle is cut off", expected="a limit above 64 tokens")
+        raise CutOffError("every document with a needle is truncated", expected="a limit above 64 tokens")
     kept = whole[owners]
     questions, owners = questions[kept], owners[kept]
     full = found.vectors.reshape(len(facts), num_depths, -1)[kept]

@@ -25,7 +25,7 @@ from slimvec.statistics.intervals import Interval
 Values = NDArray[np.float64]
 
 MOST = 100.0
-"""Largest ratio of first to last that is told apart from infinity: a model that reads the beginning alone."""
+"""Largest ratio of first to last that is distinguished from infinity: a model that reads the beginning alone."""
 NUM_PLACES = 10
 _NUM_DRAWS = 2000
 
@@ -120,19 +120,19 @@ def measure_weights(model: EvaluatedModel, documents: Sequence[Sequence[str]], c
     Args:
         model: Embeds.
         documents: As sentences, in random order.
-        config: Told of the progress.
+        config: Its `on_progress` is called.
 
     Returns:
-        Weights of the documents that the model takes whole: a sentence that is cut off weighs nothing anywhere.
+        Weights of the documents that the model takes whole: a sentence that is truncated weighs nothing anywhere.
 
     Raises:
         ModelError: as for `weigh_sentences`, or a vector is not finite.
-        CutOffError: every document is cut off.
+        CutOffError: every document is truncated.
     """
     found = embed_documents(model, [" ".join(sentences) for sentences in documents], config)
     whole = np.flatnonzero(found.truncated != 1)
     if len(whole) == 0:
-        raise CutOffError("every document is cut off", expected="a limit of more tokens")
+        raise CutOffError("every document is truncated", expected="a limit of more tokens")
     documents, vectors = [documents[int(number)] for number in whole], found.vectors[whole]
     alone = [sentence for sentences in documents for sentence in sentences]
     sentence_vectors = embed(model, alone, config, role="document", kind="Retrieval")

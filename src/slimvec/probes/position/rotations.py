@@ -67,7 +67,7 @@ def score_rotations(model: EvaluatedModel, passages: Sequence[Passage], config: 
     Args:
         model: Embeds.
         passages: Three a set; what is left over is not used.
-        config: Told of the progress.
+        config: Its `on_progress` is called.
 
     Returns:
         [S, 3] mean cosine of the questions of a set with the documents in which their passage is first, second, last.

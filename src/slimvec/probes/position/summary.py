@@ -116,7 +116,7 @@ def _cut(found: Findings) -> dict[str, int]:
 
 
 def _left_out(scores: EvidenceScores | None, found: Sensitivity | None) -> str:
-    """Say why nothing is told of the evidence; empty where something is."""
+    """Say why nothing is reported of the evidence; empty where something is."""
     if scores is None:
         return "retrieval by place of the evidence: --data has no xquad"
     few = f"fewer than two fifths of the paragraphs have {SMALLEST_GROUP} questions"

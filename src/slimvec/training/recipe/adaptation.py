@@ -30,7 +30,7 @@ class Adaptation(Section):
             that have none.
         field: Field of plain texts in `.jsonl` and `.parquet` sources; default their rows are pairs. `.txt` sources
             hold a text a line.
-        max_tokens: Longest text; the rest is cut off and counted. At most the model's own limit counts.
+        max_tokens: Longest text; the rest is truncated and counted. At most the model's own limit counts.
         step_tokens: Tokens a step, about.
     """
 

@@ -15,7 +15,7 @@ from slimvec.training.recipe.section import ContradictionError, Section
 class Rearrange(Section):
     """Documents whose sentences are put in another order when they are drawn, which leaves them as right or wrong.
 
-    Against a bias to the beginning of texts. They are rearranged before they are cut off: give
+    Against a bias to the beginning of texts. They are rearranged before they are truncated: give
     `batch.max_document_tokens` room for whole documents, or the rotated ones lose what answers.
 
     Attributes:
@@ -44,7 +44,7 @@ class OrderNegatives(Section):
 
     Attributes:
         share: Share of the records that get one, each time they are drawn, as far as their texts bear it.
-        kinds: Kinds of reordering to choose from. `shuffle` is not among the default ones: it is told by its looks.
+        kinds: Kinds of reordering to choose from. `shuffle` is not among the default ones: its looks give it away.
         of: What is reordered: `positive`, for retrieval; `query`, for pairs that say the same; `sentence`, one of the
             positive, which then asks for itself with some words left out, in place of the record.
     """
@@ -126,7 +126,7 @@ class Batch(Section):
             `.inf` draws from all sources alike.
         instruction_dropout: Share of the queries trained without their prompt, drawn anew in every step, for models
             that are also asked without one. 0.1 is a usual share; at 1 no query has any.
-        max_query_tokens: Longest query, prompt included; the rest is cut off and counted.
+        max_query_tokens: Longest query, prompt included; the rest is truncated and counted.
         max_document_tokens: Longest document, likewise.
         micro_batch_tokens: Tokens run at once. Below 2,048 the many small products cost more than they save.
         graph_tokens: Batches of up to this many tokens keep all intermediate results for the backward pass, with

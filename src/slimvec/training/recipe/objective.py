@@ -1,4 +1,4 @@
-"""The section `objective`: what is learnt, told apart by its `kind`."""
+"""The section `objective`: what is learnt, distinguished by its `kind`."""
 
 from typing import Literal
 
