@@ -24,7 +24,8 @@ from slimvec.engine.machine import num_cores
 from slimvec.errors import SlimvecError
 from slimvec.ranking.metrics import MAIN_METRIC, NUM_KEPT, measure
 from slimvec.ranking.top_k import rank_vectors
-from slimvec.statistics.intervals import Values, paired_difference
+from slimvec.statistics.intervals import paired_difference
+from slimvec.statistics.resampling import Values
 
 REFERENCE = "float32"
 DTYPES = (REFERENCE, "bfloat16", "int8")

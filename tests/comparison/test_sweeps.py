@@ -6,9 +6,10 @@ import scipy.stats
 import torch
 
 from slimvec.comparison.context_mixing import measure_mixing
-from slimvec.comparison.sweeps import Sweeps, rank_correlation
+from slimvec.comparison.sweeps import Sweeps
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError
+from slimvec.statistics.correlation import rank_correlation
 from tests import tiny
 from tests.comparison.support import result
 

@@ -16,9 +16,7 @@ from slimvec.evaluation.vector_store import VectorStore
 from slimvec.model.folder import save_model
 from slimvec.probes.cached_model import CachedModel
 from slimvec.probes.geometry.geometry_probe import GeometryProbe
-from slimvec.probes.geometry.group_jackknife import jackknife_interval
 from slimvec.probes.geometry.hubness import count_occurrences, gaussian_skewness, skewness, skewness_interval
-from slimvec.probes.geometry.pairs import pair_interval
 from slimvec.probes.geometry.spread import (
     entropy_dimension,
     gaussian,
@@ -30,6 +28,9 @@ from slimvec.probes.geometry.spread import (
 )
 from slimvec.probes.geometry.stability import compare_batches, compare_dtypes
 from slimvec.probes.protocol import ProbeConfig
+from slimvec.statistics.group_jackknife import jackknife_interval
+from slimvec.statistics.pairs import pair_interval
+from slimvec.statistics.resampling import draw_counts
 from tests import tiny
 from tests.probes.planted import Mapped, Planted, Random, direction
 
@@ -86,13 +87,13 @@ def test_a_mean_over_pairs_is_that_of_all_pairs_and_copies_are_left_out():
     generator = np.random.default_rng(3)
     grid = generator.random((9, 9))
     grid = grid + grid.T
-    found = pair_interval([grid], lambda mean: mean, seed=4, num_resamples=50)
+    found = pair_interval([grid], lambda mean: mean, seed=4, num_draws=50)
     pairs = [(i, j) for i in range(9) for j in range(9) if i != j]
     assert found.value == pytest.approx(np.mean([grid[pair] for pair in pairs]))
     np.fill_diagonal(grid, 1e6)  # of no meaning
-    again = pair_interval([grid], lambda mean: mean, seed=4, num_resamples=50)
+    again = pair_interval([grid], lambda mean: mean, seed=4, num_draws=50)
     assert (again.value, again.low, again.high) == pytest.approx((found.value, found.low, found.high))
-    draws = np.random.default_rng(4).multinomial(9, np.full(9, 1 / 9), size=50)
+    draws = draw_counts(9, np.random.default_rng(4), 50).astype(int)
     means = []
     for draw in draws:
         texts = np.repeat(np.arange(9), draw)

@@ -6,12 +6,12 @@ import pytest
 from slimvec.errors import ModelError
 from slimvec.probes.documents import gather_documents
 from slimvec.probes.facts import make_facts
-from slimvec.probes.position.crossed import crossed_intervals
 from slimvec.probes.position.evidence import read_paragraphs, score_evidence
 from slimvec.probes.position.needles import score_needles
 from slimvec.probes.position.regression import measure_weights
 from slimvec.probes.position.sensitivity import measure_sensitivity
 from slimvec.probes.position.summary import evidence_sensitivity
+from slimvec.statistics.intervals import crossed_intervals
 from tests.probes.planted import BagOfWords
 from tests.probes.test_position import TINY, generator, write_xquad
 
@@ -59,7 +59,7 @@ def crossed_items(generator, num_documents=30, num_templates=8, *, spread=0.1):
 
 
 def test_an_interval_over_documents_and_templates_holds_the_truth(monkeypatch):
-    monkeypatch.setattr("slimvec.probes.position.crossed.NUM_DRAWS", 400)
+    monkeypatch.setattr("slimvec.statistics.resampling.NUM_DRAWS", 400)
     held = alone = 0
     for seed in range(120):
         values, documents, templates = crossed_items(np.random.default_rng(seed))

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimvec.statistics import intervals
+from slimvec.statistics import resampling
 from slimvec.statistics.intervals import bootstrap_intervals, paired_difference
 
 
@@ -16,7 +16,7 @@ def slow_interval(values, seed, num_resamples):
 def test_intervals_equal_the_slow_reference_in_blocks_or_at_once(monkeypatch):
     values = np.random.default_rng(1).random((30, 2))
     for draws in (1, 100, 1_000_000):
-        monkeypatch.setattr(intervals, "_DRAWS_AT_ONCE", draws)
+        monkeypatch.setattr(resampling, "_CELLS_AT_ONCE", draws)
         for column, found in enumerate(bootstrap_intervals(values, seed=3, num_resamples=200)):
             low, high = slow_interval(values[:, column], 3, 200)
             assert (found.low, found.high) == pytest.approx((low, high), abs=1e-12)

@@ -12,7 +12,7 @@ from slimvec.comparison.study import Study
 from slimvec.evaluation.results import Score
 from slimvec.ranking.metrics import MAIN_METRIC
 from slimvec.reports.parts import Frozen
-from slimvec.statistics.intervals import Values
+from slimvec.statistics.resampling import Values
 from slimvec.statistics.significance import Difference, compare_runs, holm
 from slimvec.statistics.trainings import MIN_TRAININGS, TrainingSpread, compare_trainings
 

@@ -16,13 +16,12 @@ from slimvec.comparison.study import Study
 from slimvec.evaluation.results import Score
 from slimvec.ranking.metrics import MAIN_METRIC
 from slimvec.reports.parts import Frozen
-from slimvec.statistics.intervals import Values
-from slimvec.statistics.significance import LEVEL
+from slimvec.statistics.correlation import rank_correlation
+from slimvec.statistics.intervals import interval_ends
+from slimvec.statistics.resampling import LEVEL, NUM_DRAWS, Values, draw_counts
 from slimvec.statistics.trainings import MIN_TRAININGS
 
-NUM_RESAMPLES = 2000
 Outcome = Literal["borne out", "not borne out", "undecided", "no verdict"]
-_LEVELS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 _MOST_ORDERED = 7
 """Models whose orders are all counted, 5,040 of them; of more, some are drawn."""
 
@@ -118,8 +117,8 @@ class Sweeps:
             for number in range(len(runs[0][0].tasks))
         ]
         generator = np.random.default_rng(self._study.evaluation.seed)
-        counts = [_drawn(generator, table.shape[2]) for table in tables]
-        by_run = _drawn(generator, tables[0].shape[1])
+        counts = [_drawn_shares(generator, table.shape[2]) for table in tables]
+        by_run = _drawn_shares(generator, tables[0].shape[1])
         self._means[name] = np.mean([table.mean(axis=(1, 2)) for table in tables], axis=0)
         parts = [np.einsum("rs,rq,psq->rp", by_run, of_set, t) for of_set, t in zip(counts, tables, strict=True)]
         self._draws[name] = np.mean(parts, axis=0)
@@ -218,16 +217,6 @@ class Sweeps:
         return CheckResult(name=check.name, outcome=outcome, finding=finding + ", ".join(pairs))
 
 
-def rank_correlation(xs: Values, ys: Values) -> Values:
-    """Spearman's rank correlation of xs [M] with every row of ys [R, M]: [R]; 0 for a row without an order."""
-    first, second = _ranks(xs[None]), _ranks(ys)
-    first, second = (ranks - ranks.mean(axis=1, keepdims=True) for ranks in (first, second))
-    scale = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
-    together = (first * second).sum(axis=1)
-    result: Values = np.divide(together, scale, out=np.zeros_like(together), where=scale > 0)
-    return result
-
-
 def _share_of_orders(xs: Values, ys: Values, value: float) -> float:
     """Give the share of all orders of ys whose rank correlation with xs is as high as their own: xs and ys [M]."""
     orders = np.array(list(permutations(ys))) if len(ys) <= _MOST_ORDERED else _shuffles(ys)
@@ -236,25 +225,17 @@ def _share_of_orders(xs: Values, ys: Values, value: float) -> float:
 
 def _shuffles(ys: Values) -> Values:
     generator = np.random.default_rng(0)
-    return np.stack([generator.permutation(ys) for _ in range(NUM_RESAMPLES)])
+    return np.stack([generator.permutation(ys) for _ in range(NUM_DRAWS)])
 
 
-def _ranks(rows: Values) -> Values:
-    """Rank each row; equal ones share the mean of their ranks."""
-    below = (rows[:, :, None] > rows[:, None, :]).sum(axis=2)
-    alike = (rows[:, :, None] == rows[:, None, :]).sum(axis=2)
-    ranks: Values = below + (alike - 1) / 2
-    return ranks
-
-
-def _drawn(generator: np.random.Generator, number: int) -> Values:
+def _drawn_shares(generator: np.random.Generator, number: int) -> Values:
     """Draw shares of so many things in every resample: [R, number], each row summing to 1."""
-    shares: Values = generator.multinomial(number, [1 / number] * number, size=NUM_RESAMPLES) / number
+    shares: Values = draw_counts(number, generator) / number
     return shares
 
 
 def _score(value: float, draws: Values) -> Score:
-    low, high = np.quantile(draws, _LEVELS)
+    low, high = interval_ends(draws)
     return Score(value=float(value), low=float(low), high=float(high))
 
 

@@ -18,8 +18,9 @@ from slimvec.errors import InputError
 from slimvec.evaluation.evaluation_report import EvaluationReport, SubsetScore, TaskReport
 from slimvec.evaluation.models import ModelCard
 from slimvec.evaluation.task_values import task_values
-from slimvec.statistics.intervals import NUM_RESAMPLES, Values, bootstrap_intervals
-from slimvec.statistics.significance import LEVEL, holm, sign_flip_p_value, smallest_visible
+from slimvec.statistics.intervals import bootstrap_intervals
+from slimvec.statistics.resampling import LEVEL, NUM_RESAMPLES, Values
+from slimvec.statistics.significance import holm, sign_flip_p_value, smallest_visible
 
 Verdict = Literal["first", "second", "not distinguishable"]
 

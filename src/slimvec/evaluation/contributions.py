@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from slimvec.evaluation.evaluation_report import Method, Unit
-from slimvec.statistics.intervals import Values
 from slimvec.statistics.jackknife import average_precision_values, spearman_values
+from slimvec.statistics.resampling import Values
 
 TOLERANCE = 2e-5
 """mteb rounds the measures of retrieval to five decimals; nothing else may differ."""

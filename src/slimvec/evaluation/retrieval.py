@@ -12,7 +12,8 @@ from slimvec.evaluation.results import Score, System, TaskResult, package_versio
 from slimvec.ranking.bm25 import K1, B, rank_lexically
 from slimvec.ranking.metrics import NUM_KEPT, measure
 from slimvec.ranking.top_k import Ranking, rank_vectors
-from slimvec.statistics.intervals import NUM_RESAMPLES, bootstrap_intervals
+from slimvec.statistics.intervals import bootstrap_intervals
+from slimvec.statistics.resampling import NUM_RESAMPLES
 from slimvec.text.prompts import Role
 
 Progress = Callable[[int], None]

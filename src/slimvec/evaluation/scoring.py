@@ -32,7 +32,8 @@ from slimvec.evaluation.results import Score, package_versions
 from slimvec.evaluation.suite import Suite, TaskEntry
 from slimvec.evaluation.task_values import task_values
 from slimvec.evaluation.vector_store import VectorStore
-from slimvec.statistics.intervals import NUM_RESAMPLES, bootstrap_intervals
+from slimvec.statistics.intervals import bootstrap_intervals
+from slimvec.statistics.resampling import NUM_RESAMPLES
 
 TASK_SEED = 42
 """mteb's own; with another the same data gives other classifiers and clusters, and so other scores."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from slimvec.statistics.intervals import Values
+from slimvec.statistics.resampling import Values
 
 
 def task_values(parts: Mapping[str, Mapping[str, float]], *, centred: bool = True) -> Values:

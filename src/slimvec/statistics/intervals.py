@@ -1,25 +1,22 @@
-"""How sure a mean over queries is: percentile bootstrap (Efron 1979) over the queries.
+"""Intervals: the percentile bootstrap (Efron 1979), of means over items and of whatever else is computed from draws.
 
-Letters: Q queries, M measures, R resamples.
+Letters: N items, M measures, R resamples.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Values = NDArray[np.float64]
+from slimvec.statistics.resampling import LEVEL, NUM_RESAMPLES, Numbers, Values, draw_blocks, draw_crossed
 
-NUM_RESAMPLES = 10_000
-"""Enough for the 2.5% ends to be stable to a few thousandths of the interval's width."""
 MIN_UNITS = 10
 """Fewer queries (or other units) give no interval worth showing: resampling three values knows only three values."""
-_DRAWS_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean and the ends of its 95% interval."""
+    """A number and the ends of its 95% interval."""
 
     value: float
     low: float
@@ -31,15 +28,43 @@ def shown_interval(low: float, high: float, num_units: int, *, form: str = ".3f"
     return f"{low:{form}} to {high:{form}}" if num_units >= MIN_UNITS else f"too few ({num_units})"
 
 
+def interval_ends(drawn: Values, *, level: float = LEVEL) -> Values:
+    """Give the lower and the upper end of percentile intervals: of [R] values [2], of [R, M] [2, M].
+
+    Args:
+        drawn: What each resample gives; NaN where it has nothing to give, which counts for nothing.
+        level: Share of the resamples inside.
+    """
+    ends: Values = np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return ends
+
+
+def percentile_interval(value: float, drawn: Values, *, level: float = LEVEL) -> Interval:
+    """Put a number and the ends of its percentile interval together; arguments as for `percentile_intervals`."""
+    return percentile_intervals([value], drawn[:, None], level=level)[0]
+
+
+def percentile_intervals(values: Sequence[float] | Values, drawn: Values, *, level: float = LEVEL) -> list[Interval]:
+    """Put numbers and the ends of their percentile intervals together.
+
+    Args:
+        values: [M] on the items as they are.
+        drawn: [R, M] on each resample.
+        level: Share of the resamples inside.
+    """
+    rows = zip(values, *interval_ends(drawn, level=level), strict=True)
+    return [Interval(float(value), float(low), float(high)) for value, low, high in rows]
+
+
 def bootstrap_intervals(
-    values: Values, *, seed: int, num_resamples: int = NUM_RESAMPLES, level: float = 0.95
+    values: Values, *, seed: int, num_resamples: int = NUM_RESAMPLES, level: float = LEVEL
 ) -> list[Interval]:
     """Give the mean of each measure with its percentile interval.
 
     All measures are resampled with the same draws of queries, so that they stay comparable.
 
     Args:
-        values: [Q, M], one row a query.
+        values: [N, M], one row a query.
         seed: Random seed for the draws; the same seed gives the same interval.
         num_resamples: R.
         level: Share of the resampled means inside.
@@ -49,14 +74,30 @@ def bootstrap_intervals(
     """
     if len(values) == 0 or not np.isfinite(values).all():
         raise ValueError(f"values of shape {values.shape}: expected at least one query and finite numbers")
-    means = _resampled_means(values, np.random.default_rng(seed), num_resamples)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    rows = zip(values.mean(axis=0), low, high, strict=True)
-    return [Interval(float(mean), float(lower), float(upper)) for mean, lower, upper in rows]
+    blocks = draw_blocks(len(values), np.random.default_rng(seed), num_resamples)
+    means = np.concatenate([counts @ values / len(values) for counts in blocks])
+    return percentile_intervals(values.mean(axis=0), means, level=level)
+
+
+def crossed_intervals(values: Values, units: Numbers, kinds: Numbers, *, seed: int) -> list[Interval]:
+    """Give the mean of each measure with its interval over units and the kinds that cross them.
+
+    Args:
+        values: [N, M].
+        units: [N] number of each item's unit, from 0.
+        kinds: [N] number of each item's kind, from 0.
+        seed: Random seed for the draws.
+    """
+    cells, draws = draw_crossed(units, kinds, np.random.default_rng(seed))
+    num_cells = draws.shape[1]
+    sums = np.stack([np.bincount(cells, weights=column, minlength=num_cells) for column in values.T], axis=1)
+    totals = draws @ np.bincount(cells, minlength=num_cells)
+    drawn = (draws @ sums)[totals > 0] / totals[totals > 0, None]
+    return percentile_intervals(values.mean(axis=0), drawn)
 
 
 def paired_difference(
-    first: Values, second: Values, *, seed: int, num_resamples: int = NUM_RESAMPLES, level: float = 0.95
+    first: Values, second: Values, *, seed: int, num_resamples: int = NUM_RESAMPLES, level: float = LEVEL
 ) -> Interval:
     """Give the mean of `first - second` on the same queries, with its interval.
 
@@ -64,8 +105,8 @@ def paired_difference(
     systems differ at this level when 0 is outside.
 
     Args:
-        first: [Q] values of one system.
-        second: [Q] values of the other on the same queries, in the same order.
+        first: [N] values of one system.
+        second: [N] values of the other on the same queries, in the same order.
         seed: Random seed for the draws.
         num_resamples: R.
         level: Share of the resampled means inside.
@@ -77,17 +118,3 @@ def paired_difference(
         raise ValueError(f"values of shapes {first.shape} and {second.shape}: expected the same queries")
     difference = (first - second)[:, None]
     return bootstrap_intervals(difference, seed=seed, num_resamples=num_resamples, level=level)[0]
-
-
-def _resampled_means(values: Values, generator: np.random.Generator, num_resamples: int) -> Values:
-    """Means of R resamples: [R, M]. Drawing is blocked; each block counts its draws and is then one product."""
-    num_queries = len(values)
-    num_rows = max(1, _DRAWS_AT_ONCE // num_queries)
-    blocks = []
-    for start in range(0, num_resamples, num_rows):
-        rows = min(num_rows, num_resamples - start)
-        draws = generator.integers(num_queries, size=(rows, num_queries))
-        draws += np.arange(rows)[:, None] * num_queries
-        counts = np.bincount(draws.ravel(), minlength=rows * num_queries).reshape(rows, num_queries)
-        blocks.append(counts @ values / num_queries)
-    return np.concatenate(blocks)

@@ -2,15 +2,17 @@
 
 A score T of N samples gets N pseudo-values N T - (N - 1) T_without_i (Tukey 1958), here moved so that their mean is T
 itself. Their spread is the spread of T to first order (Miller 1974), so that the bootstrap, the pairing and the sign
-flips of means serve for T too. Only NumPy; both statistics leave all samples out in closed form.
+flips of means serve for T too. Both statistics leave all samples out in closed form.
 
 Letters: N samples.
 """
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
-from slimvec.statistics.intervals import Values
+from slimvec.statistics.correlation import correlate_rows
+from slimvec.statistics.resampling import Values
 
 _CELLS_AT_ONCE = 2_000_000
 
@@ -31,14 +33,14 @@ def spearman_values(predicted: Values, gold: Values) -> Values:
     num_samples = len(predicted)
     if num_samples < 4 or np.ptp(predicted) == 0 or np.ptp(gold) == 0:
         raise ValueError(f"a rank correlation of {num_samples} samples needs four, and different ones on both sides")
-    sides = [_ranks(predicted), _ranks(gold)]
+    sides = [rankdata(predicted), rankdata(gold)]
     without = np.empty(num_samples)
     rows = max(1, _CELLS_AT_ONCE // num_samples)
     for start in range(0, num_samples, rows):
         left_out = np.arange(start, min(start + rows, num_samples))
         first, second = (_ranks_without(side, left_out) for side in sides)
-        without[left_out] = _correlations(first, second)
-    return _pseudo_values(float(_correlations(sides[0][None], sides[1][None])[0]), without)
+        without[left_out] = correlate_rows(first, second)
+    return _pseudo_values(float(correlate_rows(sides[0][None], sides[1][None])[0]), without)
 
 
 def average_precision_values(scores: Values, labels: NDArray[np.int64]) -> Values:
@@ -81,27 +83,10 @@ def _sums_after(values: Values) -> Values:
     return np.concatenate([np.cumsum(values[::-1])[::-1][1:], [0.0]])
 
 
-def _ranks(values: Values) -> Values:
-    """Ranks from 1, equal values sharing the mean of theirs."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    result: Values = (last - (counts - 1) / 2)[place]
-    return result
-
-
 def _ranks_without(ranks: Values, left_out: NDArray[np.int64]) -> Values:
     """Ranks after leaving one sample out, its own as not a number: [rows, N]."""
     own = ranks[left_out][:, None]
     shifted = ranks - (ranks > own) - 0.5 * (ranks == own)
     shifted[np.arange(len(left_out)), left_out] = np.nan
     result: Values = shifted
-    return result
-
-
-def _correlations(first: Values, second: Values) -> Values:
-    """Pearson's correlation of each row, without what is not a number; 0 where a side is constant."""
-    a = np.nan_to_num(first - np.nanmean(first, axis=1, keepdims=True))
-    b = np.nan_to_num(second - np.nanmean(second, axis=1, keepdims=True))
-    scale = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
-    result: Values = np.divide((a * b).sum(axis=1), scale, out=np.zeros(len(a)), where=scale > 0)
     return result

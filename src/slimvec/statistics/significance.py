@@ -9,9 +9,9 @@ from statistics import NormalDist
 
 import numpy as np
 
-from slimvec.statistics.intervals import NUM_RESAMPLES, Interval, Values
+from slimvec.statistics.intervals import Interval, percentile_interval
+from slimvec.statistics.resampling import LEVEL, NUM_RESAMPLES, Values, draw_blocks, draw_counts
 
-LEVEL = 0.95
 POWER = 0.8
 _CELLS_AT_ONCE = 4_000_000
 
@@ -57,14 +57,11 @@ def compare_runs(
     """
     differences = paired_differences(first, second)
     means = _resampled(differences, np.random.default_rng(seed), num_resamples)
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     value = float(np.mean([rows.mean() for rows in differences]))
     # Each query by its share of the mean over sets, so that their sum is that mean.
     shares = np.concatenate([rows.mean(axis=0) / (rows.shape[1] * len(differences)) for rows in differences])
     p = sign_flip_p_value(shares, seed=seed, num_flips=num_resamples)
-    return Difference(
-        Interval(value, float(low), float(high)), p, float(_spreads_apart(num_tests=num_tests) * means.std())
-    )
+    return Difference(percentile_interval(value, means), p, float(_spreads_apart(num_tests=num_tests) * means.std()))
 
 
 def paired_differences(first: Mapping[str, Values], second: Mapping[str, Values]) -> list[Values]:
@@ -142,12 +139,12 @@ def _spreads_apart(*, level: float = LEVEL, power: float = POWER, num_tests: int
 def _resampled(differences: Sequence[Values], generator: np.random.Generator, num_resamples: int) -> Values:
     """Means over sets of R resamples of runs and queries: [R]."""
     num_runs = len(differences[0])
-    runs = generator.multinomial(num_runs, [1 / num_runs] * num_runs, size=num_resamples) / num_runs
+    runs = draw_counts(num_runs, generator, num_resamples) / num_runs
     total = np.zeros(num_resamples)
     for rows in differences:
-        queries = rows.shape[1]
-        for start in range(0, num_resamples, 1000):
-            block = runs[start : start + 1000]
-            counts = generator.multinomial(queries, [1 / queries] * queries, size=len(block)) / queries
-            total[start : start + 1000] += ((counts @ rows.T) * block).sum(axis=1)
+        start = 0
+        for counts in draw_blocks(rows.shape[1], generator, num_resamples):
+            some = slice(start, start + len(counts))
+            total[some] += ((counts @ rows.T / rows.shape[1]) * runs[some]).sum(axis=1)
+            start += len(counts)
     return total / len(differences)

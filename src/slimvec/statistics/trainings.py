@@ -19,8 +19,9 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import t
 
-from slimvec.statistics.intervals import Interval, Values
-from slimvec.statistics.significance import LEVEL, POWER, Difference, paired_differences
+from slimvec.statistics.intervals import Interval
+from slimvec.statistics.resampling import LEVEL, Values
+from slimvec.statistics.significance import POWER, Difference, paired_differences
 
 MIN_TRAININGS = 3
 """Under three an arm the variance of trainings is hardly known: t is 12.7 with two, 4.3 with three."""

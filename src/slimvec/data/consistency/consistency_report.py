@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from slimvec.data.mining.mining_report import SearchReport
 from slimvec.data.mining.texts import Numbers
-from slimvec.data.proportions import Proportion, proportion
+from slimvec.statistics.proportions import Proportion, proportion
 
 REPORTED_KS = (1, 5, 10, 20, 50, 100)
 

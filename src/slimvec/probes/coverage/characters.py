@@ -11,7 +11,8 @@ from slimvec.probes.estimates import estimated
 from slimvec.probes.figures import show
 from slimvec.probes.results import Metric
 from slimvec.reports.parts import Curve, Plot, Table
-from slimvec.statistics.intervals import Values, bootstrap_intervals
+from slimvec.statistics.intervals import bootstrap_intervals
+from slimvec.statistics.resampling import Values
 from slimvec.text.coverage import CoverageMeter
 from slimvec.text.scripts import characters_by_script
 

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from slimvec.probes.coverage.sentences import ENGLISH, ParallelSentences
 from slimvec.probes.results import Unit
-from slimvec.statistics.intervals import Interval
+from slimvec.statistics.intervals import Interval, percentile_interval
+from slimvec.statistics.resampling import draw_counts
 from slimvec.text.coverage import CoverageMeter
 
 Array = NDArray[np.float64]
 
-NUM_RESAMPLES = 2_000
-"""Figures of hundreds of languages are resampled together; the ends are stable to a hundredth of their distance."""
 LIMIT_TOKENS = 512
 """The length many embedding models are trained to."""
 
@@ -110,9 +109,8 @@ class Estimates:
             members: Numbers of the languages; each has the same weight.
             combine: Mean or median over them.
         """
-        chosen = combine(self.resampled[:, list(members)], axis=1)
-        low, high = np.quantile(chosen, [0.025, 0.975])
-        return Interval(float(combine(self.values[list(members)])), float(low), float(high))
+        chosen = np.asarray(combine(self.resampled[:, list(members)], axis=1), dtype=np.float64)
+        return percentile_interval(float(combine(self.values[list(members)])), chosen)
 
 
 def count_tokens(meter: CoverageMeter, sentences: ParallelSentences) -> Counts:
@@ -134,8 +132,7 @@ def estimate(counts: Counts, figures: Sequence[Figure] = FIGURES, *, seed: int) 
     """
     num_sentences = len(counts.tokens)
     generator = np.random.default_rng(seed)
-    draws = generator.multinomial(num_sentences, np.full(num_sentences, 1 / num_sentences), size=NUM_RESAMPLES)
-    weights = draws.astype(np.float64)
+    weights = draw_counts(num_sentences, generator)
     found = {}
     for figure in figures:
         top, bottom = figure.top(counts), figure.bottom(counts)

@@ -8,7 +8,6 @@ import numpy as np
 from slimvec.evaluation.models import EvaluatedModel, Vectors
 from slimvec.probes.estimates import estimated
 from slimvec.probes.figures import show, show_measure
-from slimvec.probes.geometry.group_jackknife import jackknife_interval
 from slimvec.probes.geometry.hubness import count_occurrences, gaussian_skewness, skewness_interval
 from slimvec.probes.geometry.spread import (
     entropy_dimension,
@@ -24,6 +23,7 @@ from slimvec.probes.geometry.texts import FOLDER, SpreadTexts, gather_texts
 from slimvec.probes.protocol import ProbeConfig, embed
 from slimvec.probes.results import Metric, ProbeResult, Unit
 from slimvec.reports.parts import Curve, Plot
+from slimvec.statistics.group_jackknife import jackknife_interval
 from slimvec.statistics.intervals import Interval, bootstrap_intervals
 
 _DEFINITION = (

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from slimvec.evaluation.models import Vectors
 from slimvec.probes.geometry.spread import gaussian
-from slimvec.statistics.intervals import Interval
+from slimvec.statistics.intervals import Interval, percentile_interval
+from slimvec.statistics.resampling import NUM_DRAWS, draw_blocks
 
 Array = NDArray[np.float64]
 
-NUM_RESAMPLES = 2_000
 _NUM_DRAWS = 5
 _ROWS_AT_ONCE = 1024
 
@@ -45,9 +45,10 @@ def skewness(counts: Array) -> Array:
 
 def skewness_interval(counts: Array, *, seed: int) -> Interval:
     """Give the skewness of counts with its 95% interval: percentile bootstrap over the texts that are counted."""
-    draws = np.random.default_rng(seed).integers(len(counts), size=(NUM_RESAMPLES, len(counts)))
-    low, high = np.quantile(skewness(counts[draws]), [0.025, 0.975])
-    return Interval(float(skewness(counts)), float(low), float(high))
+    drawn = [
+        _weighted_skewness(counts, times) for times in draw_blocks(len(counts), np.random.default_rng(seed), NUM_DRAWS)
+    ]
+    return percentile_interval(float(skewness(counts)), np.concatenate(drawn))
 
 
 def gaussian_skewness(num_texts: int, dimension: float, *, num_neighbours: int, seed: int) -> float:
@@ -62,3 +63,12 @@ def gaussian_skewness(num_texts: int, dimension: float, *, num_neighbours: int, 
     dims = max(2, round(dimension))
     drawn = (gaussian(num_texts, dims, seed=seed + number) for number in range(_NUM_DRAWS))
     return float(np.mean([skewness(count_occurrences(v, num_neighbours=num_neighbours)) for v in drawn]))
+
+
+def _weighted_skewness(counts: Array, times: Array) -> Array:
+    """Skewness of counts that come so many times in each resample [r, N]: [r]."""
+    shares = times / times.sum(axis=1, keepdims=True)
+    centred = counts - (shares @ counts)[:, None]
+    scale = np.sqrt((shares * centred**2).sum(axis=1))
+    result: Array = (shares * centred**3).sum(axis=1) / np.maximum(scale, 1e-12) ** 3
+    return result

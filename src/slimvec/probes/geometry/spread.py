@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimvec.evaluation.models import Vectors
-from slimvec.probes.geometry.pairs import pair_interval
 from slimvec.statistics.intervals import Interval
+from slimvec.statistics.pairs import pair_interval
 
 Array = NDArray[np.float64]
 

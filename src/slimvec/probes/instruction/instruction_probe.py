@@ -17,7 +17,8 @@ from slimvec.probes.instruction.retrieval import Share, embed_documents, embed_q
 from slimvec.probes.instruction.wordings import NONE, WORDINGS
 from slimvec.probes.protocol import ProbeConfig, skipped
 from slimvec.probes.results import ProbeResult
-from slimvec.statistics.intervals import Interval, Values
+from slimvec.statistics.intervals import Interval
+from slimvec.statistics.resampling import Values
 from slimvec.statistics.significance import compare_runs
 
 

@@ -13,7 +13,7 @@ from slimvec.probes.instruction.prompts import document_prompt
 from slimvec.probes.protocol import ProbeConfig, embed_with
 from slimvec.ranking.metrics import MAIN_METRIC, NUM_KEPT, measure
 from slimvec.ranking.top_k import rank_vectors
-from slimvec.statistics.intervals import Values
+from slimvec.statistics.resampling import Values
 
 _FACTS_A_DOCUMENT = 3
 _LANGUAGE = "en"

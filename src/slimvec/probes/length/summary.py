@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimvec.probes.estimates import estimated, estimated_cell, estimated_curve
-from slimvec.probes.length.likeness import drawn_cosines, mean_cosine, word_counts
+from slimvec.probes.length.likeness import mean_cosine, word_counts
 from slimvec.probes.length.needles import LengthScores
 from slimvec.probes.results import Metric, ProbeResult
 from slimvec.ranking.metrics import DEPTH
 from slimvec.reports.parts import Curve, Plot, Table
-from slimvec.statistics.intervals import Interval, bootstrap_intervals
+from slimvec.statistics.intervals import Interval, bootstrap_intervals, percentile_interval
+from slimvec.statistics.pairs import drawn_pair_means, pair_mean
 
 Values = NDArray[np.float64]
 
@@ -163,26 +164,24 @@ def _likeness(name: str, found: Interval, baseline: float, num: int) -> Metric:
 
 def _growth(vectors: Sequence[Values], seed: int) -> Interval:
     """Likeness at the longest less that at the shortest length, with its interval over the same draws of documents."""
-    return _spread(vectors, _grown(vectors, seed))
+    return percentile_interval(_grown(vectors), _drawn_growth(vectors, seed))
 
 
 def _excess(vectors: Sequence[Values], words: Sequence[Values], seed: int) -> Interval:
     """What likeness grows by beyond that of the words, with its interval over the same draws of documents."""
-    found, floor = (_spread(part, _grown(part, seed)).value for part in (vectors, words))
-    low, high = np.quantile(_grown(vectors, seed) - _grown(words, seed), [0.025, 0.975])
-    return Interval(found - floor, float(low), float(high))
+    drawn = _drawn_growth(vectors, seed) - _drawn_growth(words, seed)
+    return percentile_interval(_grown(vectors) - _grown(words), drawn)
 
 
-def _grown(vectors: Sequence[Values], seed: int) -> Values:
+def _grown(vectors: Sequence[Values]) -> float:
+    """Likeness at the longest less that at the shortest length."""
+    return pair_mean(vectors[-1] @ vectors[-1].T) - pair_mean(vectors[0] @ vectors[0].T)
+
+
+def _drawn_growth(vectors: Sequence[Values], seed: int) -> Values:
     """Likeness at the longest less that at the shortest length in each draw."""
-    return drawn_cosines(vectors[-1], seed=seed) - drawn_cosines(vectors[0], seed=seed)
-
-
-def _spread(vectors: Sequence[Values], drawn: Values) -> Interval:
-    """Put the growth and the ends of its draws together."""
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    value = mean_cosine(vectors[-1], seed=0).value - mean_cosine(vectors[0], seed=0).value
-    return Interval(value, float(low), float(high))
+    longest, shortest = (drawn_pair_means(part @ part.T, seed=seed) for part in (vectors[-1], vectors[0]))
+    return longest - shortest
 
 
 def _chance(num_candidates: int) -> float:

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from slimvec.ranking.words import split_tokens
-from slimvec.statistics.intervals import Values
+from slimvec.statistics.resampling import Values
 
 Bag = tuple[Counter[Hashable], float]
 

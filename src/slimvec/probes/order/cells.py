@@ -17,15 +17,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from slimvec.probes.order.bags import bag_cosines, pair_cosines
-from slimvec.probes.order.estimates import (
+from slimvec.probes.order.items import Item
+from slimvec.statistics.estimates import (
     Estimate,
     estimate_auc,
     estimate_mean,
-    resample_counts,
     win_shares,
 )
-from slimvec.probes.order.items import Item
-from slimvec.statistics.intervals import Values
+from slimvec.statistics.resampling import Values, draw_clusters
 
 Compare = Callable[[Sequence[str], Sequence[str]], Values]
 """Gives the cosines of N texts with N others: [N]."""
@@ -114,7 +113,7 @@ def make_cells(items: Iterable[Item], compare: Compare, *, seed: int) -> list[Ce
             model=Cosines.of(own, compare),
             bag=Cosines.of(own, bag_cosines),
             pairs=Cosines.of(own, pair_cosines),
-            counts=resample_counts([item.cluster for item in own], seed=seed + number),
+            counts=draw_clusters([item.cluster for item in own], np.random.default_rng(seed + number)),
         )
         for number, own in enumerate(together.values())
     ]

@@ -21,9 +21,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from slimvec.probes.order.bags import bag_cosines
-from slimvec.probes.order.estimates import Estimate, estimate_sums, squared_correlation
 from slimvec.probes.order.items import Item
-from slimvec.statistics.intervals import Values
+from slimvec.statistics.estimates import Estimate, estimate_sums, squared_correlation
+from slimvec.statistics.resampling import Values
 
 _WORD = re.compile(r"\w+")
 

@@ -8,9 +8,9 @@ import numpy as np
 from slimvec.data.templates import KINDS
 from slimvec.probes.estimates import estimated
 from slimvec.probes.order.cells import Cell, Cosines, choice_wins, estimate_kept, triplet_wins
-from slimvec.probes.order.estimates import Estimate, average, estimate_auc
 from slimvec.probes.order.items import SHUFFLES
 from slimvec.probes.results import Metric, Unit
+from slimvec.statistics.estimates import Estimate, average, estimate_auc
 
 BAG = "bag of words"
 PAIRS = "words and pairs"

@@ -10,7 +10,6 @@ from slimvec.data.templates import KINDS
 from slimvec.evaluation.models import EvaluatedModel
 from slimvec.probes.order.bags import bag_cosines
 from slimvec.probes.order.cells import make_cells
-from slimvec.probes.order.estimates import estimate_separation, resample_counts
 from slimvec.probes.order.explained import explain, words_of
 from slimvec.probes.order.findings import Findings, Separation
 from slimvec.probes.order.items import (
@@ -27,7 +26,8 @@ from slimvec.probes.order.outside import Pair, outside_items, outside_pairs, pla
 from slimvec.probes.order.symmetric import NUM_EACH, symmetric_pairs
 from slimvec.probes.protocol import SHARES, ProbeConfig, embed
 from slimvec.probes.results import ProbeResult
-from slimvec.statistics.intervals import Values
+from slimvec.statistics.estimates import estimate_separation
+from slimvec.statistics.resampling import Values, draw_clusters
 
 SETS = ("stsb_multi", "sick", "sugarcrepe", "pawsx", "sib200")
 """Outside sets that are read where they are at hand."""
@@ -99,7 +99,7 @@ class OrderProbe:
                 explained=explain(
                     asked.explained,
                     vectors,
-                    resample_counts([item.cluster for item in asked.explained], seed=config.seed),
+                    draw_clusters([item.cluster for item in asked.explained], np.random.default_rng(config.seed)),
                     seed=config.seed,
                 ),
                 missing=tuple(name for name in SETS if config.folder(name) is None),
@@ -143,7 +143,7 @@ def _separate(pairs: Sequence[Pair], vectors: Mapping[str, Values], *, seed: int
         if len(set(labels.tolist())) < 2:
             continue
         scores = np.array([float(vectors[one] @ vectors[two]) for one, two in zip(first, second, strict=True)])
-        counts = resample_counts([pair.cluster for pair in own], seed=seed)
+        counts = draw_clusters([pair.cluster for pair in own], np.random.default_rng(seed))
         bag = estimate_separation(bag_cosines(first, second), labels, counts)
         found.append(Separation(group, language, estimate_separation(scores, labels, counts), bag.value))
     return tuple(found)

@@ -20,14 +20,14 @@ from slimvec.errors import ModelError
 from slimvec.evaluation.models import EvaluatedModel
 from slimvec.probes.documents import CutOffError, embed_documents
 from slimvec.probes.protocol import ProbeConfig, embed
-from slimvec.statistics.intervals import Interval
+from slimvec.statistics.intervals import Interval, percentile_intervals
+from slimvec.statistics.resampling import draw_counts
 
 Values = NDArray[np.float64]
 
 MOST = 100.0
 """Largest ratio of first to last that is distinguished from infinity: a model that reads the beginning alone."""
 NUM_PLACES = 10
-_NUM_DRAWS = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,11 +154,10 @@ def _over_documents(sums: Values, counts: Values, statistic: Callable[[Values], 
         seed: Random seed for the draws.
     """
     num = len(sums)
-    draws = np.random.default_rng(seed).multinomial(num, np.full(num, 1 / num), size=_NUM_DRAWS).astype(np.float64)
+    draws = draw_counts(num, np.random.default_rng(seed))
     values = statistic(_means(np.ones((1, num)), sums, counts))[0]
     drawn = statistic(_means(draws, sums, counts))
-    lows, highs = np.quantile(drawn, [0.025, 0.975], axis=0)
-    return [Interval(float(v), float(low), float(high)) for v, low, high in zip(values, lows, highs, strict=True)]
+    return percentile_intervals(values, drawn)
 
 
 def _means(draws: Values, sums: Values, counts: Values) -> Values:

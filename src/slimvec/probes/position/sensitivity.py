@@ -16,13 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slimvec.probes.position.crossed import NUM_DRAWS, cross
-from slimvec.statistics.intervals import Interval
+from slimvec.statistics.intervals import Interval, interval_ends
+from slimvec.statistics.resampling import LEVEL, NUM_DRAWS, draw_crossed
 
 Values = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 
-LEVEL = 0.95
 SMALLEST_GROUP = 8
 """Items below which a group's mean says next to nothing, and would decide the minimum."""
 
@@ -89,21 +88,21 @@ def measure_sensitivity(
     generator = np.random.default_rng(seed)
     num_groups = int(groups.max()) + 1
     means = _group_means(values, groups, np.ones((1, int(units.max()) + 1)), units, num_groups)[0]
-    cells, draws = cross(units, kinds, generator, NUM_DRAWS)
+    cells, draws = draw_crossed(units, kinds, generator)
     drawn = _group_means(values, groups, draws, cells, num_groups)
     value = float(sensitivity_index(means[None])[0])
-    tail = np.array([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    low, high = _ends(value, np.nanquantile(sensitivity_index(drawn), tail))
+    low, high = _ends(value, interval_ends(sensitivity_index(drawn)))
     shuffled = sensitivity_index(_shuffled_means(values, groups, blocks, generator, num_groups))
     p = float((1 + (shuffled >= value - 1e-12).sum()) / (1 + len(shuffled)))
-    lows, highs = np.nanquantile(drawn, tail, axis=0)
+    lows, highs = interval_ends(drawn)
+    by_chance = interval_ends(shuffled)
     return Sensitivity(
         value=value,
         low=float(low) if p < 1 - LEVEL else 0.0,
         high=float(high),
         shuffled=float(shuffled.mean()),
-        shuffled_low=float(np.quantile(shuffled, tail[0])),
-        shuffled_high=float(np.quantile(shuffled, tail[1])),
+        shuffled_low=float(by_chance[0]),
+        shuffled_high=float(by_chance[1]),
         p=p,
         means=means,
         lows=lows,

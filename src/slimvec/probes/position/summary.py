@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimvec.probes.estimates import estimated, estimated_cell, estimated_curve
-from slimvec.probes.position.crossed import crossed_intervals
 from slimvec.probes.position.evidence import EvidenceScores
 from slimvec.probes.position.needles import NeedleScores
 from slimvec.probes.position.regression import NUM_PLACES, SentenceWeights
@@ -16,7 +15,7 @@ from slimvec.probes.position.sensitivity import SMALLEST_GROUP, Sensitivity, gro
 from slimvec.probes.protocol import ProbeConfig
 from slimvec.probes.results import Metric, ProbeResult, Unit
 from slimvec.reports.parts import Curve, Plot, Table
-from slimvec.statistics.intervals import Interval, bootstrap_intervals
+from slimvec.statistics.intervals import Interval, bootstrap_intervals, crossed_intervals
 
 Values = NDArray[np.float64]
 

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
-from slimvec.evaluation.models import Vectors
 from slimvec.statistics.intervals import Interval
+
+Vectors = NDArray[np.float32]
 
 NUM_GROUPS = 20
 _STUDENT = 2.093024

@@ -6,35 +6,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimvec.probes.order.cells import estimate_kept
-from slimvec.probes.order.estimates import (
+from slimvec.statistics.estimates import (
     average,
     estimate_auc,
     estimate_mean,
     estimate_separation,
     estimate_sums,
-    resample_counts,
     squared_correlation,
     win_shares,
 )
+from slimvec.statistics.resampling import draw_clusters
 
 
 def test_clusters_are_drawn_whole_and_items_anew_within_them():
     clusters = ["a"] * 3 + ["b"] + ["c"] * 4
-    counts = resample_counts(clusters, seed=1, num_resamples=4000)
+    counts = draw_clusters(clusters, np.random.default_rng(1), 4000)
     assert counts.shape == (4000, 8)
     sizes = np.stack([counts[:, :3].sum(1) / 3, counts[:, 3], counts[:, 4:].sum(1) / 4], axis=1)
     assert set(sizes.ravel().tolist()) <= {0.0, 1.0, 2.0, 3.0}
     assert (sizes.sum(axis=1) == 3).all()
     assert counts.mean(axis=0) == pytest.approx(np.ones(8), abs=0.06)
-    assert (counts == resample_counts(clusters, seed=1, num_resamples=4000)).all()
-    alone = resample_counts([str(n) for n in range(6)], seed=2)
+    assert (counts == draw_clusters(clusters, np.random.default_rng(1), 4000)).all()
+    alone = draw_clusters([str(n) for n in range(6)], np.random.default_rng(2))
     assert (alone.sum(axis=1) == 6).all()
 
 
 def test_alike_items_widen_the_interval():
     values = np.repeat([0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0], 25)
-    together = estimate_mean(values, resample_counts([str(n // 25) for n in range(200)], seed=1))
-    apart = estimate_mean(values, resample_counts([str(n) for n in range(200)], seed=1))
+    together = estimate_mean(values, draw_clusters([str(n // 25) for n in range(200)], np.random.default_rng(1)))
+    apart = estimate_mean(values, draw_clusters([str(n) for n in range(200)], np.random.default_rng(1)))
     assert together.value == apart.value == 0.5
     assert together.high - together.low > 3 * (apart.high - apart.low)
 
@@ -46,7 +46,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says(templates):
     for trial in range(50):
         means = generator.beta(3, 2, size=templates)  # true mean 0.6
         values = (generator.random((templates, 10)) < means[:, None]).astype(float).ravel()
-        counts = resample_counts([str(n // 10) for n in range(templates * 10)], seed=trial, num_resamples=400)
+        counts = draw_clusters([str(n // 10) for n in range(templates * 10)], np.random.default_rng(trial), 400)
         found = estimate_mean(values, counts)
         covered += found.low <= 0.6 <= found.high
     assert covered >= 0.84 * 50  # a percentile bootstrap of few clusters is somewhat too narrow
@@ -55,7 +55,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says(templates):
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=8), st.integers(0, 99))
 def test_auc_and_its_resamples_are_shares_of_won_comparisons(pairs, seed):
     positive, negative = (np.array(side, dtype=float) / 4 for side in zip(*pairs, strict=True))
-    counts = resample_counts([str(n) for n in range(len(pairs))], seed=seed, num_resamples=3)
+    counts = draw_clusters([str(n) for n in range(len(pairs))], np.random.default_rng(seed), 3)
     found = estimate_auc(positive, negative, counts)
 
     def plain(weights):

@@ -1,8 +1,6 @@
-"""Statistics of items that come in clusters, with intervals: a bootstrap over clusters, then over items within them.
+"""Statistics that are no plain means, each with its values on the same resamples of the items.
 
-Items of one template are much alike, so a template is drawn as a whole and its items are drawn anew within it (Davison
-and Hinkley 1997, section 3.8). With a handful of templates in a cell the interval is rough, and rather too narrow; over
-kinds and languages it rests on all of them. Where every item is its own cluster it is the usual bootstrap.
+They can be averaged and subtracted resample by resample, so that what rests on the same items stays comparable.
 
 Letters: N items, R resamples, S sums.
 """
@@ -12,10 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slimvec.statistics.intervals import Values
+from slimvec.statistics.intervals import interval_ends
+from slimvec.statistics.resampling import Values
 
-NUM_RESAMPLES = 2000
-"""The 2.5% ends move by some hundredths of the interval's width from seed to seed."""
 TIE = 1e-6
 """Cosines this close are equal: unit vectors in float32 leave such differences."""
 
@@ -37,12 +34,12 @@ class Estimate:
     @property
     def low(self) -> float:
         """Lower end of the 95% interval."""
-        return float(min(self.value, np.quantile(self.samples, 0.025)))
+        return float(min(self.value, interval_ends(self.samples)[0]))
 
     @property
     def high(self) -> float:
         """Upper end of the 95% interval."""
-        return float(max(self.value, np.quantile(self.samples, 0.975)))
+        return float(max(self.value, interval_ends(self.samples)[1]))
 
 
 def average(estimates: Sequence[Estimate]) -> Estimate:
@@ -52,26 +49,6 @@ def average(estimates: Sequence[Estimate]) -> Estimate:
         np.mean([estimate.samples for estimate in estimates], axis=0),
         sum(estimate.num_items for estimate in estimates),
     )
-
-
-def resample_counts(clusters: Sequence[str], *, seed: int, num_resamples: int = NUM_RESAMPLES) -> Values:
-    """Say how often each item comes in each resample: [R, N].
-
-    Args:
-        clusters: [N], the cluster of each item.
-        seed: Random seed for the draws.
-        num_resamples: R.
-    """
-    generator = np.random.default_rng(seed)
-    _, owners = np.unique(np.array(clusters), return_inverse=True)
-    num_clusters = int(owners.max()) + 1
-    drawn = generator.multinomial(num_clusters, [1 / num_clusters] * num_clusters, size=num_resamples)
-    counts = np.zeros((num_resamples, len(clusters)))
-    for cluster in range(num_clusters):
-        members = np.flatnonzero(owners == cluster)
-        size = len(members)
-        counts[:, members] = generator.multinomial(drawn[:, cluster] * size, [1 / size] * size)
-    return counts
 
 
 def estimate_sums(sums: Values, counts: Values, statistic: Callable[[Values], Values]) -> Estimate:
