@@ -56,7 +56,7 @@ def _side(name: str, side: ExplainedText, shares: Shares) -> str:
     else:
         sums = f"{signed(own)} in all"
     words = _words(side, shares, largest, is_prompt=False)
-    cut = f" <i>[{side.num_truncated:,} more tokens were cut off]</i>" if side.num_truncated else ""
+    cut = f" <i>[{side.num_truncated:,} more tokens were truncated]</i>" if side.num_truncated else ""
     blocks.append(f'<p class="text">{words}{cut}</p>')
     scale = (
         f'<p class=scale><span class="w n" style="--a:1">&nbsp;&minus;{largest:.4f}&nbsp;</span><span class=bar></span>'
