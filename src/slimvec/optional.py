@@ -11,7 +11,6 @@ EXTRAS = {
     "fastapi": "serve",
     "httpx2": "data",
     "langcodes": "data",
-    "matplotlib": "eval",
     "mteb": "eval",
     "orjson": "serve",
     "prometheus_client": "serve",

@@ -35,7 +35,7 @@ def test_questions_of_paragraphs_that_are_cut_off_are_left_out(tmp_path):
 def test_documents_that_are_cut_off_are_left_out_of_needles_and_weights():
     background = gather_documents(TINY, 8, 150, generator())
     facts = make_facts(16, generator(1))
-    settings = {"num_words": 100, "num_depths": 6, "setting": TINY}
+    settings = {"num_words": 100, "num_depths": 6, "config": TINY}
     whole = score_needles(BagOfWords(dims=4096), background.documents, facts, **settings)
     cut = score_needles(BagOfWords(dims=4096, max_tokens=104), background.documents, facts, **settings)
     assert whole.num_cut == 0

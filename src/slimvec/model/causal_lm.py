@@ -83,7 +83,7 @@ class CausalLM:
             max_new_tokens: When to stop at the latest.
             ends: Tokens that end a text.
             sampling: How tokens are chosen.
-            seed: Of the choice; no global random state is touched.
+            seed: Random seed for the choice; no global random state is touched.
 
         Returns:
             The new tokens; the last is one of `ends` unless the limit came first.

@@ -35,7 +35,7 @@ class Sampling:
 
         Args:
             device: Where the scores are.
-            seed: Of the choice.
+            seed: Random seed for the choice.
         """
         processors, generator = self._processors(), torch.Generator(device).manual_seed(seed)
 

@@ -28,7 +28,7 @@ class Asked:
     """How the texts of a request shall be embedded.
 
     Attributes:
-        role: Of all of them.
+        role: Role of all texts.
         task: A task the model knows, or an instruction; None for its default.
         dims: Width of the vectors; None for the model's.
         normalize: Unit length; None for what the model does.

@@ -70,7 +70,7 @@ class ApiError(Exception):
         message: For people, in one line.
         param: Field of the request.
         code: A word for programs; default by the status.
-        headers: Of the answer.
+        headers: Headers of the answer.
     """
 
     def __init__(

@@ -138,11 +138,11 @@ class _Answer:
 
     Args:
         send: Sends it.
-        id_: Of the request.
+        id_: Id of the request.
 
     Attributes:
-        status: Of the answer; 0 before it has begun.
-        id: Of the request.
+        status: Status of the answer; 0 before it has begun.
+        id: Id of the request.
     """
 
     def __init__(self, send: Send, id_: str) -> None:

@@ -19,9 +19,9 @@ class Finished:
 
     Attributes:
         id: As in its answer's `X-Request-Id`.
-        method: Of HTTP.
+        method: HTTP method.
         path: Asked for.
-        status: Of the answer; 499 when the client went first.
+        status: Status of the answer; 499 when the client went first.
         seconds: It took.
         key: Name of the key that opened the server; None without keys.
     """

@@ -17,7 +17,7 @@ def text_of_ids(tokenizer: Tokenizer, ids: Sequence[int], *, number: int) -> str
     Args:
         tokenizer: The model's.
         ids: At least one.
-        number: Of the text, for messages.
+        number: Number of the text, for messages.
 
     Raises:
         InputError: there are none, one is unknown to the tokenizer, or they are not its tokens of any text.
