@@ -3,8 +3,9 @@
 One model's plot, or those of two in one frame: the second model's curves have the same colours and shapes as the
 first's, hollow and dashed. What a model without the property would have is pale.
 
-Not matplotlib: its import takes one to three seconds and a plot of this kind a fifth of one, where a whole report's plots
-are drawn in less than a tenth of a second here; its SVG names no point that is pointed at, and is half as large again.
+Not matplotlib: its import takes one to three seconds and a plot of this kind a fifth of one, where a whole report's
+plots are drawn in less than a tenth of a second here; its SVG names no point that is pointed at, and is half as large
+again.
 """
 
 import math
