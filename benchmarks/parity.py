@@ -9,8 +9,8 @@ from benchmarks.engines.base import Vectors, unit
 from benchmarks.results import Parity, RetrievalResult
 from benchmarks.workloads import Workload
 from slimvec.data.retrieval import RetrievalSet
-from slimvec.ranking.metrics import MAIN_METRIC, NUM_KEPT, measure
-from slimvec.ranking.top_k import rank_vectors
+from slimvec.evaluation.retrieval import measure_vectors
+from slimvec.ranking.metrics import MAIN_METRIC
 
 _NUM_PLAIN, _NUM_INSTRUCTED = 48, 16
 
@@ -84,7 +84,4 @@ def compare_retrieval(ours: HasVectors, reference: HasVectors, dataset: Retrieva
 def _ndcg(worker: HasVectors, dataset: RetrievalSet) -> float:
     documents = embed(worker, [document.content for document in dataset.documents], instructed=False)
     queries = embed(worker, [query.text for query in dataset.queries], instructed=True)
-    ids = [document.id for document in dataset.documents]
-    ranking = rank_vectors(queries, documents, ids, num_kept=NUM_KEPT)
-    values = measure(ranking, [query.id for query in dataset.queries], dataset.qrels)
-    return float(values[MAIN_METRIC].mean())
+    return float(measure_vectors(queries, documents, dataset)[MAIN_METRIC].mean())

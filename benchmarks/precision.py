@@ -22,8 +22,8 @@ from slimvec.data.retrieval_reading import read_retrieval_set
 from slimvec.engine.embedder import Embedder
 from slimvec.engine.machine import num_cores
 from slimvec.errors import SlimvecError
-from slimvec.ranking.metrics import MAIN_METRIC, NUM_KEPT, measure
-from slimvec.ranking.top_k import rank_vectors
+from slimvec.evaluation.retrieval import measure_vectors
+from slimvec.ranking.metrics import MAIN_METRIC
 from slimvec.statistics.intervals import paired_difference
 from slimvec.statistics.resampling import Values
 
@@ -87,9 +87,7 @@ class Scored:
     def __init__(self, embedder: Embedder, dataset: RetrievalSet) -> None:
         documents = embedder.embed_documents([document.content for document in dataset.documents])
         queries = embedder.embed_queries([query.text for query in dataset.queries])
-        ids = [document.id for document in dataset.documents]
-        ranking = rank_vectors(queries, documents, ids, num_kept=NUM_KEPT)
-        self.values: Values = measure(ranking, [query.id for query in dataset.queries], dataset.qrels)[MAIN_METRIC]
+        self.values: Values = measure_vectors(queries, documents, dataset)[MAIN_METRIC]
         self.vectors = torch.cat([torch.from_numpy(documents), torch.from_numpy(queries)]).double()
 
 

@@ -5,8 +5,11 @@ import pytest
 
 from slimvec.data.retrieval import Document, Query, RetrievalSet
 from slimvec.errors import InputError
+from slimvec.evaluation.local_tasks import load_task
 from slimvec.evaluation.results import EvaluationResult, Score, System
 from slimvec.evaluation.retrieval import num_texts, score_bm25, score_retrieval
+from slimvec.evaluation.suite import TaskEntry
+from tests.evaluation.local_sets import write_rows
 
 WORDS = ["red", "green", "blue", "black", "white"]
 DATASET = RetrievalSet(
@@ -108,3 +111,57 @@ def test_files_that_hold_no_results_are_refused(tmp_path):
     (tmp_path / "torn.json").write_text('{"tasks": [')
     with pytest.raises(InputError, match=r"torn.json: the file: Invalid JSON"):
         EvaluationResult.read(tmp_path / "torn.json")
+
+
+def arguments(relevant=None, texts=None):
+    """Queries that are documents themselves, as in ArguAna: each is to find the argument against it."""
+    documents = [Document(f"{word}{side}", f"{word} {side}") for word in WORDS for side in ("pro", "con")]
+    texts = texts or {word: f"{word} pro" for word in WORDS}
+    queries = [Query(f"{word}pro", texts[word]) for word in WORDS]
+    qrels = {f"{word}pro": relevant(word) if relevant else {f"{word}con": 1} for word in WORDS}
+    return RetrievalSet("arguments", tuple(documents), tuple(queries), qrels)
+
+
+class ArgumentEmbedder(WordEmbedder):
+    """As above, with a little of the side in it: every text is nearest to itself."""
+
+    def embed(self, texts, **_):
+        axes = [*WORDS, "pro"]
+        rows = np.array([[float(axis in text.split()) for axis in axes] for text in texts], np.float32)
+        return Vectors(rows / np.linalg.norm(rows, axis=1, keepdims=True), 0)
+
+
+def test_a_query_that_is_a_document_does_not_find_itself():
+    own, other = arguments(), arguments()
+    renamed = tuple(Query(f"q{query.id}", query.text) for query in other.queries)
+    apart = RetrievalSet("apart", other.documents, renamed, {f"q{name}": row for name, row in other.qrels.items()})
+    for score in (lambda part: score_retrieval(ArgumentEmbedder(), part, system=SYSTEM), score_bm25):
+        found = score(own)
+        assert found.own_left_out
+        assert {name: value.value for name, value in found.metrics.items()} == dict.fromkeys(found.metrics, 1.0)
+        itself_first = score(apart)
+        assert not itself_first.own_left_out
+        assert itself_first.main.value == pytest.approx(1 / np.log2(3))  # .631
+
+
+def test_equal_ids_that_are_the_answer_or_mere_numbers_leave_nothing_out():
+    answer = arguments(relevant=lambda word: {f"{word}pro": 1})
+    numbers = arguments(texts={word: f"who likes {word}?" for word in WORDS})
+    for part in (answer, numbers, DATASET):
+        assert not part.leaves_out_own
+    assert score_bm25(answer).metrics["recall_at_1"].value == 1
+    titles = arguments(texts={word: word.upper() for word in WORDS})  # a query that stands in its document is its own
+    assert titles.leaves_out_own
+
+
+def test_mteb_leaves_out_the_same_documents(tmp_path):
+    part = arguments()
+    write_rows(tmp_path / "own" / "corpus.jsonl", [{"id": d.id, "text": d.text} for d in part.documents])
+    write_rows(tmp_path / "own" / "queries.jsonl", [{"id": q.id, "text": q.text} for q in part.queries])
+    qrels = [{"query_id": q, "doc_id": d, "score": 1} for q, row in part.qrels.items() for d in row]
+    write_rows(tmp_path / "own" / "qrels.jsonl", qrels)
+    entry = TaskEntry(name="own", kind="retrieval")
+    assert load_task(entry, tmp_path).task.ignore_identical_ids
+    again = load_task(TaskEntry(name="own", kind="reranking", candidates="bm25"), tmp_path)
+    ranked = again.task.dataset["default"]["test"]["top_ranked"]
+    assert all(query not in found[:-1] for query, found in ranked.items())

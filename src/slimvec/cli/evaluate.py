@@ -36,7 +36,7 @@ KEYS = {
     "comparison": "by task: difference, interval, p, smallest difference that could be seen; null without --against",
     "output": "path of the results in full; null without --output",
 }
-_SIZES = ("num_queries", "num_documents", "num_unjudged", "truncated_share", "seconds")
+_SIZES = ("num_queries", "num_documents", "num_unjudged", "own_left_out", "truncated_share", "seconds")
 
 
 def evaluate(

@@ -8,6 +8,7 @@ from random import Random
 from typing import TypeVar
 
 from slimvec.errors import InputError
+from slimvec.ranking.words import normal_form
 
 Item = TypeVar("Item")
 
@@ -97,6 +98,21 @@ class RetrievalSet:
         }
         said = " and ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
         return f"{self.name}: {said} left out" if said else ""
+
+    @cached_property
+    def leaves_out_own(self) -> bool:
+        """Whether the queries are documents of the set themselves, as in ArguAna: then none is to find itself.
+
+        BEIR and mteb leave a query's own document out where ids are equal. Equal ids alone may be mere numbers, or name
+        the right answer; so this asks too that no document of a query's id is judged relevant to it, and that at least
+        half of those queries stand in that document, word for word.
+        """
+        contents = {document.id: normal_form(document.content) for document in self.documents}
+        own = [query for query in self.queries if query.id in contents]
+        if any(self.qrels[query.id].get(query.id, 0) > 0 for query in own):
+            return False
+        inside = sum(normal_form(query.text) in contents[query.id] for query in own)
+        return bool(own) and 2 * inside >= len(own)
 
     @cached_property
     def content_hash(self) -> str:

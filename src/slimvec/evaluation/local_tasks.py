@@ -88,6 +88,8 @@ def _retrieval(entry: TaskEntry, data: Path, seed: int) -> LoadedTask:
         dataset[subset] = {entry.split: _retrieval_split(part, ranked)}
     task = _task(entry, tuple(sets), seed)
     task.dataset = dataset
+    if isinstance(task, AbsTaskRetrieval) and all(part.leaves_out_own for part in sets.values()):
+        task.ignore_identical_ids = True
     return LoadedTask(
         entry=entry,
         task=task,

@@ -69,6 +69,7 @@ class TaskResult(Frozen):
         num_queries: Queries scored.
         num_documents: Documents searched.
         num_unjudged: Queries left out because nothing is relevant to them.
+        own_left_out: Whether queries that are documents of the set themselves do not find themselves.
         truncated_share: Share of all texts, queries and documents, that were truncated.
         instruction: Task name or instruction the queries were embedded with; None is the model's default.
         seconds: Wall time of embedding, searching and scoring.
@@ -85,6 +86,7 @@ class TaskResult(Frozen):
     num_queries: int
     num_documents: int
     num_unjudged: int
+    own_left_out: bool = False
     truncated_share: float
     instruction: str | None
     seconds: float

@@ -11,9 +11,9 @@ from slimvec.errors import InputError
 from slimvec.evaluation.results import Score, System, TaskResult, package_versions
 from slimvec.ranking.bm25 import K1, B, rank_lexically
 from slimvec.ranking.metrics import NUM_KEPT, measure
-from slimvec.ranking.top_k import Ranking, rank_vectors
+from slimvec.ranking.top_k import Ranking, Vectors, rank_vectors
 from slimvec.statistics.intervals import bootstrap_intervals
-from slimvec.statistics.resampling import NUM_RESAMPLES
+from slimvec.statistics.resampling import NUM_RESAMPLES, Values
 from slimvec.text.prompts import Role
 
 Progress = Callable[[int], None]
@@ -52,9 +52,9 @@ def score_retrieval(
     pair = queries.vectors, documents.vectors
     if isinstance(embedder, Embedder):
         pair = as_products(*pair, embedder.spec)
-    ranking = rank_vectors(*pair, _document_ids(dataset), num_kept=NUM_KEPT)
+    values = measure_vectors(*pair, dataset)
     truncated_share = (queries.num_truncated + documents.num_truncated) / num_texts(dataset)
-    return _result(dataset, ranking, system, task, truncated_share, start, seed, num_resamples)
+    return _result(dataset, values, system, task, truncated_share, start, seed, num_resamples)
 
 
 def score_bm25(
@@ -74,11 +74,24 @@ def score_bm25(
         [document.content for document in dataset.documents],
         _document_ids(dataset),
         split_identifiers=split_identifiers,
-        num_kept=NUM_KEPT,
+        num_kept=NUM_KEPT + 1,
     )
     name = "BM25, identifiers split" if split_identifiers else "BM25"
     system = System(name=name, identity=f"bm25s lucene k1={K1} b={B}", dtype="float32")
-    return _result(dataset, ranking, system, None, 0.0, start, seed, num_resamples)
+    return _result(dataset, _measure(ranking, dataset), system, None, 0.0, start, seed, num_resamples)
+
+
+def measure_vectors(queries: Vectors, documents: Vectors, dataset: RetrievalSet) -> dict[str, Values]:
+    """Score every query by exact search: values [Q] by metric, as `slimvec.ranking.metrics.measure` gives them.
+
+    A query that is a document of the set itself does not find itself (`RetrievalSet.leaves_out_own`).
+
+    Args:
+        queries: [Q, D], in the set's order.
+        documents: [N, D], likewise.
+        dataset: Says what is relevant.
+    """
+    return _measure(rank_vectors(queries, documents, _document_ids(dataset), num_kept=NUM_KEPT + 1), dataset)
 
 
 def num_texts(dataset: RetrievalSet) -> int:
@@ -103,9 +116,16 @@ def _document_ids(dataset: RetrievalSet) -> list[str]:
     return [document.id for document in dataset.documents]
 
 
+def _measure(ranking: Ranking, dataset: RetrievalSet) -> dict[str, Values]:
+    """Score a ranking of one document more than is looked at, in case one is the query's own."""
+    query_ids = [query.id for query in dataset.queries]
+    ranking = ranking.own_last(query_ids) if dataset.leaves_out_own else ranking
+    return measure(ranking, query_ids, dataset.qrels)
+
+
 def _result(
     dataset: RetrievalSet,
-    ranking: Ranking,
+    values: dict[str, Values],
     system: System,
     task: str | None,
     truncated_share: float,
@@ -114,7 +134,6 @@ def _result(
     num_resamples: int,
 ) -> TaskResult:
     query_ids = [query.id for query in dataset.queries]
-    values = measure(ranking, query_ids, dataset.qrels)
     intervals = bootstrap_intervals(np.stack(list(values.values()), axis=1), seed=seed, num_resamples=num_resamples)
     return TaskResult(
         task=dataset.name,
@@ -128,6 +147,7 @@ def _result(
         num_queries=len(dataset.queries),
         num_documents=len(dataset.documents),
         num_unjudged=dataset.num_unjudged,
+        own_left_out=dataset.leaves_out_own,
         truncated_share=truncated_share,
         instruction=task,
         seconds=perf_counter() - start,

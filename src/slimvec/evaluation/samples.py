@@ -160,8 +160,10 @@ def _lexical_candidates(dataset: RetrievalSet) -> dict[str, list[str]]:
     """Ids of the documents that BM25 ranks highest, by query."""
     contents = [document.content for document in dataset.documents]
     names = [document.id for document in dataset.documents]
-    ranking = rank_lexically([query.text for query in dataset.queries], contents, names, num_kept=NUM_CANDIDATES)
-    return {query.id: list(ranking.ids(number)) for number, query in enumerate(dataset.queries)}
+    ranking = rank_lexically([query.text for query in dataset.queries], contents, names, num_kept=NUM_CANDIDATES + 1)
+    if dataset.leaves_out_own:
+        ranking = ranking.own_last([query.id for query in dataset.queries])
+    return {query.id: ranking.ids(number)[:NUM_CANDIDATES] for number, query in enumerate(dataset.queries)}
 
 
 def _columns(entry: TaskEntry) -> list[tuple[str, str, str]]:

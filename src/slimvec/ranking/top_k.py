@@ -38,6 +38,17 @@ class Ranking:
         """Ids of the best documents of a query, best first."""
         return [self.document_ids[index] for index in self.top[query]]
 
+    def own_last(self, query_ids: Sequence[str]) -> "Ranking":
+        """Put the document that has the id of its query behind all others of the K.
+
+        Args:
+            query_ids: Q ids.
+        """
+        numbers = {document_id: number for number, document_id in enumerate(self.document_ids)}
+        own = np.array([numbers.get(query_id, -1) for query_id in query_ids], dtype=np.int64)
+        order = np.argsort(self.top == own[:, None], axis=1, kind="stable")
+        return Ranking(np.take_along_axis(self.top, order, axis=1), self.document_ids)
+
 
 class TopK:
     """The best of some rows of scores that come block by block of columns, the same for every size of block.

@@ -8,11 +8,11 @@ import numpy as np
 from slimvec.data.retrieval import Document, Query, RetrievalSet
 from slimvec.data.retrieval_reading import read_retrieval_set
 from slimvec.evaluation.models import EvaluatedModel, Prompt, Vectors
+from slimvec.evaluation.retrieval import measure_vectors
 from slimvec.probes.facts import make_facts
 from slimvec.probes.instruction.prompts import document_prompt
 from slimvec.probes.protocol import ProbeConfig, embed_with
-from slimvec.ranking.metrics import MAIN_METRIC, NUM_KEPT, measure
-from slimvec.ranking.top_k import rank_vectors
+from slimvec.ranking.metrics import MAIN_METRIC
 from slimvec.statistics.resampling import Values
 
 _FACTS_A_DOCUMENT = 3
@@ -76,9 +76,7 @@ def score(queries: Vectors, documents: Vectors, dataset: RetrievalSet) -> Values
         documents: [N, D], likewise.
         dataset: Says what is relevant.
     """
-    ids = [document.id for document in dataset.documents]
-    ranking = rank_vectors(queries, documents, ids, num_kept=NUM_KEPT)
-    return measure(ranking, [query.id for query in dataset.queries], dataset.qrels)[MAIN_METRIC]
+    return measure_vectors(queries, documents, dataset)[MAIN_METRIC]
 
 
 def _made_set(num_queries: int, generator: np.random.Generator) -> RetrievalSet:
