@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from slimvec.engine.fused import FusedDecoder, KeyValues
+from slimvec.engine.fused.cache import FusedCache, empty_kv
 from slimvec.engine.growing import GrowingTensor
 from slimvec.engine.parts import HasParts, causal_decoder, check_fits, finish_vectors
 from slimvec.engine.runner import Vectors
@@ -57,9 +58,8 @@ class TextState:
 
     def __init__(self, parts: HasParts, computed: ComputedText) -> None:
         self._parts = parts
-        self._decoder = causal_decoder(parts)
         self._computed = computed
-        self._memory = _Memory.of(computed)
+        self._memory = _Memory.of(causal_decoder(parts), computed)
 
     @property
     def text(self) -> str:
@@ -106,7 +106,7 @@ class TextState:
         """
         if not isinstance(more, str) or not more:
             raise InputError(f"{more!r} to append", expected="some text")
-        self._computed = _compute(self._parts, self._decoder, self._computed, self.text + more, self._memory)
+        self._computed = _compute(self._parts, self._computed, self.text + more, self._memory)
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Write the state to a file, to go on later; see `state_files.save_state`.
@@ -144,10 +144,10 @@ def open_text(parts: HasParts, text: str, *, role: Role = "document", task: str 
         ids=[],
         prefix_length=0,
         states=torch.empty(0, decoder.width),
-        kv=_no_kv(decoder),
+        kv=empty_kv(decoder),
         num_computed=0,
     )
-    return TextState(parts, _compute(parts, decoder, nothing, text, _Memory.of(nothing)))
+    return TextState(parts, _compute(parts, nothing, text, _Memory.of(decoder, nothing)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,31 +155,22 @@ class _Memory:
     """Where a text's tensors lie, with room for more tokens; one text's alone."""
 
     states: GrowingTensor
-    keys: GrowingTensor
-    values: GrowingTensor
+    cache: FusedCache
 
     @classmethod
-    def of(cls, computed: ComputedText) -> Self:
-        kv = computed.kv
-        return cls(GrowingTensor(computed.states, 0), GrowingTensor(kv.keys, 1), GrowingTensor(kv.values, 1))
+    def of(cls, decoder: FusedDecoder, computed: ComputedText) -> Self:
+        return cls(GrowingTensor(computed.states, 0), FusedCache(decoder, computed.kv))
 
 
-def _compute(parts: HasParts, decoder: FusedDecoder, held: ComputedText, text: str, memory: _Memory) -> ComputedText:
+def _compute(parts: HasParts, held: ComputedText, text: str, memory: _Memory) -> ComputedText:
     """Run what a text has more than what is held, or other."""
     tokens = locate(parts.tokenizer, text, prompt=held.prompt)
     check_fits(tokens, do="open a new text, or load the model with a larger max_tokens")
     ids = tokens.sequence
     kept = num_common(held.ids, ids)
-    states, kv = held.states[:kept], held.kv.first(kept)
+    memory.cache.keep(kept)
+    states = held.states[:kept]
     if kept < len(ids):
-        found, own = decoder.forward(PackedBatch.from_sequences([ids[kept:]]), kv, return_kv=True)
-        states = memory.states.write(kept, found)
-        kv = KeyValues(memory.keys.write(kept, own.keys), memory.values.write(kept, own.values))
-    return ComputedText(text, held.prompt, ids, tokens.prefix_length, states, kv, held.num_computed + len(ids) - kept)
-
-
-def _no_kv(decoder: FusedDecoder) -> KeyValues:
-    """Keys and values of no tokens."""
-    spec = decoder.spec
-    empty = torch.empty(len(spec.layers), 0, spec.kv_heads, spec.head_dim, dtype=decoder.dtype)
-    return KeyValues(empty, empty)
+        states = memory.states.write(kept, memory.cache.extend(ids[kept:]))
+    num_computed = held.num_computed + len(ids) - kept
+    return ComputedText(text, held.prompt, ids, tokens.prefix_length, states, memory.cache.kv, num_computed)

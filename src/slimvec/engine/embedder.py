@@ -1,6 +1,7 @@
 """`Embedder`: what users hold. Texts in, vectors out; load, save and compare."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -15,6 +16,7 @@ from slimvec.engine.explanation import explain
 from slimvec.engine.loading import EngineName, LoadedEngine, load_engine
 from slimvec.engine.long_texts import embed_long
 from slimvec.engine.prefixes import prefixes
+from slimvec.engine.reranking import rerank
 from slimvec.engine.runner import Embeddings, Runner, Vectors
 from slimvec.engine.similarity import compare
 from slimvec.engine.state_files import load_state
@@ -29,6 +31,7 @@ from slimvec.text.prompts import Role
 from slimvec.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
+    from slimvec.engine.language_model import LanguageModel
     from slimvec.model.embedding_model import EmbeddingModel
 
 __all__ = ["BadText", "Embedder", "Embeddings", "Vectors", "VectorsError"]
@@ -317,6 +320,18 @@ class Embedder:
     open = open_text
     load_state = load_state
     explain = explain
+
+    rerank = rerank
+
+    @cached_property
+    def language_model(self) -> "LanguageModel":
+        """The language model it was trained from, for likelihoods and text; loaded when it is first asked for.
+
+        Errors are those of `load_language_model`.
+        """
+        from slimvec.engine.language_model import load_language_model as load
+
+        return load(self._opened, self._engine, self.executor.lock)
 
     # What its tokenizer can read; no model is run.
     coverage = coverage

@@ -1,8 +1,8 @@
 """LoRA on every linear layer of a backbone, through PEFT (arXiv 2106.09685)."""
 
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -20,10 +20,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from slimvec.errors import ModelError
-from slimvec.model.backbone import TransformersBackbone
+from slimvec.model.backbone import TransformersBackbone, TransformersCache
 from slimvec.model.opening import ADAPTER_NAME, ADAPTER_WEIGHTS
 from slimvec.model.spec import LoraSettings
 from slimvec.model.weight_files import refuse_not_finite
+from slimvec.text.batch import PackedBatch
 
 
 def add_lora(backbone: TransformersBackbone, settings: LoraSettings, *, seed: int = 0) -> None:
@@ -130,6 +131,43 @@ def _account(places: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: 
 def has_lora(backbone: TransformersBackbone) -> bool:
     """Whether an adapter is on."""
     return isinstance(backbone.hf_model, PeftModel)
+
+
+class WithoutAdapter:
+    """A backbone as its base is: the adapter is off while it runs, and on again behind it. The weights are shared.
+
+    Args:
+        backbone: With or without an adapter. Nothing else may run it at the same time.
+    """
+
+    def __init__(self, backbone: TransformersBackbone) -> None:
+        self._backbone = backbone
+
+    def __call__(self, batch: PackedBatch) -> Tensor:
+        """Give the states [T, H] of a batch."""
+        with self._off():
+            states: Tensor = self._backbone(batch)
+        return states
+
+    def open_cache(self) -> "CacheWithoutAdapter":
+        """Begin a text that can go on."""
+        return CacheWithoutAdapter(self._backbone.open_cache(), self._off)
+
+    def _off(self) -> AbstractContextManager[None]:
+        model = self._backbone.hf_model
+        return model.disable_adapter() if isinstance(model, PeftModel) else nullcontext()
+
+
+class CacheWithoutAdapter:
+    """A text under way on a backbone whose adapter is off. Made by `WithoutAdapter`."""
+
+    def __init__(self, cache: TransformersCache, off: Callable[[], AbstractContextManager[None]]) -> None:
+        self._cache, self._off = cache, off
+
+    def extend(self, tokens: Sequence[int]) -> Tensor:
+        """Run the tokens that follow: states [T, H]."""
+        with self._off():
+            return self._cache.extend(tokens)
 
 
 def merge_lora(backbone: TransformersBackbone) -> None:

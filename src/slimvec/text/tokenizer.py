@@ -55,6 +55,11 @@ class Tokenizer:
         vocabulary: Number of token ids that the model knows; None for a tokenizer without a model.
         lower_case: Put texts into small letters first, unless the tokenizer does so itself.
 
+    Attributes:
+        backend: The tokenizer, limited.
+        max_tokens: As given.
+        num_closing: Special tokens that close a text.
+
     Raises:
         InputError: `max_tokens` is below 1.
         ModelError: the tokenizer has ids that the model does not know, or one id twice.
@@ -89,7 +94,7 @@ class Tokenizer:
         self.max_tokens = max_tokens
         self._prompt_ids: dict[str, list[int]] = {"": []}
         self._num_special = self.backend.num_special_tokens_to_add(is_pair=False)
-        self._num_closing = _num_trailing(self.backend.encode("a").special_tokens_mask)
+        self.num_closing = _num_trailing(self.backend.encode("a").special_tokens_mask)
 
     @classmethod
     def from_folder(
@@ -137,7 +142,7 @@ class Tokenizer:
         prompt_ids = self.prompt_ids(prompt)
         prefix_lengths = [num_common(prompt_ids, sequence) for sequence in sequences]
         for number, (sequence, prefix) in enumerate(zip(sequences, prefix_lengths, strict=True), first):
-            if len(sequence) <= (prefix + self._num_closing if prompt else self._num_special):
+            if len(sequence) <= (prefix + self.num_closing if prompt else self._num_special):
                 raise InputError(
                     f"text {number} ({texts[number - first][:40]!r}) has no tokens of its own",
                     expected=f"text the tokenizer knows, and a prompt of under {self.max_tokens} tokens",

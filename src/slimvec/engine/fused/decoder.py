@@ -7,6 +7,7 @@ from typing import Literal, Self, overload
 import torch
 from torch import Tensor
 
+from slimvec.engine.fused.cache import FusedCache
 from slimvec.engine.fused.errors import UnsupportedError
 from slimvec.engine.fused.int8_layers import Int8Layers, Int8Texts
 from slimvec.engine.fused.keys_values import KeyValues
@@ -162,6 +163,15 @@ class FusedDecoder:
     def width(self) -> int:
         """H, width of a state."""
         return self.spec.width
+
+    @property
+    def embedding(self) -> Tensor:
+        """Embedding [V, H] of the tokens, in the dtype in which it is stored."""
+        return self._embedding
+
+    def open_cache(self) -> FusedCache:
+        """Begin a text that can go on. Causal models only."""
+        return FusedCache(self)
 
     @overload
     def forward(
