@@ -1,0 +1,142 @@
+"""`slimvec rerank`: the documents of a file, put in order for a question."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from slimvec.cli.blocks import truncation_remark
+from slimvec.cli.hits import Hit
+from slimvec.cli.inputs import Item, check_input, read_items
+from slimvec.cli.models import load_embedder
+from slimvec.cli.options import DtypeOption, FieldOption, ModelOption, RevisionOption, TaskOption
+from slimvec.cli.terminal import Result, Terminal
+from slimvec.data.records import check_text
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from slimvec.engine.language_model import LanguageModel
+    from slimvec.engine.reranking import Reranking
+
+KEYS = {
+    "results": "documents, best first: rank, score (comparable within this query alone), cosine and likelihood (log of "
+    "the query's probability given the document, a token; each null where the weight leaves it out), id, title, text",
+    "weight": "share of the likelihood",
+    "num_documents": "documents reranked",
+    "num_truncated": "documents that were longer than the limit and were truncated",
+}
+
+
+def rerank(
+    terminal: Terminal,
+    *,
+    query: Annotated[str, typer.Argument(help="A question, in quotes.", metavar="QUERY")],
+    model: ModelOption,
+    documents: Annotated[
+        Path,
+        typer.Option(
+            "--documents",
+            "-d",
+            help="The candidates, mostly a few tens: a .txt (a text a line), .jsonl, .jsonl.gz or .parquet file.",
+        ),
+    ],
+    weight: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Share of the likelihood: 1 is it alone, 0 the cosine alone. Default fitted.",
+            metavar="W",
+        ),
+    ] = None,
+    language_model: Annotated[
+        str | None,
+        typer.Option(help="Take likelihoods from this model; an encoder has none of its own.", metavar="M"),
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="Documents shown.")] = 10,
+    max_document_tokens: Annotated[
+        int | None,
+        typer.Option(min=1, help="Where documents are cut for the likelihood. Default as for vectors.", metavar="N"),
+    ] = None,
+    task: TaskOption = None,
+    field: FieldOption = "text",
+    dtype: DtypeOption = "auto",
+    revision: RevisionOption = None,
+) -> Result:
+    """Put the documents of a file in order for a question.
+
+    The language model that the embedding model was trained from says how likely the question is given each document;
+    that likelihood is fused with the cosine. It costs a pass over every document, so it is for the best few of a
+    search. All documents are ordered; `--top` says how many are shown.
+    """
+    check_text(query, "the query")
+    check_input(documents)
+    with terminal.task(f"reading {documents}"):
+        items = list(read_items(documents, field=field))
+    embedder = load_embedder(terminal, model, revision=revision, dtype=dtype)
+    other = None if language_model is None else _language_model(terminal, language_model, dtype)
+    with terminal.task(f"reranking {len(items):,} documents"):
+        from slimvec.engine.reranking import WEIGHT
+
+        ranked = embedder.rerank(
+            query,
+            [item.content for item in items],
+            weight=WEIGHT if weight is None else weight,
+            task=task,
+            max_document_tokens=max_document_tokens,
+            language_model=other,
+        )
+    rows = _rows(ranked, items)
+    terminal.print(_table(query, rows[:top]))
+    if ranked.num_truncated:
+        limit = max_document_tokens or embedder.spec.max_tokens
+        terminal.remark(truncation_remark(ranked.num_truncated, limit, "documents"))
+    return {
+        "results": rows,
+        "weight": ranked.weight,
+        "num_documents": len(items),
+        "num_truncated": ranked.num_truncated,
+    }
+
+
+def _language_model(terminal: Terminal, source: str, dtype: str) -> "LanguageModel":
+    """Load another model's language model."""
+    return load_embedder(terminal, source, dtype=dtype).language_model
+
+
+def _rows(ranked: "Reranking", items: list[Item]) -> list[dict[str, Any]]:
+    """Describe the documents in their new order."""
+    return [
+        {
+            "rank": rank,
+            "score": round(found.score, 4),
+            "cosine": None if found.cosine is None else round(found.cosine, 4),
+            "likelihood": None if found.likelihood is None else round(found.likelihood, 4),
+            "id": items[found.index].id,
+            "title": items[found.index].title,
+            "text": items[found.index].text,
+        }
+        for rank, found in enumerate(ranked, start=1)
+    ]
+
+
+def _table(query: str, rows: list[dict[str, Any]]) -> "RenderableType":
+    """Lay out the documents: rank, both judges, headline and opening, a line each."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), expand=True, header_style="dim")
+    table.add_column("", justify="right", style="dim", width=4)
+    for name in ("cosine", "likelihood"):
+        table.add_column(name, justify="right", style="cyan", width=10)
+    table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
+    for row in rows:
+        hit = Hit(row["rank"], row["cosine"] or 0.0, row["id"], row["title"], row["text"])
+        judged = ("-" if row[name] is None else f"{row[name]:.3f}" for name in ("cosine", "likelihood"))
+        document = Text(hit.headline)
+        if hit.opening:
+            document.append(f"  {hit.opening}", style="dim")
+        table.add_row(str(hit.rank), *judged, document)
+    return Group(Text(query, style="bold"), table, Text())
