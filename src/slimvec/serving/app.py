@@ -14,9 +14,11 @@ from slimvec.serving.keys import ApiKeys
 from slimvec.serving.logs import RequestLog
 from slimvec.serving.metrics import Metrics
 from slimvec.serving.openai_routes import openai_routes
+from slimvec.serving.page_routes import is_page, page_routes
 from slimvec.serving.served import Models
 from slimvec.serving.settings import ServerSettings
 from slimvec.serving.status_routes import status_routes
+from slimvec.serving.tei_routes import tei_routes
 
 _ERRORS = {
     400: "The request is wrong; its message says where.",
@@ -64,15 +66,16 @@ def create_app(
         lifespan=lifespan,
         responses={status: {"model": ErrorResponse, "description": meaning} for status, meaning in _ERRORS.items()},
     )
-    for router in (status_routes(models, metrics), openai_routes(models, desk)):
+    for router in (status_routes(models, metrics), openai_routes(models, desk), tei_routes(models, desk)):
         app.include_router(router)
+    app.include_router(page_routes(app.openapi))
     add_handlers(app)
     app.add_middleware(
         Gate,
         log=RequestLog(metrics, app.openapi()["paths"], log_to),
         keys=keys,
         hosts=hosts,
-        open_paths=lambda _: False,
+        open_paths=is_page,
         max_body_bytes=settings.max_body_bytes,
         body_seconds=settings.body_seconds,
     )

@@ -9,17 +9,17 @@ import orjson
 from fastapi import APIRouter, Response
 
 from slimvec.engine.requests import Answer
+from slimvec.serving.details import details_of
 from slimvec.serving.embedding import Asked, Desk, Inputs
 from slimvec.serving.errors import ApiError
 from slimvec.serving.openai_schemas import (
     EmbeddingsRequest,
     EmbeddingsResponse,
     ModelCard,
-    ModelDetails,
     ModelList,
 )
 from slimvec.serving.served import Models, ServedModel
-from slimvec.text.prompts import ROLES, Role
+from slimvec.text.prompts import Role
 
 TRUNCATED, INPUT_TYPE = "X-Slimvec-Truncated", "X-Slimvec-Input-Type"
 
@@ -98,20 +98,5 @@ def _body(answer: Answer, asked: EmbeddingsRequest, model: ServedModel, role: Ro
 
 def _card(model: ServedModel, created: int, input_type: Role) -> ModelCard:
     """Describe a model."""
-    spec, embedder = model.embedder.spec, model.embedder
-    details = ModelDetails(
-        identity=model.identity.sha256,
-        dims=embedder.dims,
-        trained_dims=list(spec.trained_dims),
-        max_tokens=embedder.tokenizer.max_tokens,
-        attention=spec.attention,
-        pooling=spec.pooling,
-        normalized=spec.normalize,
-        similarity=spec.similarity,
-        prompts={role: spec.prompts.render(role) for role in ROLES},
-        tasks=sorted({*spec.prompts.tasks, *spec.prompts.named}),
-        default_input_type=input_type,
-        dtype=embedder.dtype,
-        engine=embedder.engine,
-    )
+    details = details_of(model, input_type)
     return ModelCard(id=model.name, created=created, slimvec=details)

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from slimvec.errors import InputError
 from slimvec.interrupts import SIGNALS
+from slimvec.serving.connections import Connection
 from slimvec.serving.settings import ServerSettings
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -94,7 +95,7 @@ def server_of(app: FastAPI, settings: ServerSettings) -> uvicorn.Server:
         timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=round(settings.drain_seconds),
         h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
-        http="h11",
+        http=Connection,
     )
     return _Server(config)
 
