@@ -1,6 +1,9 @@
 """What several training tests need: records, tiny models, and a recipe for them."""
 
+import numpy as np
+
 from slimvec.data.records import Record
+from slimvec.data.text_ids import text_id
 from slimvec.model.adapters import add_lora
 from slimvec.model.spec import LoraSettings
 from slimvec.training.collation import Collator
@@ -22,6 +25,24 @@ optim: {lr: 0.01}
 batch: {pairs: 6, max_query_tokens: 120, max_document_tokens: 120, micro_batch_tokens: 256, graph_tokens: 4096}
 run: {steps: 6, seed: 3, dtype: fp32}
 """
+
+
+class LetterTeacher:
+    """A teacher whose vector of a text says which letters it has, and which text it is."""
+
+    def __init__(self, dims=12, identity="big"):
+        self.dims, self.identity, self.asked = dims, identity, []
+
+    def __call__(self, texts, role, task):
+        assert task is None
+        self.asked += texts
+        axes = np.random.default_rng(5).normal(size=(128, self.dims))
+        counts = [np.bincount([ord(letter) % 128 for letter in f"{role} {text}"], minlength=128) for text in texts]
+        rows = [
+            count @ axes + np.random.default_rng(text_id(text)).normal(size=self.dims)
+            for count, text in zip(counts, texts, strict=True)
+        ]
+        return np.stack(rows).astype(np.float32)
 
 
 def records(num=24):

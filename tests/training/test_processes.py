@@ -26,6 +26,7 @@ from slimvec.errors import PeerError, SlimvecError
 from slimvec.training.processes import Processes, started
 from slimvec.training.recipe_reading import parse_recipe
 from slimvec.training.run import train
+from tests.training.support import LetterTeacher
 
 rank = int(os.environ["RANK"])
 for job in json.loads(sys.argv[1]):
@@ -37,7 +38,8 @@ for job in json.loads(sys.argv[1]):
     recipe = parse_recipe(job["recipe"], overrides=job["overrides"])
     try:
         with started():
-            result = train(recipe, Path(job["output"]), resume=job.get("resume", False), on_step=[on_step])
+            result = train(recipe, Path(job["output"]), resume=job.get("resume", False), on_step=[on_step],
+                           open_teacher=lambda _: LetterTeacher())
             print(json.dumps({"rank": rank, "job": job["output"], "steps": result.progress.step,
                               "tokens": result.progress.tokens}), flush=True)
     except PeerError:
@@ -62,6 +64,13 @@ KINDS = {
         "adaptation={max_tokens: 60, step_tokens: 200}",
         "data.0.path=uneven.jsonl",
         "base.source=tied",
+    ),
+    "texts": (
+        "objective={kind: text-vectors, teachers: [big], texts: 7, max_tokens: 60, gram: 1, kl: 1, head_texts: 30, "
+        "projection: true}",
+        "model={head: [{kind: dense, in_dims: 32, out_dims: 8, bias: false, activation: Identity}]}",
+        "batch.graph_tokens=0",
+        "batch.micro_batch_tokens=100",
     ),
     # Batches of one, so that a process has nothing to do.
     "few": ("batch.pairs=2", "data.0.path=few.jsonl", "run.steps=3"),
@@ -144,7 +153,9 @@ def alone(folder):
         if kind != "dropout":
             made = job(folder, f"one-{kind}", kind, "run.shard=false")
             tokens[kind] = train(
-                parse_recipe(made["recipe"], overrides=made["overrides"]), Path(made["output"])
+                parse_recipe(made["recipe"], overrides=made["overrides"]),
+                Path(made["output"]),
+                open_teacher=lambda _: support.LetterTeacher(),
             ).progress.tokens
     return tokens
 
@@ -157,7 +168,7 @@ def metrics(path):
     return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("kind", ["lora", "full", "shared", "adapted", "few"])
+@pytest.mark.parametrize("kind", ["lora", "full", "shared", "adapted", "texts", "few"])
 def test_two_processes_train_as_one(folder, said, alone, kind):
     two, one = folder / f"two-{kind}", folder / f"one-{kind}"
     assert said[two.name, 0]["tokens"] == said[two.name, 1]["tokens"] == alone[kind]

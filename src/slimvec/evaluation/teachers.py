@@ -1,7 +1,8 @@
 """Teachers for distillation: any model the engine loads, with its vectors kept on disk.
 
-The vectors lie where those of evaluations do, by the model's identity, its prompt and the text: runs with the same
-teacher and data embed each text once.
+The vectors are kept as float16 in the cache's folder `teachers`, by the model's identity, its prompt and the text: runs
+with the same teacher and data embed each text once. The identity leaves out which engine computed them, and with which
+version of slimvec: they agree to rounding, and a run that is resumed after an update goes on.
 """
 
 from collections.abc import Sequence
@@ -12,8 +13,10 @@ from numpy.typing import NDArray
 from slimvec.evaluation.models import Prompt
 from slimvec.evaluation.slimvec_model import SlimvecModel
 from slimvec.evaluation.vector_store import VectorStore, embed_cached
+from slimvec.model.cache import cache_root
+from slimvec.model.identity import ModelIdentity
 from slimvec.model.opening import open_model
-from slimvec.text.prompts import Prompts, Role
+from slimvec.text.prompts import Role
 
 
 class Teacher:
@@ -21,16 +24,14 @@ class Teacher:
 
     Args:
         model: Embeds.
-        prompts: Its own.
+        identity: Of its vectors.
     """
 
-    def __init__(self, model: SlimvecModel, prompts: Prompts) -> None:
-        self._model, self._prompts = model, prompts
-        assert model.card.dims is not None
-        assert model.card.identity is not None
-        self.dims: int = model.card.dims
-        self.identity: str = model.card.identity
-        self._store = VectorStore(self.identity)
+    def __init__(self, model: SlimvecModel, identity: str) -> None:
+        self._model, self._prompts = model, model.embedder.spec.prompts
+        self.dims: int = model.embedder.dims
+        self.identity = identity
+        self._store = VectorStore(self.identity, cache_root() / "teachers", half=True)
 
     def __call__(self, texts: Sequence[str], role: Role, task: str | None) -> NDArray[np.float32]:
         """Embed texts: [N, E]. A task's name that the teacher does not know leaves it to its default task."""
@@ -45,4 +46,5 @@ def open_teacher(name: str) -> Teacher:
     Raises:
         SlimvecError: as for `Embedder.load`.
     """
-    return Teacher(SlimvecModel.load(name), open_model(name).spec.prompts)
+    model = SlimvecModel.load(name)
+    return Teacher(model, ModelIdentity.of(open_model(name), dtype=model.embedder.dtype).sha256)

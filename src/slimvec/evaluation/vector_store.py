@@ -39,10 +39,12 @@ class VectorStore:
     Args:
         identity: Identity of the model; the file is named by it.
         folder: Folder of the files; default `vectors` in slimvec's cache.
+        half: Keep the vectors as float16, which halves the file and moves a unit vector by some 1e-4.
     """
 
-    def __init__(self, identity: str, folder: Path | None = None) -> None:
+    def __init__(self, identity: str, folder: Path | None = None, *, half: bool = False) -> None:
         self.path = (folder or cache_root() / "vectors") / f"{identity[:40]}.sqlite"
+        self._dtype = "<f2" if half else "<f4"
 
     def read(self, prompt: str, texts: Sequence[str]) -> dict[str, _Row]:
         """Give what is known: vector, tokens and truncation by text.
@@ -60,7 +62,7 @@ class VectorStore:
                 query = f"SELECT key, vector, num_tokens, truncated, checksum FROM vectors WHERE key IN ({marks})"
                 for key, vector, num_tokens, truncated, checksum in database.execute(query, block):
                     if checksum == _checksum(key, vector, num_tokens, truncated):
-                        found[keys[key]] = np.frombuffer(vector, dtype=np.float32), num_tokens, truncated
+                        found[keys[key]] = self.rounded(np.frombuffer(vector, self._dtype)), num_tokens, truncated
         return found
 
     def write(self, prompt: str, texts: Sequence[str], embedded: Embedded) -> None:
@@ -72,7 +74,7 @@ class VectorStore:
         rows = []
         counts = zip(embedded.num_tokens.tolist(), embedded.truncated.tolist(), strict=True)
         for text, vector, (num_tokens, truncated) in zip(texts, embedded.vectors, counts, strict=True):
-            key, data = _key(prompt, text), vector.astype("<f4").tobytes()
+            key, data = _key(prompt, text), vector.astype(self._dtype).tobytes()
             rows.append((key, data, num_tokens, truncated, _checksum(key, data, num_tokens, truncated)))
         with storage_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,6 +82,10 @@ class VectorStore:
                 _make_room(self.path.parent)
         with self._open() as database, database:
             database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?, ?)", rows)
+
+    def rounded(self, vectors: Vectors) -> Vectors:
+        """Give vectors as they are once they have been kept."""
+        return vectors.astype(self._dtype).astype(np.float32)
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -120,9 +126,11 @@ def embed_cached(
     missing = [text for text in different if text not in known]
     for block in _blocks(missing, BLOCK_TEXTS):
         made = model.embed(block, prompt, on_progress=report)
+        vectors = made.vectors
         if store is not None:
             store.write(key, block, made)
-        rows = zip(made.vectors, made.num_tokens.tolist(), made.truncated.tolist(), strict=True)
+            vectors = store.rounded(vectors)
+        rows = zip(vectors, made.num_tokens.tolist(), made.truncated.tolist(), strict=True)
         known |= dict(zip(block, rows, strict=True))
     report(len(texts) - len(different))
     chosen = [known[text] for text in texts]

@@ -18,15 +18,31 @@ def read_adaptation_records(recipe: Recipe) -> tuple[list[Record], list[SourceRe
         InputError: a file that is missing or malformed.
     """
     assert recipe.adaptation is not None
+    return read_text_records(recipe.data, field=recipe.adaptation.field, seed=recipe.run.seed)
+
+
+def read_text_records(
+    sources: Sequence[Source], *, field: str | None, seed: int
+) -> tuple[list[Record], list[SourceRecord]]:
+    """Read sources of records or of plain texts as records; a plain text is its own query and positive.
+
+    Args:
+        sources: Files; `.txt` ones hold a text a line.
+        field: Of plain texts in the other files; None for files of records.
+        seed: Of the choice where a source is limited.
+
+    Raises:
+        InputError: a file that is missing or malformed.
+    """
     records: list[Record] = []
     held: list[SourceRecord] = []
-    for source in recipe.data:
-        if has_suffix(source.path, (".txt",)) or recipe.adaptation.field is not None:
-            found, record = _plain(source, recipe.adaptation.field or "text", recipe.run.seed)
+    for source in sources:
+        if has_suffix(source.path, (".txt",)) or field is not None:
+            found, record = _plain(source, field or "text", seed)
             records += found
             held.append(record)
         else:
-            found, described = read_sources([source], seed=recipe.run.seed)
+            found, described = read_sources([source], seed=seed)
             records += found
             held += described
     return records, held
@@ -35,6 +51,11 @@ def read_adaptation_records(recipe: Recipe) -> tuple[list[Record], list[SourceRe
 def adaptation_texts(records: Sequence[Record]) -> list[str]:
     """Give the positives, each text once."""
     return list(dict.fromkeys(text for record in records for text in record.positives))
+
+
+def all_texts(records: Sequence[Record]) -> list[str]:
+    """Give queries and positives, each text once."""
+    return list(dict.fromkeys(text for record in records for text in (record.query, *record.positives)))
 
 
 def _plain(source: Source, field: str, seed: int) -> tuple[list[Record], SourceRecord]:

@@ -5,6 +5,7 @@ A new objective is a section in `slimvec.training.recipe.objective`, steps of it
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +15,20 @@ from slimvec.data.records import Record
 from slimvec.errors import InputError
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.lm_head import LMHead, load_lm_head, tied_head
-from slimvec.training.adaptation_texts import adaptation_texts, read_adaptation_records
+from slimvec.training.adaptation_texts import adaptation_texts, all_texts, read_adaptation_records, read_text_records
 from slimvec.training.collation import Collator
 from slimvec.training.contrastive import ContrastiveSteps
 from slimvec.training.events import Notice
-from slimvec.training.objective import make_objective
+from slimvec.training.head_start import linear_head
+from slimvec.training.objective import make_objective, make_projection
 from slimvec.training.prediction import PredictionSteps, TrainableStates
-from slimvec.training.recipe import Recipe
+from slimvec.training.processes import Processes
+from slimvec.training.recipe import Recipe, TextVectorsObjective
 from slimvec.training.sources import SourceRecord, read_sources
 from slimvec.training.steps import Steps
-from slimvec.training.teacher import OpenTeacher, TeacherVectors, prepare_teacher
+from slimvec.training.target_vectors import TargetVectors
+from slimvec.training.teacher import OpenTeacher, TeacherVectors, open_named, prepare_teacher
+from slimvec.training.text_vectors import TextVectorSteps
 from slimvec.training.trainable_model import TrainableModel
 
 
@@ -57,12 +62,14 @@ class StageWork:
         steps: What is done in each.
         extra_parameters: Trained beside the model.
         teacher: Identity of the teacher, if there is one.
+        start: Sets weights before the first step, where a run is not resumed.
     """
 
     trainable: TrainableModel
     steps: Steps
     extra_parameters: Sequence[tuple[str, nn.Parameter]] = ()
     teacher: str | None = None
+    start: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -141,8 +148,44 @@ def language_head(recipe: Recipe, model: EmbeddingModel) -> LMHead:
     return load_lm_head(source, model.backbone, revision=recipe.base.revision)
 
 
+def _read_texts(recipe: Recipe) -> tuple[list[Record], list[SourceRecord]]:
+    """Read plain texts, or pairs of whose texts all are learnt."""
+    objective = recipe.objective
+    assert isinstance(objective, TextVectorsObjective)
+    return read_text_records(recipe.data, field=objective.field, seed=recipe.run.seed)
+
+
+def _text_vectors(stage: StageInput) -> StageWork:
+    """Learn the vectors of teachers."""
+    model, settings = stage.model, stage.recipe.objective
+    assert isinstance(settings, TextVectorsObjective)
+    teachers = [open_named(name, stage.open_teacher) for name in settings.teachers]
+    texts = all_texts(stage.records)
+    with Processes.current().main_first():  # the others find the vectors that it keeps
+        principal = settings.axes == "principal"
+        targets = TargetVectors(teachers, texts, role=settings.role, principal=principal, notice=stage.notice)
+    wider = targets.dims > model.dims and not principal
+    wanted = wider and bool(settings.cosine) if settings.projection is None else settings.projection
+    projection = make_projection(model.dims, targets.dims, stage.recipe.run.seed) if wanted else None
+    extra = () if projection is None else (("objective.projection", nn.Parameter(projection.to(model.device))),)
+    steps = TextVectorSteps(
+        texts,
+        stage.recipe,
+        settings,
+        tokenizer=model.tokenizer,
+        prompts=model.spec.prompts,
+        targets=targets,
+        projection=extra[0][1] if extra else None,
+    )
+    if settings.head_texts:
+        linear_head(model, targets.dims)  # refused before anything is computed
+    start = partial(steps.start_head, model, stage.notice) if settings.head_texts else None
+    return StageWork(model, steps, extra, targets.identity, start)
+
+
 KINDS: Mapping[str, Kind] = {
     "contrastive": Kind(_read_pairs, _contrastive),
+    "text-vectors": Kind(_read_texts, _text_vectors),
     **{
         name: Kind(read_adaptation_records, _token_prediction)
         for name in ("next-token", "masked-next-token", "masked-token")

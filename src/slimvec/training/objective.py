@@ -116,5 +116,11 @@ def _projection(distill: Distillation, dims: int, teacher_dims: int, seed: int) 
         )
     if not (dims != teacher_dims if distill.projection is None else distill.projection):
         return None
+    return nn.Parameter(make_projection(dims, teacher_dims, seed))
+
+
+def make_projection(dims: int, teacher_dims: int, seed: int) -> torch.Tensor:
+    """Draw the first values of a projection, with rows of about unit length: [teacher_dims, dims]."""
     generator = torch.Generator().manual_seed(seed)
-    return nn.Parameter(torch.randn(teacher_dims, dims, generator=generator) / dims**0.5)
+    found: torch.Tensor = torch.randn(teacher_dims, dims, generator=generator) / dims**0.5
+    return found

@@ -12,9 +12,10 @@ from slimvec.model.adapters import add_lora, has_lora, merge_lora
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.folder import load_model
 from slimvec.model.gradient_checkpointing import checkpoint_gradients
+from slimvec.model.head import Head, check_dims
 from slimvec.model.manifest import read_manifest
 from slimvec.model.scratch_model import draw_model
-from slimvec.model.spec import ModelSpec
+from slimvec.model.spec import HeadLayer, ModelSpec
 from slimvec.text.prompts import Prompts
 from slimvec.training.dtypes import run_dtype
 from slimvec.training.events import Notice
@@ -46,11 +47,13 @@ def prepare_model(
         FetchError: it has to be fetched and cannot be.
     """
     chosen = {key: getattr(recipe.model, key) for key in recipe.model.model_fields_set}
-    normalize = chosen.pop("normalize", None)
+    normalize, layers = chosen.pop("normalize", None), chosen.pop("head", None)
     if before is None and recipe.base.shape is not None:
         model = _draw(recipe, chosen, records, notice)
     else:
         model = _load(recipe, chosen, before, notice)
+    if layers:
+        _add_head(model, layers, seed=recipe.run.seed)
     _check_mrl_dims(recipe, model.dims)
     changes: dict[str, Any] = {"trained_dims": recipe.loss.mrl_dims or model.spec.trained_dims}
     if normalize is not None:
@@ -104,6 +107,25 @@ def _load(recipe: Recipe, chosen: dict[str, Any], before: Path | None, notice: N
     return model
 
 
+def _add_head(model: EmbeddingModel, layers: tuple[HeadLayer, ...], *, seed: int) -> None:
+    """Put fresh layers behind the pooling; a model that has the same ones keeps them with their weights.
+
+    Raises:
+        InputError: it has others, or dims that are more than the layers give.
+        ModelError: the layers do not fit together.
+    """
+    if model.spec.head == layers:
+        return
+    if model.spec.head:
+        found = ", ".join(layer.kind for layer in model.spec.head)
+        raise InputError(f"model.head for a base with a head of its own ({found})", expected="the same, or none")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model.head = Head(layers, model.backbone.dims)
+    model.spec = model.spec.replace(head=layers)
+    check_dims(model.spec.dims, model.spec.full_width(model.backbone.dims))
+
+
 def _dtype(recipe: Recipe) -> torch.dtype:
     """Give the dtype to load in. Weights that are shared out are their own masters."""
     return torch.float32 if shares_out(recipe.run) else run_dtype(recipe.run)
@@ -145,3 +167,4 @@ def _make_trainable(model: EmbeddingModel, recipe: Recipe) -> None:
         model.requires_grad_(True)
         return
     add_lora(model.backbone, tuning, seed=recipe.run.seed)
+    model.head.requires_grad_(bool(recipe.model.head))  # a head that the recipe names is trained beside the adapter

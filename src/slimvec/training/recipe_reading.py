@@ -158,7 +158,7 @@ def _input_error(error: ValidationError, name: str, lines: dict[KeyPath, int | s
     where = f"{_where(name, place, lines)}: {within}"
     key = ".".join(str(part) for part in place)
     if first["type"] == "extra_forbidden":
-        known = _known_keys(place[:-1])
+        known = _known_keys(first["loc"][:-1])
         return InputError(
             f"{where}unknown key {key!r}{more}",
             expected=f"one of {', '.join(known)}",
@@ -184,7 +184,10 @@ def _place(detail: ErrorDetails) -> KeyPath:
     """Find the keys that a finding is about; a contradiction names its own within the section."""
     cause = detail.get("ctx", {}).get("error")
     inner = cause.key.split(".") if isinstance(cause, ContradictionError) and cause.key else []
-    return (*detail["loc"], *(int(key) if key.isdigit() else key for key in inner))
+    loc = detail["loc"]
+    if loc[:1] == ("objective",):  # the kind stands between the section and its key
+        loc = (*loc[:1], *loc[2:])
+    return (*loc, *(int(key) if key.isdigit() else key for key in inner))
 
 
 def _where(name: str, place: KeyPath, lines: dict[KeyPath, int | str]) -> str:
@@ -197,18 +200,21 @@ def _where(name: str, place: KeyPath, lines: dict[KeyPath, int | str]) -> str:
 
 
 def _known_keys(place: KeyPath) -> list[str]:
-    """List the keys of the section at a place."""
-    model: Any = Recipe
+    """List the keys of the section at a place, as pydantic gives it: with the kind behind `objective`."""
+    models: list[type[BaseModel]] = [Recipe]
     for part in place:
-        if isinstance(part, str) and part in model.model_fields:
-            model = _section_type(model.model_fields[part].annotation)
-    return list(model.model_fields)
+        if isinstance(part, str) and part in models[0].model_fields:
+            models = _section_types(models[0].model_fields[part].annotation)
+        elif len(models) > 1:
+            models = [model for model in models if part in get_args(model.model_fields["kind"].annotation)]
+    return list(models[0].model_fields)
 
 
-def _section_type(annotation: object) -> type[BaseModel]:
-    """Find the model class within an annotation such as `tuple[Source, ...]` or `Mapping[str, Task]`."""
-    candidates = [annotation, *get_args(annotation)]
-    return next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+def _section_types(annotation: object) -> list[type[BaseModel]]:
+    """Find the model classes within an annotation such as `tuple[Source, ...]` or `Mapping[str, Task]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for part in get_args(annotation) for found in _section_types(part)]
 
 
 def _suggestion(key: str, known: list[str]) -> str:

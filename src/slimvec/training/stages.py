@@ -30,7 +30,7 @@ from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.folder import save_model
 from slimvec.model.guard import check_attention_mode
 from slimvec.model.manifest import read_manifest
-from slimvec.training.checkpoints import Progress, TrainingOutcome
+from slimvec.training.checkpoints import CheckpointStore, Progress, TrainingOutcome
 from slimvec.training.data_card import describe_data, keep_stage_card
 from slimvec.training.dtypes import run_dtype
 from slimvec.training.embedder import TrainingEmbedder
@@ -227,6 +227,9 @@ def run_stage(
     untrained = None if shares_out(recipe.run) else quick_vectors(model)
     numbers = source_numbers(held)[split.numbers]
     work = kind.make(StageInput(model, split.training, numbers, recipe, context.audience.notice, context.open_teacher))
+    if work.start is not None and not (resume and _has_checkpoint(paths, recipe, processes)):
+        with fast_frozen(model.backbone, recipe, context.open_frozen, look=lambda: None):
+            work.start()
     trainer = Trainer(
         work.trainable,
         work.steps,
@@ -268,6 +271,12 @@ def run_stage(
         if untrained is not None:
             check_moved(untrained, quick_vectors(model), steps=outcome.progress.step)
     return StageOutcome(outcome, model, record)
+
+
+def _has_checkpoint(paths: StagePaths, recipe: Recipe, processes: Processes) -> bool:
+    """Whether there is a whole checkpoint of a stage to go on from."""
+    with processes.main_first():  # it removes torn ones
+        return CheckpointStore(paths.workspace / "checkpoints", keep=recipe.run.keep).latest() is not None
 
 
 def keep_stage(paths: StagePaths, outcome: StageOutcome) -> None:

@@ -50,10 +50,19 @@ def prepare_teacher(distill: Distillation | None, open_teacher: OpenTeacher | No
     """
     if distill is None or not distill.has_model:
         return None
+    return open_named(distill.teacher, open_teacher)
+
+
+def open_named(name: str, open_teacher: OpenTeacher | None) -> TeacherVectors:
+    """Open a teacher by its name.
+
+    Raises:
+        InputError: there is nobody to open it.
+    """
     if open_teacher is None:
         raise InputError(
-            f"the recipe has a teacher, {distill.teacher}, and the run was started without one",
+            f"the recipe has a teacher, {name}, and the run was started without one",
             expected="a function that opens it",
             do="pass open_teacher, or train with the command line",
         )
-    return open_teacher(distill.teacher)
+    return open_teacher(name)

@@ -11,6 +11,7 @@ from slimvec.training.recipe.objective import Contrastive, Objective
 from slimvec.training.recipe.run import Optim, Run
 from slimvec.training.recipe.section import ContradictionError, Section
 from slimvec.training.recipe.stages import Stage, StageError
+from slimvec.training.recipe.text_vectors import TextVectorsObjective
 from slimvec.training.recipe.tree import Recipe, StageRecipe
 from slimvec.training.recipe.validation import Validation
 
@@ -33,6 +34,7 @@ __all__ = [
     "Stage",
     "StageError",
     "StageRecipe",
+    "TextVectorsObjective",
     "Tuning",
     "Validation",
     "check_mrl_dims",

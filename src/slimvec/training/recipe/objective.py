@@ -1,8 +1,11 @@
 """The section `objective`: what is learnt, distinguished by its `kind`."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from slimvec.training.recipe.section import Section
+from slimvec.training.recipe.text_vectors import TextVectorsObjective
 
 
 class Contrastive(Section):
@@ -15,5 +18,5 @@ class Contrastive(Section):
     kind: Literal["contrastive"] = "contrastive"
 
 
-Objective = Contrastive
+Objective = Annotated[Contrastive | TextVectorsObjective, Field(discriminator="kind")]
 """A kind of objective is a section here and an entry in `slimvec.training.kinds.KINDS`."""

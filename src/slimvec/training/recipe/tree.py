@@ -14,6 +14,7 @@ from slimvec.training.recipe.objective import Contrastive, Objective
 from slimvec.training.recipe.run import LENGTHS, Optim, Run
 from slimvec.training.recipe.section import ContradictionError, Section
 from slimvec.training.recipe.stages import Stage, StageError
+from slimvec.training.recipe.text_vectors import TextVectorsObjective
 from slimvec.training.recipe.validation import Validation
 
 
@@ -114,6 +115,8 @@ class Recipe(Section):
             raise ContradictionError("run.attention_ramp", message)
         if self.adaptation is not None:
             self._check_adaptation(self.adaptation)
+        if isinstance(self.objective, TextVectorsObjective):
+            self._check_text_vectors(self.objective)
 
     def _check_base(self) -> None:
         """See that the sections go together with a new model.
@@ -172,8 +175,21 @@ class Recipe(Section):
         if "max_tokens" in adaptation.model_fields_set and adaptation.max_tokens > self.model.max_tokens:
             message = f"max_tokens {adaptation.max_tokens} is above the model's max_tokens {self.model.max_tokens}"
             raise ContradictionError("adaptation.max_tokens", message)
+        self._check_text_validation("an adaptation")
+
+    def _check_text_vectors(self, objective: TextVectorsObjective) -> None:
+        """See that the sections go together with distillation on plain texts."""
+        if "max_tokens" in objective.model_fields_set and objective.max_tokens > self.model.max_tokens:
+            message = f"max_tokens {objective.max_tokens} is above the model's max_tokens {self.model.max_tokens}"
+            raise ContradictionError("objective.max_tokens", message)
+        if self.run.shard and objective.head_texts:
+            raise ContradictionError("run.shard", "shard with objective.head_texts, which fills a whole head")
+        self._check_text_validation(objective.kind)
+
+    def _check_text_validation(self, what: str) -> None:
+        """See that nothing holds out pairs where there are texts."""
         if self.validation is not None and self.validation.path is None:
-            message = "validation holds out pairs, and an adaptation has texts; give its path, or set it to null"
+            message = f"validation holds out pairs, and {what} has texts; give its path, or set it to null"
             raise ContradictionError("validation", message)
 
     def _located(self) -> "Recipe":

@@ -1,0 +1,103 @@
+"""A linear head that starts where the best linear map leads: ridge regression from pooled states to wanted vectors.
+
+    W = argmin over W of  sum over texts of |W x - t|^2  +  penalty * |W|^2,   x pooled states, t the wanted vectors
+
+in closed form. The penalty is the one whose vectors are nearest to the wanted ones (mean cosine) on a fifth of the
+texts.
+
+Letters: N texts, H width of the states, D dims of the head.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from slimvec.errors import InputError
+from slimvec.model.embedding_model import EmbeddingModel
+from slimvec.model.head import Dense
+from slimvec.model.pooling import pool
+from slimvec.text.batch import PackedBatch
+from slimvec.text.schedule import plan_batches
+from slimvec.text.tokenizer import TokenizedTexts
+
+PENALTIES = tuple(10.0**power for power in range(-7, 1))
+"""Tried, as multiples of the states' mean square."""
+_BATCH_TOKENS = 2048
+
+
+def linear_head(model: EmbeddingModel, dims: int) -> Dense:
+    """Give the head of a model that a regression can fill.
+
+    Args:
+        model: With its head.
+        dims: Of the wanted vectors.
+
+    Raises:
+        InputError: the head is not one linear layer without bias, or is wider than the wanted vectors.
+    """
+    layers = list(model.head.layers)
+    first = layers[0] if len(layers) == 1 and model.head.is_linear else None
+    if isinstance(first, Dense) and not first.has_residual and first.linear.out_features <= dims:
+        return first
+    raise InputError(
+        f"objective.head_texts for a head of {[layer.kind for layer in model.spec.head]} and vectors of {dims} numbers",
+        expected=f"one layer, at most {dims} wide, that regression can solve",
+        do="set model.head=[{kind: dense, in_dims: WIDTH, out_dims: DIMS, bias: false, activation: Identity}]",
+    )
+
+
+def pooled_states(model: EmbeddingModel, texts: TokenizedTexts, *, on_share: Callable[[float], None]) -> Tensor:
+    """Give the pooled states of texts, ahead of the head: [N, H] float32.
+
+    Args:
+        model: Embeds.
+        texts: N texts.
+        on_share: Told the share that is done.
+    """
+    found = torch.empty(len(texts.sequences), model.backbone.dims)
+    done = 0
+    with torch.no_grad():
+        for numbers in plan_batches(texts.lengths, token_budget=_BATCH_TOKENS):
+            batch: PackedBatch = texts.pack(numbers)
+            states = model.backbone(batch)
+            found[numbers] = pool(states, batch, model.spec.pooling).float().cpu()
+            done += len(numbers)
+            on_share(done / len(found))
+    return found
+
+
+def fit_ridge(states: Tensor, wanted: Tensor) -> tuple[Tensor, float]:
+    """Solve the regression above.
+
+    Args:
+        states: [N, H].
+        wanted: [N, D].
+
+    Returns:
+        W [D, H] from all texts, and the mean cosine it reached on the fifth that was left out to choose the penalty.
+    """
+    held = torch.arange(len(states)) % 5 == 0
+    parts = [_Solved(states[~held], wanted[~held]), _Solved(states, wanted)]
+    scores = [_mean_cosine(states[held].double() @ parts[0].weights(p), wanted[held].double()) for p in PENALTIES]
+    best = max(range(len(PENALTIES)), key=scores.__getitem__)
+    return parts[1].weights(PENALTIES[best]).T.to(states.dtype), scores[best]
+
+
+class _Solved:
+    """A regression, up to its penalty: [N, H] to [N, D]."""
+
+    def __init__(self, states: Tensor, wanted: Tensor) -> None:
+        x, y = states.double(), wanted.double()
+        self._values, self._vectors = torch.linalg.eigh(x.T @ x / len(x))
+        self._products = self._vectors.T @ (x.T @ y / len(x))
+
+    def weights(self, penalty: float) -> Tensor:
+        """Give W^T [H, D] for a penalty as a multiple of the states' mean square."""
+        damped = self._values.clamp_min(0) + penalty * self._values.mean()
+        found: Tensor = self._vectors @ (self._products / damped[:, None])
+        return found
+
+
+def _mean_cosine(found: Tensor, wanted: Tensor) -> float:
+    return float(torch.cosine_similarity(found, wanted, dim=-1).mean())

@@ -1,0 +1,63 @@
+"""The objective `text-vectors`: a teacher's vectors of plain texts, learnt without pairs."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from slimvec.training.recipe.section import ContradictionError, Section
+
+
+class TextVectorsObjective(Section):
+    """Learn a teacher's vectors of plain texts; formulas in `slimvec.objectives.text_vectors`.
+
+    The texts are queries and positives of the records, each once, or the rows of plain texts. `loss.mrl_dims` and
+    `loss.mrl_weights` hold here too; the rest of `loss` and the pairs of `batch` say nothing.
+
+    Attributes:
+        kind: `text-vectors`.
+        teachers: Models as in `base.source`. Several are concatenated, each at unit length, so that the cosine is the
+            mean of theirs.
+        role: The prompt the teachers read the texts with.
+        field: Field of plain texts in `.jsonl` and `.parquet` sources; default their rows are records. `.txt` sources
+            hold a text a line.
+        texts: Of a step.
+        max_tokens: Longest text for the student; the rest is cut off and counted. Teachers cut by their own limits.
+        cosine: Weight of the vectors' own cosines.
+        gram: Weight of the differences of all cosines in the batch.
+        kl: Weight of the divergence of similarities in the batch.
+        temperature: Of those similarities.
+        projection: Whether the student's vector goes through a trained matrix before `cosine` compares it. The matrix
+            is in the checkpoints and not in the model. Default: where the teacher's is wider than the student's and
+            `axes` is `own`.
+        axes: `principal` turns the teacher's vectors onto their principal axes over the texts, widest first, which
+            leaves all their cosines as they are. The first numbers then say the most, so they are what a narrower
+            student and each width of `loss.mrl_dims` should learn. `own` leaves them.
+        head_texts: Start the model's linear head (`model.head`) from the ridge regression of the teacher's vectors on
+            the pooled states of so many texts; 0 leaves it random.
+    """
+
+    kind: Literal["text-vectors"]
+    teachers: tuple[str, ...] = Field(min_length=1)
+    role: Literal["query", "document"] = "document"
+    field: str | None = None
+    texts: int = Field(default=64, ge=2)
+    max_tokens: int = Field(default=256, ge=2)
+    cosine: float = Field(default=1.0, ge=0)
+    gram: float = Field(default=0.0, ge=0)
+    kl: float = Field(default=0.0, ge=0)
+    temperature: float = Field(default=0.05, gt=0)
+    projection: bool | None = None
+    axes: Literal["own", "principal"] = "principal"
+    head_texts: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not (self.cosine or self.gram or self.kl):
+            raise ContradictionError("cosine", "cosine, gram and kl are all 0, which leaves nothing to learn; set one")
+        if len(set(self.teachers)) < len(self.teachers):
+            raise ContradictionError("teachers", f"teachers {list(self.teachers)} name one twice")
+        if "temperature" in self.model_fields_set and not self.kl:
+            raise ContradictionError("temperature", "temperature belongs to kl, and kl is 0")
+        if self.projection and not self.cosine:
+            raise ContradictionError("projection", "projection belongs to cosine, and cosine is 0")
+        return self
