@@ -29,7 +29,7 @@ SOURCES = (
     "YaRN: arXiv 2309.00071",
 )
 REMEDIES = (
-    "stretch rotary positions: slimvec adjust --rope sweep, or --rope yarn:4",
+    "stretch rotary positions: slimvec adjust MODEL --rope sweep, or --rope yarn:4",
     "embed long texts in windows: Embedder.embed_long, Embedder.embed_chunks",
 )
 

@@ -40,8 +40,8 @@ SOURCES = (
 )
 REMEDIES = (
     "train with data[].rearrange: {rotate: 1} or {permute: 1}, which balances positions",
-    "choose beta pooling by the probe: slimvec adjust --beta fit",
-    "give late keys their share of attention: Embedder.load(..., recency=...), by slimvec adjust --recency fit",
+    "choose beta pooling by the probe: slimvec adjust MODEL --beta fit",
+    "give late keys their share of attention: Embedder.load(..., recency=...), by slimvec adjust MODEL --recency",
 )
 
 
