@@ -1,0 +1,30 @@
+"""What the parts for all libraries share: loading a model once."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, cast
+
+if TYPE_CHECKING:
+    from slimvec.engine.embedder import Embedder
+
+
+class LoadSettings(TypedDict, total=False):
+    """Settings of `Embedder.load` that have a plain form, so that pipelines can be written to files."""
+
+    dtype: str
+    device: str
+    revision: str
+    max_tokens: int
+
+
+def load(model: "str | Path | Embedder", settings: Mapping[str, Any]) -> "Embedder":
+    """Load a model, unless it is loaded already.
+
+    Raises:
+        SlimvecError: as `Embedder.load` does.
+    """
+    if not isinstance(model, str | Path):
+        return model
+    from slimvec.engine.embedder import Embedder
+
+    return Embedder.load(model, **cast("LoadSettings", settings))
