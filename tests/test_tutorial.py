@@ -42,7 +42,7 @@ def followed(tmp_path, monkeypatch):
     notes.mkdir()
     for number, topic in enumerate(TOPICS):
         sections = [
-            f"## What was decided about {topic} in week {week}\n\nOn day {week} of plan {number} we spoke of the {topic} "
+            f"## What was decided about {topic} in week {week}\n\nDay {week} of plan {number} we spoke of {topic} "
             f"of house {number * week}, and agreed to wait until somebody brings {week + number} of them back.\n"
             for week in range(1, 7)
         ]
