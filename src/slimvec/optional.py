@@ -8,13 +8,16 @@ from slimvec.errors import InputError
 
 EXTRAS = {
     "datasets": "hub",
+    "docx": "search",
     "fastapi": "serve",
     "httpx2": "data",
+    "lancedb": "search",
     "langcodes": "data",
     "mteb": "eval",
     "orjson": "serve",
     "prometheus_client": "serve",
     "py3langid": "data",
+    "pypdf": "search",
     "scipy": "eval",
     "sklearn": "eval",
     "tensorboard": "log",
@@ -27,6 +30,7 @@ PURPOSES = {
     "eval": "mteb's tasks and measures in evaluate, probe and compare, and pictures in reports",
     "hub": "data from the hub in recipes (hf:NAME)",
     "log": "run.loggers in recipes",
+    "search": "indexes over your own documents (index, search --index)",
     "serve": "serve",
 }
 """What an extra is for."""

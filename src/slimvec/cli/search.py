@@ -1,68 +1,134 @@
-"""`slimvec search`: the documents of a file that answer a question."""
+"""`slimvec search`: what answers a question, in an index or in a file of documents."""
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from slimvec.cli.blocks import embed_all, truncation_remark
-from slimvec.cli.hits import best_hits, hits_table
-from slimvec.cli.inputs import Item, check_input, read_items
-from slimvec.cli.models import load_embedder
-from slimvec.cli.options import DimsOption, DtypeOption, FieldOption, ModelOption, RevisionOption, TaskOption
+from slimvec.cli.index import DEFAULT_MODEL, open_index
+from slimvec.cli.index_hits import as_json, shown_hits
+from slimvec.cli.inputs import Item
+from slimvec.cli.options import DimsOption, DtypeOption, FieldOption, RevisionOption, TaskOption
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.data.records import check_text
+from slimvec.errors import InputError
+
+if TYPE_CHECKING:
+    from slimvec.search.filters import Filters
 
 KEYS = {
-    "results": "for each query in turn: query, and hits with rank, cosine, id, title and text, best first",
-    "num_documents": "documents searched",
-    "num_truncated": "documents that were longer than the model's limit and were truncated",
+    "results": "for each query in turn: query, and hits, best first; with --documents rank, cosine, id, title and text "
+    "of each, with --index also path, place, score, highlight and explanation",
+    "num_documents": "documents or chunks searched",
+    "num_truncated": "documents that were longer than the model's limit and were truncated; with --index null",
     "prompt": "what was written in front of each query",
+    "model": "the model's name",
 }
+RankingOption = Annotated[
+    Literal["hybrid", "vector", "text"],
+    typer.Option(help="By meaning (vector), by words (text, BM25), or by the ranks of both (hybrid)."),
+]
 
 
 def search(
     terminal: Terminal,
     *,
     queries: Annotated[list[str], typer.Argument(help="One or more questions, each in quotes.", metavar="QUERY...")],
-    model: ModelOption,
+    index: Annotated[
+        Path | None, typer.Option("--index", "-x", help="What `slimvec index` made.", metavar="INDEX")
+    ] = None,
     documents: Annotated[
-        Path, typer.Option("--documents", "-d", help="A .txt (a text a line), .jsonl, .jsonl.gz or .parquet file.")
-    ],
+        Path | None,
+        typer.Option(
+            "--documents",
+            "-d",
+            help="Instead: a .txt (a text a line), .jsonl or .parquet file.",
+            metavar="FILE",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", "-m", help=f"Default the one that made the index; with --documents {DEFAULT_MODEL}.", metavar="M"
+        ),
+    ] = None,
     top: Annotated[int, typer.Option(min=1, help="Hits shown of each query.")] = 5,
+    ranking: RankingOption = "hybrid",
+    path: Annotated[
+        list[str] | None, typer.Option(help="Only files with such a path: docs, 'docs/*.md'.", metavar="GLOB")
+    ] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(help="Only such files: text, markdown, html, pdf, docx, code, table.", metavar="K"),
+    ] = None,
+    after: Annotated[
+        str | None, typer.Option(help="Only files changed since: 2026-11-29, or 30d for 30 days.", metavar="DAY")
+    ] = None,
+    before: Annotated[str | None, typer.Option(help="Only files changed before that day.", metavar="DAY")] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Compare all vectors, with no approximate index.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Say why each hit stands where it does.")] = False,
     task: TaskOption = None,
     field: FieldOption = "text",
     dims: DimsOption = None,
     dtype: DtypeOption = "auto",
     revision: RevisionOption = None,
 ) -> Result:
-    """Search the documents of a file by meaning.
+    """Find what answers a question, by meaning and by words.
 
-    The documents are embedded anew each time, title and text together. Each hit shows its rank, its cosine with the
-    query, and its title or first line.
+    With --index, your own files that `slimvec index` has read: each hit shows its file and place, and the sentence that
+    matches, with the query's words in bold. The ranking is hybrid: vectors and BM25, fused by rank.
+
+    With --documents, the texts of one file, by vectors alone; they are embedded anew each time, title and text
+    together, and each hit shows its rank, its cosine with the query, and its title or first line.
     """
-    check_input(documents)
-    with terminal.task(f"reading {documents}"):
-        items = list(read_items(documents, field=field))
+    if (index is None) == (documents is None):
+        found = "both --index and --documents" if index else "neither --index nor --documents"
+        raise InputError(found, expected="one of them")
     asked = [
         Item(f"query {number}", str(number), check_text(text, f"query {number}"))
         for number, text in enumerate(queries, 1)
     ]
-    embedder = load_embedder(terminal, model, revision=revision, dtype=dtype, dims=dims)
-    with terminal.task("embedding", total=len(items) + len(asked), unit="texts") as progress:
-        query_vectors, _ = embed_all(embedder, asked, role="query", task=task, progress=progress)
-        vectors, num_truncated = embed_all(embedder, items, role="document", task=task, progress=progress, titles=True)
-    found = best_hits(embedder.similarity(query_vectors, vectors), items, top=top)
-    for query, hits in zip(queries, found, strict=True):
-        terminal.print(hits_table(query, hits))
-    if num_truncated:
-        terminal.remark(truncation_remark(num_truncated, embedder.spec.max_tokens, "documents"))
+    if documents is not None:
+        from slimvec.cli.file_search import search_file
+
+        return search_file(
+            terminal, asked, documents, model=model or DEFAULT_MODEL, top=top, task=task, field=field, dims=dims,
+            dtype=dtype, revision=revision,
+        )  # fmt: skip
+    assert index is not None
+    filters = _filters(path, kind, after, before)
+    needs_model = model is not None or ranking != "text"
+    opened = open_index(terminal, index, model, revision, dtype, load=needs_model)
+    from slimvec.search.searching import search as search_index
+
+    results = []
+    for query in queries:
+        with terminal.task("searching"):
+            result = search_index(opened, query, top=top, ranking=ranking, filters=filters, task=task, exact=exact)
+        terminal.print(shown_hits(result, explain=explain))
+        results.append(result)
     return {
-        "results": [
-            {"query": query, "hits": [asdict(hit) for hit in hits]} for query, hits in zip(queries, found, strict=True)
-        ],
-        "num_documents": len(items),
-        "num_truncated": num_truncated,
-        "prompt": embedder.spec.prompts.render("query", task),
+        "results": [as_json(result, explain=explain) for result in results],
+        "num_documents": results[0].num_searched,
+        "num_truncated": None,
+        "prompt": results[0].prompt,
+        "model": opened.description.model,
     }
+
+
+def _filters(paths: list[str] | None, kinds: list[str] | None, after: str | None, before: str | None) -> "Filters":
+    """Give the filters asked for.
+
+    Raises:
+        InputError: an unknown kind, or a day that is none.
+    """
+    from slimvec.search.filters import Filters, parse_day
+
+    filters = Filters(
+        paths=tuple(paths or ()),
+        kinds=tuple(kinds or ()),
+        after=None if after is None else parse_day(after),
+        before=None if before is None else parse_day(before),
+    )
+    filters.where()
+    return filters

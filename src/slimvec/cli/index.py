@@ -1,0 +1,215 @@
+"""`slimvec index`: a user's own documents into an index, and kept up to date."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from slimvec.cli.models import load_embedder
+from slimvec.cli.options import DimsOption, DtypeOption, RevisionOption
+from slimvec.cli.progress import clock
+from slimvec.cli.terminal import Result, Terminal
+from slimvec.errors import InputError
+
+if TYPE_CHECKING:
+    from slimvec.search.index import Index
+    from slimvec.search.updating import UpdateReport
+
+KEYS = {
+    "index": "path of the index",
+    "model": "the model's name, as the index keeps it",
+    "identity": "hash of all that decides the model's vectors",
+    "num_files": "files in the index now",
+    "num_chunks": "chunks in the index now",
+    "num_new": "files that were not in it before",
+    "num_changed": "files that were, with other contents",
+    "num_removed": "files that are gone",
+    "num_unchanged": "files left alone",
+    "num_unknown": "files of kinds that are not read",
+    "num_written": "chunks embedded and written",
+    "num_tokens": "tokens embedded, prompts included",
+    "num_truncated": "chunks that were longer than the model's limit and were truncated",
+    "faults": "what could not be read: path and reason of each",
+    "approximation": "the approximate index: num_partitions, num_probes, recall, num_queries, num_chunks; or null",
+    "num_bytes": "size of the index on disk",
+    "seconds": "of reading, embedding and writing",
+}
+DEFAULT_MODEL = "smollm2-135m"
+VectorsName = Literal["float32", "int8", "binary"]
+_SHOWN_FAULTS = 10
+
+VectorsOption = Annotated[
+    VectorsName | None, typer.Option(help="How vectors are held: 4 bytes a dim, a byte, or a bit; default float32.")
+]
+ChunkTokensOption = Annotated[
+    int | None, typer.Option(min=16, help="Most tokens of a chunk; default 256, if the model takes that.", metavar="N")
+]
+LateOption = Annotated[
+    bool | None, typer.Option("--late/--no-late", help="Pool each chunk within its whole document (late chunking).")
+]
+ApproximateOption = Annotated[
+    bool | None,
+    typer.Option("--approximate/--exact", help="An approximate index over the vectors; default from 50,000 chunks on."),
+]
+
+
+def index(
+    terminal: Terminal,
+    *,
+    sources: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Files and folders; default those it has already.", metavar="[PATH]..."),
+    ] = None,
+    to: Annotated[Path, typer.Option("--to", help="Folder of the index; made if it is new.", metavar="INDEX")],
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help=f"Of a new index: a folder or name; default {DEFAULT_MODEL}.", metavar="M"),
+    ] = None,
+    revision: RevisionOption = None,
+    dtype: DtypeOption = "auto",
+    dims: DimsOption = None,
+    vectors: VectorsOption = None,
+    chunk_tokens: ChunkTokensOption = None,
+    late: LateOption = None,
+    field: Annotated[
+        str | None, typer.Option(help="Field with the text in tables; default text, content, body, ...", metavar="F")
+    ] = None,
+    approximate: ApproximateOption = None,
+) -> Result:
+    """Index files and folders, to search them with `slimvec search --index`.
+
+    Reads text, Markdown, HTML, PDF, .docx, source code, and tables (.jsonl, .csv, .tsv, .parquet: a document a row).
+    Run again, it reads what is new or changed and removes what is gone. A run that was stopped, in whatever way, is
+    gone on with by the same command. Hidden files are passed over; what cannot be read is named at the end.
+    """
+    from slimvec.search.index import Index
+    from slimvec.search.settings import SETTINGS_NAME
+
+    terminal.kept = lambda: f"run the same command again to go on from {to}"
+    if (to / SETTINGS_NAME).is_file():
+        asked = {"dims": dims, "vectors": vectors, "chunk_tokens": chunk_tokens, "late": late, "field": field}
+        _check_same(to, {name: value for name, value in asked.items() if value is not None})
+        found = open_index(terminal, to, model, revision, dtype)
+    else:
+        if not sources:
+            raise InputError(f"{to} is no index", expected="files or folders to make one from")
+        _check_sources(sources)
+        name = model or DEFAULT_MODEL
+        embedder = load_embedder(terminal, name, revision=revision, dtype=dtype, dims=dims)
+        found = Index.create(
+            to, embedder, model=name, revision=revision, chunk_tokens=chunk_tokens, vectors=vectors or "float32",
+            late=bool(late), field=field,
+        )  # fmt: skip
+    report = update_index(terminal, found, sources or [], approximate=approximate)
+    return describe_update(terminal, found, report)
+
+
+def update_index(
+    terminal: Terminal, index: "Index", sources: Sequence[Path], *, approximate: bool | None = None
+) -> "UpdateReport":
+    """Bring an index up to date, with progress. Errors as for `Index.update`."""
+    with terminal.task("looking for what has changed"):
+        plan = index.plan(sources)
+    with terminal.task("indexing", total=plan.num_bytes) as progress:
+
+        def step(description: str) -> None:
+            progress.update(description=description, completed=0.0, total=None, detail="")
+
+        return index.update(sources, plan=plan, approximate=approximate, on_progress=progress.advance, on_step=step)
+
+
+def describe_update(terminal: Terminal, index: "Index", report: "UpdateReport") -> Result:
+    """Say what an update did, and give it as JSON."""
+    rate = report.num_written / max(report.seconds, 1e-3)
+    done = f"{report.num_written:,} chunks in {clock(report.seconds)} ({rate:,.1f} a second)"
+    changes = {
+        "new": report.num_new, "changed": report.num_changed, "removed": report.num_removed,
+        "unchanged": report.num_unchanged, "of other kinds": report.num_unknown,
+    }  # fmt: skip
+    files = ", ".join(f"{count:,} {name}" for name, count in changes.items() if count) or "none"
+    size = index.num_bytes
+    terminal.print(
+        f"files: {files}; {done}" if report.num_written else f"files: {files}",
+        f"{index.folder}: {report.num_files:,} files, {report.num_chunks:,} chunks, {size / 2**20:,.1f} MiB",
+    )
+    approximation = index.description.approximation
+    if approximation is not None:
+        terminal.print(
+            f"approximate index: finds {approximation.recall:.1%} of the nearest ten, measured with "
+            f"{approximation.num_queries} sentences of these documents"
+        )
+    if report.num_truncated:
+        terminal.remark(f"{report.num_truncated:,} chunks were longer than the model takes and were truncated")
+    for fault in report.faults[:_SHOWN_FAULTS]:
+        terminal.remark(f"not read: {fault.path}: {fault.reason}")
+    if len(report.faults) > _SHOWN_FAULTS:
+        terminal.remark(f"and {len(report.faults) - _SHOWN_FAULTS:,} more; --json names all")
+    return {
+        "index": str(index.folder),
+        "model": index.description.model,
+        "identity": index.description.identity.sha256,
+        **report.model_dump(mode="json"),
+        "approximation": None if approximation is None else approximation.model_dump(),
+        "num_bytes": size,
+    }
+
+
+def open_index(
+    terminal: Terminal, to: Path, model: str | None, revision: str | None, dtype: str, *, load: bool = True
+) -> "Index":
+    """Open an index that there is, with the model asked for or its own.
+
+    Args:
+        terminal: Shows progress.
+        to: The index.
+        model: A model; default the index's own.
+        revision: Of a hub name.
+        dtype: Dtype of the weights.
+        load: Load the model.
+
+    Raises:
+        InputError: there is no index.
+        ModelError: another model made it.
+    """
+    from slimvec.search.index import Index
+    from slimvec.search.settings import SETTINGS_NAME, IndexDescription
+
+    said = IndexDescription.read(to / SETTINGS_NAME)
+    if not load:
+        return Index.open(to)
+    name = model or said.model
+    embedder = load_embedder(
+        terminal, name, revision=revision if model else said.revision, dtype=dtype, dims=said.identity.spec.dims
+    )
+    return Index.open(to, embedder=embedder, name=name)
+
+
+def _check_same(to: Path, asked: dict[str, object]) -> None:
+    """Refuse settings that are not those of an index.
+
+    Raises:
+        InputError: one is another.
+    """
+    from slimvec.search.settings import SETTINGS_NAME, IndexDescription
+
+    said = IndexDescription.read(to / SETTINGS_NAME)
+    present = {**said.settings.model_dump(), "dims": said.identity.spec.dims}
+    for name, value in asked.items():
+        if present[name] != value:
+            raise InputError(
+                f"{to} was made with {name} {present[name]}, not {value}",
+                expected="the settings it was made with, or none",
+                do=f"change them with `slimvec reindex {to}`",
+            )
+
+
+def _check_sources(sources: Sequence[Path]) -> None:
+    """Refuse what is not there before a model is loaded for it.
+
+    Raises:
+        InputError: a path does not exist.
+    """
+    for source in sources:
+        if not source.exists():
+            raise InputError(f"{source} does not exist", expected="a file or folder", do="check the path")

@@ -1,0 +1,83 @@
+"""Which chunks are searched: by path, kind of file and date."""
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from slimvec.errors import InputError
+from slimvec.search.readers.kinds import KINDS
+from slimvec.search.store import quoted
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What a chunk's file must be; all of these at once.
+
+    Attributes:
+        paths: Patterns, one of which fits the end of the path: `*` and `?` stay within a folder, `**` does not;
+            `docs/*.md` is any Markdown file in any folder `docs`, and `notes` is all below any folder or file of that
+            name. A pattern that begins with `/` must fit the whole path.
+        kinds: Kinds of file: text, markdown, html, pdf, docx, code, table.
+        after: Changed on this day or later.
+        before: Changed before this day.
+    """
+
+    paths: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    after: date | None = None
+    before: date | None = None
+
+    def where(self) -> str | None:
+        """Write it as a filter of LanceDB; None when it leaves everything.
+
+        Raises:
+            InputError: an unknown kind.
+        """
+        unknown = [kind for kind in self.kinds if kind not in KINDS]
+        if unknown:
+            raise InputError(f"kind {unknown[0]!r}", expected=f"one of {', '.join(KINDS)}")
+        parts = []
+        if self.paths:
+            pattern = "|".join(f"(?:{path_pattern(path)})" for path in self.paths)
+            parts.append(f"regexp_like(path, {quoted(pattern)})")
+        if self.kinds:
+            parts.append(f"kind IN ({', '.join(quoted(kind) for kind in self.kinds)})")
+        if self.after is not None:
+            parts.append(f"modified >= {_timestamp(self.after)}")
+        if self.before is not None:
+            parts.append(f"modified < {_timestamp(self.before)}")
+        return " AND ".join(parts) or None
+
+
+def path_pattern(glob: str) -> str:
+    """Write a pattern for paths as a regular expression."""
+    whole = "^" if glob.startswith("/") else "(?:^|/)"
+    parts = []
+    for piece in re.split(r"(\*\*/?|\*|\?)", glob.removeprefix("/").rstrip("/")):
+        if piece.startswith("**"):
+            parts.append("(?:.*/)?" if piece.endswith("/") else ".*")
+        else:
+            parts.append({"*": "[^/]*", "?": "[^/]"}.get(piece, re.escape(piece)))
+    return f"{whole}{'/' if glob.startswith('/') else ''}{''.join(parts)}(?:/.*)?$"
+
+
+def parse_day(text: str) -> date:
+    """Read a day: `2026-11-29`, or `30d` for so many days ago.
+
+    Raises:
+        InputError: it is neither.
+    """
+    ago = re.fullmatch(r"(\d{1,5})d", text)
+    if ago is not None:
+        return date.today() - timedelta(days=int(ago[1]))
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise InputError(f"day {text!r}", expected="a day such as 2026-11-29, or 30d for 30 days ago") from error
+
+
+def _timestamp(day: date) -> str:
+    """A day's first second, in this machine's time, as UTC."""
+    moment = datetime(day.year, day.month, day.day).astimezone()
+    utc = moment - (moment.utcoffset() or timedelta())
+    return f"timestamp '{utc:%Y-%m-%d %H:%M:%S}'"

@@ -1,0 +1,102 @@
+"""The vectors of an index: held as its settings say, and searched in one step or two.
+
+float32 vectors are searched by LanceDB itself. int8 and binary ones are searched by their bits first, for many more
+candidates than were asked for, and these are scored again by what is held of them (`search.quantized`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from slimvec.search.quantized import BinaryVectors, Int8Vectors, pack_bits, to_binary, to_int8
+from slimvec.search.settings import VectorKind
+from slimvec.search.store import ChunkTable, Ranked, vector_columns
+
+Vectors = NDArray[np.float32]
+CANDIDATES = 20
+"""Candidates by bits for each row that is wanted. sentence-transformers takes 4, for models trained to bear it."""
+MIN_CANDIDATES = 400
+
+
+@dataclass(frozen=True, eq=False)
+class VectorColumns:
+    """Writes and searches vectors.
+
+    Attributes:
+        kind: How they are held.
+        dims: Their width.
+        centre: Mean that bits are taken around, [D]; None for float32.
+    """
+
+    kind: VectorKind
+    dims: int
+    centre: Vectors | None = None
+
+    @property
+    def searched(self) -> str:
+        """The column that LanceDB searches."""
+        return "vector" if self.kind == "float32" else "bits"
+
+    @property
+    def names(self) -> set[str]:
+        """The columns that hold them."""
+        return set(vector_columns(self.kind, self.dims))
+
+    def arrays(self, vectors: Vectors) -> Mapping[str, pa.Array]:
+        """Give the columns of vectors [N, D]."""
+        if self.kind == "float32":
+            return {"vector": _rows(vectors)}
+        assert self.centre is not None
+        binary = to_binary(vectors, self.centre)
+        columns = {"bits": _rows(binary.bits), "bits_scale": pa.array(binary.scales)}
+        if self.kind == "int8":
+            held = to_int8(vectors)
+            columns |= {"codes": _rows(held.codes), "codes_scale": pa.array(held.scales)}
+        return columns
+
+    def search(
+        self, table: ChunkTable, query: Vectors, *, top: int, where: str | None = None, num_probes: int | None = None
+    ) -> Ranked:
+        """Find the rows nearest to a query.
+
+        Args:
+            table: The rows.
+            query: [D] float32.
+            top: How many.
+            where: Filter; None for all rows.
+            num_probes: Cells of the approximate index to look into; None looks at all rows.
+        """
+        if self.kind == "float32":
+            found = table.search_column("vector", query, top=top, where=where, num_probes=num_probes)
+            return Ranked(found["_rowid"].to_pylist(), (1 - found["_distance"].to_numpy()).tolist())
+        assert self.centre is not None
+        also = ("bits", "bits_scale") if self.kind == "binary" else ("codes", "codes_scale")
+        found = table.search_column(
+            "bits",
+            pack_bits(query[None], self.centre)[0],
+            top=max(CANDIDATES * top, MIN_CANDIDATES),
+            where=where,
+            num_probes=num_probes,
+            also=also,
+        )
+        held, scales = _matrix(found[also[0]]), found[also[1]].to_numpy()
+        if self.kind == "binary":
+            scores = BinaryVectors(held.astype(np.uint8, copy=False), scales).scores(query, self.centre)
+        else:
+            scores = Int8Vectors(held.astype(np.int8, copy=False), scales).scores(query)
+        best = np.argsort(-scores, kind="stable")[:top]
+        return Ranked(found["_rowid"].to_numpy()[best].tolist(), scores[best].tolist())
+
+
+def _rows(matrix: NDArray[np.generic]) -> pa.Array:
+    return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(matrix).reshape(-1)), matrix.shape[1])
+
+
+def _matrix(column: pa.ChunkedArray) -> NDArray[np.generic]:
+    """The lists of a column as rows of a matrix."""
+    width = column.type.list_size
+    parts = [chunk.flatten().to_numpy(zero_copy_only=False).reshape(-1, width) for chunk in column.chunks]
+    return np.concatenate(parts) if parts else np.empty((0, width))

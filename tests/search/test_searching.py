@@ -1,0 +1,181 @@
+"""Searching: against a plain computation over all chunks, and what each hit says of itself."""
+
+import re
+from datetime import date
+
+import numpy as np
+import pytest
+
+from slimvec.errors import InputError
+from slimvec.search.filters import Filters, parse_day, path_pattern
+from slimvec.search.fusion import fuse
+from slimvec.search.highlighting import highlight, matched_words
+from slimvec.search.quantized import to_binary, to_int8
+from slimvec.search.searching import search
+from slimvec.search.store import Ranked
+from tests.search.support import make_index, write_documents
+
+
+@pytest.fixture(scope="module")
+def indexes(tmp_path_factory, embedder, model):
+    folder = tmp_path_factory.mktemp("searching")
+    documents = write_documents(folder / "docs")
+    (documents / "sub").mkdir()
+    for number in range(40):
+        (documents / "sub" / f"it's {number}.txt").write_text(f"{number} words {'xyz'[number % 3]} here.")
+    return {
+        kind: make_index(folder / kind, embedder, documents, model=model, vectors=kind)
+        for kind in ("float32", "int8", "binary")
+    }
+
+
+@pytest.fixture
+def index(indexes):
+    return indexes["float32"]
+
+
+def every_chunk(index):
+    return [row for path in sorted(index.table.files()) for row in index.chunks_of(path)]
+
+
+def expected_cosines(index, query):
+    """Cosines of a query with what was embedded of every chunk."""
+    rows = every_chunk(index)
+    parts = [(row["title"], row["heading"]) for row in rows]
+    heads = [" > ".join(part for part in (t, h if h != t else "") if part) for t, h in parts]
+    texts = [f"{head}\n\n{row['text']}" if head else row["text"] for head, row in zip(heads, rows, strict=True)]
+    vectors = index.embedder.embed_documents(texts)
+    return rows, vectors @ index.embedder.embed_queries([query])[0]
+
+
+@pytest.mark.parametrize(("kind", "tolerance"), [("float32", 1e-5), ("int8", 5e-3)])
+def test_vectors_rank_as_a_plain_computation_does(indexes, kind, tolerance):
+    index = indexes[kind]
+    rows, cosines = expected_cosines(index, "cats at night")
+    result = search(index, "cats at night", ranking="vector", top=7)
+    assert [hit.score for hit in result.hits] == pytest.approx(sorted(cosines, reverse=True)[:7], abs=tolerance)
+    by_chunk = {(row["path"], row["number"]): cosine for row, cosine in zip(rows, cosines, strict=True)}
+    for hit in result.hits:
+        assert hit.score == pytest.approx(by_chunk[hit.path, hit.number], abs=tolerance)
+    assert (result.is_exact, result.num_searched) == (True, len(rows))
+
+
+def test_binary_vectors_find_most_of_the_nearest(indexes):
+    rows, cosines = expected_cosines(indexes["binary"], "cats at night")
+    best = {(rows[place]["path"], rows[place]["number"]) for place in np.argsort(-cosines)[:10]}
+    found = search(indexes["binary"], "cats at night", ranking="vector", top=20).hits
+    assert len(best & {(hit.path, hit.number) for hit in found}) >= 7
+
+
+def test_quantized_scores_are_near_the_products():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(50, 61)).astype(np.float32) + 2
+    query = rng.normal(size=61).astype(np.float32)
+    centre = vectors.mean(axis=0)
+    exact = vectors @ query
+    np.testing.assert_allclose(to_int8(vectors).scores(query), exact, atol=0.3)
+    binary = to_binary(vectors, centre)
+    signs = np.where(vectors > centre, 1, -1) * binary.scales[:, None]
+    np.testing.assert_allclose(binary.scores(query, centre), (centre + signs) @ query, rtol=1e-3, atol=1e-3)
+    assert to_int8(np.zeros((1, 3), dtype=np.float32)).codes.tolist() == [[0, 0, 0]]
+
+
+def test_words_rank_by_bm25_and_say_which(index):
+    result = search(index, "How do fish swim?", ranking="text")
+    best = result.hits[0]
+    assert (best.text, best.place, best.kind) == ("Fish swim in water.", "record f1", "table")
+    assert set(best.explanation.words) == {"fish", "swim"}
+    assert [hit.score for hit in result.hits] == sorted((hit.score for hit in result.hits), reverse=True)
+    assert result.hits[0].explanation.cosine is None
+    assert search(index, "zebra", ranking="text").hits == ()
+
+
+def test_hybrid_fuses_the_ranks(index):
+    depth = 200
+    by = {name: search(index, "cat food", ranking=name, top=depth).hits for name in ("vector", "text")}
+    scores = {}
+    for hits in by.values():
+        for hit in hits[:100]:
+            scores[hit.path, hit.number] = scores.get((hit.path, hit.number), 0) + 1 / (60 + hit.rank)
+    result = search(index, "cat food", top=5)
+    assert [hit.score for hit in result.hits] == pytest.approx(sorted(scores.values(), reverse=True)[:5])
+    for hit in result.hits:
+        assert hit.score == pytest.approx(scores[hit.path, hit.number])
+
+
+def test_fusion_of_rankings():
+    fused = fuse([Ranked([1, 2], [0.9, 0.8]), Ranked([2, 3], [5.0, 4.0])], top=3)
+    assert [(one.row, one.ranks, one.scores) for one in fused] == [
+        (2, (2, 1), (0.8, 5.0)), (1, (1, None), (0.9, None)), (3, (None, 2), (None, 4.0)),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("ranking", ["vector", "text", "hybrid"])
+@pytest.mark.parametrize(
+    ("filters", "kept"),
+    [
+        (Filters(paths=("*.md",)), {"cats.md"}),
+        (Filters(kinds=("code", "table")), {"files.py", "animals.jsonl"}),
+        (Filters(paths=("docs/sub", "cats.md"), kinds=("markdown",)), {"cats.md"}),
+        (Filters(paths=("sub/it's 1*.txt",)), {f"it's {n}.txt" for n in (1, *range(10, 20))}),
+        (Filters(after=date(2999, 1, 1)), set()),
+        (Filters(before=date(2999, 1, 1), paths=("weather.txt",)), {"weather.txt"}),
+    ],
+)
+def test_filters_hold_in_every_ranking(index, filters, kept, ranking):
+    result = search(index, "words cats fish open rain", ranking=ranking, filters=filters, top=50)
+    assert {hit.path.rpartition("/")[2] for hit in result.hits} <= kept
+    if ranking == "vector":
+        assert {hit.path.rpartition("/")[2] for hit in result.hits} == kept
+        assert result.num_searched == len(result.hits)
+
+
+def test_patterns_and_days():
+    cases = {
+        "*.md": ("/a/x.md", "/a/x.mdx"),
+        "docs": ("/docs/a/b.txt", "/mydocs/a"),
+        "a/**/c.py": ("/a/c.py", "/ab/c.py"),
+        "/a/*.py": ("/a/x.py", "/b/a/x.py"),
+        "a+b.txt": ("/a+b.txt", "/aab.txt"),
+    }
+    for glob, (fits, does_not) in cases.items():
+        assert re.search(path_pattern(glob), fits)
+        assert not re.search(path_pattern(glob), does_not)
+    assert parse_day("2026-01-02") == date(2026, 1, 2)
+    assert (date.today() - parse_day("3d")).days == 3
+    with pytest.raises(InputError, match="day 'soon'; expected a day such as 2026-11-29"):
+        parse_day("soon")
+
+
+def test_highlights_by_words_else_by_the_model(embedder):
+    text = "# Food\n\nDogs bark. A cat eats fish, says the cat.\n\nNothing here."
+    chosen = highlight(text, ["cat", "fish"])
+    assert text[chosen.start : chosen.end] == "A cat eats fish, says the cat."
+    assert [text[start:end] for start, end in chosen.words] == ["cat", "fish", "cat"]
+    sentences = ["Alpha beta gamma.", "Second one here.", "The third is last."]
+    text = " ".join(sentences)
+    spans = [(text.index(one), text.index(one) + len(one)) for one in sentences]
+    query = embedder.embed_queries(["zzz"])[0]
+    nearest = spans[int(np.argmax(embedder.embed_chunks(text, chunks=spans).vectors @ query))]
+    chosen = highlight(text, ["zzz"], embedder=embedder, query=query)
+    assert (chosen.start, chosen.end, chosen.by) == (*nearest, "model")
+    assert highlight(text, ["zzz"]).by == "start"
+
+
+def test_words_match_across_scripts_and_forms():
+    assert [word for *_, word in matched_words("我喜欢猫", ["喜欢"])] == ["喜欢", "喜欢"]
+    assert [word for *_, word in matched_words("Open_File OPEN", ["open"])] == ["open", "open"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"query": " "}, "the query is empty"),
+        ({"top": 0}, "0 hits; expected at least 1"),
+        ({"ranking": "best"}, "ranking 'best'; expected vector, text or hybrid"),
+        ({"filters": Filters(kinds=("png",))}, "kind 'png'; expected one of text, markdown"),
+    ],
+)
+def test_bad_searches(index, arguments, message):
+    with pytest.raises(InputError, match=message):
+        search(index, **{"query": "q", **arguments})
