@@ -7,6 +7,7 @@ from typing import TextIO
 from fastapi import FastAPI
 
 import slimvec
+from slimvec.serving.analysis_routes import analysis_routes
 from slimvec.serving.embedding import Desk
 from slimvec.serving.errors import ErrorResponse, add_handlers
 from slimvec.serving.gate import Gate
@@ -15,6 +16,7 @@ from slimvec.serving.logs import RequestLog
 from slimvec.serving.metrics import Metrics
 from slimvec.serving.openai_routes import openai_routes
 from slimvec.serving.page_routes import is_page, page_routes
+from slimvec.serving.rerank_routes import rerank_routes
 from slimvec.serving.served import Models
 from slimvec.serving.settings import ServerSettings
 from slimvec.serving.status_routes import status_routes
@@ -66,8 +68,9 @@ def create_app(
         lifespan=lifespan,
         responses={status: {"model": ErrorResponse, "description": meaning} for status, meaning in _ERRORS.items()},
     )
-    for router in (status_routes(models, metrics), openai_routes(models, desk), tei_routes(models, desk)):
-        app.include_router(router)
+    app.include_router(status_routes(models, metrics))
+    for routes in (openai_routes, tei_routes, rerank_routes, analysis_routes):
+        app.include_router(routes(models, desk))
     app.include_router(page_routes(app.openapi))
     add_handlers(app)
     app.add_middleware(
