@@ -7,6 +7,7 @@ import sys
 
 import torch
 
+from slimvec.model.builtin import BUILTINS
 from slimvec.model.folder import save_model
 from tests.model.hub_server import COMMIT, hub_of
 from tests.tiny import embedding_model
@@ -62,7 +63,7 @@ def test_a_hub_name_is_fetched_once_and_found_again_without_a_network(tmp_path):
     again, lost = ask([["org/tiny", None], ["org/absent", None]], tmp_path / "home", HF_HUB_OFFLINE="1")
     assert again == found
     assert lost.startswith("org/absent is no folder, not in the hub's cache, and could not be downloaded (")
-    assert lost.endswith("check the network and HF_HUB_OFFLINE, or use one of smollm2-135m, gemma3-270m, minilm-l6")
+    assert lost.endswith(f"check the network and HF_HUB_OFFLINE, or use one of {', '.join(BUILTINS)}")
 
 
 def test_a_damaged_file_of_a_snapshot_is_downloaded_again_or_refused(tmp_path):
@@ -77,4 +78,4 @@ def test_a_damaged_file_of_a_snapshot_is_downloaded_again_or_refused(tmp_path):
             snapshot.resolve().write_bytes(expected[:-1] + bytes([expected[-1] ^ 1]))
     [answer] = ask([["org/tiny", None]], home, HF_HUB_OFFLINE="1")
     assert "model.safetensors was changed after it was written, and " in answer
-    assert answer.endswith("check the network and HF_HUB_OFFLINE, or use one of smollm2-135m, gemma3-270m, minilm-l6")
+    assert answer.endswith(f"check the network and HF_HUB_OFFLINE, or use one of {', '.join(BUILTINS)}")

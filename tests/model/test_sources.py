@@ -174,7 +174,7 @@ def test_a_fetch_of_a_folder_is_refused(tmp_path):
     "source", ["nothing", "./no/such/folder", "/no/such", "absent.gguf", "org/absent.gguf", "", Path("org/name")]
 )
 def test_an_unknown_source_names_the_known(source):
-    with pytest.raises(InputError, match=r"no model .*expected a folder.*one of smollm2-135m, gemma3-270m, minilm-l6"):
+    with pytest.raises(InputError, match=r"no model .*expected a folder.*one of smollm2-135m, gemma3-270m, "):
         resolve_source(source)
 
 

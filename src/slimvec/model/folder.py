@@ -21,6 +21,7 @@ from slimvec.errors import ModelError
 from slimvec.files import atomic_folder
 from slimvec.model.adapters import has_lora, load_lora, merge_lora
 from slimvec.model.backbone import load_transformers
+from slimvec.model.builtin import TOKENIZER_FILES
 from slimvec.model.copy_check import check_copy
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.golden import TEXTS, EmbedRole, write_golden
@@ -32,8 +33,6 @@ from slimvec.model.rope_scaling import scaled_settings
 from slimvec.model.sentence_transformers_files import write_modules
 from slimvec.model.sources import portable_name
 from slimvec.text.prompts import Role
-
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 
 
 def load_model(
@@ -173,7 +172,7 @@ def _check_kept(model: EmbeddingModel, *, as_adapter: bool) -> None:
 def _write_tokenizer(model: EmbeddingModel, folder: Path) -> None:
     """Copy the tokenizer's files as they came; write them anew for a model built in memory."""
     if model.tokenizer_folder is not None:
-        for name in _TOKENIZER_FILES:
+        for name in TOKENIZER_FILES:
             if (model.tokenizer_folder / name).is_file():
                 shutil.copyfile(model.tokenizer_folder / name, folder / name)
         _drop_code(folder / "tokenizer_config.json")
