@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimvec.engine.prefixes import prefixes
-from slimvec.engine.running import running_pool
 from slimvec.errors import InputError, ModelError
 from slimvec.model.architectures import DECODERS
 from slimvec.model.pooling import pool
+from slimvec.model.running_pooling import running_pool
 from slimvec.model.spec import Pooling
 from slimvec.text.batch import PackedBatch
 from slimvec.text.located import locate

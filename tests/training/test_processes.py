@@ -72,6 +72,16 @@ KINDS = {
         "batch.graph_tokens=0",
         "batch.micro_batch_tokens=100",
     ),
+    "phrases": (
+        "tuning={method: full}",
+        "run.shard=true",
+        "batch.graph_tokens=0",
+        "batch.micro_batch_tokens=60",
+        "objective={kind: next-phrase, boundaries: tokens, phrase_tokens: [4, 8], max_tokens: 60, step_tokens: 150, "
+        "window_tokens: 6, near_tokens: 4, lm_weight: 0.5}",
+        "data.0.path=uneven.jsonl",
+        "base.source=tied",
+    ),
     # Batches of one, so that a process has nothing to do.
     "few": ("batch.pairs=2", "data.0.path=few.jsonl", "run.steps=3"),
 }
@@ -168,11 +178,15 @@ def metrics(path):
     return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("kind", ["lora", "full", "shared", "adapted", "texts", "few"])
+@pytest.mark.parametrize("kind", ["lora", "full", "shared", "adapted", "texts", "phrases", "few"])
 def test_two_processes_train_as_one(folder, said, alone, kind):
     two, one = folder / f"two-{kind}", folder / f"one-{kind}"
     assert said[two.name, 0]["tokens"] == said[two.name, 1]["tokens"] == alone[kind]
-    wanted, found, start = weights(one), weights(two), weights(folder / ("tied" if kind == "adapted" else "base"))
+    wanted, found, start = (
+        weights(one),
+        weights(two),
+        weights(folder / ("tied" if kind in ("adapted", "phrases") else "base")),
+    )
     assert wanted.keys() == found.keys()
     moved = max(float((wanted[name] - start[name]).abs().max()) for name in wanted)
     apart = max(float((wanted[name] - found[name]).abs().max()) for name in wanted)

@@ -34,6 +34,9 @@ class EmbeddedBatch:
         group_ids: [B] int64, equal for pairs of one group, of which no text is a negative for another; `NO_GROUP`
             for pairs without.
         negative_group_ids: [B, K] int64, the groups of the negatives, same numbering.
+        places: [B] int64, where in its group a pair stands. With places, a pair of the group is no negative for row i
+            only if its place is at most `horizons[i]`; None: none of the group is one, wherever it stands.
+        horizons: [B] int64; given with places, or not.
         scores: [B, 1 + K] a teacher's scores of the positive, then of the negatives; NaN where there is none.
         grades: [B] how alike the two texts of a graded pair are; NaN for the other pairs, whose positive answers
             their query.
@@ -54,6 +57,8 @@ class EmbeddedBatch:
     answer_ids: Tensor | None = None
     group_ids: Tensor | None = None
     negative_group_ids: Tensor | None = None
+    places: Tensor | None = None
+    horizons: Tensor | None = None
     scores: Tensor | None = None
     grades: Tensor | None = None
     teacher: "EmbeddedBatch | None" = None
@@ -85,6 +90,10 @@ class EmbeddedBatch:
             raise ValueError("ids of some texts but not of others")
         if self.negative_group_ids is not None and self.group_ids is None:
             raise ValueError("groups of negatives, but not of their pairs")
+        if len({part is None for part in (self.places, self.horizons)}) > 1:
+            raise ValueError("places without horizons, or horizons without places")
+        if self.places is not None and self.group_ids is None:
+            raise ValueError("places in groups, but no groups")
         self._check_targets()
 
     def _check_targets(self) -> None:

@@ -19,7 +19,8 @@ logit s/t that is an addition of a sg(s).
 Focal weight (KaLM-Embedding-V2, arXiv 2506.20923): w_i = (1 - e^{s(q_i, p_i)/t} / Z_i)^g, and the loss of the row is
 w_i L_i.
 
-Pairs can be in groups (`EmbeddedBatch.group_ids`), such as classes: a candidate of the row's own group never counts.
+Pairs can be in groups (`EmbeddedBatch.group_ids`), such as classes: a candidate of the row's own group never counts,
+or, where places in the group are given (phrases of a document), only from beyond the row's horizon on.
 
 Letters: B pairs, R rows, K negatives a pair, M mixtures a pair, C candidates, D dims.
 """
@@ -160,7 +161,10 @@ def _in_batch_answers(batch: EmbeddedBatch, rows: slice, mask_equal_texts: bool)
     numbers = torch.arange(batch.pairs, device=batch.query.device)
     itself = numbers[rows][:, None] == numbers[None, :]
     if batch.group_ids is not None:
-        itself = itself | same_group(batch.group_ids[rows], batch.group_ids)
+        grouped = same_group(batch.group_ids[rows], batch.group_ids)
+        if batch.places is not None and batch.horizons is not None:
+            grouped = grouped & (batch.places[None, :] <= batch.horizons[rows][:, None])
+        itself = itself | grouped
     if not mask_equal_texts or batch.query_ids is None or batch.positive_ids is None:
         return itself, itself
     known = batch.known_pairs()

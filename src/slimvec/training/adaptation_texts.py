@@ -1,24 +1,29 @@
-"""The texts of an adaptation: the positives of records, or plain texts."""
+"""The texts of objectives without labels: plain texts, or the positives of records."""
 
 import random
 from collections.abc import Sequence
 
 from slimvec.data.readers import read_texts
 from slimvec.data.records import Record
-from slimvec.data.tables import has_suffix
+from slimvec.data.tables import has_suffix, iter_rows
 from slimvec.files import sha256_of
 from slimvec.training.recipe import Recipe, Source
 from slimvec.training.sources import SourceRecord, read_sources
 
+_TEXT = "text"
+"""Field of plain texts, unless the recipe names another one."""
+_QUERIES = {"query", "anchor", "question", "sentence1", "messages"}
+"""Fields of pairs (`slimvec.data.columns`)."""
+
 
 def read_adaptation_records(recipe: Recipe) -> tuple[list[Record], list[SourceRecord]]:
-    """Read the sources of an adaptation as records; a plain text is its own query and positive.
+    """Read the sources of a recipe that learns from texts as records; a plain text is its own query and positive.
 
     Raises:
         InputError: a file that is missing or malformed.
     """
-    assert recipe.adaptation is not None
-    return read_text_records(recipe.data, field=recipe.adaptation.field, seed=recipe.run.seed)
+    field = None if recipe.texts is None else recipe.texts.field
+    return read_text_records(recipe.data, field=field, seed=recipe.run.seed)
 
 
 def read_text_records(
@@ -28,7 +33,7 @@ def read_text_records(
 
     Args:
         sources: Files; `.txt` ones hold a text a line.
-        field: Of plain texts in the other files; None for files of records.
+        field: Of plain texts in the other files; default `text` where the first row has one and is no pair.
         seed: Of the choice where a source is limited.
 
     Raises:
@@ -37,8 +42,8 @@ def read_text_records(
     records: list[Record] = []
     held: list[SourceRecord] = []
     for source in sources:
-        if has_suffix(source.path, (".txt",)) or field is not None:
-            found, record = _plain(source, field or "text", seed)
+        if has_suffix(source.path, (".txt",)) or field is not None or _holds_texts(source):
+            found, record = _plain(source, field or _TEXT, seed)
             records += found
             held.append(record)
         else:
@@ -46,6 +51,14 @@ def read_text_records(
             records += found
             held += described
     return records, held
+
+
+def _holds_texts(source: Source) -> bool:
+    """Whether the first row of a file is a text and no pair."""
+    if source.is_hub or source.kind != "pairs":
+        return False
+    row = next(iter(iter_rows(source.path)), None)
+    return row is not None and _TEXT in row.values and not _QUERIES & row.values.keys()
 
 
 def adaptation_texts(records: Sequence[Record]) -> list[str]:

@@ -4,15 +4,13 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from slimvec.data.records import Record
-from slimvec.objectives.batch import EmbeddedBatch
 from slimvec.objectives.losses import Objective
 from slimvec.training.augmentation import Augmentation, changes_of
 from slimvec.training.collation import Collator
-from slimvec.training.distributed import mean_over_processes, over_processes
+from slimvec.training.distributed import over_processes
 from slimvec.training.filling import Contrasts, Filling, check_filling
 from slimvec.training.gradients import Embed, backward
 from slimvec.training.groups import Groups
@@ -21,6 +19,7 @@ from slimvec.training.known_answers import KnownAnswers
 from slimvec.training.plan import BatchPlan
 from slimvec.training.processes import Processes
 from slimvec.training.recipe import Recipe
+from slimvec.training.step_report import describe_pairs
 from slimvec.training.steps import Step
 from slimvec.training.targets import record_kinds
 
@@ -94,18 +93,15 @@ class ContrastiveSteps:
             micro_batch_tokens=self._recipe.batch.micro_batch_tokens,
             graph_tokens=self._recipe.batch.graph_tokens,
         )
-        losses = mean_over_processes(torch.stack([found.losses.total, *found.losses.parts.values()])).tolist()
         tokens, truncated = self._processes.add([texts.num_tokens, texts.tokenized.num_truncated])
         met = self._contrasts.of(batch.indices)
-        positive, random = _mean_cosines(texts.assemble(found.vectors), self._processes)
-        return Step(
+        return describe_pairs(
+            found,
+            texts.assemble(found.vectors),
+            self._processes,
             epoch=batch.epoch + batch.epoch_share,
-            loss=losses[0],
-            losses=dict(zip(found.losses.parts, losses[1:], strict=True)),
             tokens=int(tokens),
             truncated=int(truncated),
-            positive_cosine=positive,
-            random_cosine=random,
             pairs=met.pairs,
             negatives=met.negatives,
         )
@@ -129,17 +125,3 @@ def plan_contrastive(records: Sequence[Record], recipe: Recipe, sources: NDArray
 def step_seed(seed: int, number: int) -> int:
     """Give what a step draws from: fixed by the run's seed and the step's number, 63 bits."""
     return int.from_bytes(blake2b(f"{seed}/{number}".encode(), digest_size=8).digest(), "big") >> 1
-
-
-def _mean_cosines(batch: EmbeddedBatch, processes: Processes) -> tuple[float, float]:
-    """Give the mean cosine of the pairs, and of queries with the positives of others (0 for a single pair).
-
-    The cosines of all queries with all positives add up to the product of the two sums.
-    """
-    matched = (batch.query * batch.positive).sum()[None]
-    count = matched.new_tensor([batch.pairs])
-    parts = torch.cat([matched, count, batch.query.sum(0), batch.positive.sum(0)]).double()
-    totals = torch.tensor(processes.add(parts.tolist()), dtype=torch.float64)
-    matched, count, (queries, positives) = totals[0], totals[1], totals[2:].chunk(2)
-    others = (queries @ positives - matched) / (count * (count - 1)) if count > 1 else 0.0
-    return float(matched / count), float(others)

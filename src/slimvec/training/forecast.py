@@ -34,6 +34,8 @@ MARGIN = 0.9
 MICRO_BATCHES = tuple(1 << power for power in range(14, 7, -1))
 """Proposed sizes of a piece, largest first. Above 16,384 tokens no machine gets faster."""
 _SHORT, _LONG = 256, 1024
+_SHORTEST_PHRASE = 16
+"""Tokens of passages that give a pair of vectors, at least."""
 
 
 class Forecast(BaseModel):
@@ -144,6 +146,8 @@ def tokens_per_step(recipe: Recipe, num_processes: int = 1) -> int:
     batch = recipe.batch
     if recipe.adaptation is not None:
         return -(-recipe.adaptation.step_tokens // num_processes)
+    if recipe.texts is not None:  # passages, and what is made of them once more: phrases, or a second view
+        return -(-2 * recipe.texts.step_tokens // num_processes)
     longest = recipe.model.max_tokens if "max_tokens" in recipe.model.model_fields_set else 1 << 30
     query, document = (min(tokens, longest) for tokens in (batch.max_query_tokens, batch.max_document_tokens))
     return -(-batch.pairs // num_processes) * (query + document * (1 + batch.negatives))
@@ -172,7 +176,7 @@ def _measure_sample(recipe: Recipe, config: Config, layers: int, checkpointed: b
         checkpoint_gradients(backbone)
     backbone.train()
     with folded_lora(backbone.modules()) if _folds(recipe) else nullcontext():
-        longest = recipe.adaptation.max_tokens if recipe.adaptation else recipe.batch.max_document_tokens
+        longest = recipe.batch.max_document_tokens if recipe.texts is None else recipe.texts.max_tokens
         length = min(longest, _SHORT)
         short, long = (PackedBatch.from_sequences([[1] * length] * (most // length)) for most in (_SHORT, _LONG))
         (kept_short, _), *runs = _run(backbone, short), _run(backbone, long), _run(backbone, long)
@@ -233,8 +237,11 @@ def _batch_bytes(recipe: Recipe, config: Config, cost: LayerCost, at_once: int) 
         # Scores of every token of the vocabulary: in the model's dtype, in float32, and their gradient.
         scores = int(piece * recipe.adaptation.predicted_share) * int(config["vocab_size"])
         return kept | {"scores": scores * (2 * run_dtype(recipe.run).itemsize + 8)}
-    texts = batch.pairs * (2 + batch.negatives)
-    similarities = min(BLOCK_ELEMENTS, batch.pairs * texts)
+    pairs, texts = batch.pairs, batch.pairs * (2 + batch.negatives)
+    if recipe.texts is not None:
+        pairs = recipe.texts.step_tokens // _SHORTEST_PHRASE
+        texts = 2 * pairs
+    similarities = min(BLOCK_ELEMENTS, pairs * texts)
     return kept | {"vectors": 16 * width * texts, "similarities": 24 * similarities}
 
 

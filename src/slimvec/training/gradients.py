@@ -9,8 +9,9 @@ The loss sees all vectors at once, so whatever it draws or weighs is drawn and w
 any loss is exact. Its own memory is bounded by `slimvec.objectives.blocks`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -25,16 +26,36 @@ Embed = Callable[[PackedBatch], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
+class Output:
+    """What a run of the model on a piece of a batch gives.
+
+    Attributes:
+        vectors: [n, D].
+        own_loss: Gives a loss of this piece alone, which is added to that of the whole batch: asked for once, just
+            before the piece is sent backward, so that what it needs is there for no longer. None for none.
+    """
+
+    vectors: Tensor
+    own_loss: Callable[[], Tensor] | None = None
+
+
+Run = Callable[[], Output]
+"""Runs the model on a piece of a batch. Called again, from the same random state, it gives the same."""
+
+
+@dataclass(frozen=True, eq=False)
 class BatchGradient:
     """What is left of a batch once its gradient has been added.
 
     Attributes:
-        losses: Total and parts, without graph.
-        vectors: [N, D] in the texts' order, without graph.
+        losses: Total and parts, without graph; the pieces' own losses are not among them.
+        vectors: [N, D] in the order of the texts or runs, without graph.
+        own_loss: Sum of the pieces' own losses.
     """
 
     losses: Losses
     vectors: Tensor
+    own_loss: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,14 +63,33 @@ class _Piece:
     """A part of the batch after its first run.
 
     Attributes:
-        indices: Numbers of its texts.
-        vectors: [n, D]; with their graph when it was kept.
+        run: Gives it again.
+        output: With its graph when it was kept.
         random_state: Before the run, when it has to be repeated.
     """
 
-    indices: list[int]
-    vectors: Tensor
+    run: Run
+    output: Output
     random_state: "RandomState | None"
+
+    @classmethod
+    def first(cls, run: Run, *, keep: bool) -> "_Piece":
+        """Run a piece for the first time."""
+        if keep:
+            return cls(run, run(), None)
+        state = RandomState.now()
+        with torch.no_grad():
+            return cls(run, Output(run().vectors), state)
+
+    def again(self) -> Output:
+        """Give the piece with its graph: as it was kept, or from a second run that leaves the random state as it is."""
+        if self.random_state is None:
+            return self.output
+        before = RandomState.now()
+        self.random_state.restore()
+        output = self.run()
+        before.restore()
+        return output
 
 
 def backward(
@@ -70,21 +110,44 @@ def backward(
         graph_tokens: Batches of up to this many tokens keep their graphs; 0 never.
     """
     parts = equally_many(plan_batches(texts.lengths, token_budget=micro_batch_tokens))
-    keep = not Processes.current().any(sum(texts.lengths) > graph_tokens)
-    pieces = [_run(embed, texts, indices, keep=keep) for indices in parts]
-    order = torch.tensor(
-        [index for piece in pieces for index in piece.indices], dtype=torch.int64, device=pieces[0].vectors.device
+    order = torch.argsort(torch.tensor([index for indices in parts for index in indices], dtype=torch.int64))
+
+    def run(indices: list[int]) -> Output:
+        return Output(embed(texts.pack(indices)) if indices else empty_run(embed))
+
+    found = backward_runs(
+        [partial(run, indices) for indices in parts],
+        lambda vectors: losses_of(vectors[order.to(vectors.device)]),
+        keep=sum(texts.lengths) <= graph_tokens,
     )
-    vectors = torch.cat([piece.vectors.detach() for piece in pieces])[torch.argsort(order)].requires_grad_()
+    return replace(found, vectors=found.vectors[order.to(found.vectors.device)])
+
+
+def backward_runs(runs: Sequence[Run], losses_of: Callable[[Tensor], Losses], *, keep: bool) -> BatchGradient:
+    """Add the gradient of a loss of all vectors, and of the pieces' own losses, to the `grad` of all they depend on.
+
+    Args:
+        runs: Of the model, equally many in all processes.
+        losses_of: Vectors [N, D] of all runs, in their order, to the loss.
+        keep: Whether this process has room for the graphs of all runs; they are kept if all processes have.
+    """
+    keep = not Processes.current().any(not keep)
+    pieces = [_Piece.first(run, keep=keep) for run in runs]
+    vectors = torch.cat([piece.output.vectors.detach() for piece in pieces]).requires_grad_()
     losses = losses_of(vectors)
     losses.total.backward()  # type: ignore[no-untyped-call]
-    grad = vectors.grad
-    assert grad is not None
+    assert vectors.grad is not None
+    grads = list(torch.split(vectors.grad, [len(piece.output.vectors) for piece in pieces]))
+    own = 0.0
     while pieces:  # released one by one: the graph of a piece is not needed after its turn
-        piece = pieces.pop(0)
-        again = piece.vectors if piece.random_state is None else _repeat(embed, texts, piece)
-        again.backward(grad[piece.indices])  # type: ignore[no-untyped-call]
-    return BatchGradient(Losses(losses.total.detach(), losses.parts), vectors.detach())
+        output, grad = pieces.pop(0).again(), grads.pop(0)
+        if output.own_loss is None:
+            output.vectors.backward(grad)  # type: ignore[no-untyped-call]
+            continue
+        loss = output.own_loss()
+        own += float(loss.detach())
+        torch.autograd.backward([output.vectors, loss], [grad, torch.ones_like(loss)])
+    return BatchGradient(Losses(losses.total.detach(), losses.parts), vectors.detach(), own)
 
 
 def equally_many(parts: list[list[int]]) -> list[list[int]]:
@@ -99,30 +162,6 @@ def equally_many(parts: list[list[int]]) -> list[list[int]]:
 def empty_run(embed: Embed) -> Tensor:
     """Run the model for no text, [0, D], with gradients of zero: on a single token."""
     return embed(PackedBatch.from_sequences([[0]]))[:0]
-
-
-def _embed(embed: Embed, texts: TokenizedTexts, indices: list[int]) -> Tensor:
-    """Embed some texts: [n, D]."""
-    return embed(texts.pack(indices)) if indices else empty_run(embed)
-
-
-def _run(embed: Embed, texts: TokenizedTexts, indices: list[int], *, keep: bool) -> _Piece:
-    """Embed a piece for the first time."""
-    if keep:
-        return _Piece(indices, _embed(embed, texts, indices), None)
-    state = RandomState.now()
-    with torch.no_grad():
-        return _Piece(indices, _embed(embed, texts, indices), state)
-
-
-def _repeat(embed: Embed, texts: TokenizedTexts, piece: _Piece) -> Tensor:
-    """Embed a piece again with the dropout of its first run, and leave the random state as it was found."""
-    assert piece.random_state is not None
-    before = RandomState.now()
-    piece.random_state.restore()
-    vectors = _embed(embed, texts, piece.indices)
-    before.restore()
-    return vectors
 
 
 @dataclass(frozen=True, eq=False)

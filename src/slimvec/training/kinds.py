@@ -20,15 +20,18 @@ from slimvec.training.collation import Collator
 from slimvec.training.contrastive import ContrastiveSteps
 from slimvec.training.events import Notice
 from slimvec.training.head_start import linear_head
+from slimvec.training.next_phrase import NextPhraseSteps
 from slimvec.training.objective import make_objective, make_projection
 from slimvec.training.prediction import PredictionSteps, TrainableStates
 from slimvec.training.processes import Processes
 from slimvec.training.recipe import Recipe, TextVectorsObjective
+from slimvec.training.recipe.text_objectives import NextPhrase
 from slimvec.training.sources import SourceRecord, read_sources
 from slimvec.training.steps import Steps
 from slimvec.training.target_vectors import TargetVectors
 from slimvec.training.teacher import OpenTeacher, TeacherVectors, open_named, prepare_teacher
 from slimvec.training.text_vectors import TextVectorSteps
+from slimvec.training.text_views import TextViewSteps
 from slimvec.training.trainable_model import TrainableModel
 
 
@@ -183,6 +186,31 @@ def _text_vectors(stage: StageInput) -> StageWork:
     return StageWork(model, steps, extra, targets.identity, start)
 
 
+def _next_phrase(stage: StageInput) -> StageWork:
+    """Learn to find the phrase that comes next.
+
+    Raises:
+        ModelError: the next-token loss is asked for, and the base has no language-model head.
+    """
+    objective = stage.recipe.objective
+    assert isinstance(objective, NextPhrase)
+    steps = NextPhraseSteps(
+        adaptation_texts(stage.records),
+        stage.recipe,
+        model=stage.model,
+        objective=make_objective(stage.recipe.loss),
+        lm_head=language_head(stage.recipe, stage.model) if objective.lm_weight else None,
+    )
+    return StageWork(TrainableStates(stage.model, pooled=True), steps)
+
+
+def _text_views(stage: StageInput) -> StageWork:
+    """Learn to match two views of a text."""
+    objective = make_objective(stage.recipe.loss)
+    steps = TextViewSteps(adaptation_texts(stage.records), stage.recipe, model=stage.model, objective=objective)
+    return StageWork(stage.model, steps)
+
+
 KINDS: Mapping[str, Kind] = {
     "contrastive": Kind(_read_pairs, _contrastive),
     "text-vectors": Kind(_read_texts, _text_vectors),
@@ -190,5 +218,8 @@ KINDS: Mapping[str, Kind] = {
         name: Kind(read_adaptation_records, _token_prediction)
         for name in ("next-token", "masked-next-token", "masked-token")
     },
+    "next-phrase": Kind(read_adaptation_records, _next_phrase),
+    "simcse": Kind(read_adaptation_records, _text_views),
+    "crops": Kind(read_adaptation_records, _text_views),
 }
 """By the name of a kind, as `Recipe.kind` gives it."""

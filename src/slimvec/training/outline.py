@@ -37,7 +37,7 @@ class StageOutline(BaseModel):
         tuning: `lora` or `full`.
         sources: In the recipe's order.
         num_held_out: Records kept for validation; None when the data is not there.
-        steps_per_epoch: Steps of the first epoch; None likewise, and for adaptations.
+        steps_per_epoch: Steps of the first epoch; None likewise, and for texts.
         steps: In all; None likewise, and for stages limited in tokens or time.
         tokens: Limit in tokens.
         max_minutes: Limit in time.
@@ -130,7 +130,7 @@ def _outline_stage(stage: StageRecipe) -> StageOutline:
         max_minutes=recipe.run.max_minutes,
     )
     on_hub = any(source.is_hub for source in recipe.data)
-    if _missing(recipe) or on_hub or recipe.adaptation is not None:
+    if _missing(recipe) or on_hub or recipe.texts is not None:
         return outline
     records, held = read_sources(recipe.data, seed=recipe.run.seed)
     return outline.model_copy(update=_counts(recipe, records, held))

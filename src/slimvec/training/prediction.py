@@ -29,8 +29,8 @@ from slimvec.text.tokenizer import Tokenizer
 from slimvec.training.gradients import Embed, empty_run, equally_many
 from slimvec.training.processes import Processes
 from slimvec.training.recipe import Recipe
-from slimvec.training.shuffling import shuffled
 from slimvec.training.steps import Step
+from slimvec.training.text_deal import TextDeal
 
 IntArray = NDArray[np.int64]
 Tokens = NDArray[np.int32]
@@ -44,11 +44,12 @@ class TrainableStates:
 
     Args:
         model: Trained in place.
+        pooled: Whether vectors are made of the states, so that what is behind the backbone is trained with it.
     """
 
-    def __init__(self, model: EmbeddingModel) -> None:
+    def __init__(self, model: EmbeddingModel, *, pooled: bool = False) -> None:
         self._model = model
-        self.named_parameters = model.backbone.named_parameters
+        self.named_parameters = model.named_parameters if pooled else model.backbone.named_parameters
         self.modules = model.modules
         self.attend: Callable[[AttentionMode], None] = model.attend
 
@@ -108,12 +109,13 @@ class PredictionSteps:
         self._sequences = [sequences[number] for number in kept]
         self._truncated = np.array([tokenized.truncated[number] for number in kept])
         self._processes = Processes.current()
-        self._epoch, self._batches = -1, list[IntArray]()
-        self._sizes: list[int] = []
+        self._deal = TextDeal(
+            list(map(len, self._sequences)), step_tokens=self._settings.step_tokens, seed=recipe.run.seed
+        )
 
     def num_steps(self, epochs: int) -> int:
         """Count the steps of so many passes over the texts."""
-        return sum(self._epoch_length(epoch) for epoch in range(epochs))
+        return self._deal.num_steps(epochs)
 
     def backward(self, number: int, embed: Embed) -> Step:
         """Add the gradient of step `number`, counted from 0, and describe it."""
@@ -162,33 +164,14 @@ class PredictionSteps:
     def _batch(self, number: int) -> _Batch:
         """Give the texts of a step, and draw what is predicted: fixed by the seed and the step's number."""
         dice = np.random.Generator(np.random.PCG64([self._recipe.run.seed, number]))
-        epoch = 0
-        while number >= self._epoch_length(epoch):
-            number -= self._epoch_length(epoch)
-            epoch += 1
-        texts = self._deal(epoch)[number]
+        texts, epoch, share = self._deal.step(number)
         possible = [self._predictable(self._sequences[text]) for text in texts]
         predicted = possible
         if self._mask is not None:
             predicted = [places[dice.random(len(places)) < self._settings.predicted_share] for places in possible]
             if not any(len(places) for places in predicted):
                 predicted[0] = dice.choice(possible[0], size=1)
-        return _Batch(texts, predicted, epoch + (number + 1) / self._epoch_length(epoch))
-
-    def _epoch_length(self, epoch: int) -> int:
-        while len(self._sizes) <= epoch:
-            self._sizes.append(len(self._deal(len(self._sizes))))
-        return self._sizes[epoch]
-
-    def _deal(self, epoch: int) -> list[IntArray]:
-        """Shuffle the texts and cut their row where a step has its tokens; every text comes once an epoch."""
-        if epoch != self._epoch:
-            order = shuffled(np.arange(len(self._sequences)), self._recipe.run.seed, "adaptation", epoch)
-            ends = np.cumsum([len(self._sequences[text]) for text in order])
-            numbers = (ends - 1) // self._settings.step_tokens
-            cuts = np.flatnonzero(np.diff(numbers)) + 1
-            self._epoch, self._batches = epoch, np.split(order, cuts)
-        return self._batches
+        return _Batch(texts, predicted, epoch + share)
 
 
 def mask_id(tokenizer: tokenizers.Tokenizer, token: str | None) -> int:

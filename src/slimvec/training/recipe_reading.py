@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from slimvec.errors import InputError
-from slimvec.training.recipe import ContradictionError, Recipe, StageError
+from slimvec.training.recipe import ContradictionError, Objective, Recipe, StageError
+from slimvec.training.recipe.text_objectives import TextObjective
 from slimvec.yaml_files import compose_yaml, read_text, read_yaml
 
 KeyPath = tuple[str | int, ...]
@@ -69,6 +70,8 @@ def recipe_tree(recipe: Recipe) -> dict[str, Any]:
         del given["batch"][key]
     if recipe.adaptation is not None and "max_tokens" not in recipe.adaptation.model_fields_set:
         del given["adaptation"]["max_tokens"]
+    if isinstance(recipe.objective, TextObjective) and "max_tokens" not in recipe.objective.model_fields_set:
+        del given["objective"]["max_tokens"]
     if recipe.tuning.method == "full":
         given["tuning"] = {"method": "full"}
     return given
@@ -166,10 +169,20 @@ def _input_error(error: ValidationError, name: str, lines: dict[KeyPath, int | s
         )
     if first["type"] == "missing":
         return InputError(f"{where}{key} is missing{more}", do=f"add {key}")
+    if first["type"].startswith("union_tag"):
+        return _tag_error(first, where, key)
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, ValueError):
         return InputError(f"{where}{cause}{more}")
     return InputError(f"{where}{key} is {first['input']!r}{more}", expected=_lowered(first["msg"]))
+
+
+def _tag_error(detail: ErrorDetails, where: str, key: str) -> InputError:
+    """Say that a section told apart by its kind has none, or one that is not known."""
+    given = detail["input"].get("kind") if isinstance(detail["input"], dict) else detail["input"]
+    found = f"{key}.kind is missing" if given is None else f"{key}.kind is {given!r}"
+    known = (get_args(kind.model_fields["kind"].annotation)[0] for kind in _section_types(Objective))
+    return InputError(f"{where}{found}", expected=f"one of {', '.join(known)}")
 
 
 def _stage_lines(lines: dict[KeyPath, int | str], index: int) -> dict[KeyPath, int | str]:

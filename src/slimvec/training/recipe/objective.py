@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from slimvec.training.recipe.section import Section
+from slimvec.training.recipe.text_objectives import Crops, NextPhrase, SimCSE
 from slimvec.training.recipe.text_vectors import TextVectorsObjective
 
 
@@ -18,5 +19,5 @@ class Contrastive(Section):
     kind: Literal["contrastive"] = "contrastive"
 
 
-Objective = Annotated[Contrastive | TextVectorsObjective, Field(discriminator="kind")]
+Objective = Annotated[Contrastive | NextPhrase | SimCSE | Crops | TextVectorsObjective, Field(discriminator="kind")]
 """A kind of objective is a section here and an entry in `slimvec.training.kinds.KINDS`."""

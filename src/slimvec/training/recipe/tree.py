@@ -14,6 +14,7 @@ from slimvec.training.recipe.objective import Contrastive, Objective
 from slimvec.training.recipe.run import LENGTHS, Optim, Run
 from slimvec.training.recipe.section import ContradictionError, Section
 from slimvec.training.recipe.stages import Stage, StageError
+from slimvec.training.recipe.text_objectives import NextPhrase, TextObjective
 from slimvec.training.recipe.text_vectors import TextVectorsObjective
 from slimvec.training.recipe.validation import Validation
 
@@ -58,6 +59,13 @@ class Recipe(Section):
         """What is learnt: the objective's kind, or that of the adaptation in its place."""
         return self.objective.kind if self.adaptation is None else self.adaptation.objective
 
+    @property
+    def texts(self) -> Adaptation | TextObjective | None:
+        """The section by which the recipe learns from texts; None where it learns from pairs."""
+        if self.adaptation is not None:
+            return self.adaptation
+        return self.objective if isinstance(self.objective, TextObjective) else None
+
     def stage_recipes(self) -> "tuple[StageRecipe, ...]":
         """Give the recipe of each stage, complete, with paths that begin at `data_root`.
 
@@ -99,7 +107,7 @@ class Recipe(Section):
         self._check_base()
         self._check_cache()
         check_mined(self.loss, self.batch.negatives)
-        if self.adaptation is None and any(source.order_negatives is not None for source in self.data):
+        if self.texts is None and any(source.order_negatives is not None for source in self.data):
             self._check_order_negatives()
         if self.model.dims is not None:
             check_mrl_dims(self.loss, self.model.dims)
@@ -117,6 +125,8 @@ class Recipe(Section):
             self._check_adaptation(self.adaptation)
         if isinstance(self.objective, TextVectorsObjective):
             self._check_text_vectors(self.objective)
+        if isinstance(self.objective, TextObjective):
+            self._check_objective(self.objective)
 
     def _check_base(self) -> None:
         """See that the sections go together with a new model.
@@ -168,14 +178,39 @@ class Recipe(Section):
                 f"model.attention to {adaptation.attention}"
             )
             raise ContradictionError("model.attention", message)
+        self._check_texts("adaptation", "an adaptation", adaptation)
+
+    def _check_objective(self, objective: TextObjective) -> None:
+        """See that the sections go together with an objective that learns from texts."""
+        if isinstance(objective, NextPhrase) and (self.run.attention_ramp or self._turns("bidirectional")):
+            message = "next-phrase with bidirectional attention reads the answer; set model.attention to causal"
+            raise ContradictionError("model.attention", message)
+        for key in ("distill", "graded", "mixing", "hardness"):
+            if getattr(self.loss, key):
+                message = f"{key} belongs to records, and objective {self.kind} has texts; leave one of them out"
+                raise ContradictionError(f"loss.{key}", message)
+        self._check_texts("objective", f"objective {self.kind}", objective)
+
+    def _turns(self, mode: str) -> bool:
+        """Whether the recipe asks for an attention mode."""
+        return "attention" in self.model.model_fields_set and self.model.attention == mode
+
+    def _check_texts(self, key: str, name: str, section: Adaptation | TextObjective) -> None:
+        """See that the sections go together with texts in the place of pairs.
+
+        Args:
+            key: Of the section that asks for texts.
+            name: What to call it.
+            section: The section.
+        """
         changes = [key for key in ("rearrange", "order_negatives") if any(getattr(s, key) for s in self.data)]
         if changes:
-            message = f"{changes[0]} belongs to pairs, and an adaptation has texts; leave one of them out"
-            raise ContradictionError("adaptation", message)
-        if "max_tokens" in adaptation.model_fields_set and adaptation.max_tokens > self.model.max_tokens:
-            message = f"max_tokens {adaptation.max_tokens} is above the model's max_tokens {self.model.max_tokens}"
-            raise ContradictionError("adaptation.max_tokens", message)
-        self._check_text_validation("an adaptation")
+            message = f"{changes[0]} belongs to pairs, and {name} has texts; leave one of them out"
+            raise ContradictionError(key, message)
+        if "max_tokens" in section.model_fields_set and section.max_tokens > self.model.max_tokens:
+            message = f"max_tokens {section.max_tokens} is above the model's max_tokens {self.model.max_tokens}"
+            raise ContradictionError(f"{key}.max_tokens", message)
+        self._check_text_validation(name)
 
     def _check_text_vectors(self, objective: TextVectorsObjective) -> None:
         """See that the sections go together with distillation on plain texts."""

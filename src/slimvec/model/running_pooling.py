@@ -39,7 +39,7 @@ def running_pool(states: Tensor, pooling: Pooling, *, start: int = 0) -> Tensor:
     own = states[start:]
     if pooling.standard_mode() == "last":
         return own.float()
-    logs = log_weights(torch.arange(start + 1, states.shape[0] + 1), pooling)
+    logs = log_weights(torch.arange(start + 1, states.shape[0] + 1, device=states.device), pooling)
     blocks = torch.unique_consecutive(((logs - logs[0]) / _RANGE).long(), return_counts=True)[1].tolist()
     pooled, sums, totals, before = [], own.new_zeros(1, own.shape[1]).double(), logs.new_zeros(1), logs[0]
     for part, part_logs in zip(torch.split(own, blocks), torch.split(logs, blocks), strict=True):
@@ -49,3 +49,19 @@ def running_pool(states: Tensor, pooling: Pooling, *, start: int = 0) -> Tensor:
         pooled.append((sums / totals[:, None]).float())
         before = part_logs[-1]
     return torch.cat(pooled)
+
+
+def window_pool(states: Tensor, starts: Tensor, ends: Tensor) -> Tensor:
+    """Take the mean of windows of states, which may overlap, as differences of one running sum in float64.
+
+    Args:
+        states: [T, H].
+        starts: [N] int64, first token of each window.
+        ends: [N] int64, the token behind its last one.
+
+    Returns:
+        [N, H] float32. Gradients flow through.
+    """
+    sums = torch.cumsum(states.double(), dim=0)
+    sums = torch.cat([sums.new_zeros(1, states.shape[1]), sums])
+    return ((sums[ends] - sums[starts]) / (ends - starts)[:, None]).float()
