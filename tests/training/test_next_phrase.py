@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from slimvec.errors import InputError
 from slimvec.model.folder import save_model
+from slimvec.model.lm_head import tied_head
 from slimvec.model.pooling import pool
 from slimvec.model.running_pooling import window_pool
 from slimvec.model.spec import Pooling
@@ -43,13 +44,12 @@ def steps(changes=None, *overrides, texts=TEXTS, lm=False, **spec):
     settings = support.recipe(f"objective={json.dumps({**SMALL, **(changes or {})})}", *overrides)
     made = tiny.embedding_model("gemma3_text", prompts=PROMPTS, **spec)
     made.requires_grad_(True)
-    weight = made.backbone.hf_model.get_input_embeddings().weight
     work = NextPhraseSteps(
         texts,
         settings,
         model=made,
         objective=make_objective(settings.loss),
-        lm_head=(lambda: weight) if lm else None,
+        lm_head=tied_head(made.backbone) if lm else None,
     )
     return made, work
 

@@ -13,7 +13,7 @@ seen what the query saw; a test shows how that gives the answer away. The next-t
 of length one and the vocabulary as candidates (arXiv 2307.06962).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
@@ -27,6 +27,7 @@ from slimvec.data.text_ids import text_id
 from slimvec.errors import InputError
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.head import finish
+from slimvec.model.lm_head import LMHead
 from slimvec.model.pooling import pool
 from slimvec.model.running_pooling import running_pool, window_pool
 from slimvec.model.spec import ModelSpec
@@ -97,7 +98,7 @@ class NextPhraseSteps:
         recipe: With an objective of this kind.
         model: Gives tokenizer, prompts, pooling and head; its states come through the steps' `embed`.
         objective: The loss on the pairs.
-        lm_head: Gives the weights of the language-model head, [V, H]; asked for with `lm_weight` only.
+        lm_head: The language-model head; asked for with `lm_weight` only.
 
     Raises:
         InputError: a model that is not causal, or whose pooling has no running form; or texts that are too few or too
@@ -111,7 +112,7 @@ class NextPhraseSteps:
         *,
         model: EmbeddingModel,
         objective: Objective,
-        lm_head: Callable[[], Tensor] | None = None,
+        lm_head: LMHead | None = None,
     ) -> None:
         assert isinstance(recipe.objective, NextPhrase)
         self._settings, self._recipe, self._model, self._lm_head = recipe.objective, recipe, model, lm_head
@@ -224,8 +225,7 @@ class NextPhraseSteps:
         )
         wanted = torch.tensor([token for row in rows for token in row[first:]], device=states.device)
         chosen = states[torch.from_numpy(read).to(states.device)]
-        logits = F.linear(chosen, self._lm_head().to(chosen.dtype)).float()
-        return F.cross_entropy(logits, wanted, reduction="sum") * (scale * self._settings.lm_weight)
+        return self._lm_head.loss(chosen, wanted) * (scale * self._settings.lm_weight)
 
     def _run_documents(self, embed: Embed, rows: Sequence[Sequence[int]]) -> Output:
         """Embed phrases by themselves."""
