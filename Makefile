@@ -4,6 +4,8 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 # Options of the benchmark: make bench BENCH="--rounds 3 --engines slimvec st-bf16"
 BENCH ?=
+# The data sets that models are made of and scored on: make models DATA=folder
+DATA ?= data
 # Processes that share the tests, and options of pytest: make test TEST_PROCESSES=4 TESTS="-k kernels"
 TEST_PROCESSES ?= auto
 TESTS ?=
@@ -16,7 +18,7 @@ LIBRARY := $(KERNELS)/slimvec_kernels.so
 SOURCES := $(wildcard $(KERNELS)/*.cpp $(KERNELS)/*.h $(KERNELS)/*.toml)
 EMULATED := build/emulated.so
 
-.PHONY: quickstart test lint kernels wheel-check avx512-check arm-check bench docs clean
+.PHONY: quickstart test lint kernels wheel-check avx512-check arm-check bench models models-check docs clean
 
 quickstart: $(VENV)/.base $(LIBRARY)  ## a raw language model becomes an embedding model, in ten minutes
 	$(BIN)/slimvec quickstart
@@ -57,6 +59,16 @@ wheel-check: $(VENV)/.dev  ## build a wheel, install it without a compiler on PA
 
 bench: $(VENV)/.bench $(LIBRARY)  ## slimvec and its peers in turn, on the same texts
 	$(BIN)/python -m benchmarks.run --peer-venv $(BENCH)
+
+# Hours on two cores; a run that was stopped goes on. DATA is the folder with the shared data sets.
+models: $(VENV)/.dev $(LIBRARY)  ## make slimvec's own models anew from their recipes: make models DATA=folder
+	test -f build/slimvec-en-data/texts.jsonl.gz || $(BIN)/python recipes/slimvec_en_data.py $(DATA) build/slimvec-en-data
+	$(BIN)/slimvec train recipes/slimvec-en.yaml --data build/slimvec-en-data --output build/slimvec-en --resume
+	$(BIN)/python recipes/pack_model.py build/slimvec-en slimvec-en
+
+models-check: $(VENV)/.dev $(LIBRARY)  ## score them beside MiniLM-L6, their base and BM25: make models-check DATA=folder
+	$(BIN)/python -m benchmarks.models $(DATA) build/models.json \
+		--model slimvec-en --model minilm-l6 --model smollm2-135m
 
 docs: $(VENV)/.dev  ## write docs/commands.md anew from the commands' own help
 	$(BIN)/python -m slimvec.cli.reference docs/commands.md

@@ -53,17 +53,17 @@ def pooled_states(model: EmbeddingModel, texts: TokenizedTexts, *, on_share: Cal
     Args:
         model: Embeds.
         texts: N texts.
-        on_share: Told the share that is done.
+        on_share: Told what share of the tokens is done.
     """
     found = torch.empty(len(texts.sequences), model.backbone.dims)
-    done = 0
+    done, total = 0, sum(texts.lengths)
     with torch.no_grad():
         for numbers in plan_batches(texts.lengths, token_budget=_BATCH_TOKENS):
             batch: PackedBatch = texts.pack(numbers)
             states = model.backbone(batch)
             found[numbers] = pool(states, batch, model.spec.pooling).float().cpu()
-            done += len(numbers)
-            on_share(done / len(found))
+            done += batch.num_tokens
+            on_share(done / total)
     return found
 
 

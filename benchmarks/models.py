@@ -1,0 +1,198 @@
+"""Retrieval scores of several models at several widths, beside BM25, on parts of local retrieval sets.
+
+    python -m benchmarks.models DATA OUTPUT.json --model slimvec-en --model minilm-l6 [--queries 60 --documents 200]
+
+A part of a set is its first queries by a hash of their ids, their relevant documents, and others up to the number
+asked for, long ones cut. Parts are easier than whole sets, and their scores are not those of whole sets: they compare
+models on a machine on which whole sets would take hours. Every text is embedded once by a model, and narrower widths
+are cut from its vectors. Scores and intervals are those of `slimvec evaluate --data`.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slimvec import Embedder
+from slimvec.data.retrieval import RetrievalSet
+from slimvec.data.retrieval_reading import read_retrieval_set
+from slimvec.evaluation.results import System, TaskResult, package_versions
+from slimvec.evaluation.retrieval import score_bm25, score_retrieval
+from slimvec.text.prompts import Role
+
+SETS = ("code_retrieval", "cacm", "cranfield", "liveqa_med", "medquad_retrieval", "qed_nq_retrieval")
+DIMS = (384, 256, 128, 64)
+Vectors = NDArray[np.float32]
+
+
+def part_of(whole: RetrievalSet, *, queries: int, documents: int, characters: int) -> RetrievalSet:
+    """Take a part of a set, as the module says; the same part for the same set."""
+    chosen = sorted(whole.queries, key=lambda query: _place(query.id))[:queries]
+    ids = {query.id for query in chosen}
+    relevant = {name for query in chosen for name, grade in whole.qrels[query.id].items() if grade > 0}
+    order = sorted(whole.documents, key=lambda document: (document.id not in relevant, _place(document.id)))
+    kept = {document.id for document in order[: max(documents, len(relevant))]}
+    return replace(
+        whole,
+        name=f"{whole.name}, part",
+        documents=tuple(
+            replace(document, text=document.text[:characters]) for document in whole.documents if document.id in kept
+        ),
+        queries=tuple(query for query in whole.queries if query.id in ids),
+        qrels={
+            name: {document: grade for document, grade in grades.items() if document in kept}
+            for name, grades in whole.qrels.items()
+            if name in ids
+        },
+    )
+
+
+def _place(name: str) -> bytes:
+    return blake2b(name.encode(), digest_size=8).digest()
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Vectors as scoring takes them."""
+
+    vectors: Vectors
+    num_truncated: int
+
+
+@dataclass(eq=False)
+class Remembering:
+    """An embedder that embeds every text once and cuts its vectors to the width asked for.
+
+    Attributes:
+        embedder: The model.
+        dims: Width of the vectors it gives.
+        known: Whole vectors and truncation, by role and text.
+    """
+
+    embedder: Embedder
+    dims: int = 0
+    known: dict[tuple[str, str], tuple[Vectors, int]] = field(default_factory=dict)
+
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        role: Role,
+        task: str | None = None,
+        on_progress: Callable[[int], None] | None = None,  # noqa: ARG002  as the protocol has it
+    ) -> Found:
+        """Embed texts: [N, dims] unit vectors."""
+        missing = list(dict.fromkeys(text for text in texts if (role, text) not in self.known))
+        if missing:
+            made = self.embedder.embed(missing, role=role, task=task)
+            prompt = self.embedder.spec.prompts.render(role, task)
+            cut = self.embedder.tokenizer.tokenize(missing, prompt=prompt).truncated
+            rows = zip(missing, made.vectors, cut, strict=True)
+            self.known |= {(role, text): (vector, int(is_cut)) for text, vector, is_cut in rows}
+        found = [self.known[role, text] for text in texts]
+        vectors = np.stack([vector for vector, _ in found])[:, : self.dims]
+        return Found(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), sum(cut for _, cut in found))
+
+
+def score_model(source: str, sets: Sequence[RetrievalSet], widths: Sequence[int], max_tokens: int) -> dict[str, Any]:
+    """Score a model on all sets at its full width and at narrower ones."""
+    embedder = Embedder.load(source, max_tokens=max_tokens)
+    remembering = Remembering(embedder)
+    scores = {}
+    start = time.perf_counter()
+    for dims in (embedder.dims, *(width for width in widths if width < embedder.dims)):
+        remembering.dims = dims
+        system = System(name=source, identity=embedder.identity.sha256, dtype=embedder.dtype)
+        scores[str(dims)] = _summary([score_retrieval(remembering, part, system=system) for part in sets])
+        print(f"{source}, {dims} dims: {scores[str(dims)]['mean']['value']:.3f}", flush=True)
+    return {"engine": embedder.engine, "identity": embedder.identity.sha256, "dtype": embedder.dtype} | {
+        "seconds": round(time.perf_counter() - start, 1),
+        "dims": scores,
+    }
+
+
+def _summary(results: Sequence[TaskResult]) -> dict[str, Any]:
+    """Give nDCG@10 by set, and its mean over sets with the interval over queries, each set weighing the same."""
+    values = [np.asarray(result.per_query["ndcg_at_10"]) for result in results]
+    generator = np.random.default_rng(0)
+    drawn = np.mean([row[generator.integers(len(row), size=(2000, len(row)))].mean(axis=1) for row in values], axis=0)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    mean = {"value": float(np.mean([row.mean() for row in values])), "low": float(low), "high": float(high)}
+    return {
+        "mean": mean,
+        "sets": {result.task: result.main.model_dump() for result in results},
+        "per_query": {result.task: [round(value, 5) for value in result.per_query["ndcg_at_10"]] for result in results},
+        "truncated_share": {result.task: round(result.truncated_share, 4) for result in results},
+    }
+
+
+def compare(first: dict[str, Any], second: dict[str, Any]) -> dict[str, float]:
+    """Give the mean difference of two systems over sets, with its interval over paired queries."""
+    pairs = [
+        np.asarray(first["per_query"][name]) - np.asarray(second["per_query"][name]) for name in first["per_query"]
+    ]
+    generator = np.random.default_rng(0)
+    drawn = np.mean([row[generator.integers(len(row), size=(2000, len(row)))].mean(axis=1) for row in pairs], axis=0)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return {"value": float(np.mean([row.mean() for row in pairs])), "low": float(low), "high": float(high)}
+
+
+def table(result: dict[str, Any]) -> str:
+    """Lay the result out in Markdown: nDCG@10 of each system and width, by set and on average."""
+    names = list(result["sizes"])
+    sizes = [
+        f"{name.removesuffix(', part')} ({queries} in {documents})"
+        for name, (queries, documents) in result["sizes"].items()
+    ]
+    lines = ["| | dims | mean of the sets | " + " | ".join(sizes) + " |", "| --- " * (len(names) + 3) + "|"]
+    for model, found in result["models"].items():
+        for dims, scores in found["dims"].items():
+            mean = scores["mean"]
+            cells = [f"{scores['sets'][name]['value']:.3f}" for name in names]
+            whole = f"{mean['value']:.3f} [{mean['low']:.3f}, {mean['high']:.3f}]"
+            lines.append(f"| {model} | {dims} | {whole} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Score all models and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--model", action="append", required=True)
+    parser.add_argument("--queries", type=int, default=60)
+    parser.add_argument("--documents", type=int, default=200)
+    parser.add_argument("--characters", type=int, default=500)
+    parser.add_argument("--max-tokens", type=int, default=256)
+    given = parser.parse_args()
+    sets = [
+        part_of(
+            read_retrieval_set(given.data / name),
+            queries=given.queries,
+            documents=given.documents,
+            characters=given.characters,
+        )
+        for name in SETS
+    ]
+    result = json.loads(given.output.read_text()) if given.output.exists() else {}
+    result["settings"] = {name: value for name, value in vars(given).items() if isinstance(value, int)}
+    result["sizes"] = {part.name: [len(part.queries), len(part.documents)] for part in sets}
+    result["hashes"] = {part.name: part.content_hash for part in sets}
+    result["versions"] = dict(package_versions())
+    models = result.setdefault("models", {})
+    models["bm25"] = {"dims": {"": _summary([score_bm25(part) for part in sets])}}
+    for source in given.model:
+        models[source] = score_model(source, sets, DIMS, given.max_tokens)
+        given.output.write_text(json.dumps(result, indent=1) + "\n")
+    print(table(result))
+
+
+if __name__ == "__main__":
+    main()

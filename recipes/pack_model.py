@@ -1,0 +1,80 @@
+"""Puts a trained adapter into slimvec's package, as one of its own models.
+
+    python recipes/pack_model.py build/slimvec-en slimvec-en
+
+Weights are rounded to bfloat16, golden vectors are computed anew from the rounded ones, the tokenizer is left to the
+base, and paths of this machine are taken out of what is said about the training. Prints the hash to pin in
+src/slimvec/model/builtin.py. The card is written by hand, scores.json by benchmarks/models.py.
+"""
+
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from slimvec.files import sha256_of
+from slimvec.model.builtin import PACKAGED, TOKENIZER_FILES
+from slimvec.model.folder import embedder_by_role, load_model
+from slimvec.model.golden import GOLDEN_NAME, write_golden
+from slimvec.model.manifest import MANIFEST_NAME
+
+KEPT = ("README.md", "scores.json")
+MAX_BYTES = 16 << 20
+
+
+def pack(trained: Path, name: str) -> Path:
+    """Write the package's folder of a model."""
+    target = PACKAGED / name
+    kept = {file: (target / file).read_bytes() for file in KEPT if (target / file).is_file()}
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder) / name
+        shutil.copytree(trained, work, ignore=shutil.ignore_patterns("metrics.jsonl", "tensorboard", "README.md"))
+        for path in work.rglob("*.safetensors"):
+            tensors = {key: tensor.to(torch.bfloat16).contiguous() for key, tensor in load_file(path).items()}
+            save_file(tensors, path, metadata={"format": "pt"})
+        (work / MANIFEST_NAME).write_text(
+            json.dumps(_placeless(json.loads((work / MANIFEST_NAME).read_text())), indent=2)
+        )
+        (work / GOLDEN_NAME).unlink()
+        _blank_golden(trained, work)
+        write_golden(work, embedder_by_role(load_model(work, dtype=torch.float32)), dtype="float32")
+        for file in TOKENIZER_FILES:
+            (work / file).unlink(missing_ok=True)
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(work, target)
+    for file, content in kept.items():
+        (target / file).write_bytes(content)
+    return target
+
+
+def _blank_golden(trained: Path, work: Path) -> None:
+    """Let the rounded model be loaded once: the vectors from before are near enough where their dtype is not said."""
+    content = json.loads((trained / GOLDEN_NAME).read_text())
+    (work / GOLDEN_NAME).write_text(json.dumps({**content, "dtype": ""}))
+
+
+def _placeless(content: Any) -> Any:
+    """Take folders of this machine out of paths."""
+    if isinstance(content, dict):
+        return {key: _placeless(value) for key, value in content.items() if key != "data_root"}
+    if isinstance(content, list):
+        return [_placeless(value) for value in content]
+    return Path(content).name if isinstance(content, str) and Path(content).is_absolute() else content
+
+
+def main() -> None:
+    """Pack the model that the arguments name."""
+    target = pack(Path(sys.argv[1]), sys.argv[2])
+    size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
+    if size > MAX_BYTES:
+        sys.exit(f"error: {target} has {size:,} bytes; expected at most {MAX_BYTES:,}")
+    sys.stdout.write(f"{target}: {size:,} bytes; sha256 {sha256_of(target / 'adapter_model.safetensors')}\n")
+
+
+if __name__ == "__main__":
+    main()

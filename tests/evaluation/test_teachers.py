@@ -1,0 +1,53 @@
+"""Teachers: any folder the engine loads, Dense modules included; vectors kept as float16, whatever computed them."""
+
+import numpy as np
+import pytest
+import torch
+
+from slimvec import Embedder
+from slimvec.evaluation.slimvec_model import SlimvecModel
+from slimvec.evaluation.teachers import open_teacher
+from slimvec.model.cache import cache_root
+from slimvec.model.folder import save_model
+from slimvec.model.head import Head
+from slimvec.model.spec import DenseLayer
+from tests import tiny
+
+TEXTS = ["a cat", "the dog sleeps", "north and south"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder of sentence-transformers with two Dense modules, as EmbeddingGemma has them."""
+    model = tiny.embedding_model("gemma3_text", "bidirectional")
+    layers = tuple(
+        DenseLayer(in_dims=a, out_dims=b, bias=False, activation="Identity") for a, b in ((32, 48), (48, 12))
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        model.head, model.spec = Head(layers, 32), model.spec.replace(head=layers)
+    save_model(model, tmp_path / "teacher")
+    for name in ("slimvec.json", "golden.json"):
+        (tmp_path / "teacher" / name).unlink()
+    return tmp_path / "teacher"
+
+
+def test_vectors_are_the_models_own_rounded_once_and_kept(folder, monkeypatch):
+    teacher = open_teacher(str(folder))
+    assert teacher.dims == 12
+    own = Embedder.load(folder).embed_documents(TEXTS)
+    made = teacher(TEXTS, "document", None)
+    np.testing.assert_array_equal(made, made.astype(np.float16).astype(np.float32))
+    np.testing.assert_allclose(made, own, atol=5e-4)
+    monkeypatch.setattr(SlimvecModel, "embed", None)  # whatever is known is not computed again
+    again = open_teacher(str(folder))
+    np.testing.assert_array_equal(again(TEXTS[::-1], "document", None), made[::-1])
+    (file,) = (cache_root() / "teachers").iterdir()
+    assert file.stem == teacher.identity[:40] == again.identity[:40]
+
+
+def test_another_role_or_model_has_vectors_of_its_own(folder, tmp_path):
+    teacher = open_teacher(str(folder))
+    save_model(tiny.embedding_model(seed=1), tmp_path / "other")
+    assert open_teacher(str(tmp_path / "other")).identity != teacher.identity
+    assert teacher(TEXTS, "query", None).shape == (3, 12)
