@@ -27,8 +27,8 @@ test: lint $(LIBRARY)  ## lint, types, layers, then every test; build/skipped.js
 	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadscope $(TESTS)
 
 lint: $(VENV)/.dev
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks mkdocs_hooks.py
+	$(BIN)/ruff format --check src tests benchmarks mkdocs_hooks.py
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -70,8 +70,9 @@ models-check: $(VENV)/.dev $(LIBRARY)  ## score them beside MiniLM-L6, their bas
 	$(BIN)/python -m benchmarks.models $(DATA) build/models.json \
 		--model slimvec-en --model minilm-l6 --model smollm2-135m
 
-docs: $(VENV)/.dev  ## write docs/commands.md anew from the commands' own help
+docs: $(VENV)/.dev  ## the site in build/site, strictly, and docs/commands.md anew from the commands' own help
 	$(BIN)/python -m slimvec.cli.reference docs/commands.md
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

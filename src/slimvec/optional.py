@@ -27,7 +27,7 @@ EXTRAS = {
 """The extra of pyproject.toml that installs a package, by the name it is imported by."""
 PURPOSES = {
     "data": "languages in clean, a model behind an address in synthesize",
-    "eval": "mteb's tasks and measures in evaluate, probe and compare, and pictures in reports",
+    "eval": "mteb's tasks and measures in evaluate, probe and compare",
     "hub": "data from the hub in recipes (hf:NAME)",
     "log": "run.loggers in recipes",
     "search": "indexes over your own documents (index, search --index)",

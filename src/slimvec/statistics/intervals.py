@@ -29,7 +29,7 @@ def shown_interval(low: float, high: float, num_units: int, *, form: str = ".3f"
 
 
 def interval_ends(drawn: Values, *, level: float = LEVEL) -> Values:
-    """Give the lower and the upper end of percentile intervals: of [R] values [2], of [R, M] [2, M].
+    """Give the lower and the upper end of percentile intervals: of [R] values [2], of [R, M] `[2, M]`.
 
     Args:
         drawn: What each resample gives; NaN where it has nothing to give, which counts for nothing.
