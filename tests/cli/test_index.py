@@ -105,3 +105,12 @@ def test_another_model_is_refused(slimvec, tmp_path):
         assert outcome.code == 2
         assert "is not the model that made" in outcome.error
         assert "(its weights)" in outcome.error
+
+
+@pytest.mark.usefixtures("indexed")
+def test_reindexed_with_other_settings(slimvec, model):
+    again = slimvec("reindex", "ix", "--vectors", "binary", "--dims", 16, "--json").json
+    assert (again["num_new"], again["model"]) == (4, str(model))
+    found = slimvec("search", "fish", "-x", "ix", "--json").json
+    assert found["results"][0]["hits"]
+    assert slimvec("index", "--to", "ix", "--vectors", "binary", "--dims", 16).code == 0

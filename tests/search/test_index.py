@@ -7,14 +7,13 @@ import sys
 import threading
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError, ModelError
 from slimvec.search import blocks
 from slimvec.search.index import Index
-from slimvec.search.searching import search
+from slimvec.search.migration import migrate
 from tests.search.support import CATS, contents, make_index, save_tiny
 
 
@@ -60,10 +59,10 @@ def test_another_model_is_refused_and_the_same_elsewhere_is_not(tmp_path, index,
     with pytest.raises(ModelError, match=r"other is not the model that made .*index \(its weights\); expected .*tiny"):
         Index.open(index.folder, embedder=save_tiny(tmp_path / "other", seed=1), name="other")
     half = Embedder.load(model, dims=8)
-    with pytest.raises(ModelError, match=r"\(its dims 32 and 8\).*; search with that one, or run `slimvec reindex "):
+    with pytest.raises(ModelError, match=r"\(its dims 32 and 8\).*; search with that one, or change it "):
         Index.open(index.folder, embedder=half)
-    assert search(Index.open(index.folder, embedder=save_tiny(tmp_path / "copy")), "cats").hits
-    assert search(Index.open(index.folder), "cats").hits  # finds it by its name
+    assert Index.open(index.folder, embedder=save_tiny(tmp_path / "copy")).search("cats").hits
+    assert Index.open(index.folder).search("cats").hits  # finds it by its name
 
 
 def test_what_is_no_index(tmp_path, embedder):
@@ -108,12 +107,8 @@ def test_late_chunks_know_their_document(tmp_path, embedder, documents):
     spans = [(row["start"], row["end"]) for row in index.chunks_of(path)]
     expected = embedder.embed_chunks(CATS, chunks=spans, policy="window-mean", overlap_tokens=128).vectors
     for row, vector in zip(index.chunks_of(path), expected, strict=True):
-        assert vector_of(index, row) == pytest.approx(vector, abs=1e-5)
-
-
-def vector_of(index, row):
-    found = index.table._table.search().where(f"path = '{row['path']}' AND number = {row['number']}").to_arrow()
-    return np.asarray(found["vector"].to_pylist()[0], dtype=np.float32)
+        where = f"path = '{path}' AND number = {row['number']}"
+        assert index.columns.search(index.table, vector, top=1, where=where).scores == pytest.approx([1], abs=1e-5)
 
 
 def test_a_run_that_breaks_off_within_a_file_is_gone_on_with(tmp_path, embedder, model, monkeypatch):
@@ -138,6 +133,40 @@ def test_a_run_that_breaks_off_within_a_file_is_gone_on_with(tmp_path, embedder,
     assert len(contents(again)) == 12
     assert again.update().num_written == 8
     assert contents(again) == contents(make_index(tmp_path / "fresh", embedder, folder, model=model))
+
+
+def test_reindexing_switches_at_once(tmp_path, index, documents):
+    reader = Index.open(index.folder)
+    before = reader.search("cats", top=3)
+    other = save_tiny(tmp_path / "other", seed=1)
+    settings = index.description.settings.model_copy(update={"vectors": "int8", "chunk_tokens": 40})
+
+    def stopped(following):
+        following.update()
+        assert Index.open(index.folder).search("cats", top=3).hits == before.hits  # the old one answers
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        migrate(index.folder, other, settings, model=str(tmp_path / "other"), update=stopped)
+    assert Index.open(index.folder).search("cats", top=3).hits == before.hits
+    report = migrate(index.folder, other, settings, model=str(tmp_path / "other"))
+    assert report.num_written == 0  # what was stopped had been written
+    new = Index.open(index.folder)
+    assert new.description.settings == settings
+    assert len(list(index.folder.glob("data-*"))) == 1
+    expected = make_index(
+        tmp_path / "fresh", other, documents, model=tmp_path / "other", vectors="int8", chunk_tokens=40
+    )
+    assert contents(new) == contents(expected)
+    with pytest.raises(ModelError, match="the model given is not the model that made"):
+        index.search("cats")  # holds the old model
+    assert len(reader.search("cats", top=3).hits) == 3  # loads the new one
+
+
+def test_what_nothing_refers_to_is_removed(index):
+    (index.folder / "data-000000000000").mkdir()
+    index.update()
+    assert [path.name for path in index.folder.glob("data-*")] == [index.description.data]
 
 
 INDEXING = """

@@ -6,13 +6,15 @@ from datetime import date
 import numpy as np
 import pytest
 
+from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError
+from slimvec.search.chunking import embedded_text
 from slimvec.search.filters import Filters, parse_day, path_pattern
 from slimvec.search.fusion import fuse
 from slimvec.search.highlighting import highlight, matched_words
 from slimvec.search.quantized import to_binary, to_int8
-from slimvec.search.searching import search
 from slimvec.search.store import Ranked
+from tests import tiny
 from tests.search.support import make_index, write_documents
 
 
@@ -52,7 +54,7 @@ def expected_cosines(index, query):
 def test_vectors_rank_as_a_plain_computation_does(indexes, kind, tolerance):
     index = indexes[kind]
     rows, cosines = expected_cosines(index, "cats at night")
-    result = search(index, "cats at night", ranking="vector", top=7)
+    result = index.search("cats at night", ranking="vector", top=7)
     assert [hit.score for hit in result.hits] == pytest.approx(sorted(cosines, reverse=True)[:7], abs=tolerance)
     by_chunk = {(row["path"], row["number"]): cosine for row, cosine in zip(rows, cosines, strict=True)}
     for hit in result.hits:
@@ -63,7 +65,7 @@ def test_vectors_rank_as_a_plain_computation_does(indexes, kind, tolerance):
 def test_binary_vectors_find_most_of_the_nearest(indexes):
     rows, cosines = expected_cosines(indexes["binary"], "cats at night")
     best = {(rows[place]["path"], rows[place]["number"]) for place in np.argsort(-cosines)[:10]}
-    found = search(indexes["binary"], "cats at night", ranking="vector", top=20).hits
+    found = indexes["binary"].search("cats at night", ranking="vector", top=20).hits
     assert len(best & {(hit.path, hit.number) for hit in found}) >= 7
 
 
@@ -81,26 +83,40 @@ def test_quantized_scores_are_near_the_products():
 
 
 def test_words_rank_by_bm25_and_say_which(index):
-    result = search(index, "How do fish swim?", ranking="text")
+    result = index.search("How do fish swim?", ranking="text")
     best = result.hits[0]
     assert (best.text, best.place, best.kind) == ("Fish swim in water.", "record f1", "table")
     assert set(best.explanation.words) == {"fish", "swim"}
     assert [hit.score for hit in result.hits] == sorted((hit.score for hit in result.hits), reverse=True)
     assert result.hits[0].explanation.cosine is None
-    assert search(index, "zebra", ranking="text").hits == ()
+    assert index.search("zebra", ranking="text").hits == ()
 
 
 def test_hybrid_fuses_the_ranks(index):
     depth = 200
-    by = {name: search(index, "cat food", ranking=name, top=depth).hits for name in ("vector", "text")}
+    by = {name: index.search("cat food", ranking=name, top=depth).hits for name in ("vector", "text")}
     scores = {}
     for hits in by.values():
         for hit in hits[:100]:
             scores[hit.path, hit.number] = scores.get((hit.path, hit.number), 0) + 1 / (60 + hit.rank)
-    result = search(index, "cat food", top=5)
+    result = index.search("cat food", top=5)
     assert [hit.score for hit in result.hits] == pytest.approx(sorted(scores.values(), reverse=True)[:5])
     for hit in result.hits:
         assert hit.score == pytest.approx(scores[hit.path, hit.number])
+
+
+def test_reranking_reads_the_best_once_more(tmp_path):
+    tiny.save_causal_model(tmp_path / "base")
+    embedder = Embedder.load(tmp_path / "base", dtype="float32")
+    index = make_index(tmp_path / "index", embedder, write_documents(tmp_path / "docs"))
+    plain = index.search("cat food", top=6)
+    result = index.search("cat food", top=3, rerank=6)
+    contents = [embedded_text(hit.title, hit.heading, hit.text) for hit in plain.hits]
+    given = embedder.rerank("cat food", contents)
+    assert result.ranking == "hybrid + rerank"
+    assert [hit.text for hit in result.hits] == [plain.hits[found.index].text for found in given][:3]
+    assert [hit.score for hit in result.hits] == pytest.approx([found.score for found in given][:3], abs=1e-3)
+    assert result.hits[0].explanation.likelihood == pytest.approx(given[0].likelihood, abs=1e-4)
 
 
 def test_fusion_of_rankings():
@@ -123,7 +139,7 @@ def test_fusion_of_rankings():
     ],
 )
 def test_filters_hold_in_every_ranking(index, filters, kept, ranking):
-    result = search(index, "words cats fish open rain", ranking=ranking, filters=filters, top=50)
+    result = index.search("words cats fish open rain", ranking=ranking, filters=filters, top=50)
     assert {hit.path.rpartition("/")[2] for hit in result.hits} <= kept
     if ranking == "vector":
         assert {hit.path.rpartition("/")[2] for hit in result.hits} == kept
@@ -172,10 +188,11 @@ def test_words_match_across_scripts_and_forms():
     [
         ({"query": " "}, "the query is empty"),
         ({"top": 0}, "0 hits; expected at least 1"),
+        ({"rerank": -1}, "rerank -1; expected 0 for none"),
         ({"ranking": "best"}, "ranking 'best'; expected vector, text or hybrid"),
         ({"filters": Filters(kinds=("png",))}, "kind 'png'; expected one of text, markdown"),
     ],
 )
 def test_bad_searches(index, arguments, message):
     with pytest.raises(InputError, match=message):
-        search(index, **{"query": "q", **arguments})
+        index.search(**{"query": "q", **arguments})

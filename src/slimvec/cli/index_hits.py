@@ -99,7 +99,7 @@ def _why(hit: "Hit") -> str:
         ranks = [rank for rank in (why.vector_rank, why.text_rank) if rank is not None]
         parts.append(f"fused {' + '.join(f'1/(60+{rank})' for rank in ranks)} = {why.fused:.4f}")
     if why.rerank is not None:
-        parts.append(f"reranked {why.rerank:.3f}")
+        parts.append(f"likelihood {why.likelihood:.3f} a token; reranked {why.rerank:.3f}")
     return "; ".join(parts)
 
 

@@ -65,6 +65,9 @@ def search(
         str | None, typer.Option(help="Only files changed since: 2026-11-29, or 30d for 30 days.", metavar="DAY")
     ] = None,
     before: Annotated[str | None, typer.Option(help="Only files changed before that day.", metavar="DAY")] = None,
+    rerank: Annotated[
+        int, typer.Option(min=0, help="So many of the best are read once more, with the query.", metavar="N")
+    ] = 0,
     exact: Annotated[bool, typer.Option("--exact", help="Compare all vectors, with no approximate index.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Say why each hit stands where it does.")] = False,
     task: TaskOption = None,
@@ -97,14 +100,14 @@ def search(
         )  # fmt: skip
     assert index is not None
     filters = _filters(path, kind, after, before)
-    needs_model = model is not None or ranking != "text"
+    needs_model = model is not None or ranking != "text" or rerank > 0
     opened = open_index(terminal, index, model, revision, dtype, load=needs_model)
-    from slimvec.search.searching import search as search_index
-
     results = []
     for query in queries:
         with terminal.task("searching"):
-            result = search_index(opened, query, top=top, ranking=ranking, filters=filters, task=task, exact=exact)
+            result = opened.search(
+                query, top=top, ranking=ranking, filters=filters, task=task, rerank=rerank, exact=exact
+            )
         terminal.print(shown_hits(result, explain=explain))
         results.append(result)
     return {

@@ -51,15 +51,22 @@ class Chunk:
     num_tokens: int
 
     @property
-    def headline(self) -> str:
-        """Title and headings in one line."""
-        parts = [self.title, *([self.heading] if self.heading != self.title else [])]
-        return " > ".join(part for part in parts if part)[:_HEADLINE]
-
-    @property
     def content(self) -> str:
-        """What is embedded: the headline, then the text."""
-        return f"{self.headline}\n\n{self.text}" if self.headline else self.text
+        """What is embedded: title and headings in one line, then the text."""
+        return embedded_text(self.title, self.heading, self.text)
+
+
+def embedded_text(title: str, heading: str, text: str) -> str:
+    """Write title and headings in front of a chunk's text, as it is embedded.
+
+    Args:
+        title: Of the document; may be empty.
+        heading: What the chunk stands under; may be empty.
+        text: The chunk.
+    """
+    parts = [title, *([heading] if heading != title else [])]
+    headline = " > ".join(part for part in parts if part)[:_HEADLINE]
+    return f"{headline}\n\n{text}" if headline else text
 
 
 def chunk_document(document: Document, tokenizer: Tokenizer, *, chunk_tokens: int) -> list[Chunk]:

@@ -22,6 +22,7 @@ from slimvec.errors import InputError, ModelError
 from slimvec.files import FileState, storage_errors
 from slimvec.locks import held
 from slimvec.search import approximation
+from slimvec.search.searching import search
 from slimvec.search.settings import SETTINGS_NAME, IndexDescription, IndexSettings, VectorKind
 from slimvec.search.store import ChunkTable
 from slimvec.search.updating import Plan, Updater, UpdateReport, plan_update
@@ -57,7 +58,7 @@ class Index:
         self.description = description
         self._file = folder / file
         self._state = FileState.of(self._file)
-        self._embedder = embedder
+        self._embedder, self._is_given = embedder, embedder is not None
         self.lock = threading.RLock()
         """Held while several steps need one version of the table."""
         self.table = self._open_table()
@@ -96,7 +97,7 @@ class Index:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InputError(f"{folder} exists", expected="a new folder for the index, or an index")
         settings = IndexSettings(
-            chunk_tokens=_chunk_tokens(embedder, chunk_tokens), vectors=vectors, late=late, field=field
+            chunk_tokens=chosen_chunk_tokens(embedder, chunk_tokens), vectors=vectors, late=late, field=field
         )
         description = describe(embedder, settings, model=model, revision=revision)
         with storage_errors(folder):
@@ -213,6 +214,8 @@ class Index:
             self._approximate(approximate, on_step or _ignore)
         return report
 
+    search = search
+
     def refresh(self) -> None:
         """See what other processes have done to it since."""
         with self.lock:
@@ -222,8 +225,7 @@ class Index:
                 self.description, self._state = IndexDescription.read(self._file), state
                 if self.description.data != data:
                     self.table = self._open_table()
-                    if self._embedder is not None:
-                        self.description.check_model(self._embedder.identity, "the model at hand", self.folder)
+                    self._change_model()
             self.table.refresh()
 
     def chunks_of(self, path: str) -> Iterator[Mapping[str, Any]]:
@@ -248,6 +250,15 @@ class Index:
     @property
     def _data(self) -> Path:
         return self.folder / self.description.data
+
+    def _change_model(self) -> None:
+        """Refuse a model that was given and is not that of the new data; one that was loaded is loaded anew."""
+        if self._embedder is None:
+            return
+        if self._is_given:
+            self.description.check_model(self._embedder.identity, "the model given", self.folder)
+        elif self._embedder.identity.sha256 != self.description.identity.sha256:
+            self._embedder = None
 
     def _open_table(self) -> ChunkTable:
         return ChunkTable(self._data, kind=self.description.settings.vectors, dims=self.dims)
@@ -315,8 +326,12 @@ def describe(
     )
 
 
-def _chunk_tokens(embedder: "Embedder", asked: int | None) -> int:
-    """Choose the length of chunks.
+def chosen_chunk_tokens(embedder: "Embedder", asked: int | None) -> int:
+    """Choose the length of chunks for a model.
+
+    Args:
+        embedder: The model.
+        asked: What is wanted; default 256, or three quarters of what a smaller limit leaves beside the prompt.
 
     Raises:
         InputError: they would be longer than the model takes.

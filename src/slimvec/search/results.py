@@ -31,7 +31,8 @@ class Explanation(Frozen):
         bm25: Score by BM25.
         words: Words of the query that it has.
         fused: Sum of 1 / (60 + rank) over both rankings.
-        rerank: The model's score of query and text read together.
+        likelihood: log of the query's probability given the text, a token, where the hits were reranked.
+        rerank: Score by likelihood and cosine, comparable within one query alone.
     """
 
     vector_rank: int | None = None
@@ -40,6 +41,7 @@ class Explanation(Frozen):
     bm25: float | None = None
     words: tuple[str, ...] = ()
     fused: float | None = None
+    likelihood: float | None = None
     rerank: float | None = None
 
 

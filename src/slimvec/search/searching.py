@@ -8,20 +8,28 @@ import numpy as np
 
 from slimvec.errors import InputError
 from slimvec.ranking.bm25 import lexical_words
+from slimvec.search.chunking import embedded_text
 from slimvec.search.filters import Filters
 from slimvec.search.fusion import DEPTH, FusedRow, fuse
 from slimvec.search.highlighting import highlight, matched_words
-from slimvec.search.index import Index
 from slimvec.search.results import Explanation, Hit, SearchResult
 from slimvec.search.store import Ranked
 from slimvec.search.vectors import Vectors
 
 if TYPE_CHECKING:
     from slimvec.engine.embedder import Embedder
+    from slimvec.search.index import Index
 
 RankingName = Literal["vector", "text", "hybrid"]
 _FEW = 20_000
 """Rows that a filter leaves which are compared one by one: an approximate index would look past most of them."""
+
+
+_KEPT = (
+    "path", "kind", "modified", "number", "title", "heading", "record", "page", "first_line", "last_line", "start",
+    "end", "text",
+)  # fmt: skip
+"""Columns that a hit has as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +43,24 @@ class _Found:
     recall: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A row that may become a hit."""
+
+    score: float
+    values: dict[str, Any]
+    explanation: Explanation
+
+
 def search(
-    index: Index,
+    index: "Index",
     query: str,
     *,
     top: int = 10,
     ranking: RankingName = "hybrid",
     filters: Filters | None = None,
     task: str | None = None,
+    rerank: int = 0,
     exact: bool = False,
     vector: Vectors | None = None,
     highlight_by_model: bool = True,
@@ -56,6 +74,8 @@ def search(
         ranking: `vector` by cosine, `text` by BM25, `hybrid` by the fused ranks of both.
         filters: Which chunks are searched; default all.
         task: A task the model knows, or an instruction, for the query's prompt.
+        rerank: How many of the best the model reads once more together with the query (`Embedder.rerank`); 0 for none.
+            What is not among them is not given.
         exact: Compare all vectors, though there is an approximate index.
         vector: The query's vector [D], if it is known already.
         highlight_by_model: Have the model choose the sentence to show of a hit without any of the query's words,
@@ -63,31 +83,36 @@ def search(
 
     Raises:
         InputError: an empty query, an unknown ranking, kind or task, or a number of hits below 1.
-        ModelError: another model made the index.
+        ModelError: another model made the index, or reranking is asked of one that has no language model.
     """
     if ranking not in ("vector", "text", "hybrid"):
         raise InputError(f"ranking {ranking!r}", expected="vector, text or hybrid")
     if top < 1:
         raise InputError(f"{top} hits", expected="at least 1")
+    if rerank < 0:
+        raise InputError(f"rerank {rerank}", expected="0 for none, or how many to rerank")
     if not query.strip():
         raise InputError("the query is empty", expected="some text")
     index.refresh()
     started = time.perf_counter()
-    embedder = None if ranking == "text" else index.embedder
+    embedder = index.embedder if ranking != "text" or rerank else None
     if embedder is not None and vector is None:
         vector = query_vector(embedder, query, task)
     embedded = time.perf_counter()
     words = list(dict.fromkeys(lexical_words(query, split_identifiers=True)))
-    found = _find(index, vector if embedder else None, words, top, ranking, filters or Filters(), exact=exact)
+    asked = vector if ranking != "text" else None
+    found = _find(index, asked, words, rerank or top, ranking, filters or Filters(), exact=exact)
+    candidates = [_candidate(row, values, ranking, words) for row, values in zip(found.rows, found.values, strict=True)]
+    if rerank and candidates:
+        assert embedder is not None
+        candidates = _reranked(embedder, query, candidates, task)
     chooser = embedder if highlight_by_model else None
-    hits = [
-        _hit(rank, row, values, ranking, words, chooser, vector)
-        for rank, (row, values) in enumerate(zip(found.rows, found.values, strict=True), start=1)
-    ]
     return SearchResult(
         query=query,
-        ranking=ranking,
-        hits=tuple(hits),
+        ranking=f"{ranking} + rerank" if rerank else ranking,
+        hits=tuple(
+            _hit(rank, candidate, words, chooser, vector) for rank, candidate in enumerate(candidates[:top], start=1)
+        ),
         num_searched=found.num_searched,
         is_exact=found.is_exact,
         recall=found.recall,
@@ -106,7 +131,7 @@ def query_vector(embedder: "Embedder", query: str, task: str | None = None) -> V
 
 
 def _find(
-    index: Index, vector: Vectors | None, words: list[str], top: int, ranking: str, filters: Filters, *, exact: bool
+    index: "Index", vector: Vectors | None, words: list[str], top: int, ranking: str, filters: Filters, *, exact: bool
 ) -> _Found:
     """Ask the table, in one version of it."""
     where = filters.where()
@@ -129,16 +154,8 @@ def _find(
     return _Found(rows, values, num_searched, is_exact, recall)
 
 
-def _hit(
-    rank: int,
-    row: FusedRow,
-    values: dict[str, Any],
-    ranking: str,
-    words: list[str],
-    embedder: "Embedder | None",
-    vector: Vectors | None,
-) -> Hit:
-    text = str(values["text"])
+def _candidate(row: FusedRow, values: dict[str, Any], ranking: str, words: list[str]) -> _Candidate:
+    """Score a row by its ranking, and say why."""
     vector_rank, text_rank = row.ranks
     cosine, bm25 = row.scores
     explanation = Explanation(
@@ -146,23 +163,41 @@ def _hit(
         cosine=cosine,
         text_rank=text_rank,
         bm25=bm25,
-        words=tuple(dict.fromkeys(word for _, _, word in matched_words(text, words))),
+        words=tuple(dict.fromkeys(word for _, _, word in matched_words(values["text"], words))),
         fused=row.score if ranking == "hybrid" else None,
     )
     score = {"vector": cosine, "text": bm25, "hybrid": row.score}[ranking]
     assert score is not None  # in a ranking of one kind every row has its score
-    kept = {
-        name: values[name]
-        for name in ("path", "kind", "modified", "number", "title", "heading", "record", "page", "first_line")
-    }
+    return _Candidate(score, values, explanation)
+
+
+def _reranked(embedder: "Embedder", query: str, candidates: list[_Candidate], task: str | None) -> list[_Candidate]:
+    """Put candidates in the order that the model gives them, reading each with the query."""
+    contents = [embedded_text(one.values["title"], one.values["heading"], one.values["text"]) for one in candidates]
+    cosines = [one.explanation.cosine for one in candidates]
+    known = [cosine for cosine in cosines if cosine is not None]
+    given = embedder.rerank(query, contents, task=task, cosines=known if len(known) == len(cosines) else None)
+    return [
+        _Candidate(
+            found.score,
+            candidates[found.index].values,
+            candidates[found.index].explanation.model_copy(
+                update={"rerank": found.score, "cosine": found.cosine, "likelihood": found.likelihood}
+            ),
+        )
+        for found in given
+    ]
+
+
+def _hit(
+    rank: int, candidate: _Candidate, words: list[str], embedder: "Embedder | None", vector: Vectors | None
+) -> Hit:
+    values = candidate.values
+    text = str(values["text"])
     return Hit(
         rank=rank,
-        score=score,
-        **kept,
-        last_line=values["last_line"],
-        start=values["start"],
-        end=values["end"],
-        text=text,
+        score=candidate.score,
+        **{name: values[name] for name in _KEPT},
         highlight=highlight(text, words, embedder=embedder, query=vector),
-        explanation=explanation,
+        explanation=candidate.explanation,
     )

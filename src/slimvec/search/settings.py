@@ -122,5 +122,5 @@ class IndexDescription(_Frozen):
             raise ModelError(
                 f"{name} is not the model that made {index} (its {differences})",
                 expected=f"{self.model} as it was then",
-                do=f"search with that one, or run `slimvec reindex {index} --model {name}`",
+                do=f"search with that one, or change it with `slimvec reindex {index} --model M`",
             )
