@@ -13,6 +13,8 @@ from slimvec.errors import InputError
 from slimvec.model.folder import load_model, save_model
 from slimvec.objectives.text_vectors import distil_texts
 from slimvec.text.batch import PackedBatch
+from slimvec.training.forecast import tokens_per_step
+from slimvec.training.outline import outline_recipe
 from slimvec.training.run import train
 from slimvec.training.target_vectors import TargetVectors, principal_axes
 from slimvec.training.text_vectors import TextVectorSteps, loss_settings
@@ -200,3 +202,14 @@ def test_a_base_with_another_head_is_refused(tmp_path, recipe):
     other = recipe(HEAD.replace("out_dims: 8", "out_dims: 4"), f"base.source={tmp_path / 'first'}")
     with pytest.raises(InputError, match=r"model.head for a base with a head of its own \(dense\)"):
         run(other, tmp_path / "out")
+
+
+def test_a_dry_run_counts_texts_and_steps(recipe):
+    (stage,) = outline_recipe(recipe("run={epochs: 2}")).stages
+    assert (stage.objective, stage.sources[0].num_records) == ("text-vectors", len(TEXTS))
+    assert (stage.steps_per_epoch, stage.steps) == (len(TEXTS) // 9, 2 * (len(TEXTS) // 9))
+
+
+def test_a_forecast_takes_its_texts(recipe):
+    assert tokens_per_step(recipe()) == 9 * 60
+    assert tokens_per_step(recipe(), num_processes=2) == 5 * 60

@@ -27,7 +27,7 @@ from slimvec.objectives.blocks import BLOCK_ELEMENTS
 from slimvec.text.batch import PackedBatch
 from slimvec.training.dtypes import run_dtype
 from slimvec.training.folding import folded_lora
-from slimvec.training.recipe import Base, Recipe
+from slimvec.training.recipe import Base, Recipe, TextVectorsObjective
 
 MARGIN = 0.9
 """Share of the memory that a proposal fills: allocators keep pieces they cannot use."""
@@ -149,6 +149,8 @@ def tokens_per_step(recipe: Recipe, num_processes: int = 1) -> int:
     if recipe.texts is not None:  # passages, and what is made of them once more: phrases, or a second view
         return -(-2 * recipe.texts.step_tokens // num_processes)
     longest = recipe.model.max_tokens if "max_tokens" in recipe.model.model_fields_set else 1 << 30
+    if isinstance(recipe.objective, TextVectorsObjective):
+        return -(-recipe.objective.texts // num_processes) * min(recipe.objective.max_tokens, longest)
     query, document = (min(tokens, longest) for tokens in (batch.max_query_tokens, batch.max_document_tokens))
     return -(-batch.pairs // num_processes) * (query + document * (1 + batch.negatives))
 
@@ -241,6 +243,8 @@ def _batch_bytes(recipe: Recipe, config: Config, cost: LayerCost, at_once: int) 
     if recipe.texts is not None:
         pairs = recipe.texts.step_tokens // _SHORTEST_PHRASE
         texts = 2 * pairs
+    if isinstance(recipe.objective, TextVectorsObjective):
+        pairs = texts = recipe.objective.texts
     similarities = min(BLOCK_ELEMENTS, pairs * texts)
     return kept | {"vectors": 16 * width * texts, "similarities": 24 * similarities}
 

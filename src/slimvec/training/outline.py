@@ -4,11 +4,13 @@ from pydantic import BaseModel, ConfigDict
 
 from slimvec.data.records import Record
 from slimvec.model.sources import find_source
+from slimvec.training.adaptation_texts import all_texts, read_text_records
 from slimvec.training.contrastive import plan_contrastive
 from slimvec.training.filling import Contrasts, Filling, check_filling
-from slimvec.training.recipe import Recipe, Source, StageRecipe
+from slimvec.training.recipe import Recipe, Source, StageRecipe, TextVectorsObjective
 from slimvec.training.sources import SourceRecord, read_sources, source_numbers
 from slimvec.training.splitting import split_records
+from slimvec.training.text_vectors import epoch_length
 
 
 class SourceOutline(BaseModel):
@@ -130,7 +132,11 @@ def _outline_stage(stage: StageRecipe) -> StageOutline:
         max_minutes=recipe.run.max_minutes,
     )
     on_hub = any(source.is_hub for source in recipe.data)
-    if _missing(recipe) or on_hub or recipe.texts is not None:
+    if _missing(recipe) or on_hub:
+        return outline
+    if isinstance(recipe.objective, TextVectorsObjective):
+        return outline.model_copy(update=_text_counts(recipe, recipe.objective))
+    if recipe.kind != "contrastive":
         return outline
     records, held = read_sources(recipe.data, seed=recipe.run.seed)
     return outline.model_copy(update=_counts(recipe, records, held))
@@ -141,19 +147,35 @@ def _outline_source(source: Source) -> SourceOutline:
     return SourceOutline(path=str(source.path), present=present)
 
 
+def _text_counts(recipe: Recipe, objective: TextVectorsObjective) -> dict[str, object]:
+    """Count texts and steps of distillation on plain texts."""
+    records, held = read_text_records(recipe.data, field=objective.field, seed=recipe.run.seed)
+    split = split_records(records, recipe)
+    length = epoch_length(len(all_texts(split.training)), objective)
+    return {
+        "sources": _counted_sources(recipe, held),
+        "num_held_out": len(split.validation),
+        "steps_per_epoch": length,
+        **({} if recipe.run.epochs is None else {"steps": recipe.run.epochs * length}),
+    }
+
+
+def _counted_sources(recipe: Recipe, held: list[SourceRecord]) -> tuple[SourceOutline, ...]:
+    return tuple(
+        SourceOutline(path=str(source.path), present=True, num_records=record.num_used)
+        for source, record in zip(recipe.data, held, strict=True)
+    )
+
+
 def _counts(recipe: Recipe, records: list[Record], held: list[SourceRecord]) -> dict[str, object]:
     """Count records and steps."""
     split = split_records(records, recipe)
     plan = plan_contrastive(split.training, recipe, source_numbers(held)[split.numbers])
-    sources = [
-        SourceOutline(path=str(source.path), present=True, num_records=record.num_used)
-        for source, record in zip(recipe.data, held, strict=True)
-    ]
     filling = Filling.of(plan, Contrasts(split.training, recipe))
     check_filling(filling, split.training, recipe)
     counts: dict[str, object] = {
         "filling": filling,
-        "sources": tuple(sources),
+        "sources": _counted_sources(recipe, held),
         "num_held_out": len(split.validation),
         "steps_per_epoch": plan.epoch_length(0),
     }

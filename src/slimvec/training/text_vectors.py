@@ -152,8 +152,7 @@ class TextVectorSteps:
 
     @property
     def _epoch_length(self) -> int:
-        """Steps of a pass: the last step takes what is left, and at least two texts."""
-        return max(len(self._texts) // self._settings.texts, 1)
+        return epoch_length(len(self._texts), self._settings)
 
     def _batch(self, number: int) -> IntArray:
         """Give the numbers of a step's texts: all of them once an epoch, in an order that the seed fixes."""
@@ -162,6 +161,11 @@ class TextVectorSteps:
             order = shuffled(np.arange(len(self._texts)), self._recipe.run.seed, "text-vectors", epoch)
             self._epoch, self._batches = epoch, np.array_split(order, self._epoch_length)
         return self._batches[place]
+
+
+def epoch_length(num_texts: int, settings: TextVectorsObjective) -> int:
+    """Count the steps of a pass over the texts: each takes as many as the recipe says, or a few more."""
+    return max(num_texts // settings.texts, 1)
 
 
 def loss_settings(settings: TextVectorsObjective, recipe: Recipe) -> TextVectors:
