@@ -36,7 +36,7 @@ def search_file(
         field: Field with the text.
         dims: Width of the vectors.
         dtype: Dtype of the weights.
-        revision: Of a hub name.
+        revision: Revision of a hub name.
     """
     check_input(documents)
     with terminal.task(f"reading {documents}"):

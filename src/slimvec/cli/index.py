@@ -64,7 +64,9 @@ def index(
     to: Annotated[Path, typer.Option("--to", help="Folder of the index; made if it is new.", metavar="INDEX")],
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help=f"Of a new index: a folder or name; default {DEFAULT_MODEL}.", metavar="M"),
+        typer.Option(
+            "--model", "-m", help=f"Model of a new index: a folder or name; default {DEFAULT_MODEL}.", metavar="M"
+        ),
     ] = None,
     revision: RevisionOption = None,
     dtype: DtypeOption = "auto",
@@ -164,7 +166,7 @@ def open_index(
         terminal: Shows progress.
         to: The index.
         model: A model; default the index's own.
-        revision: Of a hub name.
+        revision: Revision of a hub name.
         dtype: Dtype of the weights.
         load: Load the model.
 

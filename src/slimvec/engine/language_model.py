@@ -114,7 +114,7 @@ class LanguageModel:
             text: What stands there.
             max_new_tokens: Longest continuation.
             temperature: 0 takes the likeliest token each time; else tokens are drawn.
-            seed: Of the drawing.
+            seed: Random seed for the drawing.
 
         Returns:
             The continuation, without special tokens.

@@ -104,7 +104,7 @@ def rerank(
         weight: Share of the likelihood: 1 is the likelihood alone, 0 the cosine alone. Between them both are
             standardised over the candidates. The default was fitted on sets of questions; docs/reranking.md says how.
         task: As for `Embedder.embed`.
-        cosines: Of the documents with the query, where they are known, so that nothing is embedded again.
+        cosines: Cosines of the documents with the query, where they are known, so that nothing is embedded again.
         max_document_tokens: Where documents are cut for the likelihood; default as for vectors.
         language_model: Gives likelihoods in place of the embedder's own: of an encoder, say.
 

@@ -24,7 +24,7 @@ class Teacher:
 
     Args:
         model: Embeds.
-        identity: Of its vectors.
+        identity: Identity of its vectors.
     """
 
     def __init__(self, model: SlimvecModel, identity: str) -> None:

@@ -20,7 +20,7 @@ class _Model:
         model: As for `Embedder.load`.
         task: A task the model knows, or an instruction; default the model's.
         dims: Width of the vectors, when fewer than the model's.
-        settings: Of `Embedder.load`.
+        settings: Settings of `Embedder.load`.
     """
 
     def __init__(self, model: str, task: str | None, dims: int | None, settings: LoadSettings | None) -> None:
@@ -52,7 +52,7 @@ class SlimvecTextEmbedder:
         model: As for `Embedder.load`.
         task: A task the model knows, or an instruction; default the model's.
         dims: Width of the vectors, when fewer than the model's.
-        settings: Of `Embedder.load`.
+        settings: Settings of `Embedder.load`.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class SlimvecDocumentEmbedder:
         model: As for `Embedder.load`.
         task: A task the model knows, or an instruction; default the model's.
         dims: Width of the vectors, when fewer than the model's.
-        settings: Of `Embedder.load`.
+        settings: Settings of `Embedder.load`.
         meta_fields_to_embed: Fields of a document's meta that are embedded in front of its content.
         embedding_separator: Between them.
     """

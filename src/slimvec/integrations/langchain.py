@@ -18,7 +18,7 @@ class SlimvecEmbeddings(Embeddings):
         model: As for `Embedder.load`, or an embedder.
         task: A task the model knows, or an instruction; default the model's.
         dims: Width of the vectors, when fewer than the model's.
-        settings: Of `Embedder.load`.
+        settings: Settings of `Embedder.load`.
 
     Raises:
         SlimvecError: as `Embedder.load` does.

@@ -21,7 +21,7 @@ class SlimvecEmbedding(BaseEmbedding):
         task: A task the model knows, or an instruction; default the model's.
         dims: Width of the vectors, when fewer than the model's.
         embed_batch_size: Texts that LlamaIndex hands over at once; the engine makes its own batches of them.
-        settings: Of `Embedder.load`.
+        settings: Settings of `Embedder.load`.
 
     Raises:
         SlimvecError: as `Embedder.load` does.

@@ -15,7 +15,7 @@ from slimvec.ranking.metrics import DEPTH, ndcg
 
 Values = NDArray[np.float64]
 Judged = tuple[Values, Values, Values]
-"""Of a query: scores of its N candidates by the first judge and by the second, and their grades."""
+"""Scores of a query: those of its N candidates by the first judge and by the second, and their grades."""
 
 _STEPS = 20
 

@@ -30,7 +30,7 @@ class Chunk:
         text: As it stands in the document.
         start: First character in the document's text.
         end: Character behind its last.
-        title: Of the document; may be empty.
+        title: Title of the document; may be empty.
         record: Id of the record in a table; else empty.
         heading: What it stands under, with ` > ` between; may be empty.
         page: Page number; None where there are no pages.

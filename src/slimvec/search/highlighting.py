@@ -49,8 +49,8 @@ def highlight(
     """Choose what of a text to show.
 
     Args:
-        text: Of the hit.
-        words: Of the query, as `lexical_words` splits it.
+        text: Text of the hit.
+        words: Words of the query, as `lexical_words` splits it.
         embedder: Chooses the sentence where no word does; None takes the first.
         query: The query's vector [D], for the embedder.
     """

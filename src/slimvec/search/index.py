@@ -40,7 +40,7 @@ class Index:
     """An index that is open. Made by `create` or `open`; several threads may search it at once.
 
     Args:
-        folder: Of the index.
+        folder: Folder of the index.
         description: What it says of itself.
         embedder: The model; None loads it when it is needed.
         file: Name of the file with the description.
@@ -82,7 +82,7 @@ class Index:
             folder: New or empty.
             embedder: The model; its dims are the index's.
             model: Its name or folder, to load it by when the index is opened.
-            revision: Of a hub name.
+            revision: Revision of a hub name.
             chunk_tokens: Most tokens of a chunk; default 256, or three quarters of a smaller limit of the model's.
             vectors: How they are held, as `IndexSettings` says.
             late: Pool chunks from the states of their whole document.

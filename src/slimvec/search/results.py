@@ -51,11 +51,11 @@ class Hit(Frozen):
     Attributes:
         rank: From 1.
         score: What it is ranked by: the cosine, BM25, the fused score or the reranker's.
-        path: Of its file, absolute.
-        kind: Of file: text, markdown, html, pdf, docx, code or table.
+        path: Path of its file, absolute.
+        kind: Kind of file: text, markdown, html, pdf, docx, code or table.
         modified: When the file was changed, in UTC.
-        number: Of the chunk within its file, from 0.
-        title: Of the document; may be empty.
+        number: Number of the chunk within its file, from 0.
+        title: Title of the document; may be empty.
         heading: What it stands under, with ` > ` between.
         record: Id of the record in a table.
         page: Page number.
@@ -110,8 +110,8 @@ class SearchResult(Frozen):
         is_exact: Whether all of them were compared; else an approximate index was asked.
         recall: Share of the nearest ten that the approximate index was measured to find.
         prompt: What was written in front of the query.
-        embed_seconds: Of embedding the query.
-        search_seconds: Of everything else.
+        embed_seconds: Seconds of embedding the query.
+        search_seconds: Seconds of everything else.
     """
 
     query: str

@@ -61,7 +61,7 @@ class IndexDescription(_Frozen):
     Attributes:
         format: Version of this file and of the table beside it.
         model: The model's name or folder, as it was given.
-        revision: Of a hub name.
+        revision: Revision of a hub name.
         identity: What tells the model from every other.
         settings: How the index is made.
         sources: Files and folders that belong to it, absolute.

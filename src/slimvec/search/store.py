@@ -39,8 +39,8 @@ class StoredFile:
     """What the table holds of a file.
 
     Attributes:
-        sha256: Of the file when it was read.
-        state: Of the file then.
+        sha256: SHA-256 of the file when it was read.
+        state: State of the file then.
         source: The source it belongs to.
         num_chunks: Chunks that are there.
         is_whole: Whether these are all.
@@ -106,7 +106,7 @@ class ChunkTable:
     """The table.
 
     Args:
-        folder: Of the LanceDB database; made if missing.
+        folder: Folder of the LanceDB database; made if missing.
         kind: How vectors are held.
         dims: Their width.
     """

@@ -85,7 +85,7 @@ class Plan:
         removed: Paths to be removed.
         num_unchanged: Files left alone.
         num_unknown: Files of no known kind.
-        num_bytes: Of the files to be read.
+        num_bytes: Size in bytes of the files to be read.
     """
 
     todo: tuple[tuple[SourceFile, StoredFile | None], ...]
@@ -102,7 +102,7 @@ def plan_update(table: ChunkTable, sources: Sequence[Path], *, index: Path) -> P
     comes.
 
     Args:
-        table: Of the index.
+        table: Table of the index.
         sources: All that belongs to the index, absolute.
         index: Folder of the index.
 
@@ -130,9 +130,9 @@ class Updater:
     """Carries out a plan.
 
     Args:
-        table: Of the index.
+        table: Table of the index.
         embedder: Its model.
-        settings: Of the index.
+        settings: Settings of the index.
         columns: How vectors are held; None until the first vectors have given their centre.
         centred: As for `BlockWriter`.
         on_progress: Told how many more bytes of the files to be read are done.

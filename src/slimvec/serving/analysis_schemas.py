@@ -80,7 +80,7 @@ class Attribution(BaseModel):
 
     Attributes:
         model: Name of the model.
-        cosine: Of the two vectors.
+        cosine: Cosine of the two vectors.
         query: Words of the one; their shares sum to the cosine.
         document: Words of the other; their shares do too.
         num_truncated: Tokens that were truncated for the model's limit.

@@ -58,7 +58,7 @@ class Info(BaseModel):
         max_batch_tokens: Most tokens of a batch.
         max_client_batch_size: Most texts in a request.
         auto_truncate: Whether texts over the limit are cut unless a request says otherwise.
-        version: Of slimvec.
+        version: Version of slimvec.
         default_input_type: Ours: role of texts whose request says none.
         slimvec: Ours: what decides its vectors.
     """

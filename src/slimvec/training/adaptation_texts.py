@@ -33,8 +33,8 @@ def read_text_records(
 
     Args:
         sources: Files; `.txt` ones hold a text a line.
-        field: Of plain texts in the other files; default `text` where the first row has one and is no pair.
-        seed: Of the choice where a source is limited.
+        field: Field with plain texts in other files; default `text` where the first row has one and is no pair.
+        seed: Random seed for the choice where a source is limited.
 
     Raises:
         InputError: a file that is missing or malformed.

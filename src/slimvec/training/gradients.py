@@ -127,7 +127,7 @@ def backward_runs(runs: Sequence[Run], losses_of: Callable[[Tensor], Losses], *,
     """Add the gradient of a loss of all vectors, and of the pieces' own losses, to the `grad` of all they depend on.
 
     Args:
-        runs: Of the model, equally many in all processes.
+        runs: Runs of the model, equally many in all processes.
         losses_of: Vectors [N, D] of all runs, in their order, to the loss.
         keep: Whether this process has room for the graphs of all runs; they are kept if all processes have.
     """

@@ -31,7 +31,7 @@ def linear_head(model: EmbeddingModel, dims: int) -> Dense:
 
     Args:
         model: With its head.
-        dims: Of the wanted vectors.
+        dims: Width of the wanted vectors.
 
     Raises:
         InputError: the head is not one linear layer without bias, or is wider than the wanted vectors.

@@ -16,7 +16,7 @@ class TextDeal:
     Args:
         lengths: Tokens of each text.
         step_tokens: Tokens a step, about.
-        seed: Of the order.
+        seed: Random seed for the order.
     """
 
     def __init__(self, lengths: Sequence[int], *, step_tokens: int, seed: int) -> None:
@@ -33,7 +33,7 @@ class TextDeal:
         """Give the numbers of a step's texts, the number of its epoch, and the share of the epoch done after it.
 
         Args:
-            number: Of the step, from 0 over all epochs.
+            number: Number of the step, from 0 over all epochs.
         """
         epoch = 0
         while number >= self._epoch_length(epoch):

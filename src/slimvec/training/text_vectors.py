@@ -50,7 +50,7 @@ class TextVectorSteps:
 
     Args:
         texts: N different texts.
-        recipe: Of the stage.
+        recipe: Recipe of the stage.
         settings: Its objective.
         tokenizer: The student's.
         prompts: The student's.

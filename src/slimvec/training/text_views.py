@@ -31,7 +31,7 @@ from slimvec.training.steps import Step
 from slimvec.training.text_deal import TextDeal
 
 LEAST_TOKENS = 8
-"""Of a passage: shorter ones have nothing to crop and hardly anything to know again."""
+"""Fewest words of a passage: shorter ones have nothing to crop and hardly anything to know again."""
 
 
 class TextViewSteps:

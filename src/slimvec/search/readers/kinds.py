@@ -58,7 +58,7 @@ def read_documents(path: Path, *, field: str | None = None, bad: BadRows | None 
     """Read a file.
 
     Args:
-        path: Of a kind that `kind_of` knows.
+        path: Path of a kind that `kind_of` knows.
         field: Field with the text, in tables.
         bad: Counts rows of tables that cannot be read; default the first is an error.
 

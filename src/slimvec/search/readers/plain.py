@@ -98,7 +98,7 @@ class _Paragraph:
     Attributes:
         start: First character in the text.
         end: Character behind its last that is no white space.
-        number: Of its first line, from 1.
+        number: Its first line, from 1.
         lines: Its lines.
         fenced: Whether it begins inside a block of code.
     """
@@ -138,7 +138,7 @@ def _heading(lines: list[str], underlines: list[str], *, atx: bool) -> tuple[int
     """Level and name of the heading that opens a paragraph.
 
     Args:
-        lines: Of the paragraph.
+        lines: Lines of the paragraph.
         underlines: Kinds of underline met so far, whose order gives the level; a new one is added.
         atx: Whether `#` opens a heading.
     """

@@ -20,12 +20,12 @@ class TextVectorsObjective(Section):
         role: The prompt the teachers read the texts with.
         field: Field of plain texts in `.jsonl` and `.parquet` sources; default their rows are records. `.txt` sources
             hold a text a line.
-        texts: Of a step.
+        texts: Texts of a step.
         max_tokens: Longest text for the student; the rest is cut off and counted. Teachers cut by their own limits.
         cosine: Weight of the vectors' own cosines.
         gram: Weight of the differences of all cosines in the batch.
         kl: Weight of the divergence of similarities in the batch.
-        temperature: Of those similarities.
+        temperature: Temperature of those similarities.
         projection: Whether the student's vector goes through a trained matrix before `cosine` compares it. The matrix
             is in the checkpoints and not in the model. Default: where the teacher's is wider than the student's and
             `axes` is `own`.

@@ -199,7 +199,7 @@ class Recipe(Section):
         """See that the sections go together with texts in the place of pairs.
 
         Args:
-            key: Of the section that asks for texts.
+            key: Key of the section that asks for texts.
             name: What to call it.
             section: The section.
         """
