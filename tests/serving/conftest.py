@@ -5,8 +5,12 @@ import pytest
 from slimvec.engine.embedder import Embedder
 from slimvec.serving.keys import ApiKeys, key_line, new_key
 from slimvec.serving.settings import ServerSettings
+from tests.search.support import make_index, write_documents
 from tests.serving.running import running
 from tests.tiny import embedding_model
+
+HOSTILE_NAME = "<img src=x onerror=window.hacked=1>.md"
+HOSTILE_TEXT = "# <script>window.hacked=1</script>\n\nTurtles <img src=x onerror=window.hacked=1> swim \u202e here.\n"
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +31,22 @@ def _cache(tmp_path_factory):
 @pytest.fixture(scope="session")
 def server(folder):
     with running({"tiny": Embedder.load(folder), "small": Embedder.load(folder, dims=8)}) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def library(folder, tmp_path_factory):
+    """An index over small documents, one of them hostile."""
+    root = tmp_path_factory.mktemp("library")
+    documents = write_documents(root / "docs")
+    (documents / HOSTILE_NAME).write_text(HOSTILE_TEXT, encoding="utf-8")
+    make_index(root / "index", Embedder.load(folder), documents, model=folder)
+    return root / "index"
+
+
+@pytest.fixture(scope="session")
+def searching(folder, library):
+    with running({"tiny": Embedder.load(folder)}, index=library) as found:
         yield found
 
 

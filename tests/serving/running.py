@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ import uvicorn
 from slimvec.engine.embedder import Embedder
 from slimvec.serving.app import create_app
 from slimvec.serving.run import address, bind, server_of
+from slimvec.serving.search_routes import ServedIndex
 from slimvec.serving.served import Models, ServedModel
 from slimvec.serving.settings import ServerSettings
 
@@ -46,12 +48,17 @@ class Running:
 
 @contextmanager
 def running(
-    embedders: dict[str, Embedder], *, settings: ServerSettings | None = None, **arguments: Any
+    embedders: dict[str, Embedder],
+    *,
+    settings: ServerSettings | None = None,
+    index: Path | None = None,
+    **arguments: Any,
 ) -> Iterator[Running]:
     """Serve models, by name, until the body ends."""
     settings, log = settings or ServerSettings(), io.StringIO()
     models = Models([ServedModel.of(name, name, embedder, settings) for name, embedder in embedders.items()])
-    app = create_app(models, settings, log_to=log, **{"hosts": ("127.0.0.1", "localhost"), **arguments})
+    served = None if index is None else ServedIndex.open(index, models)
+    app = create_app(models, settings, index=served, log_to=log, **{"hosts": ("127.0.0.1", "localhost"), **arguments})
     with bind("127.0.0.1", 0) as listening:
         server = server_of(app, settings)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)

@@ -1,14 +1,21 @@
 """`slimvec serve`: models behind an API."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from slimvec.cli.models import load_embedder
 from slimvec.cli.options import DimsOption, DtypeOption, Role
 from slimvec.cli.terminal import Result, Terminal
+from slimvec.errors import InputError
 from slimvec.optional import require
+
+if TYPE_CHECKING:
+    from slimvec.serving.served import Models
+    from slimvec.serving.settings import ServerSettings
 
 KEYS = {
     "url": "where it served",
@@ -20,11 +27,17 @@ def serve(
     terminal: Terminal,
     *,
     model: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
-            "--model", "-m", help="A model as everywhere, or NAME=MODEL. Several times for several.", metavar="M"
+            "--model",
+            "-m",
+            help="A model as everywhere, or NAME=MODEL; several times for several. Default the index's.",
+            metavar="M",
         ),
-    ],
+    ] = None,
+    index: Annotated[
+        Path | None, typer.Option("--index", "-x", help="What `slimvec index` made, to be searched.", metavar="INDEX")
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes a free one.")] = 8000,
     keys: Annotated[
@@ -52,6 +65,8 @@ def serve(
     Ctrl-C or SIGTERM stops it: what it has taken is finished first. Its log on stderr has a line of JSON a request,
     without any text.
     """
+    if not model and index is None:
+        raise InputError("neither --model nor --index", expected="at least one of them")
     require("uvicorn", purpose="serve")
     require("fastapi", purpose="serve")
     from slimvec.serving.keys import ApiKeys
@@ -60,12 +75,11 @@ def serve(
     opened = None if keys is None else ApiKeys.read(keys)
     check_exposure(host, has_keys=opened is not None, allow_open=allow_open)
     hosts = [*LOOPBACK_NAMES, *(allow_host or [])] if is_loopback(host) else allow_host or []
-    listening = bind(host, port)
-    with listening:
+    with bind(host, port) as listening:
         from slimvec.serving.app import create_app
         from slimvec.serving.logs import stderr
         from slimvec.serving.run import serve as run
-        from slimvec.serving.served import Models, ServedModel
+        from slimvec.serving.search_routes import ServedIndex
         from slimvec.serving.settings import ServerSettings
 
         settings = ServerSettings(
@@ -76,17 +90,49 @@ def serve(
             max_wait_seconds=min(max_wait, timeout),
             request_seconds=timeout,
         )
-        models = Models(
-            [
-                ServedModel.of(name, source, load_embedder(terminal, source, dtype=dtype, dims=dims), settings)
-                for name, source in map(_named, model)
-            ]
-        )
-        app = create_app(models, settings, keys=opened, hosts=hosts, log_to=None if terminal.quiet else stderr())
+        models = _load(terminal, _sources(model or [], index, dims), dtype, settings)
+        served = None if index is None else ServedIndex.open(index, models)
+        log = None if terminal.quiet else stderr()
+        app = create_app(models, settings, index=served, keys=opened, hosts=hosts, log_to=log)
         url = address(listening)
-        terminal.remark(f"serving {', '.join(model.name for model in models)} at {url}; Ctrl-C stops it")
+        terminal.remark(f"serving {', '.join(found.name for found in models)} at {url}; Ctrl-C stops it")
         run(app, settings, listening)
-    return {"url": url, "models": {model.name: model.identity.sha256 for model in models}}
+    return {"url": url, "models": {found.name: found.identity.sha256 for found in models}}
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A model to be loaded."""
+
+    name: str
+    source: str
+    revision: str | None
+    dims: int | None
+
+
+def _sources(given: Sequence[str], index: Path | None, dims: int | None) -> list[_Source]:
+    """Say which models are loaded: those asked for, or the index's.
+
+    Raises:
+        InputError: there is no index.
+    """
+    if given or index is None:
+        return [_Source(*_named(one), revision=None, dims=dims) for one in given]
+    from slimvec.search.settings import SETTINGS_NAME, IndexDescription
+
+    said = IndexDescription.read(index / SETTINGS_NAME)
+    return [_Source(_named(said.model)[0], said.model, said.revision, said.identity.spec.dims)]
+
+
+def _load(terminal: Terminal, sources: Sequence[_Source], dtype: str, settings: "ServerSettings") -> "Models":
+    """Load models, each with a queue in front of it."""
+    from slimvec.serving.served import Models, ServedModel
+
+    found = []
+    for one in sources:
+        embedder = load_embedder(terminal, one.source, revision=one.revision, dtype=dtype, dims=one.dims)
+        found.append(ServedModel.of(one.name, one.source, embedder, settings))
+    return Models(found)
 
 
 def _named(given: str) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from slimvec.serving.metrics import Metrics
 from slimvec.serving.openai_routes import openai_routes
 from slimvec.serving.page_routes import is_page, page_routes
 from slimvec.serving.rerank_routes import rerank_routes
+from slimvec.serving.search_routes import ServedIndex, search_routes
 from slimvec.serving.served import Models
 from slimvec.serving.settings import ServerSettings
 from slimvec.serving.status_routes import status_routes
@@ -38,6 +39,7 @@ def create_app(
     models: Models,
     settings: ServerSettings,
     *,
+    index: ServedIndex | None = None,
     keys: ApiKeys | None = None,
     hosts: Collection[str] = (),
     log_to: TextIO | None = None,
@@ -47,6 +49,7 @@ def create_app(
     Args:
         models: That are served; closed with it.
         settings: Limits and defaults.
+        index: That is searched; None for none.
         keys: That open it; None leaves it open.
         hosts: Names that requests may call the server by; empty for any.
         log_to: Where its log goes; None for nowhere.
@@ -71,6 +74,7 @@ def create_app(
     app.include_router(status_routes(models, metrics))
     for routes in (openai_routes, tei_routes, rerank_routes, analysis_routes):
         app.include_router(routes(models, desk))
+    app.include_router(search_routes(index, desk))
     app.include_router(page_routes(app.openapi))
     add_handlers(app)
     app.add_middleware(

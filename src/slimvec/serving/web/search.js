@@ -32,7 +32,6 @@ async function search(form) {
   if (values.get("path")) asked.paths = [values.get("path")];
   if (values.getAll("kind").length) asked.kinds = values.getAll("kind");
   for (const day of ["after", "before"]) if (values.get(day)) asked[day] = values.get(day);
-  if (values.get("rerank")) asked.rerank = true;
   const found = await ask("/v1/search", asked);
   closeDocument();
   find("hits").replaceChildren(...found.hits.map((hit) => hitElement(hit, found.hits[0].score)));
@@ -90,7 +89,7 @@ function snippet(hit) {
 
 async function openDocument(hit, button) {
   try {
-    const found = await ask(`/v1/documents?path=${encodeURIComponent(hit.path)}`);
+    const found = await ask(`/v1/documents?path=${encodeURIComponent(hit.path)}&around=${hit.number}`);
     opener = button;
     let match = null;
     const shown = found.chunks.map((chunk) => {
