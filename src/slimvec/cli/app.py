@@ -12,6 +12,7 @@ import typer
 
 import slimvec
 from slimvec.cli import (
+    adapt,
     adjust,
     clean,
     compare,
@@ -56,6 +57,7 @@ COMMANDS: dict[str, tuple[Callable[..., Result], dict[str, str]]] = {
     "filter": (filter_.filter_, filter_.KEYS),
     "plan": (plan.plan, plan.KEYS),
     "train": (train.train, train.KEYS),
+    "adapt": (adapt.adapt, adapt.KEYS),
     "merge": (merge.merge, merge.KEYS),
     "adjust": (adjust.adjust, adjust.KEYS),
     "embed": (embed.embed, embed.KEYS),

@@ -131,7 +131,7 @@ def evaluate(
     except ModelError as error:
         raise _naming_the_other(error, model, revision) from error
     described = describe_model(embedder, model, revision=revision)
-    results = _score(terminal, embedder, datasets, described, task)
+    results = score_sets(terminal, embedder, datasets, described, task)
     baseline = _score_bm25(terminal, datasets) if bm25 else None
     terminal.print(*_tables(results, baseline))  # before the file: a full disk shall not take the scores with it
     if output is not None:
@@ -184,14 +184,22 @@ def _read(
     return datasets
 
 
-def _score(
+def score_sets(
     terminal: Terminal,
     embedder: "Embedder",
     datasets: "Sequence[RetrievalSet]",
     described: dict[str, Any],
     task: str | None,
 ) -> "list[TaskResult]":
-    """Score the model on all sets."""
+    """Score a model on sets, with progress.
+
+    Args:
+        terminal: Shows it.
+        embedder: The model.
+        datasets: The sets.
+        described: What `describe_model` says of the model.
+        task: Task or instruction the texts are embedded for; None for the model's own.
+    """
     from slimvec.evaluation.retrieval import num_texts, score_retrieval
 
     system = system_of(embedder, described)

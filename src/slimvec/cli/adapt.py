@@ -1,0 +1,180 @@
+"""`slimvec adapt`: a model adapted to a user's own documents, without pairs or labels."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from slimvec.cli.adaptation import MAX_TOKENS, FoundDocuments, MethodName, choose_method, make_recipe, read_folder
+from slimvec.cli.evaluate import score_sets
+from slimvec.cli.models import describe_model, load_embedder
+from slimvec.cli.options import ForceOption, RevisionOption
+from slimvec.cli.progress import clock
+from slimvec.cli.scores import interval, scores_table
+from slimvec.cli.terminal import Result, Terminal
+from slimvec.cli.training import run_training
+from slimvec.errors import TrainingError
+from slimvec.files import atomic_folder
+
+if TYPE_CHECKING:
+    from slimvec.data.retrieval import RetrievalSet
+    from slimvec.evaluation.results import TaskResult
+
+KEYS = {
+    "output": "the adapted model's folder",
+    "method": "next-phrase or crops",
+    "documents": "num_files, num_documents, num_passages trained on, num_held_out phrases, faults: what was not read",
+    "training": "steps, tokens, num_truncated, pairs_per_step, negatives_per_pair, num_trained, first_loss, last_loss",
+    "sets": "by set, the held-out phrases first: num_queries, num_documents, and nDCG@10 before, after and change, "
+    "each with value, low and high (95% interval)",
+    "seconds": "of training",
+}
+_SHOWN_FAULTS = 5
+_LEVEL_SEED = 0
+
+
+def adapt(
+    terminal: Terminal,
+    *,
+    documents: Annotated[
+        list[Path],
+        typer.Option("--documents", help="A file or folder of documents. Can be given several times.", metavar="PATH"),
+    ],
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="The model to adapt: a folder or name.", metavar="M")
+    ] = "smollm2-135m",
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the adapted model's folder shall appear.")],
+    revision: RevisionOption = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", "-d", help="A retrieval set to score on too, before and after.", metavar="FOLDER"),
+    ] = None,
+    method: Annotated[
+        MethodName | None,
+        typer.Option(help="Objective; default next-phrase for causal models, crops for the others."),
+    ] = None,
+    minutes: Annotated[float, typer.Option(min=0.05, help="Time to train.", metavar="N")] = 8.0,
+    field: Annotated[
+        str | None, typer.Option(help="Field with the text in tables; default text, content, body, ...", metavar="F")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for what is held out and the training.")] = 0,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A setting of the recipe, as in optim.lr=0.0005.", metavar="SECTION.KEY=VALUE"),
+    ] = None,
+    force: ForceOption = False,
+) -> Result:
+    """Adapt a model to documents of your own, from their text alone.
+
+    Reads what `slimvec index` reads, holds out phrases of some passages, trains on the rest, and scores both before and
+    after: how well a phrase finds the one that follows it, among all held-out ones. With --data, a retrieval set of
+    yours is scored too. A model that became worse on everything that was scored is not saved.
+    """
+    from slimvec.data.retrieval_reading import read_retrieval_set
+    from slimvec.training.held_out_phrases import hold_out_phrases
+    from slimvec.training.recipe.text_objectives import NextPhrase
+
+    terminal.reserve(output, force=force)
+    terminal.kept = lambda: "nothing is kept; start again with the same command"
+    further = [] if data is None else [read_retrieval_set(data)]
+    found = read_folder(terminal, documents, field=field)
+    embedder = load_embedder(terminal, model, revision=revision)
+    chosen = choose_method(embedder, method)
+    with terminal.task("holding phrases out"):
+        lengths = NextPhrase(kind="next-phrase", max_tokens=MAX_TOKENS)
+        split = hold_out_phrases(found.texts, embedder.tokenizer, lengths, seed=seed)
+    sets = [split.held_out, *further]
+    before = score_sets(terminal, embedder, sets, describe_model(embedder, model, revision=revision), None)
+    terminal.print(
+        f"{found.num_files:,} files: {len(split.training):,} passages to learn from, "
+        f"{len(split.held_out.queries):,} phrases held out; {chosen}"
+    )
+    with tempfile.TemporaryDirectory(prefix="slimvec-adapt-") as temporary, atomic_folder(output, force=force) as built:
+        texts = Path(temporary) / "texts.jsonl"
+        texts.write_text("".join(json.dumps({"text": text}) + "\n" for text in split.training), encoding="utf-8")
+        recipe = make_recipe(
+            embedder, base=model, revision=revision, texts=texts, method=chosen, minutes=minutes, seed=seed,
+            settings=setting or (),
+        )  # fmt: skip
+        del embedder
+        trained = Path(temporary) / "model"
+        run = run_training(terminal, recipe, trained, resume=False, force=False, when_stopped="nothing is kept")
+        adapted = load_embedder(terminal, str(trained))
+        after = score_sets(terminal, adapted, sets, describe_model(adapted, str(output)), None)
+        report: Result = {
+            "output": str(output),
+            "method": chosen,
+            "documents": _describe(found, len(split.training), split.held_out),
+            "training": run.summary(),
+            "sets": {r.task: _change(b, r) for b, r in zip(before, after, strict=True)},
+            "seconds": round(run.result.progress.seconds, 3),
+        }
+        _show(terminal, before, after)
+        _check_better(before, after)
+        shutil.copytree(trained, built, dirs_exist_ok=True)
+        (built / "adaptation.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    for fault in found.faults[:_SHOWN_FAULTS]:
+        terminal.remark(f"not read: {fault}")
+    terminal.print(f"{output}: the adapted model, {run.result.progress.step:,} steps in {clock(report['seconds'])}")
+    return report
+
+
+def _describe(found: FoundDocuments, num_passages: int, held_out: "RetrievalSet") -> dict[str, Any]:
+    """Say what was read."""
+    return {
+        "num_files": found.num_files,
+        "num_documents": len(found.texts),
+        "num_passages": num_passages,
+        "num_held_out": len(held_out.queries),
+        "faults": found.faults,
+    }
+
+
+def _change(before: "TaskResult", after: "TaskResult") -> dict[str, Any]:
+    """Give the scores of a set before and after, and their difference on the same queries."""
+    import numpy as np
+
+    from slimvec.statistics.intervals import paired_difference
+
+    values = [np.array(result.per_query["ndcg_at_10"]) for result in (after, before)]
+    change = paired_difference(*values, seed=_LEVEL_SEED)
+    return {
+        "num_queries": after.num_queries,
+        "num_documents": after.num_documents,
+        "before": interval(before.main),
+        "after": interval(after.main),
+        "change": {"value": change.value, "low": change.low, "high": change.high},
+    }
+
+
+def _show(terminal: Terminal, before: "Sequence[TaskResult]", after: "Sequence[TaskResult]") -> None:
+    """Show a table a set, and what changed."""
+    for first, second in zip(before, after, strict=True):
+        change = _change(first, second)["change"]
+        terminal.print(
+            scores_table([("before", first), ("after", second)], first_column=first.task),
+            f"{second.num_queries:,} queries, {second.num_documents:,} documents; change of nDCG@10 "
+            f"{change['value']:+.3f} [{change['low']:+.3f}, {change['high']:+.3f}]",
+        )
+
+
+def _check_better(before: "Sequence[TaskResult]", after: "Sequence[TaskResult]") -> None:
+    """Refuse a model that became worse on everything that was scored.
+
+    Raises:
+        TrainingError: then.
+    """
+    if all(second.main.value < first.main.value for first, second in zip(before, after, strict=True)):
+        worse = ", ".join(
+            f"{first.main.value:.3f} to {second.main.value:.3f} on {first.task}"
+            for first, second in zip(before, after, strict=True)
+        )
+        raise TrainingError(
+            f"the adapted model finds less than the one before: nDCG@10 went from {worse}; it is not saved",
+            expected="a gain on one of them",
+            do="give more documents or minutes, or lower --set optim.lr=0.0003",
+        )

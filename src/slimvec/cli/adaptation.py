@@ -1,0 +1,145 @@
+"""Adapting a model to documents without pairs: what is read, and the recipe."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from slimvec.cli.terminal import Terminal
+from slimvec.errors import InputError
+
+if TYPE_CHECKING:
+    from slimvec.engine.embedder import Embedder
+    from slimvec.training.recipe import Recipe
+
+MethodName = Literal["next-phrase", "crops"]
+MAX_TOKENS = 128
+"""Longest passage: long enough for a few phrases, short enough for a step of many passages on two cores."""
+_STEP_TOKENS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class FoundDocuments:
+    """What was read.
+
+    Attributes:
+        texts: One a document.
+        num_files: Files they come from.
+        faults: What could not be read, a line each.
+    """
+
+    texts: list[str]
+    num_files: int
+    faults: list[str]
+
+
+def read_folder(terminal: Terminal, sources: Sequence[Path], *, field: str | None) -> FoundDocuments:
+    """Read files and folders as `slimvec index` does.
+
+    Raises:
+        InputError: a source does not exist, or no document has any text.
+    """
+    with terminal.task("reading documents") as task:
+        from slimvec.data.bad_rows import BadRows
+        from slimvec.search.finding import find_files
+        from slimvec.search.readers.kinds import read_documents
+
+        paths = [file.path for file in find_files([source.resolve() for source in sources], without=Path()).files]
+        texts: list[str] = []
+        faults: list[str] = []
+        for number, path in enumerate(paths, start=1):
+            task.update(completed=number, total=len(paths))
+            try:
+                texts += [
+                    document.text
+                    for document in read_documents(path, field=field, bad=BadRows("skip"))
+                    if document.text.strip()
+                ]
+            except InputError as error:
+                faults.append(str(error))
+    if not texts:
+        raise InputError(
+            f"no text in {len(paths):,} files of {', '.join(map(str, sources))}" + (f"; {faults[0]}" if faults else ""),
+            expected="text, Markdown, HTML, PDF, .docx or tables",
+        )
+    return FoundDocuments(texts, len(paths), faults)
+
+
+def choose_method(embedder: "Embedder", asked: MethodName | None) -> MethodName:
+    """Choose the objective: next-phrase where the model's attention and pooling bear it, else crops.
+
+    Raises:
+        InputError: the one asked for does not fit the model.
+    """
+    attention, pooling = embedder.spec.attention, embedder.spec.pooling.standard_mode()
+    fits = attention == "causal" and pooling not in ("cls", "last")
+    if asked == "next-phrase" and not fits:
+        raise InputError(
+            f"--method next-phrase for a model with {attention} attention and {pooling} pooling",
+            expected="a causal model that pools several tokens",
+            do="pass --method crops",
+        )
+    return asked or ("next-phrase" if fits else "crops")
+
+
+def make_recipe(
+    embedder: "Embedder",
+    *,
+    base: str,
+    revision: str | None,
+    texts: Path,
+    method: MethodName,
+    minutes: float,
+    seed: int,
+    settings: Sequence[str],
+) -> "Recipe":
+    """Write the recipe of an adaptation.
+
+    The upper half of a decoder's layers is trained, in less than two thirds of the time. A base without prompts keeps
+    having none.
+
+    Args:
+        embedder: The model.
+        base: As the user names it.
+        revision: Revision of a hub name.
+        texts: File of the passages.
+        method: The objective.
+        minutes: Of training.
+        seed: Random seed for the run.
+        settings: `section.key=value` over the recipe.
+
+    Raises:
+        InputError: a setting that does not fit.
+    """
+    from slimvec.training.recipe_reading import parse_recipe
+
+    tree: dict[str, Any] = {
+        "base": {"source": base, **({"revision": revision} if revision else {})},
+        "data": [{"path": str(texts)}],
+        "objective": {
+            "kind": method,
+            "max_tokens": min(MAX_TOKENS, embedder.spec.max_tokens),
+            "step_tokens": _STEP_TOKENS,
+        },
+        "tuning": {"rank": 16, "alpha": 32, "first_layer": _num_frozen(base, revision)},
+        "loss": {"temperature": 0.05},
+        "optim": {"lr": 0.001},
+        "batch": {"micro_batch_tokens": 1024, "graph_tokens": 4 * _STEP_TOKENS},
+        "run": {"max_minutes": minutes, "seed": seed, "checkpoint_minutes": 0},
+    }
+    if not any(embedder.spec.prompts.render(role) for role in ("query", "document")):
+        tree["model"] = {"prompts": {"query": ""}}
+    return parse_recipe(json.dumps(tree), name="the recipe of the adaptation", overrides=settings)
+
+
+def _num_frozen(base: str, revision: str | None) -> int:
+    """Count the layers that are not trained: the lower half of a decoder whose config can be read."""
+    from slimvec.model.architectures import is_decoder, read_config
+    from slimvec.model.sources import find_source
+
+    folder = find_source(base, revision=revision)
+    if folder is None or not folder.is_dir():
+        return 0
+    config = read_config(folder)
+    return int(config["num_hidden_layers"]) // 2 if is_decoder(config) else 0

@@ -1,0 +1,107 @@
+"""`slimvec adapt`: a folder of documents, a model before and after, and nothing saved that became worse."""
+
+import json
+
+import pytest
+
+from slimvec.cli.adapt import KEYS
+from slimvec.engine.embedder import Embedder
+from slimvec.model.folder import save_model
+from tests import tiny
+
+ANIMALS = ("badger", "heron", "otter", "weasel", "lizard", "salmon", "falcon", "marten", "beetle", "plover")
+RUN = ("--set", "run={steps: 12, dtype: fp32, checkpoint_minutes: 0}", "--set", "objective.step_tokens=600")
+QUICK = (*RUN, "--set", "optim.lr=0.01", "--set", "tuning.first_layer=0")
+
+
+@pytest.fixture
+def documents(tmp_path):
+    """Files each about one animal, which every sentence names."""
+    folder = tmp_path / "documents"
+    (folder / "more").mkdir(parents=True)
+    for number, name in enumerate(f"{first}-{second}" for first in ANIMALS[:6] for second in ANIMALS[6:]):
+        sentences = [f"{name} {word} {name}. " for word in ("eats", "sees", "likes", "seeks")]
+        (folder / ("more" if number % 2 else "") / f"{number}.txt").write_text("".join(sentences))
+    (folder / "broken.pdf").write_bytes(b"no pdf")
+    return folder
+
+
+def test_a_model_that_finds_more_is_saved_with_its_report(slimvec, model, documents, tmp_path):
+    own = tmp_path / "own"
+    own.mkdir()
+    rows = {
+        "corpus": [{"id": name, "text": f"all about the {name}"} for name in ANIMALS],
+        "queries": [{"id": name, "text": name} for name in ANIMALS],
+        "qrels": [{"query_id": name, "doc_id": name, "score": 1} for name in ANIMALS],
+    }
+    for name, found in rows.items():
+        (own / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found))
+    ran = slimvec("adapt", "--documents", documents, "-m", model, "-o", "adapted", "--data", own, *QUICK, "--json")
+    result = ran.json
+    assert set(result) == set(KEYS)
+    assert result["method"] == "next-phrase"
+    assert result["documents"]["num_files"] == 25
+    assert "broken.pdf" in result["documents"]["faults"][0]
+    assert "not read" in ran.err
+    assert list(result["sets"]) == ["held-out phrases", "own"]
+    phrases = result["sets"]["held-out phrases"]
+    assert phrases["after"]["value"] > phrases["before"]["value"]
+    assert phrases["change"]["value"] == pytest.approx(phrases["after"]["value"] - phrases["before"]["value"])
+    assert result["training"]["steps"] == 12
+    assert json.loads((tmp_path / "adapted" / "adaptation.json").read_text()) == result
+    assert Embedder.load("adapted").dims == 32
+    shown = slimvec("search", "otter", "--model", "adapted", "--documents", own / "corpus.jsonl")
+    assert shown.code == 0
+
+
+def test_a_model_that_became_worse_is_not_saved(slimvec, model, documents, only, tmp_path):
+    before = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    # Crops that are hardly more than a letter each, learnt far too fast.
+    ruin = (
+        "--method",
+        "crops",
+        "--set",
+        "objective.shares=[0.01, 0.02]",
+        "--set",
+        "optim.lr=0.3",
+        "--set",
+        "optim.clip=0",
+    )
+    ran = slimvec("adapt", "--documents", documents, "-m", model, "-o", "adapted", *RUN, *ruin, "--json")
+    assert ran.code == 1
+    assert "the adapted model finds less than the one before: nDCG@10 went from " in ran.err
+    assert "it is not saved; expected a gain on one of them; give more documents" in ran.err
+    only(*before)
+
+
+def test_an_encoder_learns_from_crops(slimvec, documents, tmp_path):
+    save_model(tiny.embedding_model("bert", "bidirectional"), tmp_path / "encoder")
+    asked = ("adapt", "--documents", documents, "-m", tmp_path / "encoder", "-o", "adapted")
+    error = slimvec(*asked, "--method", "next-phrase", "--json").error
+    assert "--method next-phrase for a model with bidirectional attention and mean pooling; expected a causal" in error
+    ran = slimvec(*asked, *QUICK[:4], "--set", "optim.lr=0.003", "--json")
+    assert ran.code in (0, 1)  # it may find less, and says so
+    assert ran.code == 1 or ran.json["method"] == "crops"
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (
+            {"a.txt": "A single sentence and no more of it than this one here."},
+            r"passages of at most 128 tokens in these",
+        ),
+        ({"a.bin": "x"}, "no text in 0 files of "),
+        ({"a.txt": " "}, "no text in 1 files of "),
+        (None, "does not exist; expected a file or folder"),
+    ],
+)
+def test_documents_that_are_too_few_are_refused_before_anything_is_trained(slimvec, model, tmp_path, files, message):
+    if files is not None:
+        (tmp_path / "folder").mkdir()
+        for name, text in files.items():
+            (tmp_path / "folder" / name).write_text(text)
+    ran = slimvec("adapt", "--documents", tmp_path / "folder", "-m", model, "-o", "adapted", "--json")
+    assert message in ran.err
+    assert ran.code == 2
+    assert not (tmp_path / "adapted").exists()
