@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from slimvec.engine import int8_texts
 from slimvec.engine.embedder import Embedder
-from slimvec.engine.fused import FusedDecoder, UnsupportedError, int8, int8_layers
+from slimvec.engine.fused import FusedDecoder, UnsupportedError, decoder, int8, int8_layers
 from slimvec.engine.fused.int8 import Int8Matrix, int8_linear, smoothing
 from slimvec.engine.fused.int8_layers import Int8Texts
+from slimvec.engine.fused.native import NativeLayers
 from slimvec.engine.kernels.library import Kernels, load_kernels
 from slimvec.errors import InputError, ModelError
 from slimvec.model.architectures import DECODERS
@@ -29,7 +30,7 @@ def int8_kernel(request, monkeypatch):
     use_isa(request.param, monkeypatch)
     if torch.int8 not in load_kernels().dtypes:
         pytest.skip(f"no native kernel in int8: {load_kernels().reason}")
-    if load_kernels().target.packing.int8_pack == 2:  # pairs of 16 bits: plain torch has to round as they do
+    if load_kernels().target.packing.int8_bits == 16:  # pairs of 16 bits: plain torch has to round as they do
         monkeypatch.setattr(int8, "ACTIVATION_LIMIT", 32767)
 
 
@@ -131,6 +132,20 @@ def test_int8_is_near_the_full_model_and_not_it(dtype):
 
 @needs_native
 @pytest.mark.usefixtures("every_layer")
+def test_all_products_are_int8_where_activations_have_16_bits(monkeypatch):
+    held = []
+    add = NativeLayers.add
+    monkeypatch.setattr(NativeLayers, "add", lambda layers, layer: (held.append(layer), add(layers, layer)))
+    int8_decoder(build("llama", LLAMA), "native")
+    wide = load_kernels().target.packing.int8_bits == 16
+    names = {"output", "gate", "up"} | ({"qkv", "down"} if wide else set())
+    matrices = ("qkv", "output", "gate", "up", "down")
+    found = [{name for name in matrices if getattr(layer, name).dtype == torch.int8} for layer in held]
+    assert found == [names] * LLAMA["num_hidden_layers"]
+
+
+@needs_native
+@pytest.mark.usefixtures("every_layer")
 def test_company_and_a_prefix_do_not_change_a_text():
     """Alone (columns split over threads), among others (chunks), in one long batch (rows), behind a past."""
     before = torch.get_num_threads()
@@ -165,12 +180,13 @@ def test_a_machine_without_the_kernel_is_told(monkeypatch, tmp_path):
         Embedder.load(tmp_path / "model", dtype="int8")
 
 
-def test_models_and_paths_without_int8_are_refused(tmp_path):
+def test_models_and_paths_without_int8_are_refused(tmp_path, monkeypatch):
     Embedder.from_model(embedding_model("bert", "bidirectional")).save(tmp_path / "bert")
     with pytest.raises(InputError, match=r"dtype int8 for .*: architecture bert is an encoder; expected a decoder"):
         Embedder.load(tmp_path / "bert", dtype="int8")
     with pytest.raises(InputError, match=r"dtype int8 for .*: engine='transformers' was asked for"):
         Embedder.load(tmp_path / "bert", dtype="int8", engine="transformers")
+    monkeypatch.setattr(decoder, "load_kernels", lambda: Kernels((), "none"))
     with pytest.raises(UnsupportedError, match="3 layers, of which the first 2 and the last 2 stay in full"):
         int8_decoder(build("llama", LLAMA), "torch")
 

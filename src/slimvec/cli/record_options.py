@@ -140,7 +140,7 @@ def open_inputs(
         records=records,
         embedder=embedder,
         corpus=None if corpus is None else lambda: read_texts(corpus, field=field),
-        work=work or output.with_name(f"{output.name}.work"),
+        work=work or output.parent / f"{output.name}.work",
         stage=_stage(terminal),
         restart=restart,
         keep_work=work is not None,
@@ -176,7 +176,7 @@ def open_embedder(
 
 def report_path(output: Path, report: Path | None) -> Path:
     """Where the report goes."""
-    return report or output.with_name(f"{output.name}.report.json")
+    return report or output.parent / f"{output.name}.report.json"
 
 
 def kept_work(inputs: "Inputs") -> Callable[[], str]:

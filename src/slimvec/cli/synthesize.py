@@ -103,7 +103,7 @@ def synthesize(
     terminal.reserve(output, place, force=force)
     settings = _settings(num=num, seed=seed, kinds=kind, temperature=temperature, concurrency=concurrency)
     voices = read_personas(personas).only(tuple(language or ()))
-    answers = cache or output.with_name(f"{output.name}.answers")
+    answers = cache or output.parent / f"{output.name}.answers"
     terminal.kept = lambda: f"{AGAIN} to go on from {answers}" if answers.is_dir() else ""
     prices = Prices(tokens_in=price_in, tokens_out=price_out)
     generator: Generator

@@ -39,7 +39,7 @@ class FusedDecoder:
         spec: Shapes and constants.
         causal: Attention mode.
         dtype: Data type of weights and products; of those that are not int8, where there are such.
-        int8: Whether the larger half of the products is int8; `int8_layers` says which.
+        int8: Whether half of the products or more are int8; `int8_layers` says which.
         kernel: `native`, the compiled kernels, or `torch`, the same mathematics in plain torch.
         kernel_reason: Why the kernel is `torch`; empty when it is `native`.
         isa: Instruction set of the compiled kernels; empty in plain torch.
@@ -65,13 +65,16 @@ class FusedDecoder:
         # Gemma rounds the factor to the weights' dtype, and its states are trained with that.
         scale = torch.tensor(spec.width**0.5, dtype=dtype).item() if spec.scale_embedding else 1.0
         self._layers: NativeLayers | TorchLayers
+        kernels = load_kernels()
         if self.kernel == "native":
-            kernels = load_kernels()
             self.isa = kernels.isa
             self._layers = NativeLayers(spec, causal=causal, scale=scale, dtype=dtype, kernels=kernels)
         else:
             self._layers = TorchLayers(spec, causal=causal, scale=scale, dtype=dtype)
-        full = Int8Layers(spec, int8, embedding, causal=causal, scale=scale, dtype=dtype) if int8 else None
+        full: Int8Layers | None = None
+        if int8:
+            wide = kernels.target is not None and kernels.target.packing.int8_bits == 16
+            full = Int8Layers(spec, int8, embedding, causal=causal, scale=scale, dtype=dtype, wide=wide)
         for layer in read_layers(source, spec, dtype):
             self._layers.add(full.quantise(layer) if full else layer)
         if full and int8 and self._final_norm is not None:
@@ -95,7 +98,7 @@ class FusedDecoder:
             causal: Attention mode; the caller has read it from the config and guards it.
             dtype: bfloat16 or float32.
             kernel: `auto` takes the compiled kernels where they serve the dtype on this machine.
-            int8: Run the larger half of the products in int8, calibrated on these texts.
+            int8: Run half of the products or more in int8, calibrated on these texts.
             config: Its settings where they shall differ from `config.json`.
 
         Raises:

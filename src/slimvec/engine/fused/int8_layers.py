@@ -1,8 +1,10 @@
 """Layers into int8 as they are read: a few texts are run through each in full, which shows what to smooth.
 
-The feed-forward part's first product and the attention's last are held in int8, in all layers but the first and the
-last few: half of the multiply-adds of a small decoder, and the half that bears it (docs/log.md has the others). One
-layer at a time is in memory in full, so loading takes no more memory than the full model does.
+Where the kernels multiply activations of 8 bits, the feed-forward part's first product and the attention's last are
+held in int8, in all layers but the first and the last few: half of the multiply-adds of a small decoder, and the half
+that bears it (docs/log.md has the others). Where they multiply activations of 16 bits (AVX2, the oldest Arm), only the
+weights are rounded to speak of, and all four products of all layers are held in int8, without smoothing. One layer at a
+time is in memory in full, so loading takes no more memory than the full model does.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +22,10 @@ from slimvec.engine.fused.weights import Int8Scales, LayerWeights
 from slimvec.text.batch import PackedBatch
 
 NUM_FIRST, NUM_LAST = 2, 2
-"""Layers at either end that stay in full: those where int8 errs most. docs/log.md has what other choices cost."""
+"""Layers at either end that stay in full where activations have 8 bits: those where int8 errs most.
+
+docs/log.md has what other choices cost.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +54,7 @@ class Int8Layers:
         causal: Attention mode.
         scale: Factor of the embeddings.
         dtype: Data type of the full layers.
+        wide: Whether activations have 16 bits.
 
     Raises:
         UnsupportedError: the model has no layer but those that stay in full.
@@ -63,11 +69,12 @@ class Int8Layers:
         causal: bool,
         scale: float,
         dtype: torch.dtype,
+        wide: bool,
     ) -> None:
-        if len(spec.layers) <= NUM_FIRST + NUM_LAST:
+        if not wide and len(spec.layers) <= NUM_FIRST + NUM_LAST:
             ends = f"the first {NUM_FIRST} and the last {NUM_LAST} stay in full"
             raise UnsupportedError(f"{len(spec.layers)} layers, of which {ends}")
-        self._spec = spec
+        self._spec, self._wide = spec, wide
         self._layers = TorchLayers(spec, causal=causal, scale=scale, dtype=dtype)
         batch = PackedBatch.from_sequences([*texts.measured, *texts.held_out])
         self._place = self._layers.place(batch)
@@ -81,6 +88,8 @@ class Int8Layers:
         passed = self._layers.step(TorchLayer(layer), self._x, number, self._place)
         self._x = passed.x
         self._number += 1
+        if self._wide:
+            return _all_quantised(layer)
         if not NUM_FIRST <= number < len(spec.layers) - NUM_LAST:
             return layer
         return _quantised(layer, *(self._peaks(x) for x in (passed.attended, passed.normed)))
@@ -107,5 +116,14 @@ def _quantised(layer: LayerWeights, attended: Tensor, normed: Tensor) -> LayerWe
         feed_forward_norm=layer.feed_forward_norm / divisors,
         gate=gate.values,
         up=up.values,
-        int8=Int8Scales(output.scales, 1 / output_divisors, gate.scales, up.scales),
+        int8=Int8Scales(None, output.scales, 1 / output_divisors, gate.scales, up.scales, None),
     )
+
+
+def _all_quantised(layer: LayerWeights) -> LayerWeights:
+    """Give a layer with all its matrices in int8."""
+    matrices = {name: Int8Matrix.of(getattr(layer, name)) for name in ("qkv", "output", "gate", "up", "down")}
+    scales = {f"{name}_scales": matrix.scales for name, matrix in matrices.items()}
+    values = {name: matrix.values for name, matrix in matrices.items()}
+    factors = torch.ones(layer.output.shape[1])
+    return replace(layer, **values, int8=Int8Scales(output_factors=factors, **scales))

@@ -65,12 +65,14 @@ class NativeLayers:
             "input_norm": layer.input_norm.contiguous(),
             "qkv": self._pack(layer.qkv),
             "qkv_bias": pad_to_panels(layer.qkv_bias, panel),
+            "qkv_scales": pad_to_panels(int8.qkv_scales if int8 else None, panel),
+            "qkv_starts": self._starts(layer.qkv),
             "query_norm": layer.query_norm,
             "key_norm": layer.key_norm,
             "output": self._pack(layer.output),
             "output_bias": pad_to_panels(layer.output_bias, panel),
             "output_scales": pad_to_panels(int8.output_scales if int8 else None, panel),
-            "output_starts": starts(layer.output, self._packing) if int8 else None,
+            "output_starts": self._starts(layer.output),
             "output_factors": int8.output_factors if int8 else None,
             "attention_norm": layer.attention_norm,
             "feed_forward_norm": layer.feed_forward_norm,
@@ -79,9 +81,11 @@ class NativeLayers:
             "gate_up_scales": pad_to_panels(
                 interleave(int8.gate_scales, int8.up_scales, panel) if int8 else None, panel
             ),
-            "gate_up_starts": starts(gate_up, self._packing) if int8 else None,
+            "gate_up_starts": self._starts(gate_up),
             "down": self._pack(layer.down),
             "down_bias": pad_to_panels(layer.down_bias, panel),
+            "down_scales": pad_to_panels(int8.down_scales if int8 else None, panel),
+            "down_starts": self._starts(layer.down),
             "down_norm": layer.down_norm,
         }
         first = len(self._packed) * len(SLOTS)
@@ -93,6 +97,9 @@ class NativeLayers:
         if self._packing.halves and weight.dtype == torch.float32 and _fits_bfloat16(weight):
             return pack_halves(weight, self._packing.panel)
         return pack(weight, self._packing)
+
+    def _starts(self, weight: Tensor) -> Tensor | None:
+        return starts(weight, self._packing) if weight.dtype == torch.int8 else None
 
     def run(
         self,

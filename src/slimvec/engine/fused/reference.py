@@ -172,7 +172,9 @@ class TorchLayer:
 
     def qkv(self, x: Tensor) -> Tensor:
         """Project [T, H] to [T, (A + 2K) D]."""
-        return F.linear(x.to(self._qkv[0].dtype), *self._qkv)
+        if self._int8 is None or self._int8.qkv_scales is None:
+            return F.linear(x.to(self._qkv[0].dtype), *self._qkv)
+        return int8_linear(x, self._int8.qkv_scales, *self._qkv)
 
     def output(self, x: Tensor) -> Tensor:
         """Project [T, A D] to [T, H]."""
@@ -188,7 +190,9 @@ class TorchLayer:
 
     def down(self, x: Tensor) -> Tensor:
         """Project [T, F] to [T, H]."""
-        return F.linear(x, *self._down)
+        if self._int8 is None or self._int8.down_scales is None:
+            return F.linear(x, *self._down)
+        return int8_linear(x.float(), self._int8.down_scales, *self._down)
 
 
 def _rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:

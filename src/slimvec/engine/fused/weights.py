@@ -27,23 +27,27 @@ class Int8Scales:
     """What belongs to the matrices of a layer that are held in int8; all float32.
 
     Attributes:
-        output_scales: [H]; row of `output` = int8 row x scale.
+        qkv_scales: [(A + 2K) D]; row of `qkv` = int8 row x scale. None where `qkv` is in full.
+        output_scales: [H].
         output_factors: [A D]; what enters the product is multiplied with these first.
-        gate_scales: [F]; as `output_scales`. What enters is scaled by the norm in front of it.
+        gate_scales: [F]. What enters is scaled by the norm in front of it.
         up_scales: [F].
+        down_scales: [H]; None where `down` is in full.
     """
 
+    qkv_scales: Tensor | None
     output_scales: Tensor
     output_factors: Tensor
     gate_scales: Tensor
     up_scales: Tensor
+    down_scales: Tensor | None
 
 
 @dataclass(frozen=True, eq=False)
 class LayerWeights:
     """Weights of one layer. Matrices [out, in] and biases in the decoder's dtype; norms float32, offset applied.
 
-    Where `int8` is given, `output`, `gate` and `up` are int8.
+    Where `int8` is given, `output`, `gate` and `up` are int8, and `qkv` and `down` where it has their scales.
 
     Attributes:
         input_norm: [H].
@@ -85,9 +89,10 @@ class LayerWeights:
 
     def gate_up_biases(self) -> tuple[Tensor, Tensor] | None:
         """Both biases [F], zero where one is missing; None where both are."""
-        if self.gate_bias is None and self.up_bias is None:
+        given = [bias for bias in (self.gate_bias, self.up_bias) if bias is not None]
+        if not given:
             return None
-        zeros = self.qkv.new_zeros(self.gate.shape[0])
+        zeros = torch.zeros_like(given[0])
         return (
             zeros if self.gate_bias is None else self.gate_bias,
             zeros if self.up_bias is None else self.up_bias,

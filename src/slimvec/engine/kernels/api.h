@@ -10,7 +10,7 @@ extern "C" {
 #endif
 
 // Changes with every change of this file; a caller asks for it before anything else.
-enum { SLIMVEC_ABI_VERSION = 1 };
+enum { SLIMVEC_ABI_VERSION = 2 };
 
 enum SlimvecDtype {
   SLIMVEC_DTYPE_FLOAT32 = 0,
@@ -45,7 +45,8 @@ typedef struct {
 // Tensors of a layer, in this order; panels and what belongs to them are packed as the target says.
 enum SlimvecSlot {
   SLIMVEC_INPUT_NORM,                     // [H]
-  SLIMVEC_QKV, SLIMVEC_QKV_BIAS,          // panels of [H, (A + 2K) D]; or absent
+  SLIMVEC_QKV, SLIMVEC_QKV_BIAS,          // panels of [H, (A + 2K) D] in full, or in int8 with
+  SLIMVEC_QKV_SCALES, SLIMVEC_QKV_STARTS,
   SLIMVEC_QUERY_NORM, SLIMVEC_KEY_NORM,   // [D] or absent
   SLIMVEC_OUTPUT, SLIMVEC_OUTPUT_BIAS,    // panels of [A D, H] in full, or in int8 with
   SLIMVEC_OUTPUT_SCALES, SLIMVEC_OUTPUT_STARTS, SLIMVEC_OUTPUT_FACTORS,
@@ -53,7 +54,8 @@ enum SlimvecSlot {
   SLIMVEC_FEED_FORWARD_NORM,              // [H]
   SLIMVEC_GATE_UP, SLIMVEC_GATE_UP_BIAS,  // panels of [H, 2F] in full, or in int8 with
   SLIMVEC_GATE_UP_SCALES, SLIMVEC_GATE_UP_STARTS,
-  SLIMVEC_DOWN, SLIMVEC_DOWN_BIAS,        // panels of [F, H]
+  SLIMVEC_DOWN, SLIMVEC_DOWN_BIAS,        // panels of [F, H] in full, or in int8 with
+  SLIMVEC_DOWN_SCALES, SLIMVEC_DOWN_STARTS,
   SLIMVEC_DOWN_NORM,                      // [H] or absent
   SLIMVEC_COSINE, SLIMVEC_SINE,           // [positions or more, D/2]
   SLIMVEC_NUM_SLOTS,
@@ -88,6 +90,7 @@ typedef struct {
   int32_t panel;        // columns of a panel
   int32_t bfloat16, int8;  // whether it computes in them
   int32_t int8_pack;    // values of a column side by side in int8 panels
+  int32_t int8_bits;    // bits of an activation that is multiplied with int8 weights: 8 or 16
   int32_t int8_offset;  // added to activations in int8; sums start at the column's sum of weights times minus it
   int32_t halves;       // whether products in float32 take weights held in bfloat16, [panels, depth, panel / 2, 2]
 } SlimvecTarget;

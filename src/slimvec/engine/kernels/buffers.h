@@ -1,6 +1,7 @@
 // Memory: uninitialised and aligned to a cache line, and what of it a chunk, a thread and a shared prefix need.
 #pragma once
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <new>
@@ -107,7 +108,7 @@ struct ChunkBuffers {
 template <class E>
 struct ThreadBuffers {
   Buffer<E> normed;           // [rows, H]
-  Buffer<Activation> quantised;   // [rows, H or A D], where a layer has products in 8 bits
+  Buffer<Activation> quantised;   // [rows, H, A D or F], where a layer has products in 8 bits
   Buffer<float> row_scales;   // [rows]: likewise
   Buffer<E> hidden;           // [rows, F]
   Buffer<float> branch;       // [rows, H]
@@ -119,7 +120,7 @@ struct ThreadBuffers {
 
   ThreadBuffers(const Shape& s, long rows, long most_keys, bool int8)
       : normed(rows * s.width),
-        quantised(int8 ? rows * int8_stride(s.width > s.heads * s.head_dim ? s.width : s.heads * s.head_dim) : 0),
+        quantised(int8 ? rows * int8_stride(std::max({s.width, s.heads * s.head_dim, s.hidden})) : 0),
         row_scales(int8 ? rows : 0), hidden(rows * s.hidden), branch(rows * s.width),
         heads(rows * group_panels(s.head_dim) * PANEL), head(s.head_dim), scores(TILE_ROWS * most_keys),
         probabilities(TILE_ROWS * most_keys), capacity(most_keys) {}

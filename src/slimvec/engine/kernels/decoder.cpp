@@ -81,19 +81,20 @@ class ChunkRunner {
   // Norm, the QKV product by groups of panels that hold whole heads, and each head finished while it is in cache.
   void project_heads(size_t index, long first, long count) {
     const Layer<E>& layer = model_.layers[index];
-    norm_rows(layer.input_norm, first, count);
-    const long group = group_panels(shape_.head_dim), panels = layer.qkv.num_panels(), stride = group * PANEL;
+    const bool int8 = layer.int8_qkv.panels != nullptr;
+    const Int8Rows rows = int8 ? quantise_rows(layer.input_norm, first, count) : Int8Rows{};
+    if (!int8) norm_rows(layer.input_norm, first, count);
+    const long group = group_panels(shape_.head_dim), stride = group * PANEL;
+    const long panels = int8 ? layer.int8_qkv.num_panels() : layer.qkv.num_panels();
     const Span mine = team_.columns((panels + group - 1) / group);
     find_rows(first, count);
     for (long part = mine.begin; part < mine.end; ++part) {
       for (long i = 0; i < group && part * group + i < panels; ++i) {
-        multiply_panel<E>(
-            own_.normed.at(0), shape_.width, count, layer.qkv, part * group + i, 0, shape_.width,
-            [&](long row, auto& sums) {
-              sums.each([&](int r, int v, Lanes sum) {
-                store(own_.heads.at((row + r) * stride + i * PANEL + v * LANES), sum);
-              });
-            });
+        multiply_normed(layer.qkv, layer.int8_qkv, rows, count, part * group + i, [&](long row, auto& sums) {
+          sums.each([&](int r, int v, Lanes sum) {
+            store(own_.heads.at((row + r) * stride + i * PANEL + v * LANES), sum);
+          });
+        });
       }
       const long heads_per_part = stride / shape_.head_dim, all = shape_.heads + 2 * shape_.kv_heads;
       for (long i = 0; i < heads_per_part && part * heads_per_part + i < all; ++i)
@@ -178,10 +179,32 @@ class ChunkRunner {
     add_attended(shared_.attended.at(first * attended), layer, first, count);
     gate_up(layer, first, count);
     team_.meet_columns();
-    add_product(hidden_, layer.down, layer.down_norm, first, count);
+    add_down(layer, first, count);
   }
 
   Int8Rows quantised(long depth) const { return {own_.quantised.at(0), own_.row_scales.at(0), int8_stride(depth)}; }
+
+  // Normed rows of the residual stream in 8 bits, or 16.
+  Int8Rows quantise_rows([[maybe_unused]] const float* weight, [[maybe_unused]] long first, [[maybe_unused]] long count) {
+    const Int8Rows rows = quantised(shape_.width);
+#ifdef SLIMVEC_INT8
+    for (long row = 0; row < count; ++row)
+      rows.scales[row] = quantise_normed(
+          residual(first + row), weight, shape_.width, shape_.epsilon, rows.values + row * rows.stride);
+#endif
+    return rows;
+  }
+
+  // The product of a block's normed rows with one panel: in full, or of `rows` with the matrix in 8 bits.
+  template <class Finish>
+  void multiply_normed(
+      const Matrix<E>& full, [[maybe_unused]] const Int8Matrix& int8, [[maybe_unused]] const Int8Rows& rows, long count,
+      long panel, const Finish& finish) {
+#ifdef SLIMVEC_INT8
+    if (int8.panels) return multiply_panel(rows, count, int8, panel, finish);
+#endif
+    multiply_panel<E>(own_.normed.at(0), shape_.width, count, full, panel, 0, shape_.width, finish);
+  }
 
   void add_attended(const E* attended, const Layer<E>& layer, long first, long count) {
     if (!layer.int8_output.panels) return add_product(attended, layer.output, layer.attention_norm, first, count);
@@ -191,33 +214,30 @@ class ChunkRunner {
     for (long row = 0; row < count; ++row)
       rows.scales[row] =
           quantise_scaled(attended + row * depth, layer.output_factors, depth, rows.values + row * rows.stride);
-    add_branch(layer.int8_output.num_panels(), layer.attention_norm, first, count, [&](long panel, float* target) {
-      multiply_panel(rows, count, layer.int8_output, panel, adder(target, panel, target != branch_));
-    });
+    add_int8(rows, layer.int8_output, layer.attention_norm, first, count);
+#endif
+  }
+
+  void add_down(const Layer<E>& layer, long first, long count) {
+    if (!layer.int8_down.panels) return add_product(hidden_, layer.down, layer.down_norm, first, count);
+#ifdef SLIMVEC_INT8
+    const Int8Rows rows = quantised(shape_.hidden);
+    for (long row = 0; row < count; ++row)
+      rows.scales[row] =
+          quantise_plain(hidden_ + row * shape_.hidden, shape_.hidden, rows.values + row * rows.stride);
+    add_int8(rows, layer.int8_down, layer.down_norm, first, count);
 #endif
   }
 
   // hidden = activation(gate) * up, on the sums in registers: the first half of a panel are gates, the other
   // their ups.
   void gate_up(const Layer<E>& layer, long first, long count) {
-    if (!layer.int8_gate_up.panels) {
-      norm_rows(layer.feed_forward_norm, first, count);
-      const Span mine = team_.columns(layer.gate_up.num_panels());
-      for (long panel = mine.begin; panel < mine.end; ++panel)
-        multiply_panel<E>(
-            own_.normed.at(0), shape_.width, count, layer.gate_up, panel, 0, shape_.width, activator(panel));
-      return;
-    }
-#ifdef SLIMVEC_INT8
-    const Int8Rows rows = quantised(shape_.width);
-    for (long row = 0; row < count; ++row)
-      rows.scales[row] = quantise_normed(
-          residual(first + row), layer.feed_forward_norm, shape_.width, shape_.epsilon,
-          rows.values + row * rows.stride);
-    const Span mine = team_.columns(layer.int8_gate_up.num_panels());
+    const bool int8 = layer.int8_gate_up.panels != nullptr;
+    const Int8Rows rows = int8 ? quantise_rows(layer.feed_forward_norm, first, count) : Int8Rows{};
+    if (!int8) norm_rows(layer.feed_forward_norm, first, count);
+    const Span mine = team_.columns(int8 ? layer.int8_gate_up.num_panels() : layer.gate_up.num_panels());
     for (long panel = mine.begin; panel < mine.end; ++panel)
-      multiply_panel(rows, count, layer.int8_gate_up, panel, activator(panel));
-#endif
+      multiply_normed(layer.gate_up, layer.int8_gate_up, rows, count, panel, activator(panel));
   }
 
   static constexpr int GATES = TILE_VECTORS / 2;
@@ -245,6 +265,15 @@ class ChunkRunner {
       }
     });
   }
+
+#ifdef SLIMVEC_INT8
+  // The same of activations in 8 bits, or 16.
+  void add_int8(const Int8Rows& rows, const Int8Matrix& matrix, const float* norm, long first, long count) {
+    add_branch(matrix.num_panels(), norm, first, count, [&](long panel, float* target) {
+      multiply_panel(rows, count, matrix, panel, adder(target, panel, target != branch_));
+    });
+  }
+#endif
 
   // residual += what multiply(panel, target) writes or adds there.
   template <class Multiply>
@@ -300,7 +329,7 @@ class ChunkRunner {
 template <class E>
 bool has_int8(const Model<E>& model) {
   return std::any_of(model.layers.begin(), model.layers.end(), [](const Layer<E>& layer) {
-    return layer.int8_output.panels || layer.int8_gate_up.panels;
+    return layer.int8_qkv.panels || layer.int8_output.panels || layer.int8_gate_up.panels || layer.int8_down.panels;
   });
 }
 

@@ -58,6 +58,12 @@ inline float quantise_normed(const float* row, const float* weight, long width, 
          });
 }
 
+// The same of a row as it is.
+template <class E>
+inline float quantise_plain(const E* row, long width, Activation* to) {
+  return quantise_row(width, to, [&](long column, Tail end) { return Element<E>::load(row + column, end); });
+}
+
 // The same of row * weight.
 template <class E>
 inline float quantise_scaled(const E* row, const float* weight, long width, Activation* to) {

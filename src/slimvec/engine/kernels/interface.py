@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 DONE, REFUSED, INTERRUPTED, FAILED = range(4)
 DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2, torch.int32: 3}
 _MOST_SIZES = 4
@@ -17,6 +17,8 @@ SLOTS = (
     "input_norm",
     "qkv",
     "qkv_bias",
+    "qkv_scales",
+    "qkv_starts",
     "query_norm",
     "key_norm",
     "output",
@@ -32,6 +34,8 @@ SLOTS = (
     "gate_up_starts",
     "down",
     "down_bias",
+    "down_scales",
+    "down_starts",
     "down_norm",
     "cosine",
     "sine",
@@ -100,7 +104,8 @@ class TargetOf(ctypes.Structure):
     _fields_: ClassVar = [
         ("name", ctypes.c_char_p),
         ("missing", ctypes.c_char_p),
-        *((name, ctypes.c_int32) for name in ("panel", "bfloat16", "int8", "int8_pack", "int8_offset", "halves")),
+        *((name, ctypes.c_int32) for name in ("panel", "bfloat16", "int8", "int8_pack", "int8_bits", "int8_offset")),
+        ("halves", ctypes.c_int32),
     ]
 
 

@@ -31,12 +31,14 @@ class Packing:
     Attributes:
         panel: Columns of a panel.
         int8_pack: Values of a column that lie side by side in int8.
-        int8_offset: What is added to activations in int8.
+        int8_bits: Bits of an activation that is multiplied with int8 weights, 8 or 16.
+        int8_offset: What is added to such activations.
         halves: Whether products in float32 take weights held in bfloat16.
     """
 
     panel: int
     int8_pack: int = 0
+    int8_bits: int = 0
     int8_offset: int = 0
     halves: bool = False
 
@@ -104,7 +106,7 @@ def _read(number: int, found: TargetOf) -> Target:
         found.name.decode(),
         found.missing.decode(),
         tuple(dtype for dtype, there in served.items() if there),
-        Packing(found.panel, found.int8_pack, found.int8_offset, bool(found.halves)),
+        Packing(found.panel, found.int8_pack, found.int8_bits, found.int8_offset, bool(found.halves)),
     )
 
 

@@ -31,7 +31,8 @@ struct Shape {
 template <class E>
 struct Layer {
   const float* input_norm = nullptr;         // [H]
-  Matrix<E> qkv;                             // [H, (A + 2K) D]
+  Matrix<E> qkv;                             // [H, (A + 2K) D], or in 8 bits:
+  Int8Matrix int8_qkv;
   const float* query_norm = nullptr;         // [D] or null
   const float* key_norm = nullptr;           // [D] or null
   Matrix<E> output;                          // [A D, H], or in 8 bits:
@@ -41,7 +42,8 @@ struct Layer {
   const float* feed_forward_norm = nullptr;  // [H]
   Matrix<E> gate_up;                         // [H, 2F]; a panel holds gates, then the ups they multiply; or
   Int8Matrix int8_gate_up;                   // the same in 8 bits
-  Matrix<E> down;                            // [F, H]
+  Matrix<E> down;                            // [F, H], or in 8 bits:
+  Int8Matrix int8_down;
   const float* down_norm = nullptr;          // [H] or null: norm of the feed-forward part's output
   const float* cosine = nullptr;             // [positions, D/2]
   const float* sine = nullptr;               // [positions, D/2]

@@ -55,8 +55,9 @@ constexpr bool HAS_BF16 = false;
 #endif
 #ifdef SLIMVEC_INT8
 constexpr int32_t INT8_PACK = Element<byte>::PACK, INT8_OFFSET = Element<byte>::OFFSET;
+constexpr int32_t INT8_BITS = 8 * sizeof(Element<byte>::Activation);
 #else
-constexpr int32_t INT8_PACK = 0, INT8_OFFSET = 0;
+constexpr int32_t INT8_PACK = 0, INT8_OFFSET = 0, INT8_BITS = 0;
 #endif
 
 using Sizes = std::vector<int64_t>;
@@ -146,7 +147,7 @@ Layer<E> read_layer(const SlimvecTensor* slots, const Shape& s, int64_t window, 
   const int64_t attended = s.heads * s.head_dim;
   Layer<E> layer;
   layer.input_norm = reader.vector(SLIMVEC_INPUT_NORM, "input_norm", s.width, true);
-  layer.qkv = reader.matrix(SLIMVEC_QKV, "qkv", s.width, s.qkv_columns());
+  reader.matrix(SLIMVEC_QKV, "qkv", s.width, s.qkv_columns(), layer.qkv, layer.int8_qkv);
   layer.query_norm = reader.vector(SLIMVEC_QUERY_NORM, "query_norm", s.head_dim);
   layer.key_norm = reader.vector(SLIMVEC_KEY_NORM, "key_norm", s.head_dim);
   reader.matrix(SLIMVEC_OUTPUT, "output", attended, s.width, layer.output, layer.int8_output);
@@ -156,7 +157,7 @@ Layer<E> read_layer(const SlimvecTensor* slots, const Shape& s, int64_t window, 
   layer.feed_forward_norm = reader.vector(SLIMVEC_FEED_FORWARD_NORM, "feed_forward_norm", s.width, true);
   const int64_t both = round_up(s.hidden, PANEL / 2) * 2;
   reader.matrix(SLIMVEC_GATE_UP, "gate_up", s.width, both, layer.gate_up, layer.int8_gate_up);
-  layer.down = reader.matrix(SLIMVEC_DOWN, "down", s.hidden, s.width);
+  reader.matrix(SLIMVEC_DOWN, "down", s.hidden, s.width, layer.down, layer.int8_down);
   layer.down_norm = reader.vector(SLIMVEC_DOWN_NORM, "down_norm", s.width);
   layer.cosine = reader.table(SLIMVEC_COSINE, "cosine", positions, s.head_dim / 2);
   layer.sine = reader.table(SLIMVEC_SINE, "sine", positions, s.head_dim / 2);
@@ -280,6 +281,6 @@ int32_t decode(
 extern "C" TargetEntry SLIMVEC_SYMBOL(SLIMVEC_TARGET);
 TargetEntry SLIMVEC_SYMBOL(SLIMVEC_TARGET) = {
     {SLIMVEC_NAME(SLIMVEC_TARGET), "", slimvec::PANEL, slimvec::HAS_BF16, slimvec::INT8_PACK > 0, slimvec::INT8_PACK,
-     slimvec::INT8_OFFSET, 1},
+     slimvec::INT8_BITS, slimvec::INT8_OFFSET, 1},
     slimvec::decode,
 };
