@@ -2,9 +2,11 @@
 
     python -m benchmarks.fuzz_cli --count 5000
 
-A command line must end in one of two ways: exit code 0 with its whole output (with `--json` one object), or one line on
-stderr (with `--json` one object too), exit code 2 (1 where a run itself failed for a cause that slimvec names) and
-nothing written. Commands that train, fetch or measure for long are drawn with an option that is surely wrong.
+Half of the lines are drawn from options alone, which nearly always ask for something wrong; the others are whole lines
+that work, with up to two words changed, dropped or added. A command line must end in one of two ways: exit code 0 with
+its whole output (with `--json` one object), or one line on stderr (with `--json` one object too), exit code 2 (1 where a
+run itself failed for a cause that slimvec names) and nothing written. Commands that train, fetch or measure for long are
+drawn with an option that is surely wrong.
 """
 
 import argparse
@@ -49,6 +51,15 @@ _FILES = {
     "blank.txt": b"a\n\nb\n",
     "pairs.jsonl": b'{"query": "a", "positive": "b"}\n{"query": "c", "positive": "d", "negatives": ["b"]}\n' * 3,
     "flag.jsonl": b'{"query": "a", "pos": ["b"], "neg": ["c"]}\n{"query": "d", "pos": ["e"], "neg": ["f"]}\n',
+    "talk.jsonl": b"\n".join(
+        json.dumps({"query": query, "positive": positive}).encode()
+        for query, positive in (
+            ("how do I open a file for reading in a program", "Call open with its name and the mode for reading."),
+            ("what will the weather be like tomorrow morning", "Fog in the valleys, and sun above a thousand metres."),
+            ("which cheese melts well on a warm sandwich", "A young Gouda melts evenly, and stays on the bread."),
+        )
+    ),
+    "recipe.yaml": b"base: {source: model}\ndata: [{path: pairs.jsonl}]\nbatch: {pairs: 2}\nrun: {steps: 2}\n",
     "nopair.jsonl": b'{"sentence1": "a", "sentence2": "b", "label": 0}\n',
     "docs.jsonl": b'{"id": "1", "title": "A", "text": "a file"}\n{"_id": 2, "text": "weather\\u001b[31m"}\n',
     "deep.jsonl": b"[" * 5000 + b"\n",
@@ -67,6 +78,25 @@ _FILES = {
     "broken/config.json": b'{"model_type": "llama", "architectures": 3',
     "broken/tokenizer.json": b"\xff",
 }
+WORKING = (
+    "clean talk.jsonl --output out.jsonl",
+    "clean talk.jsonl --output out.jsonl.gz --against set",
+    "filter pairs.jsonl --output out.jsonl --bm25 -k 1",
+    "filter pairs.jsonl --output out.jsonl --model model -k 2 --dropped gone.jsonl",
+    "mine talk.jsonl --output out.jsonl --bm25 --first-rank 1 --last-rank 2 --negatives 1",
+    "mine talk.jsonl --output out.jsonl --model model --first-rank 1 --last-rank 2 --negatives 1",
+    "embed --input texts.txt --output out.npy --model model --role query",
+    "embed --input docs.jsonl --output out.parquet --model model --role document --dims 8",
+    "explain a_file a_word --model model",
+    "evaluate --model model --data set --output out.json",
+    "tokenizers model",
+    "merge model model --output merged",
+    "triplets --output out.jsonl --num 4",
+    "plan recipe.yaml",
+    "rerank a_question --model model --documents texts.txt --weight 0",
+    "doctor model",
+)
+"""Command lines that end with exit code 0."""
 _OUTPUTS = ("out", "out.npy", "out.jsonl", "out.jsonl.gz", "new/out.json", "texts.txt/out", "set", "x" * 300)
 _WORDS = ("", " ", "a", "query", "\x1b[31mred\x1b[0m", "\u202egpj", "\ud800", "a\x00b", "--", "-", "[/x]", "a=b")
 _NUMBERS = ("0", "1", "2", "-1", "1e9", "nan", "x", "99999999999999999999", "0.5")
@@ -101,7 +131,31 @@ def workplace(model: Path) -> Iterator[Path]:
 def command_lines() -> st.SearchStrategy[tuple[list[str], dict[str, str]]]:
     """Draw arguments and an environment."""
     commands = typer.main.get_command(application.app).commands  # type: ignore[attr-defined]
-    return st.sampled_from(sorted(commands)).flatmap(lambda name: _of_command(name, commands[name].params))
+    by_chance = st.sampled_from(sorted(commands)).flatmap(lambda name: _of_command(name, commands[name].params))
+    return st.one_of(by_chance, st.tuples(_working(), _environments()))
+
+
+def _working() -> st.SearchStrategy[list[str]]:
+    """Draw a line that works, with at most two changes."""
+    change = st.tuples(
+        st.sampled_from(("change", "drop", "add")), st.integers(1, 30), st.sampled_from((*_WORDS, *_PATHS, *_NUMBERS))
+    )
+    return st.builds(
+        _changed, st.sampled_from(WORKING), st.lists(change, max_size=2), st.sampled_from([[], ["--json"]])
+    )
+
+
+def _changed(line: str, changes: Sequence[tuple[str, int, str]], more: Sequence[str]) -> list[str]:
+    """Change words of a line; the command keeps its place."""
+    command, *words = line.split()
+    for kind, number, word in changes:
+        place = number % (len(words) + 1)
+        words[place : place + (kind != "add")] = [] if kind == "drop" else [word]
+    return [command, "--quiet", *words, *more]
+
+
+def _environments() -> st.SearchStrategy[dict[str, str]]:
+    return st.sampled_from([{}] * 6 + [dict(values) for values in _ENVIRONMENTS])
 
 
 def _of_command(name: str, parameters: Sequence[Parameter]) -> st.SearchStrategy:
@@ -109,8 +163,9 @@ def _of_command(name: str, parameters: Sequence[Parameter]) -> st.SearchStrategy
     parts = [_of_parameter(parameter) for parameter in parameters if parameter.name not in _SHARED]
     wrong = [["--no-such-option"]] if name in SLOW else [[], [], [], ["--no-such-option"], ["--json"], ["--json"]]
     line = st.tuples(*parts, st.sampled_from(wrong), st.sampled_from([[], ["--json"]]))
-    environment = st.sampled_from([{}] * 6 + [dict(values) for values in _ENVIRONMENTS])
-    return st.tuples(line.map(lambda drawn: [name, "--quiet", *(word for part in drawn for word in part)]), environment)
+    return st.tuples(
+        line.map(lambda drawn: [name, "--quiet", *(word for part in drawn for word in part)]), _environments()
+    )
 
 
 def _of_parameter(parameter: Parameter) -> st.SearchStrategy[list[str]]:

@@ -1,9 +1,20 @@
 """A few of the command lines that `python -m benchmarks.fuzz_cli` runs by the thousand."""
 
-from benchmarks.fuzz_cli import fuzz
+import pytest
+
+from benchmarks.fuzz_cli import WORKING, Trial, fuzz, run_line, workplace
 
 
 def test_command_lines_by_chance_end_well_or_in_one_line(model):
     trial = fuzz(model, 60)
     assert trial.faults == []
     assert trial.codes.total() >= 60
+    assert sum(number for (_, code), number in trial.codes.items() if code == 0) >= 10
+
+
+@pytest.mark.parametrize("line", WORKING)
+def test_the_lines_that_are_changed_work_as_they_stand(line, model):
+    trial = Trial()
+    with workplace(model) as folder:
+        run_line([*line.split(), "--quiet", "--json"], {}, trial, folder)
+    assert (trial.faults, list(trial.codes)) == ([], [(line.split()[0], 0)])
