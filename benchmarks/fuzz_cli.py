@@ -2,11 +2,11 @@
 
     python -m benchmarks.fuzz_cli --count 5000
 
-Half of the lines are drawn from options alone, which nearly always ask for something wrong; the others are whole lines
-that work, with up to two words changed, dropped or added. A command line must end in one of two ways: exit code 0 with
-its whole output (with `--json` one object), or one line on stderr (with `--json` one object too), exit code 2 (1 where a
-run itself failed for a cause that slimvec names) and nothing written. Commands that train, fetch or measure for long are
-drawn with an option that is surely wrong.
+Half of the lines are drawn from options alone, which nearly always ask for something wrong; the others are whole
+lines that work, with up to two words changed, dropped or added. A command line must end in one of two ways: exit code
+0 with its whole output (with `--json` one object), or one line on stderr (with `--json` one object too), exit code 2
+(1 where a run itself failed for a cause that slimvec names) and nothing written. Commands that train, fetch or
+measure for long are drawn with an option that is surely wrong.
 """
 
 import argparse

@@ -98,8 +98,8 @@ class Embedder:
             dtype: `auto`, `float32`, `bfloat16` or `int8`. Auto keeps 16-bit weights in bfloat16 where the machine
                 computes in it, and float32 otherwise; asked for elsewhere, bfloat16 is slow, and `slowness` says how
                 slow. int8 multiplies weights of 8 bits where the kernels can (`slimvec doctor` says so): 1.3 to 1.5
-                times as fast as what `auto` takes, and vectors move a little. Loading takes a second or two longer and refuses a
-                model whose vectors move further than a cosine of .999.
+                times as fast as what `auto` takes, and vectors move a little. Loading takes a second or two longer and
+                refuses a model whose vectors move further than a cosine of .999.
             device: Default CUDA where there is one, else the CPU.
             engine: `auto` takes the fused decoder where it serves the model, `fused` insists on it, `transformers`
                 avoids it. What was taken, and why, is in `engine` and `engine_reason`.
