@@ -13,6 +13,7 @@ EXTRAS = {
     "httpx2": "data",
     "lancedb": "search",
     "langcodes": "data",
+    "mcp": "mcp",
     "mteb": "eval",
     "orjson": "serve",
     "prometheus_client": "serve",
@@ -31,7 +32,8 @@ PURPOSES = {
     "hub": "data from the hub in recipes (hf:NAME)",
     "log": "run.loggers in recipes",
     "search": "indexes over your own documents (index, search --index)",
-    "serve": "serve",
+    "mcp": "an index as a tool for assistants (mcp)",
+    "serve": "models behind an API, and a web page (serve)",
 }
 """What an extra is for."""
 

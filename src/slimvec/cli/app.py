@@ -23,6 +23,7 @@ from slimvec.cli import (
     fetch,
     index,
     key,
+    mcp,
     merge,
     mine,
     plan,
@@ -71,6 +72,7 @@ COMMANDS: dict[str, tuple[Callable[..., Result], dict[str, str]]] = {
     "rerank": (rerank.rerank, rerank.KEYS),
     "explain": (explain.explain, explain.KEYS),
     "serve": (serve.serve, serve.KEYS),
+    "mcp": (mcp.mcp, mcp.KEYS),
     "key": (key.key, key.KEYS),
 }
 """The commands, and what the keys of their JSON mean."""

@@ -38,12 +38,12 @@ class RequestLog:
     """Writes down requests, and counts them.
 
     Args:
-        metrics: Counts.
+        metrics: Counts; None for nobody.
         routes: Paths there are; any other is written as `other`, since it may hold anything.
         to: Where lines go; default stderr. None for nowhere.
     """
 
-    def __init__(self, metrics: Metrics, routes: Collection[str], to: TextIO | None = None) -> None:
+    def __init__(self, metrics: Metrics | None, routes: Collection[str], to: TextIO | None = None) -> None:
         self._metrics, self._routes, self._to = metrics, frozenset(routes), to
         self._start, self._numbers = secrets.token_hex(4), itertools.count(1)
 
@@ -54,8 +54,9 @@ class RequestLog:
     def finished(self, request: Finished) -> None:
         """Write down a request that is over."""
         route = self._route(request.path)
-        self._metrics.requests.labels(route, request.status).inc()
-        self._metrics.seconds.labels(route).observe(request.seconds)
+        if self._metrics is not None:
+            self._metrics.requests.labels(route, request.status).inc()
+            self._metrics.seconds.labels(route).observe(request.seconds)
         shown = asdict(request) | {"path": route, "seconds": round(request.seconds, 4)}
         self._write(shown)
 

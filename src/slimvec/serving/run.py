@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from slimvec.errors import InputError
 from slimvec.interrupts import SIGNALS
@@ -82,7 +82,7 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def server_of(app: FastAPI, settings: ServerSettings) -> uvicorn.Server:
+def server_of(app: ASGIApp, settings: ServerSettings) -> uvicorn.Server:
     """Make the server of an application; it stops at SIGINT and SIGTERM, and finishes what it has taken."""
     config = uvicorn.Config(
         app,
@@ -100,6 +100,6 @@ def server_of(app: FastAPI, settings: ServerSettings) -> uvicorn.Server:
     return _Server(config)
 
 
-def serve(app: FastAPI, settings: ServerSettings, listening: socket.socket) -> None:
+def serve(app: ASGIApp, settings: ServerSettings, listening: socket.socket) -> None:
     """Serve until the process is asked to stop, and finish what has been taken."""
     server_of(app, settings).run(sockets=[listening])

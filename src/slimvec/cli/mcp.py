@@ -1,0 +1,67 @@
+"""`slimvec mcp`: an index as a tool for assistants."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from slimvec.cli.index import open_index
+from slimvec.cli.options import DtypeOption
+from slimvec.cli.terminal import Result, Terminal
+from slimvec.errors import InputError
+from slimvec.optional import require
+
+KEYS = {
+    "url": "where it served; null with stdio",
+    "model": "the index's model",
+}
+
+
+def mcp(
+    terminal: Terminal,
+    *,
+    index: Annotated[Path, typer.Option("--index", "-x", help="What `slimvec index` made.", metavar="INDEX")],
+    http: Annotated[bool, typer.Option("--http", help="Serve over HTTP, at /mcp; else on stdin and stdout.")] = False,
+    host: Annotated[str, typer.Option(help="Address to listen at, with --http.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes a free one.")] = 8001,
+    keys: Annotated[
+        Path | None, typer.Option(help="File of keys that open it, made with slimvec key.", metavar="F")
+    ] = None,
+    allow_open: Annotated[bool, typer.Option("--allow-open", help="Serve other machines without keys.")] = False,
+    dtype: DtypeOption = "auto",
+) -> Result:
+    """Let an assistant search your documents, by the Model Context Protocol.
+
+    Put `slimvec mcp --index INDEX` into the assistant's list of servers. It can search, and read what the index holds
+    of a document; it can change nothing, and read no other file.
+    """
+    if terminal.json and not http:
+        raise InputError("--json on stdin and stdout, where the protocol runs", expected="--json with --http alone")
+    require("mcp", purpose="mcp")
+    if not http:
+        opened = open_index(terminal, index, None, None, dtype)
+        from slimvec.serving.mcp_server import mcp_server
+
+        terminal.remark(f"serving {index} on stdin and stdout")
+        mcp_server(opened).run("stdio")
+        return {"url": None, "model": opened.description.model}
+    for package in ("fastapi", "uvicorn", "prometheus_client"):
+        require(package, purpose="mcp --http")
+    from slimvec.serving.keys import ApiKeys
+    from slimvec.serving.run import address, bind, check_exposure
+
+    opened_keys = None if keys is None else ApiKeys.read(keys)
+    check_exposure(host, has_keys=opened_keys is not None, allow_open=allow_open)
+    with bind(host, port) as listening:
+        opened = open_index(terminal, index, None, None, dtype)
+        url = f"{address(listening)}/mcp"
+        terminal.remark(f"serving {index} at {url}; Ctrl-C stops it")
+        from slimvec.serving.logs import stderr
+        from slimvec.serving.mcp_http import mcp_app
+        from slimvec.serving.run import serve
+        from slimvec.serving.settings import ServerSettings
+
+        log = None if terminal.quiet else stderr()
+        settings = ServerSettings()
+        serve(mcp_app(opened, host, settings, keys=opened_keys, log_to=log), settings, listening)
+    return {"url": url, "model": opened.description.model}

@@ -1,0 +1,43 @@
+"""The tools of an index over HTTP, behind the same gate as the server's routes."""
+
+from typing import TextIO
+
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.types import ASGIApp
+
+from slimvec.search.index import Index
+from slimvec.serving.gate import Gate
+from slimvec.serving.keys import ApiKeys
+from slimvec.serving.logs import RequestLog
+from slimvec.serving.mcp_server import mcp_server
+from slimvec.serving.run import is_loopback
+from slimvec.serving.settings import ServerSettings
+
+PATH = "/mcp"
+
+
+def mcp_app(
+    index: Index, host: str, settings: ServerSettings, *, keys: ApiKeys | None, log_to: TextIO | None
+) -> ASGIApp:
+    """Build the application.
+
+    Args:
+        index: Open.
+        host: It listens at; on a loopback address requests must call it by that, or localhost.
+        settings: Limits of bodies.
+        keys: That open it; None leaves it open.
+        log_to: Where its log goes; None for nowhere.
+    """
+    checked = None if is_loopback(host) else TransportSecuritySettings(enable_dns_rebinding_protection=False)
+    app = mcp_server(index).streamable_http_app(
+        streamable_http_path=PATH, json_response=True, stateless_http=True, transport_security=checked
+    )
+    return Gate(
+        app,
+        log=RequestLog(None, [PATH], log_to),
+        keys=keys,
+        hosts=(),
+        open_paths=lambda _: False,
+        max_body_bytes=settings.max_body_bytes,
+        body_seconds=settings.body_seconds,
+    )
