@@ -7,7 +7,8 @@ from slimvec.cli.evaluate import KEYS
 from slimvec.data.retrieval_reading import read_retrieval_set
 from slimvec.engine.embedder import Embedder
 from slimvec.evaluation.evaluation_report import EvaluationReport
-from slimvec.evaluation.results import EvaluationResult, System
+from slimvec.evaluation.models import ModelCard
+from slimvec.evaluation.results import EvaluationResult
 from slimvec.evaluation.retrieval import score_bm25, score_retrieval
 
 TOPICS = ("reading a file", "sorting a list", "the time of day", "a random number", "a folder of folders", "an error")
@@ -32,7 +33,7 @@ def test_scores_are_the_library_s(slimvec, model, tmp_path):
     result = slimvec("evaluate", "-m", model, "-d", folder, "-o", "r.json", "--json").json
     assert set(result) == set(KEYS)
     dataset = read_retrieval_set(folder)
-    expected = score_retrieval(Embedder.load(model), dataset, system=System(name="x", identity="x", dtype="x"))
+    expected = score_retrieval(Embedder.load(model), dataset, system=ModelCard(name="x", identity="x", dtype="x"))
     assert result["scores"] == {"one": expected.main.model_dump()}
     assert result["bm25"] == {"one": score_bm25(dataset).main.model_dump()}
     task = result["tasks"]["one"]

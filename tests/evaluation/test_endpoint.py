@@ -46,7 +46,7 @@ def test_texts_go_in_batches_with_their_prompt_and_come_back_in_order(monkeypatc
     texts = ["a" * (1 + number % 5) for number in range(BATCH_TEXTS + 3)]
     found = peer.embed(texts, prompt, on_progress=told.append)
     np.testing.assert_array_equal(found.vectors[:, 0], [len(text) + 3 for text in texts])
-    assert set(found.truncated) == set(found.num_tokens) == {-1}
+    assert set(found.truncated) == set(found.tokens) == {-1}
     assert told == [BATCH_TEXTS, 3]
     body = json.loads(server.requests[0].content)
     assert (body["model"], body["dimensions"], body["input"][0]) == ("small", 2, "q: a")

@@ -6,7 +6,8 @@ import pytest
 from slimvec.data.retrieval import Document, Query, RetrievalSet
 from slimvec.errors import InputError
 from slimvec.evaluation.local_tasks import load_task
-from slimvec.evaluation.results import EvaluationResult, Score, System
+from slimvec.evaluation.models import ModelCard
+from slimvec.evaluation.results import EvaluationResult, Score
 from slimvec.evaluation.retrieval import num_texts, score_bm25, score_retrieval
 from slimvec.evaluation.suite import TaskEntry
 from tests.evaluation.local_sets import write_rows
@@ -19,7 +20,7 @@ DATASET = RetrievalSet(
     {f"q{word}": {f"d{word}": 1} for word in WORDS},
     num_unjudged=2,
 )
-SYSTEM = System(name="words|counted", identity="none", dtype="float32", prompts={"query": "", "document": ""})
+SYSTEM = ModelCard(name="words|counted", identity="none", dtype="float32", prompts={"query": "", "document": ""})
 
 
 @dataclass
@@ -103,13 +104,13 @@ def test_results_survive_their_file(tmp_path):
 
 
 def test_files_that_hold_no_results_are_refused(tmp_path):
-    with pytest.raises(InputError, match=r"none.json does not exist; expected a file of results"):
+    with pytest.raises(InputError, match=r"none.json cannot be read: No such file .*; expected a file of results"):
         EvaluationResult.read(tmp_path / "none.json")
     (tmp_path / "other.json").write_text('{"tasks": [], "more": 1}')
     with pytest.raises(InputError, match=r"other.json: more: Extra inputs are not permitted"):
         EvaluationResult.read(tmp_path / "other.json")
     (tmp_path / "torn.json").write_text('{"tasks": [')
-    with pytest.raises(InputError, match=r"torn.json: the file: Invalid JSON"):
+    with pytest.raises(InputError, match=r"torn.json: .*Invalid JSON"):
         EvaluationResult.read(tmp_path / "torn.json")
 
 

@@ -10,8 +10,8 @@ from slimvec.engine.embedder import Embedder
 from slimvec.errors import FetchError, InputError
 from slimvec.evaluation.encoder import MtebEncoder
 from slimvec.evaluation.local_tasks import load_task
+from slimvec.evaluation.models import ModelCard
 from slimvec.evaluation.peers import SentenceTransformersModel
-from slimvec.evaluation.results import System
 from slimvec.evaluation.retrieval import score_retrieval
 from slimvec.evaluation.samples import merge_identical
 from slimvec.evaluation.scoring import evaluate_suite, run_task
@@ -114,7 +114,7 @@ def test_a_model_of_sentence_transformers_goes_the_same_way(report, folder, data
 
 
 def test_mteb_s_retrieval_is_the_light_one_s(report, folder, data):
-    system = System(name="x", identity="x", dtype="float32")
+    system = ModelCard(name="x", identity="x", dtype="float32")
     embedder = Embedder.load(folder, dtype="float32")
     light = score_retrieval(embedder, read_retrieval_set(data / "find"), system=system)
     ours = next(task for task in report.tasks if task.task == "find").subsets[0]

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from slimvec.errors import StorageError
-from slimvec.evaluation.models import Embedded, ModelCard, Prompt
+from slimvec.evaluation.models import ModelCard, Prompt
 from slimvec.evaluation.vector_store import MAX_MODELS, VectorStore, embed_cached
+from slimvec.text.embeddings import Embeddings
 
 PROMPT = Prompt("p: ", "query")
 
@@ -33,7 +34,7 @@ class Counting:
 def embedded(texts, prompt=PROMPT):
     lengths = np.array([len(text) for text in texts], dtype=np.int32)
     vectors = np.stack([lengths, np.full(len(texts), len(prompt.text))], axis=1).astype(np.float32)
-    return Embedded(vectors, lengths, (lengths > 3).astype(np.int8))
+    return Embeddings(vectors, lengths, (lengths > 3).astype(np.int8))
 
 
 def test_texts_are_computed_once_and_counted_always(tmp_path):
@@ -42,7 +43,7 @@ def test_texts_are_computed_once_and_counted_always(tmp_path):
     np.testing.assert_array_equal(found.vectors, [[1, 3], [2, 3], [1, 3]])
     again = embed_cached(model, ["bb", "cccc", "a"], PROMPT, store=VectorStore("m", tmp_path), on_progress=told.append)
     np.testing.assert_array_equal(again.vectors, [[2, 3], [4, 3], [1, 3]])
-    assert (again.num_tokens.tolist(), again.truncated.tolist()) == ([2, 4, 1], [0, 1, 0])
+    assert (again.tokens.tolist(), again.truncated.tolist()) == ([2, 4, 1], [0, 1, 0])
     assert model.asked == [["a", "bb"], ["cccc"]]
     assert sum(told) == 6
 
@@ -74,14 +75,14 @@ def test_a_row_that_was_changed_is_computed_anew(damage, tmp_path):
     found = embed_cached(model, ["a", "bb"], PROMPT, store=store)
     assert model.asked == [["a"]]
     np.testing.assert_array_equal(found.vectors, [[1, 3], [2, 3]])
-    assert embed_cached(model, ["a"], PROMPT, store=store).num_tokens.tolist() == [1]
+    assert embed_cached(model, ["a"], PROMPT, store=store).tokens.tolist() == [1]
     assert len(model.asked) == 1
 
 
 def test_a_write_that_fails_leaves_nothing(tmp_path):
     store = VectorStore("m", tmp_path)
     store.write("p", ["a"], embedded(["a"]))
-    broken = Embedded(np.ones((2, 2), dtype=np.float32), np.ones(1, dtype=np.int32), np.ones(2, dtype=np.int8))
+    broken = Embeddings(np.ones((2, 2), dtype=np.float32), np.ones(1, dtype=np.int32), np.ones(2, dtype=np.int8))
     with pytest.raises(ValueError, match="zip"):
         store.write("p", ["b", "c"], broken)
     assert set(store.read("p", ["a", "b", "c"])) == {"a"}

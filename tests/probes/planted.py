@@ -17,7 +17,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from slimvec.evaluation.models import Embedded, ModelCard, OnProgress, Prompt, Usage
+from slimvec.evaluation.models import ModelCard, Prompt, Usage
+from slimvec.text.embeddings import Embeddings, OnProgress
 
 Vector = NDArray[np.float64]
 INSTRUCTED = "Instruct: {task}\nQuery:\n"
@@ -75,7 +76,7 @@ class Planted:
             return Prompt("", usage.role)
         return Prompt(self.template.replace("{task}", usage.instruction or TASK), "query", usage.instruction)
 
-    def embed(self, texts: Sequence[str], prompt: Prompt, *, on_progress: OnProgress | None = None) -> Embedded:
+    def embed(self, texts: Sequence[str], prompt: Prompt, *, on_progress: OnProgress | None = None) -> Embeddings:
         """Embed N texts: [N, D] float32, not normalised."""
         split = [(words_of(prompt.text), words_of(text)) for text in texts]
         kept = [words[: self._room(front)] for front, words in split]
@@ -88,7 +89,7 @@ class Planted:
         num_tokens = [len(front) + len(words) for (front, _), words in zip(split, kept, strict=True)]
         truncated = [len(words) < len(whole) for words, (_, whole) in zip(kept, split, strict=True)]
         vectors = np.asarray(rows, dtype=np.float32).reshape(len(texts), self.dims)
-        return Embedded(vectors, np.asarray(num_tokens, dtype=np.int32), np.asarray(truncated, dtype=np.int8))
+        return Embeddings(vectors, np.asarray(num_tokens, dtype=np.int32), np.asarray(truncated, dtype=np.int8))
 
     def vector(self, words: Sequence[str], text: str) -> Vector:  # noqa: ARG002  (`Random` reads the text)
         """Give the vector of a text's words, the prompt's in front where it is read: [D]."""

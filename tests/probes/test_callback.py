@@ -8,7 +8,7 @@ import torch
 from slimvec.errors import InputError
 from slimvec.evaluation.models import Usage
 from slimvec.model.folder import load_model, save_model
-from slimvec.probes.callback import EmbedderModel, ProbeValidator, probe_validators
+from slimvec.probes.callback import ProbeValidator, embedder_to_probe, probe_validators
 from slimvec.probes.instruction.instruction_probe import InstructionProbe
 from slimvec.probes.protocol import ProbeConfig
 from slimvec.training.embedder import TrainingEmbedder
@@ -24,7 +24,7 @@ BATCH = Batch(max_query_tokens=200, max_document_tokens=200)
 
 def test_the_model_in_training_is_the_model():
     made = tiny.embedding_model()
-    probed, plain = EmbedderModel(TrainingEmbedder(made, BATCH)), slimvec_model()
+    probed, plain = embedder_to_probe(TrainingEmbedder(made, BATCH)), slimvec_model()
     told = Usage("p", "Retrieval", "query", "do it now")
     for usage in (told, Usage("p", "Retrieval", "document"), Usage("p", "STS", None)):
         prompt = probed.prompt(usage)
@@ -32,7 +32,7 @@ def test_the_model_in_training_is_the_model():
         found, expected = (model.embed(["a text", "b"], prompt).vectors for model in (probed, plain))
         assert found == pytest.approx(expected, abs=1e-5)
     assert probed.card.identity is None
-    assert EmbedderModel(plain.embedder).prompts == plain.embedder.spec.prompts
+    assert embedder_to_probe(plain.embedder).prompts == plain.embedder.spec.prompts
 
 
 def test_measures_are_logged_by_name_the_main_ones_only():

@@ -73,7 +73,7 @@ def test_an_instruction_moves_only_the_model_that_reads_it():
 
 def test_tokens_are_words_and_truncation_is_counted():
     made = BagOfWords(max_tokens=3).embed(["one two three four", "one two"], Prompt("ask ", "query"))
-    assert made.num_tokens.tolist() == [3, 3]
+    assert made.tokens.tolist() == [3, 3]
     assert made.truncated.tolist() == [1, 0]
     assert made.vectors[0] == pytest.approx(made.vectors[1])
 

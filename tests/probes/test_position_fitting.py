@@ -72,6 +72,10 @@ class Mixing:
         lengths = [len(words_of(text)) for text in texts]
         return SimpleNamespace(lengths=lengths, truncated=[False] * len(texts))
 
+    def counts(self, texts):
+        lengths = [len(words_of(text)) for text in texts]
+        return np.array(lengths, dtype=np.int32), np.zeros(len(texts), dtype=np.int8)
+
     def embed(self, texts, **_):
         return self.embed_poolings(texts, [self.spec.pooling])[0]
 
@@ -80,7 +84,7 @@ class Mixing:
         batch = PackedBatch.from_sequences([[0] * len(rows) for rows in states])
         packed = torch.from_numpy(np.concatenate(states)).float()
         found = [torch.nn.functional.normalize(pool(packed, batch, pooling)).numpy() for pooling in poolings]
-        return [Embeddings(vectors, 0, 0, 0) for vectors in found]
+        return [Embeddings(vectors, *self.counts(texts)) for vectors in found]
 
     def states(self, text):
         own = np.array([direction(word, self.dims) for word in words_of(text)])

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from slimvec.data.records import Record
 from slimvec.errors import InputError, TrainingError
+from slimvec.text.embeddings import Embeddings
 from slimvec.training.checkpoints import Progress
 from slimvec.training.collapse import watch_collapse
-from slimvec.training.embedder import TrainingEmbedder, TrainingVectors
+from slimvec.training.embedder import TrainingEmbedder
 from slimvec.training.recipe import Validation
 from slimvec.training.schedule import Span
 from slimvec.training.splitting import split_records
@@ -71,7 +72,7 @@ class Fixed:
 
     def embed(self, texts, *, role, task=None):
         rows = np.stack([self.vectors[(role, task, text)] for text in texts])
-        return TrainingVectors(rows, 0)
+        return Embeddings.uncounted(rows)
 
 
 @given(st.integers(0, 10_000))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from slimvec.cli.models import describe_model, load_embedder, system_of
+from slimvec.cli.models import card_of, describe_model, load_embedder
 from slimvec.cli.options import (
     BackendOption,
     DimsOption,
@@ -202,7 +202,7 @@ def score_sets(
     """
     from slimvec.evaluation.retrieval import num_texts, score_retrieval
 
-    system = system_of(embedder, described)
+    system = card_of(embedder, described)
     results = []
     with terminal.task("embedding", total=sum(map(num_texts, datasets)), unit="texts") as progress:
         for dataset in datasets:

@@ -7,7 +7,7 @@ from slimvec.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from slimvec.engine.embedder import Embedder
-    from slimvec.evaluation.results import System
+    from slimvec.evaluation.models import ModelCard
 
 ROLES: tuple[Role, ...] = get_args(Role)
 
@@ -60,18 +60,14 @@ def describe_model(embedder: "Embedder", source: str, *, revision: str | None = 
     }
 
 
-def system_of(embedder: "Embedder", described: dict[str, Any]) -> "System":
+def card_of(embedder: "Embedder", described: dict[str, Any]) -> "ModelCard":
     """Give a model the name and the identity that results carry.
 
     Args:
         embedder: The model.
         described: What `describe_model` says of it.
     """
-    from slimvec.evaluation.results import System
+    from slimvec.evaluation.slimvec_model import describe_embedder
 
-    return System(
-        name=described["source"],
-        identity=described["identity"],
-        dtype=embedder.dtype,
-        prompts={role: embedder.spec.prompts.render(role) for role in ROLES},
-    )
+    name, identity = described["source"], described["identity"]
+    return describe_embedder(embedder, name=name, identity=identity, revision=described["revision"])

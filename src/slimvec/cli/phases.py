@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from slimvec.cli.doc_corpus import StoredCorpus, stored_corpus, write_retrieval_set
 from slimvec.cli.hits import Hit, best_hits
 from slimvec.cli.inputs import Item
-from slimvec.cli.models import describe_model, load_embedder, system_of
+from slimvec.cli.models import card_of, describe_model, load_embedder
 from slimvec.cli.options import Role
 from slimvec.cli.pace import Pace, choose_pace, measure_speed, minutes_for, scored_part, whole_pace
 from slimvec.cli.progress import clock
@@ -235,7 +235,7 @@ class Quickstart:
     ) -> "TaskResult":
         from slimvec.evaluation.retrieval import num_texts, score_retrieval
 
-        system = system_of(embedder.embedder, describe_model(embedder.embedder, source))
+        system = card_of(embedder.embedder, describe_model(embedder.embedder, source))
         with (
             self._watch.phase(name),
             self._terminal.task(

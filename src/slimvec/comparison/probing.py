@@ -6,7 +6,7 @@ from pathlib import Path
 from slimvec.comparison.sections import Probing
 from slimvec.comparison.shared_states import PooledReader
 from slimvec.files import sha256_of
-from slimvec.probes.callback import EmbedderModel
+from slimvec.probes.callback import embedder_to_probe
 from slimvec.probes.protocol import ProbeConfig
 from slimvec.probes.registry import PROBES, choose_probes
 from slimvec.probes.results import ProbeResult
@@ -30,7 +30,7 @@ def probe_reader(
         ModelError: none of the probes can be put to the model.
     """
     config = ProbeConfig(data=folder, seed=seed, amount=probing.amount, on_progress=on_progress)
-    model = EmbedderModel(reader, name="model of a study", max_tokens=reader.states.embedder.spec.max_tokens)
+    model = embedder_to_probe(reader, name="model of a study")
     report = run_probes(model, choose_probes(probing.names), config)
     return tuple(result.model_copy(update={"tables": (), "plots": ()}) for result in report.readings)
 

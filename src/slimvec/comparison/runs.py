@@ -23,13 +23,14 @@ from slimvec.data.retrieval import RetrievalSet
 from slimvec.data.retrieval_reading import read_retrieval_set
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError
-from slimvec.evaluation.results import System, TaskResult
+from slimvec.evaluation.models import ModelCard
+from slimvec.evaluation.results import TaskResult
 from slimvec.evaluation.retrieval import score_retrieval
+from slimvec.evaluation.slimvec_model import describe_embedder
 from slimvec.files import atomic_file
 from slimvec.model.opening import OpenSettings
 from slimvec.model.spec import Pooling
 from slimvec.probes.results import ProbeResult
-from slimvec.text.prompts import ROLES
 from slimvec.training.events import StepCallback
 
 
@@ -263,7 +264,7 @@ def _score(keys: Mapping[Run, str], material: Material, models: Path, watcher: W
             result = score_retrieval(
                 readers[run],
                 dataset,
-                system=_system(run, embedder, key),
+                system=_card(run, embedder, key),
                 task=run.settings.load.task,
                 seed=material.study.evaluation.seed,
                 on_progress=watcher.scored,
@@ -313,9 +314,9 @@ def _load(run: Run, source: str | Path) -> Embedder:
     return Embedder.load(source, **chosen)
 
 
-def _system(run: Run, embedder: Embedder, key: str) -> System:
-    prompts = {role: embedder.spec.prompts.render(role, run.settings.load.task) for role in ROLES}
-    return System(name=f"{run.variant} (seed {run.seed})", identity=key, dtype=embedder.dtype, prompts=prompts)
+def _card(run: Run, embedder: Embedder, key: str) -> ModelCard:
+    name = f"{run.variant} (seed {run.seed})"
+    return describe_embedder(embedder, name=name, identity=key, task=run.settings.load.task)
 
 
 def _read(path: Path, key: str) -> RunResult | None:

@@ -60,6 +60,11 @@ class PooledReader:
         """The model's."""
         return self.states.embedder.spec.prompts
 
+    @property
+    def max_tokens(self) -> int:
+        """Longest text, in tokens."""
+        return self.states.embedder.spec.max_tokens
+
     def embed(
         self,
         texts: Sequence[str],

@@ -16,10 +16,10 @@ from slimvec.engine.fused import FusedDecoder, KeyValues
 from slimvec.engine.fused.cache import FusedCache, empty_kv
 from slimvec.engine.growing import GrowingTensor
 from slimvec.engine.parts import HasParts, causal_decoder, check_fits, finish_vectors
-from slimvec.engine.runner import Vectors
 from slimvec.errors import InputError
 from slimvec.model.pooling import pool
 from slimvec.text.batch import PackedBatch
+from slimvec.text.embeddings import Vectors
 from slimvec.text.located import locate
 from slimvec.text.prompts import Role
 from slimvec.text.tokenizer import num_common

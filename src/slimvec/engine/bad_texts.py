@@ -1,36 +1,18 @@
 """Texts that have no vector: what is wrong with each, and the error that carries the vectors of the others."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slimvec.errors import InputError, ModelError
+from slimvec.text.embeddings import BadText, Embeddings
 from slimvec.text.tokenizer import Tokenizer
-
-if TYPE_CHECKING:
-    from slimvec.engine.runner import Embeddings
 
 OnBad = Literal["refuse", "mark"]
 _SHOWN = 40
 _ZERO, _NOT_FINITE = "has a vector of zeros, which has no direction", "has a vector with NaN or infinity"
-
-
-@dataclass(frozen=True)
-class BadText:
-    """A text without a vector.
-
-    Attributes:
-        number: Its place among the texts, from 0.
-        start: Its beginning.
-        reason: Why it has none.
-    """
-
-    number: int
-    start: str
-    reason: str
 
 
 class VectorsError(ModelError):
@@ -45,7 +27,7 @@ class VectorsError(ModelError):
         bad: The texts without a vector, numbered as in `embeddings`.
     """
 
-    def __init__(self, embeddings: "Embeddings", *, offset: int = 0) -> None:
+    def __init__(self, embeddings: Embeddings, *, offset: int = 0) -> None:
         self.embeddings, self.bad = embeddings, embeddings.bad
         first = self.bad[0]
         more = f" (and {len(self.bad) - 1:,} more texts)" if len(self.bad) > 1 else ""
@@ -85,8 +67,3 @@ def unreadable(tokenizer: Tokenizer, texts: Sequence[str], prompt: str) -> tuple
             reason = error.found.removeprefix("text 0 ").removeprefix(f"({start!r}) ")
             found.append(BadText(number, start, reason))
     return tuple(found)
-
-
-def shifted(bad: Sequence[BadText], by: int) -> list[BadText]:
-    """Number bad texts of a part as those of the whole, in which `by` texts stand before them."""
-    return [replace(text, number=text.number + by) for text in bad]

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from slimvec.engine.chunk_borders import cut_by_tokens
 from slimvec.engine.parts import HasParts, check_fits, finish_vectors, read_text, run_states
-from slimvec.engine.runner import Vectors
 from slimvec.engine.windows import LongTextPolicy, check_policy, plan_windows
 from slimvec.errors import InputError, ModelError
 from slimvec.model.pooling import pool
 from slimvec.model.spec import Pooling
 from slimvec.text.batch import PackedBatch
+from slimvec.text.embeddings import Vectors
 from slimvec.text.located import LocatedTokens
 from slimvec.text.prompts import Role
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 import torch
 
 from slimvec.engine.append import open_text
-from slimvec.engine.bad_texts import BadText, OnBad, VectorsError
+from slimvec.engine.bad_texts import OnBad, VectorsError
 from slimvec.engine.chunks import embed_chunks
 from slimvec.engine.coverage import check_coverage, coverage
 from slimvec.engine.executor import Executor
@@ -17,7 +17,7 @@ from slimvec.engine.loading import EngineName, LoadedEngine, load_engine
 from slimvec.engine.long_texts import embed_long
 from slimvec.engine.prefixes import prefixes
 from slimvec.engine.reranking import rerank
-from slimvec.engine.runner import Embeddings, Runner, Vectors
+from slimvec.engine.runner import Runner
 from slimvec.engine.similarity import compare
 from slimvec.engine.state_files import load_state
 from slimvec.errors import InputError, ModelError
@@ -27,6 +27,7 @@ from slimvec.model.identity import ModelIdentity
 from slimvec.model.opening import OpenedModel, OpenSettings, open_model
 from slimvec.model.protocols import Backbone
 from slimvec.model.spec import ModelSpec, Pooling
+from slimvec.text.embeddings import BadText, Embeddings, Vectors
 from slimvec.text.prompts import Role
 from slimvec.text.tokenizer import Tokenizer
 
@@ -119,6 +120,24 @@ class Embedder:
         if dtype not in _DTYPES:
             raise InputError(f"dtype {dtype!r}", expected=f"one of {', '.join(_DTYPES)}")
         opened = open_model(source, **settings)
+        return cls.from_opened(
+            opened, dtype=dtype, device=device, engine=engine, compile=compile, token_budget=token_budget
+        )
+
+    @classmethod
+    def from_opened(
+        cls,
+        opened: OpenedModel,
+        *,
+        dtype: str = "auto",
+        device: str | None = None,
+        engine: EngineName = "auto",
+        compile: bool = False,  # noqa: A002  as in `load`
+        token_budget: int | None = None,
+    ) -> Self:
+        """Load a model that has been opened; arguments and errors as for `load`."""
+        if dtype not in _DTYPES:
+            raise InputError(f"dtype {dtype!r}", expected=f"one of {', '.join(_DTYPES)}")
         tokenizer = opened.tokenizer()
         target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         loaded = load_engine(opened, dtype=_DTYPES[dtype], device=target, engine=engine, compiled=compile)

@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 
 from slimvec.engine.parts import HasParts, cut_vectors, finish_vectors
-from slimvec.engine.runner import Vectors
 from slimvec.engine.windows import LongTextPolicy, check_policy, plan_windows
 from slimvec.errors import InputError
 from slimvec.model.pooling import pool
+from slimvec.text.embeddings import Vectors
 from slimvec.text.located import locate
 from slimvec.text.prompts import Role
 from slimvec.text.schedule import plan_batches

@@ -7,12 +7,12 @@ from torch import Tensor
 
 from slimvec.engine.bad_texts import bad_rows
 from slimvec.engine.fused import FusedDecoder
-from slimvec.engine.runner import Vectors
 from slimvec.errors import InputError, ModelError
 from slimvec.model.head import Head, cut, finish
 from slimvec.model.protocols import Backbone
 from slimvec.model.spec import ModelSpec
 from slimvec.text.batch import PackedBatch
+from slimvec.text.embeddings import Vectors
 from slimvec.text.located import LocatedTokens, locate
 from slimvec.text.prompts import Role
 from slimvec.text.tokenizer import Tokenizer

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from slimvec.engine.parts import HasParts, check_causal, check_fits, finish_vectors, read_text, run_states
-from slimvec.engine.runner import Vectors
 from slimvec.errors import InputError, ModelError
 from slimvec.model.running_pooling import running_pool
 from slimvec.text.batch import PackedBatch
+from slimvec.text.embeddings import Vectors
 from slimvec.text.located import LocatedTokens
 from slimvec.text.prompts import Role
 

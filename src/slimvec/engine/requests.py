@@ -5,9 +5,8 @@ from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from slimvec.engine.bad_texts import BadText
-from slimvec.engine.runner import Vectors
 from slimvec.errors import SlimvecError
+from slimvec.text.embeddings import BadText, Vectors
 from slimvec.text.tokenizer import TokenizedTexts
 
 _T = TypeVar("_T")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from slimvec.engine.runner import Embeddings, Vectors
 from slimvec.errors import InputError
 from slimvec.ranking.fusion import fuse
+from slimvec.text.embeddings import Embeddings, Vectors
 from slimvec.text.prompts import Role
 
 if TYPE_CHECKING:

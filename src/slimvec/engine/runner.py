@@ -1,65 +1,29 @@
 """How an embedder gets through its texts: blocks, duplicates once, shared instructions once, tokenising ahead."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import accumulate
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from slimvec.engine.bad_texts import BadText, bad_rows, shifted, unreadable
+from slimvec.engine.bad_texts import bad_rows, unreadable
 from slimvec.engine.executor import Executor
 from slimvec.engine.overlap import Fetch, fetch_later, one_behind
 from slimvec.errors import InputError
 from slimvec.model.head import finish
 from slimvec.model.spec import Pooling
+from slimvec.text.embeddings import BadText, Embeddings, OnProgress, Vectors
 from slimvec.text.schedule import plan_batches
 from slimvec.text.tokenizer import TokenizedTexts
-
-Vectors = NDArray[np.float32]
-OnProgress = Callable[[int], None]
 
 BLOCK_TEXTS = 8192
 """Texts of a block: enough to sort by length well."""
 BLOCK_CHARACTERS = 4_000_000
 """Characters of a block, so that long texts do not pile up in memory."""
-
-
-@dataclass(frozen=True, eq=False)
-class Embeddings:
-    """Vectors of texts, with what happened to the texts on the way.
-
-    Attributes:
-        vectors: [N, D] float32, in the order of the texts.
-        num_tokens: Tokens of all texts, prompts included.
-        num_computed: Tokens that were run through the model: without those of repeated texts, and with those of a
-            shared prompt once.
-        num_truncated: Texts that were longer than the model's limit and were truncated.
-        bad: Texts without a vector, whose rows are NaN.
-    """
-
-    vectors: Vectors
-    num_tokens: int
-    num_computed: int
-    num_truncated: int
-    bad: tuple[BadText, ...] = ()
-
-    @classmethod
-    def joined(cls, blocks: Sequence[Self], dims: int) -> Self:
-        """Join the blocks of a stream; `dims` is the width when there is none."""
-        vectors = [block.vectors for block in blocks] or [np.empty((0, dims), dtype=np.float32)]
-        starts = [0, *accumulate(len(block.vectors) for block in blocks)][: len(blocks)]
-        return cls(
-            np.concatenate(vectors) if len(vectors) > 1 else vectors[0],
-            sum(block.num_tokens for block in blocks),
-            sum(block.num_computed for block in blocks),
-            sum(block.num_truncated for block in blocks),
-            tuple(text for block, by in zip(blocks, starts, strict=True) for text in shifted(block.bad, by)),
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,29 +137,26 @@ class Runner:
         for chosen, fetch in one_behind(issue(), ahead=0 if executor.engine.device.type == "cpu" else 1):
             vectors[:, chosen] = fetch()
             on_progress(int(repeats[chosen].sum()))
-        num_tokens = int(np.asarray(tokenized.lengths) @ repeats)
-        num_truncated = int(np.asarray(tokenized.truncated, dtype=np.int64) @ repeats)
         on_progress(len(block.bad))
-        counts = num_tokens, num_computed + sum(lengths), num_truncated
-        return [Embeddings(*_spread(pooled, block, counts)) for pooled in vectors]
+        return [_spread(pooled, block, num_computed + sum(lengths)) for pooled in vectors]
 
     def _finish(self, pooled: Tensor, dims: int) -> Tensor:
         with torch.inference_mode():
             return finish(pooled, self._executor.head, self._spec, dims)
 
 
-def _spread(
-    vectors: Vectors, block: _Block, counts: tuple[int, int, int]
-) -> tuple[Vectors, int, int, int, tuple[BadText, ...]]:
-    """Give every text of a block the vector [D] of its tokens, or a row of NaN: the fields of `Embeddings`."""
-    found, rows = vectors[block.places], block.rows.tolist()
-    without = [replace(bad, number=rows[bad.number]) for bad in bad_rows(found, [block.texts[row] for row in rows])]
-    if len(rows) < len(block.texts):
-        spread = np.full((len(block.texts), vectors.shape[1]), np.nan, dtype=np.float32)
-        spread[rows] = found
-        found = spread
-    found[[text.number for text in without]] = np.nan
-    return found, *counts, tuple(sorted((*block.bad, *without), key=lambda text: text.number))
+def _spread(vectors: Vectors, block: _Block, num_computed: int) -> Embeddings:
+    """Give every text of a block the vector [D] of its tokens, or a row of NaN."""
+    rows, num_texts = block.rows, len(block.texts)
+    found = np.full((num_texts, vectors.shape[1]), np.nan, dtype=np.float32)
+    tokens, truncated = np.zeros(num_texts, dtype=np.int32), np.zeros(num_texts, dtype=np.int8)
+    found[rows] = vectors[block.places]
+    tokens[rows] = np.asarray(block.tokenized.lengths, dtype=np.int32)[block.places]
+    truncated[rows] = np.asarray(block.tokenized.truncated, dtype=np.int8)[block.places]
+    without = bad_rows(found[rows], [block.texts[row] for row in rows])
+    bad = (*block.bad, *(replace(text, number=int(rows[text.number])) for text in without))
+    found[[text.number for text in bad]] = np.nan
+    return Embeddings(found, tokens, truncated, num_computed, tuple(sorted(bad, key=lambda text: text.number)))
 
 
 def _blocks(texts: Iterable[str]) -> Iterator[tuple[int, list[str]]]:

@@ -19,8 +19,8 @@ import torch
 from slimvec.engine.bad_texts import bad_rows
 from slimvec.engine.executor import Executor
 from slimvec.engine.requests import Answer, Call, ClosedError, Item, Job, OverloadedError, fail, settle
-from slimvec.engine.runner import Vectors
 from slimvec.model.head import check_dims, cut
+from slimvec.text.embeddings import Vectors
 from slimvec.text.prompts import Role
 from slimvec.text.tokenizer import TokenizedTexts
 

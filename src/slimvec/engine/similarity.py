@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from slimvec.engine.runner import Vectors
 from slimvec.errors import InputError
 from slimvec.model.spec import ModelSpec, Similarity
+from slimvec.text.embeddings import Vectors
 
 
 def compare(queries: Vectors, documents: Vectors, similarity: Similarity) -> Vectors:

@@ -12,8 +12,9 @@ from mteb.types import PromptType
 from numpy.typing import NDArray
 
 from slimvec.errors import InputError
-from slimvec.evaluation.models import Embedded, EvaluatedModel, OnProgress, Usage
+from slimvec.evaluation.models import EvaluatedModel, Usage
 from slimvec.evaluation.vector_store import VectorStore, embed_cached
+from slimvec.text.embeddings import Embeddings, OnProgress
 from slimvec.text.prompts import Role
 
 _ROLES: Mapping[PromptType | None, Role | None] = {
@@ -41,12 +42,12 @@ class Ledger:
     num_truncated: int = 0
     num_unknown: int = 0
 
-    def add(self, role: Role | None, prompt: str, embedded: Embedded) -> None:
+    def add(self, role: Role | None, prompt: str, embedded: Embeddings) -> None:
         """Count a batch of texts."""
         self.prompts[role or "both"] = prompt
         self.num_texts += len(embedded.vectors)
-        self.num_tokens += int(embedded.num_tokens.clip(0).sum())
-        self.num_truncated += int((embedded.truncated == 1).sum())
+        self.num_tokens += embedded.num_tokens
+        self.num_truncated += embedded.num_truncated
         self.num_unknown += int((embedded.truncated == -1).sum())
 
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from slimvec.engine.bad_texts import refuse_not_finite
 from slimvec.errors import FetchError, InputError
-from slimvec.evaluation.models import Embedded, ModelCard, OnProgress, Prompt, Usage, Vectors, unknown_counts
+from slimvec.evaluation.models import ModelCard, Prompt, Usage
+from slimvec.text.embeddings import Embeddings, OnProgress, Vectors
 
 BATCH_TEXTS = 64
 NUM_TRIES = 5
@@ -80,7 +81,7 @@ class EndpointModel:
         """Choose the prompt for a usage: that of its role."""
         return Prompt(self._prompts.get(usage.role or "", ""), usage.role)
 
-    def embed(self, texts: Sequence[str], prompt: Prompt, *, on_progress: OnProgress | None = None) -> Embedded:
+    def embed(self, texts: Sequence[str], prompt: Prompt, *, on_progress: OnProgress | None = None) -> Embeddings:
         """Embed texts in requests of `BATCH_TEXTS`.
 
         Raises:
@@ -97,7 +98,7 @@ class EndpointModel:
             raise FetchError(f"{self._url}: vectors of widths {sorted(widths)}", expected="one width")
         vectors = np.concatenate(blocks)
         refuse_not_finite(vectors, texts, self._url)
-        return Embedded(vectors, *unknown_counts(len(texts)))
+        return Embeddings.uncounted(vectors)
 
     def _post(self, texts: list[str]) -> Any:
         """Ask for vectors, again after a pause where that can help; the answer's JSON."""

@@ -1,12 +1,8 @@
 """What an evaluation gives: typed, frozen, with everything needed to know what was measured; written as JSON."""
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal
 
-from pydantic import ValidationError
-
-from slimvec.errors import InputError, validation_summary
 from slimvec.evaluation.models import ModelCard
 from slimvec.evaluation.results import Score, Stored
 from slimvec.reports.parts import Frozen
@@ -99,6 +95,8 @@ class EvaluationReport(Stored):
         versions: Versions of the packages the scores depend on.
     """
 
+    what: ClassVar[str] = "the report of an evaluation"
+
     format: Literal[1] = 1
     model: ModelCard
     suite: str
@@ -119,18 +117,3 @@ class EvaluationReport(Stored):
         kinds = dict.fromkeys(task.kind for task in self.tasks)
         groups = {kind: [task.score.value for task in self.tasks if task.kind == kind] for kind in kinds}
         return {kind: sum(values) / len(values) for kind, values in groups.items()}
-
-    @classmethod
-    def read(cls, path: str | Path) -> Self:
-        """Read what `write` wrote.
-
-        Raises:
-            InputError: the file is missing or holds something else.
-        """
-        path = Path(path)
-        if not path.is_file():
-            raise InputError(f"{path} does not exist", expected="the report of an evaluation")
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            raise InputError(f"{path}: {validation_summary(error)}", expected="the report of an evaluation") from error

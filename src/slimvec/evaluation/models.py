@@ -4,18 +4,14 @@ Everything is scored by the same path: a model says which prompt it wants for a 
 into vectors. Whoever embeds counts tokens and truncation by text, so that a cached vector knows them too.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from slimvec.text.embeddings import Embeddings, OnProgress
 from slimvec.text.prompts import Role
-
-Vectors = NDArray[np.float32]
-OnProgress = Callable[[int], None]
 
 
 class ModelCard(BaseModel):
@@ -23,8 +19,10 @@ class ModelCard(BaseModel):
 
     Attributes:
         name: As the user called it.
-        kind: What runs it: `slimvec`, `sentence-transformers` or `openai` (a server).
-        identity: SHA-256 over everything a vector depends on; None for a server, whose weights nobody here can see.
+        kind: What runs it: `slimvec`, `sentence-transformers`, `openai` (a server) or `bm25`; empty in results that
+            are older than this field.
+        identity: What tells it from every other: a hash of its files, or its settings; None for a server, whose weights
+            nobody here can see.
         revision: Commit of a hub name, where known.
         dtype: Data type of the computation, where known.
         dims: Width of the vectors, where known.
@@ -37,7 +35,7 @@ class ModelCard(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    kind: str
+    kind: str = ""
     identity: str | None
     revision: str | None = None
     dtype: str | None = None
@@ -80,21 +78,6 @@ class Prompt:
     task: str | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Embedded:
-    """Vectors of texts, with what happened to each on the way.
-
-    Attributes:
-        vectors: [N, D] float32.
-        num_tokens: [N] tokens that were computed, prompt included; -1 where nobody knows.
-        truncated: [N] 1 where a text was truncated, 0 where not, -1 where nobody knows.
-    """
-
-    vectors: Vectors
-    num_tokens: NDArray[np.int32]
-    truncated: NDArray[np.int8]
-
-
 class EvaluatedModel(Protocol):
     """A model that can be evaluated."""
 
@@ -107,11 +90,6 @@ class EvaluatedModel(Protocol):
         """Choose the prompt for a usage."""
         ...
 
-    def embed(self, texts: Sequence[str], prompt: Prompt, *, on_progress: OnProgress | None = None) -> Embedded:
+    def embed(self, texts: Sequence[str], prompt: Prompt, *, on_progress: OnProgress | None = None) -> Embeddings:
         """Embed N texts with a prompt, and tell how many more are done."""
         ...
-
-
-def unknown_counts(num_texts: int) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
-    """Token counts and truncation of texts nobody counted."""
-    return np.full(num_texts, -1, dtype=np.int32), np.full(num_texts, -1, dtype=np.int8)

@@ -5,7 +5,7 @@ from typing import Literal, TypedDict, Unpack
 
 from slimvec.errors import InputError, ModelError
 from slimvec.evaluation.endpoint import EndpointModel, is_endpoint
-from slimvec.evaluation.models import EvaluatedModel, ModelCard
+from slimvec.evaluation.models import EvaluatedModel
 from slimvec.evaluation.peers import SentenceTransformersModel
 from slimvec.evaluation.slimvec_model import SlimvecModel
 from slimvec.model.cache import Progress
@@ -70,8 +70,7 @@ def open_evaluated(source: str, *, backend: Backend = "auto", **settings: Unpack
         folder = resolve_source(source, revision=settings.get("revision"))
         if backend == "slimvec" or not (folder / "modules.json").is_file():
             raise
-        peer = SentenceTransformersModel.load(source, **settings)
-        return _Remarked(peer, f"slimvec cannot run it: {error}")
+        return SentenceTransformersModel.load(source, **settings, remark=f"slimvec cannot run it: {error}")
 
 
 def _open_endpoint(source: str, backend: Backend, settings: EvaluatedSettings) -> EndpointModel:
@@ -86,17 +85,3 @@ def _open_endpoint(source: str, backend: Backend, settings: EvaluatedSettings) -
         document_prompt=settings.get("document_prompt"),
         dims=settings.get("dims"),
     )
-
-
-class _Remarked:
-    """A model whose card says something more."""
-
-    def __init__(self, model: SentenceTransformersModel, remark: str) -> None:
-        self._card = model.card.model_copy(update={"remark": remark})
-        self.prompt = model.prompt
-        self.embed = model.embed
-
-    @property
-    def card(self) -> ModelCard:
-        """What is known of the model."""
-        return self._card

@@ -6,14 +6,14 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from slimvec.engine.bad_texts import refuse_not_finite
 from slimvec.errors import InputError, ModelError
-from slimvec.evaluation.models import Embedded, ModelCard, OnProgress, Prompt, Usage, unknown_counts
+from slimvec.evaluation.models import ModelCard, Prompt, Usage
 from slimvec.model.cache import Progress
 from slimvec.model.identity import folder_sha256
 from slimvec.model.sources import describe_source, resolve_source
+from slimvec.text.embeddings import Embeddings, OnProgress, Vectors
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -51,6 +51,7 @@ class SentenceTransformersModel:
         dims: int | None = None,
         max_tokens: int | None = None,
         progress: Progress | None = None,
+        remark: str = "",
     ) -> Self:
         """Load a model.
 
@@ -63,6 +64,7 @@ class SentenceTransformersModel:
             dims: Width of the vectors, when fewer than the model's.
             max_tokens: Longest text in tokens.
             progress: Called with what is fetched.
+            remark: What a reader of its scores should know.
 
         Raises:
             InputError: sentence-transformers is not installed, or there is no such model.
@@ -104,6 +106,7 @@ class SentenceTransformersModel:
             max_tokens=model.max_seq_length,
             engine=f"sentence-transformers {version('sentence-transformers')}",
             prompts=prompts,
+            remark=remark,
         )
         return cls(model, card, prompts)
 
@@ -120,7 +123,7 @@ class SentenceTransformersModel:
             text = self._prompts.get(self._model.default_prompt_name or "", "")
         return Prompt(text, usage.role)
 
-    def embed(self, texts: Sequence[str], prompt: Prompt, *, on_progress: OnProgress | None = None) -> Embedded:
+    def embed(self, texts: Sequence[str], prompt: Prompt, *, on_progress: OnProgress | None = None) -> Embeddings:
         """Embed texts."""
         calls = {"query": self._model.encode_query, "document": self._model.encode_document}
         encode = calls.get(prompt.role or "", self._model.encode)
@@ -133,16 +136,16 @@ class SentenceTransformersModel:
                 on_progress(len(block))
         vectors = np.concatenate(blocks)
         refuse_not_finite(vectors, texts, self._card.name)
-        return Embedded(vectors, *self._counts([prompt.text + text for text in texts]))
+        return self._counted(vectors, [prompt.text + text for text in texts])
 
-    def _counts(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
+    def _counted(self, vectors: Vectors, texts: Sequence[str]) -> Embeddings:
         """Count tokens as the model's tokenizer makes them, where it is one that tells."""
         tokenizer, limit = self._model.tokenizer, self._model.max_seq_length
         if limit is None or not hasattr(tokenizer, "model_max_length"):
-            return unknown_counts(len(texts))
+            return Embeddings.uncounted(vectors)
         found = tokenizer(list(texts), truncation=False, add_special_tokens=True, verbose=False)["input_ids"]
         lengths = np.asarray([len(ids) for ids in found], dtype=np.int32)
-        return np.minimum(lengths, limit), (lengths > limit).astype(np.int8)
+        return Embeddings(vectors, np.minimum(lengths, limit), (lengths > limit).astype(np.int8))
 
 
 def _known_prompts(source: str, model: "SentenceTransformer") -> dict[str, str]:

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import ValidationError
 
-from slimvec.errors import InputError
+from slimvec.errors import InputError, validation_summary
+from slimvec.evaluation.models import ModelCard
 from slimvec.files import atomic_file
 from slimvec.ranking.metrics import MAIN_METRIC
 from slimvec.reports.parts import Frozen
@@ -17,7 +18,28 @@ _PACKAGES = ("slimvec", "torch", "transformers", "tokenizers", "numpy", "bm25s")
 
 
 class Stored(Frozen):
-    """A result with a file of its own."""
+    """A result with a file of its own, which is read again.
+
+    Attributes:
+        what: What its file is called in errors.
+    """
+
+    what: ClassVar[str] = "a file of results"
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read what `write` wrote.
+
+        Raises:
+            InputError: the file is missing or holds something else.
+        """
+        path = Path(path)
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}", expected=cls.what) from error
+        except ValidationError as error:
+            raise InputError(f"{path}: {validation_summary(error)}", expected=cls.what) from error
 
     def write(self, path: str | Path, *, force: bool = False) -> None:
         """Write as JSON.
@@ -39,22 +61,6 @@ class Score(Frozen):
 
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
-
-
-class System(Frozen):
-    """What was scored.
-
-    Attributes:
-        name: As it is shown in tables.
-        identity: What tells this model from every other: a hash of its files, or its settings.
-        dtype: Data type of the computation.
-        prompts: What is written in front of a text, by role.
-    """
-
-    name: str
-    identity: str
-    dtype: str
-    prompts: Mapping[str, str] = {}
 
 
 class TaskResult(Frozen):
@@ -79,7 +85,7 @@ class TaskResult(Frozen):
     """
 
     task: str
-    system: System
+    system: ModelCard
     metrics: Mapping[str, Score]
     query_ids: tuple[str, ...]
     per_query: Mapping[str, tuple[float, ...]]
@@ -109,23 +115,6 @@ class EvaluationResult(Stored):
     def scores(self) -> dict[str, Score]:
         """The main metric by task."""
         return {task.task: task.main for task in self.tasks}
-
-    @classmethod
-    def read(cls, path: str | Path) -> Self:
-        """Read what `write` wrote.
-
-        Raises:
-            InputError: the file is missing or holds something else.
-        """
-        path = Path(path)
-        if not path.is_file():
-            raise InputError(f"{path} does not exist", expected="a file of results")
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"])) or "the file"
-            raise InputError(f"{path}: {place}: {first['msg']}", expected="a file of results") from error
 
 
 def package_versions(others: Sequence[str] = ()) -> dict[str, str]:

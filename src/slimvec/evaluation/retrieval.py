@@ -5,15 +5,16 @@ from time import perf_counter
 
 import numpy as np
 
-from slimvec.data.embedders import HasVectors, TextEmbedder
 from slimvec.data.retrieval import RetrievalSet
 from slimvec.errors import InputError
-from slimvec.evaluation.results import Score, System, TaskResult, package_versions
+from slimvec.evaluation.models import ModelCard
+from slimvec.evaluation.results import Score, TaskResult, package_versions
 from slimvec.ranking.bm25 import K1, B, rank_lexically
 from slimvec.ranking.metrics import NUM_KEPT, measure
 from slimvec.ranking.top_k import Ranking, Vectors, rank_vectors
 from slimvec.statistics.intervals import bootstrap_intervals
 from slimvec.statistics.resampling import NUM_RESAMPLES, Values
+from slimvec.text.embeddings import Embeddings, TextEmbedder
 from slimvec.text.prompts import Role
 
 Progress = Callable[[int], None]
@@ -23,7 +24,7 @@ def score_retrieval(
     embedder: TextEmbedder,
     dataset: RetrievalSet,
     *,
-    system: System,
+    system: ModelCard,
     task: str | None = None,
     seed: int = 0,
     num_resamples: int = NUM_RESAMPLES,
@@ -77,7 +78,7 @@ def score_bm25(
         num_kept=NUM_KEPT + 1,
     )
     name = "BM25, identifiers split" if split_identifiers else "BM25"
-    system = System(name=name, identity=f"bm25s lucene k1={K1} b={B}", dtype="float32")
+    system = ModelCard(name=name, kind="bm25", identity=f"bm25s lucene k1={K1} b={B}", dtype="float32")
     return _result(dataset, _measure(ranking, dataset), system, None, 0.0, start, seed, num_resamples)
 
 
@@ -101,7 +102,7 @@ def num_texts(dataset: RetrievalSet) -> int:
 
 def _embed(
     embedder: TextEmbedder, dataset: RetrievalSet, role: Role, task: str | None, on_progress: Progress | None
-) -> HasVectors:
+) -> Embeddings:
     if role == "query":
         texts = [query.text for query in dataset.queries]
     else:
@@ -126,7 +127,7 @@ def _measure(ranking: Ranking, dataset: RetrievalSet) -> dict[str, Values]:
 def _result(
     dataset: RetrievalSet,
     values: dict[str, Values],
-    system: System,
+    system: ModelCard,
     task: str | None,
     truncated_share: float,
     start: float,

@@ -27,13 +27,14 @@ from slimvec.evaluation.contributions import Contributions
 from slimvec.evaluation.encoder import Ledger, MtebEncoder
 from slimvec.evaluation.evaluation_report import EvaluationReport, SubsetScore, TaskReport
 from slimvec.evaluation.local_tasks import LoadedTask, load_task
-from slimvec.evaluation.models import EvaluatedModel, OnProgress
+from slimvec.evaluation.models import EvaluatedModel
 from slimvec.evaluation.results import Score, package_versions
 from slimvec.evaluation.suite import Suite, TaskEntry
 from slimvec.evaluation.task_values import task_values
 from slimvec.evaluation.vector_store import VectorStore
 from slimvec.statistics.intervals import bootstrap_intervals
 from slimvec.statistics.resampling import NUM_RESAMPLES
+from slimvec.text.embeddings import OnProgress
 
 TASK_SEED = 42
 """mteb's own; with another the same data gives other classifiers and clusters, and so other scores."""

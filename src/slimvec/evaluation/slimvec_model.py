@@ -1,14 +1,14 @@
-"""A slimvec model as something to evaluate."""
+"""Slimvec's embedders as models to evaluate."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Self, Unpack
 
-import numpy as np
-
 from slimvec.engine.embedder import Embedder
-from slimvec.evaluation.models import Embedded, ModelCard, OnProgress, Prompt, Usage
+from slimvec.evaluation.models import ModelCard, Prompt, Usage
 from slimvec.model.opening import OpenSettings, open_model
 from slimvec.model.sources import describe_source
+from slimvec.text.embeddings import Embeddings, OnProgress, TextEmbedder
 from slimvec.text.prompts import ROLES, Prompts
 
 TASK_NAMES: Mapping[str, tuple[str, ...]] = {
@@ -21,35 +21,53 @@ TASK_NAMES: Mapping[str, tuple[str, ...]] = {
 """Tasks among a model's prompts that fit mteb's types, the first that is there first."""
 
 
-class SlimvecModel:
-    """A slimvec model.
+class EmbedderModel:
+    """Whatever embeds texts by role and task, with prompts of slimvec's kind: a loaded model, or one in training.
 
     Retrieval uses the model's query and document prompts. Where the two sides are alike, a task of the model's that
     fits (`sts`, `classification`, ...) is used, then the suite's instruction, then the document side, which has no
     instruction: so does KaLM-Embedding, whose symmetric tasks have none.
 
     Args:
+        embedder: Embeds.
+        prompts: The templates of its prompts.
+        card: What is known of it.
+
+    Attributes:
+        prompts: As given.
+        card: As given.
+    """
+
+    def __init__(self, embedder: TextEmbedder, prompts: Prompts, card: ModelCard) -> None:
+        self._embedder, self.prompts, self.card = embedder, prompts, card
+
+    def prompt(self, usage: Usage) -> Prompt:
+        """Choose the prompt for a usage."""
+        return choose_prompt(self.prompts, usage)
+
+    def embed(self, texts: Sequence[str], prompt: Prompt, *, on_progress: OnProgress | None = None) -> Embeddings:
+        """Embed texts; errors as for the embedder."""
+        role = prompt.role or "document"
+        return self._embedder.embed(texts, role=role, task=prompt.task, on_progress=on_progress)
+
+
+class SlimvecModel(EmbedderModel):
+    """A slimvec model.
+
+    Args:
         embedder: The model, loaded.
         name: As the user called it.
         identity: Identity of its vectors.
         revision: Commit of a hub name.
+
+    Attributes:
+        embedder: What runs it, for those who look deeper than vectors.
     """
 
     def __init__(self, embedder: Embedder, *, name: str, identity: str, revision: str | None = None) -> None:
-        self._embedder = embedder
-        prompts = {role: embedder.spec.prompts.render(role) for role in ROLES}
-        self._card = ModelCard(
-            name=name,
-            kind="slimvec",
-            identity=identity,
-            revision=revision,
-            dtype=embedder.dtype,
-            dims=embedder.dims,
-            max_tokens=embedder.spec.max_tokens,
-            engine=embedder.engine,
-            prompts=prompts,
-            remark=embedder.engine_reason,
-        )
+        self.embedder = embedder
+        card = describe_embedder(embedder, name=name, identity=identity, revision=revision)
+        super().__init__(embedder, embedder.spec.prompts, card)
 
     @classmethod
     def load(
@@ -71,37 +89,40 @@ class SlimvecModel:
             settings: What shall differ from the model's own, as for `Embedder.load`; not `prompts`.
         """
         opened = open_model(source, **settings)
-        settings["prompts"] = _with_prompts(opened.spec.prompts, query_prompt, document_prompt)
-        embedder = Embedder.load(source, dtype=dtype, **settings)
+        prompts = _with_prompts(opened.spec.prompts, query_prompt, document_prompt)
+        embedder = Embedder.from_opened(replace(opened, spec=opened.spec.replace(prompts=prompts)), dtype=dtype)
         identity = embedder.identity.vectors_sha256(embedder.engine)
-        revision = describe_source(opened.folder).revision
-        return cls(embedder, name=source, identity=identity, revision=revision)
+        return cls(embedder, name=source, identity=identity, revision=describe_source(opened.folder).revision)
 
-    @property
-    def card(self) -> ModelCard:
-        """What is known of it."""
-        return self._card
 
-    @property
-    def embedder(self) -> Embedder:
-        """What runs it, for those who look deeper than vectors."""
-        return self._embedder
+def describe_embedder(
+    embedder: Embedder, *, name: str, identity: str, revision: str | None = None, task: str | None = None
+) -> ModelCard:
+    """Say what results tell of a loaded model.
 
-    def prompt(self, usage: Usage) -> Prompt:
-        """Choose the prompt for a usage."""
-        return choose_prompt(self._embedder.spec.prompts, usage)
-
-    def embed(self, texts: Sequence[str], prompt: Prompt, *, on_progress: OnProgress | None = None) -> Embedded:
-        """Embed texts; errors as for `Embedder.embed`."""
-        role = prompt.role or "document"
-        found = self._embedder.embed(texts, role=role, task=prompt.task, on_progress=on_progress)
-        tokenized = self._embedder.tokenizer.tokenize(texts, prompt=prompt.text)
-        lengths = np.asarray(tokenized.lengths, dtype=np.int32)
-        return Embedded(found.vectors, lengths, np.asarray(tokenized.truncated, dtype=np.int8))
+    Args:
+        embedder: The model.
+        name: As the user called it.
+        identity: What tells it from every other.
+        revision: Commit of a hub name.
+        task: Task it is used for, where that is always the same one.
+    """
+    return ModelCard(
+        name=name,
+        kind="slimvec",
+        identity=identity,
+        revision=revision,
+        dtype=embedder.dtype,
+        dims=embedder.dims,
+        max_tokens=embedder.spec.max_tokens,
+        engine=embedder.engine,
+        prompts={role: embedder.spec.prompts.render(role, task) for role in ROLES},
+        remark=embedder.engine_reason,
+    )
 
 
 def choose_prompt(prompts: Prompts, usage: Usage) -> Prompt:
-    """Choose among a model's prompts, as `SlimvecModel` says.
+    """Choose among a model's prompts, as `EmbedderModel` says.
 
     Args:
         prompts: The model's.

@@ -14,8 +14,6 @@ from slimvec.evaluation.models import Prompt
 from slimvec.evaluation.slimvec_model import SlimvecModel
 from slimvec.evaluation.vector_store import VectorStore, embed_cached
 from slimvec.model.cache import cache_root
-from slimvec.model.identity import ModelIdentity
-from slimvec.model.opening import open_model
 from slimvec.text.prompts import Role
 
 
@@ -47,4 +45,4 @@ def open_teacher(name: str) -> Teacher:
         SlimvecError: as for `Embedder.load`.
     """
     model = SlimvecModel.load(name)
-    return Teacher(model, ModelIdentity.of(open_model(name), dtype=model.embedder.dtype).sha256)
+    return Teacher(model, model.embedder.identity.sha256)

@@ -15,9 +15,10 @@ from typing import TypeVar
 import numpy as np
 
 from slimvec.errors import StorageError
-from slimvec.evaluation.models import Embedded, EvaluatedModel, OnProgress, Prompt, Vectors
+from slimvec.evaluation.models import EvaluatedModel, Prompt
 from slimvec.files import storage_errors
 from slimvec.model.cache import cache_root
+from slimvec.text.embeddings import Embeddings, OnProgress, Vectors
 
 BLOCK_TEXTS = 4096
 """Texts that are computed and then written together: what a killed run loses at most."""
@@ -65,14 +66,14 @@ class VectorStore:
                         found[keys[key]] = self.rounded(np.frombuffer(vector, self._dtype)), num_tokens, truncated
         return found
 
-    def write(self, prompt: str, texts: Sequence[str], embedded: Embedded) -> None:
+    def write(self, prompt: str, texts: Sequence[str], embedded: Embeddings) -> None:
         """Keep the vectors of texts, all or none of them.
 
         Raises:
             StorageError: they cannot be written.
         """
         rows = []
-        counts = zip(embedded.num_tokens.tolist(), embedded.truncated.tolist(), strict=True)
+        counts = zip(embedded.tokens.tolist(), embedded.truncated.tolist(), strict=True)
         for text, vector, (num_tokens, truncated) in zip(texts, embedded.vectors, counts, strict=True):
             key, data = _key(prompt, text), vector.astype(self._dtype).tobytes()
             rows.append((key, data, num_tokens, truncated, _checksum(key, data, num_tokens, truncated)))
@@ -108,7 +109,7 @@ def embed_cached(
     *,
     store: VectorStore | None,
     on_progress: OnProgress | None = None,
-) -> Embedded:
+) -> Embeddings:
     """Embed texts, taking from the store what it knows and giving it what it does not; a text is computed once.
 
     Args:
@@ -130,11 +131,11 @@ def embed_cached(
         if store is not None:
             store.write(key, block, made)
             vectors = store.rounded(vectors)
-        rows = zip(vectors, made.num_tokens.tolist(), made.truncated.tolist(), strict=True)
+        rows = zip(vectors, made.tokens.tolist(), made.truncated.tolist(), strict=True)
         known |= dict(zip(block, rows, strict=True))
     report(len(texts) - len(different))
     chosen = [known[text] for text in texts]
-    return Embedded(
+    return Embeddings(
         np.stack([row[0] for row in chosen]),
         np.asarray([row[1] for row in chosen], dtype=np.int32),
         np.asarray([row[2] for row in chosen], dtype=np.int8),

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from slimvec.engine.embedder import Embedder
-from slimvec.evaluation.models import Embedded, EvaluatedModel, ModelCard, OnProgress, Prompt, Usage
+from slimvec.evaluation.models import EvaluatedModel, ModelCard, Prompt, Usage
 from slimvec.evaluation.slimvec_model import SlimvecModel
 from slimvec.evaluation.vector_store import VectorStore, embed_cached
+from slimvec.text.embeddings import Embeddings, OnProgress
 from slimvec.text.prompts import Prompts
 
 
@@ -25,11 +26,11 @@ class Work:
     num_tokens: int = 0
     num_truncated: int = 0
 
-    def add(self, embedded: Embedded) -> None:
+    def add(self, embedded: Embeddings) -> None:
         """Count what was embedded."""
-        self.num_texts += len(embedded.num_tokens)
-        self.num_tokens += int(embedded.num_tokens.clip(min=0).sum())
-        self.num_truncated += int((embedded.truncated == 1).sum())
+        self.num_texts += len(embedded.vectors)
+        self.num_tokens += embedded.num_tokens
+        self.num_truncated += embedded.num_truncated
 
 
 class CachedModel:
@@ -58,7 +59,7 @@ class CachedModel:
         """Choose the prompt for a usage, as the model does."""
         return self.model.prompt(usage)
 
-    def embed(self, texts: Sequence[str], prompt: Prompt, *, on_progress: OnProgress | None = None) -> Embedded:
+    def embed(self, texts: Sequence[str], prompt: Prompt, *, on_progress: OnProgress | None = None) -> Embeddings:
         """Embed texts; errors as for `embed_cached`."""
         found = embed_cached(self.model, texts, prompt, store=self._store, on_progress=on_progress)
         self.work.add(found)

@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from slimvec.data.embedders import TextEmbedder
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError
-from slimvec.evaluation.models import Embedded, ModelCard, OnProgress, Prompt, Usage, unknown_counts
-from slimvec.evaluation.slimvec_model import choose_prompt
+from slimvec.evaluation.models import ModelCard
+from slimvec.evaluation.slimvec_model import EmbedderModel
 from slimvec.probes.cached_model import HasPrompts
 from slimvec.probes.protocol import Probe, ProbeConfig
 from slimvec.probes.run import run_probes
+from slimvec.text.embeddings import TextEmbedder
 from slimvec.text.prompts import Prompts
 
 _DEEPEST = 1
@@ -36,41 +36,21 @@ class HasLimit(Protocol):
         ...
 
 
-class EmbedderModel:
-    """Whatever embeds texts, a model in training for one, as something to probe.
+def embedder_to_probe(embedder: TextEmbedder, *, name: str = "model in training") -> EmbedderModel:
+    """Take whatever embeds texts, a model in training for one, as something to probe.
+
+    It has no identity, as its weights change, and a model without prompts where the embedder does not show them. Probes
+    ask for no text longer than it takes, where it says how long that is.
 
     Args:
         embedder: Embeds with the weights as they are.
-        name: In the card.
-        max_tokens: Longest text it takes, where that is known: probes then ask for none that would lose its end.
+        name: What its card calls it.
     """
-
-    def __init__(
-        self, embedder: TextEmbedder, *, name: str = "model in training", max_tokens: int | None = None
-    ) -> None:
-        self._embedder, self._name, self._max_tokens = embedder, name, max_tokens
-
-    @property
-    def card(self) -> ModelCard:
-        """What is known of it; no identity, as its weights change."""
-        return ModelCard(name=self._name, kind="training", identity=None, max_tokens=self._max_tokens)
-
-    @property
-    def prompts(self) -> Prompts:
-        """The templates of its prompts; those of a model without any where the embedder does not show them."""
-        if isinstance(self._embedder, Embedder):
-            return self._embedder.spec.prompts
-        return self._embedder.prompts if isinstance(self._embedder, HasPrompts) else Prompts()
-
-    def prompt(self, usage: Usage) -> Prompt:
-        """Choose the prompt for a usage."""
-        return choose_prompt(self.prompts, usage)
-
-    def embed(self, texts: Sequence[str], prompt: Prompt, *, on_progress: OnProgress | None = None) -> Embedded:
-        """Embed texts; errors as for the embedder."""
-        role = prompt.role or "document"
-        found = self._embedder.embed(texts, role=role, task=prompt.task, on_progress=on_progress)
-        return Embedded(found.vectors, *unknown_counts(len(texts)))
+    prompts = embedder.prompts if isinstance(embedder, HasPrompts) else Prompts()
+    prompts = embedder.spec.prompts if isinstance(embedder, Embedder) else prompts
+    limit = embedder.max_tokens if isinstance(embedder, HasLimit) else None
+    card = ModelCard(name=name, kind="training", identity=None, max_tokens=limit)
+    return EmbedderModel(embedder, prompts, card)
 
 
 @dataclass(frozen=True)
@@ -91,8 +71,7 @@ class ProbeValidator:
         Raises:
             InputError: the probe cannot be put to a model in training.
         """
-        limit = embedder.max_tokens if isinstance(embedder, HasLimit) else None
-        result = run_probes(EmbedderModel(embedder, max_tokens=limit), [self.probe], self.config).readings[0]
+        result = run_probes(embedder_to_probe(embedder), [self.probe], self.config).readings[0]
         if not result.measures:
             raise InputError(f"probe {result.probe} cannot be run in training: {result.skipped}", do="leave it out")
         kept = (measure for measure in result.measures if measure.name.count("/") <= _DEEPEST)

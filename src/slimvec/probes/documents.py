@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from slimvec.data.retrieval_reading import read_retrieval_set
 from slimvec.errors import ModelError
-from slimvec.evaluation.models import Embedded, EvaluatedModel, Usage
+from slimvec.evaluation.models import EvaluatedModel, Usage
 from slimvec.probes.facts import make_hay
 from slimvec.probes.protocol import ProbeConfig, unit_vectors
+from slimvec.text.embeddings import Embeddings
 from slimvec.text.sentences import split_sentences
 
 _SHORTEST, _LONGEST = 6, 40
@@ -88,26 +89,26 @@ def tokens_a_word(model: EvaluatedModel, sentences: Sequence[str]) -> float:
     half = max(1, min(4, len(sentences) // 2))
     texts = [" ".join(sentences[:count]) for count in (half, 2 * half)]
     found = model.embed(texts, model.prompt(Usage("probe", "Retrieval", "document")))
-    tokens = int(found.num_tokens[1]) - int(found.num_tokens[0])
+    tokens = int(found.tokens[1]) - int(found.tokens[0])
     words = len(texts[1].split()) - len(texts[0].split())
-    return tokens / words if found.num_tokens.min() >= 0 and tokens > 0 < words else USUAL_TOKENS
+    return tokens / words if found.tokens.min() >= 0 and tokens > 0 < words else USUAL_TOKENS
 
 
 class CutOffError(ModelError):
     """A model cuts off every document that a probe would ask about."""
 
 
-def embed_documents(model: EvaluatedModel, texts: Sequence[str], config: ProbeConfig) -> Embedded:
+def embed_documents(model: EvaluatedModel, texts: Sequence[str], config: ProbeConfig) -> Embeddings:
     """Embed documents of retrieval, with what is known of their lengths: vectors [N, D] of length 1."""
     prompt = model.prompt(Usage("probe", "Retrieval", "document"))
     found = model.embed(texts, prompt, on_progress=config.on_progress)
     return replace(found, vectors=unit_vectors(found.vectors, texts))
 
 
-def count_tokens(found: Embedded, texts: Sequence[str]) -> NDArray[np.float64]:
+def count_tokens(found: Embeddings, texts: Sequence[str]) -> NDArray[np.float64]:
     """Give the tokens of N documents as they were counted, [N], or estimate them from words where nobody did."""
     words = np.array([len(text.split()) for text in texts])
-    return np.where(found.num_tokens >= 0, found.num_tokens, words * USUAL_TOKENS).astype(np.float64)
+    return np.where(found.tokens >= 0, found.tokens, words * USUAL_TOKENS).astype(np.float64)
 
 
 def _flat(sentence: str) -> str:

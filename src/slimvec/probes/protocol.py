@@ -8,8 +8,9 @@ from typing import Protocol
 import numpy as np
 
 from slimvec.errors import ModelError
-from slimvec.evaluation.models import EvaluatedModel, Prompt, Usage, Vectors
+from slimvec.evaluation.models import EvaluatedModel, Prompt, Usage
 from slimvec.probes.results import Amount, ProbeResult
+from slimvec.text.embeddings import Vectors
 from slimvec.text.prompts import Role
 
 SHARES: Mapping[Amount, float] = {"tiny": 0.05, "quick": 0.25, "full": 1.0}

@@ -1,12 +1,10 @@
 """What probes read: measures with intervals and baselines, tables and plots; typed, frozen, written as JSON."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, FiniteFloat, ValidationError, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
-from slimvec.errors import InputError, validation_summary
 from slimvec.evaluation.models import ModelCard
 from slimvec.evaluation.results import Stored
 from slimvec.reports.parts import Frozen, Plot, Table
@@ -110,31 +108,7 @@ class ProbeResult(Frozen):
         return found
 
 
-class StoredReport(Stored):
-    """A report that is read again.
-
-    Attributes:
-        what: What its file is called in errors.
-    """
-
-    what: ClassVar[str]
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read what `write` wrote.
-
-        Raises:
-            InputError: the file is missing or holds something else.
-        """
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}", expected=cls.what) from error
-        except ValidationError as error:
-            raise InputError(f"{path}: {validation_summary(error)}", expected=cls.what) from None
-
-
-class ProbeReport(StoredReport):
+class ProbeReport(Stored):
     """Readings of one model.
 
     Attributes:

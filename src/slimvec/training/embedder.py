@@ -1,32 +1,18 @@
 """The model in training as an embedder of texts, for evaluations between two steps."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 
 from slimvec.errors import TrainingError
 from slimvec.model.embedding_model import EmbeddingModel
+from slimvec.text.embeddings import Embeddings
 from slimvec.text.prompts import Prompts, Role
 from slimvec.text.schedule import plan_batches
 from slimvec.text.tokenizer import Tokenizer
 from slimvec.training.recipe import Batch
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingVectors:
-    """Vectors of texts.
-
-    Attributes:
-        vectors: [N, D] float32 of unit length.
-        num_truncated: Truncated texts.
-    """
-
-    vectors: NDArray[np.float32]
-    num_truncated: int
 
 
 class TrainingEmbedder:
@@ -62,7 +48,7 @@ class TrainingEmbedder:
         role: Role,
         task: str | None = None,
         on_progress: Callable[[int], None] | None = None,
-    ) -> TrainingVectors:
+    ) -> Embeddings:
         """Embed N texts in a role. Dropout is as the model has it at the time.
 
         Raises:
@@ -84,4 +70,9 @@ class TrainingEmbedder:
                 expected="numbers",
                 do="the training broke down: lower its learning rate, or go on from an earlier checkpoint",
             )
-        return TrainingVectors(vectors, tokenized.num_truncated)
+        return Embeddings(
+            vectors,
+            np.asarray(tokenized.lengths, dtype=np.int32),
+            np.asarray(tokenized.truncated, dtype=np.int8),
+            sum(tokenized.lengths),
+        )

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimvec.data.contamination import TrainingOverlap
-from slimvec.data.embedders import TextEmbedder
 from slimvec.data.records import Record
 from slimvec.data.text_ids import text_id
 from slimvec.errors import InputError
 from slimvec.ranking.metrics import DEPTH, ndcg, reciprocal_rank
 from slimvec.ranking.top_k import rank_vectors
+from slimvec.text.embeddings import TextEmbedder
 from slimvec.text.prompts import Role
 from slimvec.training.recipe import Validation
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from slimvec.data.embedders import TextEmbedder
 from slimvec.data.mining.collection import Advance, Collection
 from slimvec.data.mining.row_files import RowFile
 from slimvec.data.mining.scoring import Vectors, VectorScorer
 from slimvec.data.mining.texts import TextStore
 from slimvec.errors import ModelError
+from slimvec.text.embeddings import TextEmbedder
 from slimvec.text.prompts import Role
 
 TEXTS_AT_ONCE = 1024

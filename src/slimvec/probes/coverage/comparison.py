@@ -10,7 +10,7 @@ from typing import ClassVar
 import tokenizers
 
 from slimvec.errors import InputError
-from slimvec.evaluation.results import package_versions
+from slimvec.evaluation.results import Stored, package_versions
 from slimvec.probes.coverage.answers import describe
 from slimvec.probes.coverage.characters import (
     DEFINITION,
@@ -24,7 +24,7 @@ from slimvec.probes.coverage.lines import describe_file, file_measures, file_tab
 from slimvec.probes.coverage.sentences import FOLDER, ParallelSentences
 from slimvec.probes.coverage.tokenizer_probe import QUESTION, SENTENCES, SOURCES, TokenizerProbe, measure_sentences
 from slimvec.probes.protocol import ProbeConfig
-from slimvec.probes.results import Metric, ProbeResult, StoredReport
+from slimvec.probes.results import Metric, ProbeResult
 from slimvec.reports.parts import Frozen, Table
 from slimvec.text.coverage import CoverageMeter
 
@@ -46,7 +46,7 @@ class TokenizerCard(Frozen):
     sha256: str
 
 
-class TokenizerReport(StoredReport):
+class TokenizerReport(Stored):
     """Tokenizers side by side.
 
     Attributes:

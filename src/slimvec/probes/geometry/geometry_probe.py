@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from slimvec.evaluation.models import EvaluatedModel, Vectors
+from slimvec.evaluation.models import EvaluatedModel
 from slimvec.probes.estimates import estimated
 from slimvec.probes.figures import show, show_measure
 from slimvec.probes.geometry.hubness import count_occurrences, gaussian_skewness, skewness_interval
@@ -25,6 +25,7 @@ from slimvec.probes.results import Metric, ProbeResult, Unit
 from slimvec.reports.parts import Curve, Plot
 from slimvec.statistics.group_jackknife import jackknife_interval
 from slimvec.statistics.intervals import Interval, bootstrap_intervals
+from slimvec.text.embeddings import Vectors
 
 _DEFINITION = (
     "{num_texts:,} texts ({source}) are embedded alone, not as pairs. Mean cosine: of all pairs. Effective dimension: "

@@ -6,10 +6,10 @@ Letters: N texts, D dims, k neighbours.
 import numpy as np
 from numpy.typing import NDArray
 
-from slimvec.evaluation.models import Vectors
 from slimvec.probes.geometry.spread import gaussian
 from slimvec.statistics.intervals import Interval, percentile_interval
 from slimvec.statistics.resampling import NUM_DRAWS, draw_blocks
+from slimvec.text.embeddings import Vectors
 
 Array = NDArray[np.float64]
 

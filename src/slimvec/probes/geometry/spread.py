@@ -6,9 +6,9 @@ Letters: N texts, D dims, K = min(N, D) eigenvalues.
 import numpy as np
 from numpy.typing import NDArray
 
-from slimvec.evaluation.models import Vectors
 from slimvec.statistics.intervals import Interval
 from slimvec.statistics.pairs import pair_interval
+from slimvec.text.embeddings import Vectors
 
 Array = NDArray[np.float64]
 

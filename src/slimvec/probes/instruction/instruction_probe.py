@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from slimvec.data.retrieval import RetrievalSet
-from slimvec.evaluation.models import EvaluatedModel, Prompt, Vectors
+from slimvec.evaluation.models import EvaluatedModel, Prompt
 from slimvec.probes.instruction.instruction_result import Base, Effect, lay_out
 from slimvec.probes.instruction.prompts import instructed, no_prompt, own_prompt
 from slimvec.probes.instruction.retrieval import Share, embed_documents, embed_queries, gather_sets, score
@@ -20,6 +20,7 @@ from slimvec.probes.results import ProbeResult
 from slimvec.statistics.intervals import Interval
 from slimvec.statistics.resampling import Values
 from slimvec.statistics.significance import compare_runs
+from slimvec.text.embeddings import Vectors
 
 
 @dataclass(frozen=True)

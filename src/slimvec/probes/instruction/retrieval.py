@@ -7,13 +7,14 @@ import numpy as np
 
 from slimvec.data.retrieval import Document, Query, RetrievalSet
 from slimvec.data.retrieval_reading import read_retrieval_set
-from slimvec.evaluation.models import EvaluatedModel, Prompt, Vectors
+from slimvec.evaluation.models import EvaluatedModel, Prompt
 from slimvec.evaluation.retrieval import measure_vectors
 from slimvec.probes.facts import make_facts
 from slimvec.probes.instruction.prompts import document_prompt
 from slimvec.probes.protocol import ProbeConfig, embed_with
 from slimvec.ranking.metrics import MAIN_METRIC
 from slimvec.statistics.resampling import Values
+from slimvec.text.embeddings import Vectors
 
 _FACTS_A_DOCUMENT = 3
 _LANGUAGE = "en"

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slimvec.evaluation.models import Embedded, EvaluatedModel
+from slimvec.evaluation.models import EvaluatedModel
 from slimvec.probes.documents import count_tokens, cut_sentences, embed_documents
 from slimvec.probes.facts import Fact
 from slimvec.probes.position.needles import insert
 from slimvec.probes.protocol import ProbeConfig, embed
 from slimvec.ranking.metrics import single_ndcg
+from slimvec.text.embeddings import Embeddings
 
 Values = NDArray[np.float64]
 
@@ -92,6 +93,6 @@ def score_lengths(
     )
 
 
-def _share_cut(found: Embedded) -> float:
+def _share_cut(found: Embeddings) -> float:
     """Share of texts that were truncated; NaN where nobody knows."""
     return float((found.truncated == 1).mean()) if (found.truncated >= 0).all() else float("nan")
