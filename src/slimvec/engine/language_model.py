@@ -40,6 +40,7 @@ class LanguageModel:
         causal_lm: Backbone and head.
         tokenizer: As given.
         max_document_tokens: As given.
+        lock: Held while it computes.
     """
 
     def __init__(
@@ -52,7 +53,8 @@ class LanguageModel:
         lock: AbstractContextManager[bool],
     ) -> None:
         self.causal_lm, self.tokenizer, self.max_document_tokens = model, tokenizer, max_document_tokens
-        self._writing, self._lock, self._store = writing, lock, StateStore(0)
+        self.lock = lock
+        self._writing, self._store = writing, StateStore(0)
 
     def keep_documents(self, max_bytes: int) -> None:
         """Keep the states of documents whose likelihoods are asked for, so that the next query costs its own tokens.
@@ -99,7 +101,7 @@ class LanguageModel:
             max_document_tokens=max_document_tokens or self.max_document_tokens,
         )
         run = LikelihoodRun(self.causal_lm, self._store, on_progress or _ignore)
-        with self._lock:
+        with self.lock:
             values = run.sums(tokens, wanted)
         if normalise:
             values /= np.array([len(tokens.queries[query]) for query, _ in wanted], dtype=np.float32)
@@ -128,7 +130,7 @@ class LanguageModel:
         if room < 1:
             raise InputError(f"a text of {len(tokens):,} tokens", expected=f"under {self.tokenizer.max_tokens:,}")
         sampling = self._writing.at(temperature)
-        with self._lock:
+        with self.lock:
             new = self.causal_lm.generate(
                 tokens, max_new_tokens=room, ends=self._writing.ends, sampling=sampling, seed=seed
             )

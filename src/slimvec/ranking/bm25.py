@@ -56,9 +56,19 @@ def rank_lexically(
             to .46), no change on 13 other sets; off by default because it is not in what is commonly called BM25.
         num_kept: Documents kept for each query.
     """
-    analyse = partial(lexical_words, split_identifiers=split_identifiers)
-    rows = _scores([analyse(document) for document in documents], map(analyse, queries))
+    rows = score_lexically(queries, documents, split_identifiers=split_identifiers)
     return rank_scores(rows, document_ids, num_kept=num_kept)
+
+
+def score_lexically(
+    queries: Sequence[str], documents: Sequence[str], *, split_identifiers: bool = False
+) -> Iterator[Scores]:
+    """Score all documents by BM25, query by query: [N] each. No word in common is a score of 0.
+
+    Arguments as for `rank_lexically`.
+    """
+    analyse = partial(lexical_words, split_identifiers=split_identifiers)
+    return _scores([analyse(document) for document in documents], map(analyse, queries))
 
 
 def _counts(word: str) -> bool:

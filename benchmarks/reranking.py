@@ -1,0 +1,230 @@
+"""Judges of candidates side by side: `python -m benchmarks.reranking --data FOLDER --work FOLDER`.
+
+Dense vectors, BM25, the likelihood of the query given the document, and generative retrieval, each alone and in fused
+pairs. Candidates are the best of dense and of BM25 in turn, so that neither is favoured. Weights of pairs are fitted on
+the other sets. Scores of a set are kept in the work folder, and a run that was stopped goes on.
+"""
+
+import argparse
+from collections.abc import Iterable, Sequence
+from itertools import chain, zip_longest
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.results import Frozen, write_json
+from slimvec.data.retrieval import RetrievalSet
+from slimvec.data.retrieval_reading import read_retrieval_set
+from slimvec.engine.embedder import Embedder
+from slimvec.evaluation.results import package_versions
+from slimvec.ranking.bm25 import score_lexically
+from slimvec.ranking.fusion import Judged, fit_weight, fused_ndcg
+from slimvec.search.generative import GenerativeIndex
+from slimvec.statistics.intervals import Interval, bootstrap_intervals
+
+SETS = ("cranfield", "medquad_retrieval", "cacm", "code_retrieval")
+JUDGES = ("dense", "bm25", "likelihood", "generation")
+PAIRS = (
+    ("dense", "bm25"),
+    ("dense", "likelihood"),
+    ("dense", "generation"),
+    ("bm25", "likelihood"),
+    ("bm25", "generation"),
+)
+_SEED = 0
+
+
+class Candidates(Frozen):
+    """Candidates of a query, with what every judge says of them.
+
+    Attributes:
+        documents: Ids.
+        grades: Of the candidates.
+        relevant: All grades above 0 that the query has in the set.
+        scores: By judge.
+    """
+
+    documents: tuple[str, ...]
+    grades: tuple[int, ...]
+    relevant: tuple[int, ...]
+    scores: dict[str, tuple[float, ...]]
+
+
+class ScoredSet(Frozen):
+    """A set's candidates.
+
+    Attributes:
+        name: Of the set.
+        num_documents: Documents searched.
+        num_truncated: Documents cut off for the likelihood.
+        queries: Candidates by query.
+    """
+
+    name: str
+    num_documents: int
+    num_truncated: int
+    queries: tuple[Candidates, ...]
+
+
+class Row(Frozen):
+    """A judge, or a fused pair, on one set.
+
+    Attributes:
+        set: Name.
+        judge: Name, or two with a plus.
+        weight: Share of the second of a pair, fitted on the other sets; None for one alone.
+        ndcg: nDCG@10 over the candidates, with its interval.
+        over_dense: Paired difference to dense alone, with its interval.
+    """
+
+    set: str
+    judge: str
+    weight: float | None
+    ndcg: tuple[float, float, float]
+    over_dense: tuple[float, float, float]
+
+
+class Comparison(Frozen):
+    """All judges on all sets.
+
+    Attributes:
+        settings: As asked for.
+        versions: Of the packages.
+        sizes: By set, documents searched, queries, and documents cut off for the likelihood.
+        weights: By pair, the share of the second judge fitted on all sets.
+        rows: Results.
+    """
+
+    settings: dict[str, str]
+    versions: dict[str, str]
+    sizes: dict[str, tuple[int, int, int]]
+    weights: dict[str, float]
+    rows: tuple[Row, ...]
+
+
+def main() -> None:
+    """Score the sets and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--sets", nargs="+", default=SETS)
+    parser.add_argument("--model", default="minilm-l6")
+    parser.add_argument("--language-model", default="smollm2-135m")
+    parser.add_argument("--queries", type=int, default=30)
+    parser.add_argument("--documents", type=int, default=600)
+    parser.add_argument("--candidates", type=int, default=12)
+    parser.add_argument("--document-tokens", type=int, default=80)
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/reranking.json"))
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    embedder = Embedder.load(options.model, max_tokens=128)
+    language = Embedder.load(options.language_model)
+    for name in options.sets:
+        path = options.work / f"{name}.json"
+        if path.exists():
+            continue
+        found = read_retrieval_set(options.data / name).sample(
+            num_queries=options.queries, num_documents=options.documents, seed=_SEED
+        )
+        scored = _score(found, embedder, language, options.candidates, options.document_tokens)
+        path.write_text(scored.model_dump_json(), encoding="utf-8")
+        print(name, "scored", flush=True)
+    sets = [ScoredSet.model_validate_json((options.work / f"{name}.json").read_bytes()) for name in options.sets]
+    rows = list(chain.from_iterable(_rows(sets, number) for number in range(len(sets))))
+    settings = {name: str(value) for name, value in vars(options).items() if name not in ("data", "work", "output")}
+    result = Comparison(
+        settings=settings,
+        versions=package_versions(),
+        sizes={one.name: (one.num_documents, len(one.queries), one.num_truncated) for one in sets},
+        weights={"+".join(pair): fit_weight([_judged(one, *pair) for one in sets]) for pair in PAIRS},
+        rows=tuple(rows),
+    )
+    write_json(result, options.output)
+    for row in rows:
+        weight = "" if row.weight is None else f" w {row.weight:.2f}"
+        print(
+            f"{row.set:20} {row.judge:18} {row.ndcg[0]:.3f}  over dense {row.over_dense[0]:+.3f}"
+            f" [{row.over_dense[1]:+.3f}, {row.over_dense[2]:+.3f}]{weight}"
+        )
+
+
+def _score(
+    found: RetrievalSet, embedder: Embedder, language: Embedder, num_candidates: int, document_tokens: int
+) -> ScoredSet:
+    """Have every judge score the candidates of a set."""
+    queries, documents = [query.text for query in found.queries], [document.content for document in found.documents]
+    dense = embedder.similarity(embedder.embed_queries(queries), embedder.embed_documents(documents))
+    lexical = np.stack(list(score_lexically(queries, documents)))
+    chosen = [
+        _in_turn(np.argsort(-near, kind="stable"), np.argsort(-match, kind="stable"), num_candidates)
+        for near, match in zip(dense, lexical, strict=True)
+    ]
+    pairs = [(query, document) for query, numbers in enumerate(chosen) for document in numbers]
+    likelihoods = language.language_model.log_likelihood(
+        queries, documents, pairs=pairs, max_document_tokens=document_tokens
+    )
+    values = iter(likelihoods.values.tolist())
+    index = GenerativeIndex(language.language_model)
+    index.add(documents)
+    rows = []
+    for number, numbers in enumerate(chosen):
+        grades = found.qrels[found.queries[number].id]
+        written = index.scores(queries[number])
+        ids = tuple(found.documents[document].id for document in numbers)
+        scores = {
+            "dense": tuple(float(dense[number, document]) for document in numbers),
+            "bm25": tuple(float(lexical[number, document]) for document in numbers),
+            "likelihood": tuple(next(values) for _ in numbers),
+            "generation": tuple(float(written[document]) for document in numbers),
+        }
+        relevant = tuple(grade for grade in grades.values() if grade > 0)
+        own = tuple(max(0, grades.get(document_id, 0)) for document_id in ids)
+        rows.append(Candidates(documents=ids, grades=own, relevant=relevant, scores=scores))
+    return ScoredSet(
+        name=found.name, num_documents=len(documents), num_truncated=likelihoods.num_truncated, queries=tuple(rows)
+    )
+
+
+def _in_turn(first: Iterable[int], second: Iterable[int], count: int) -> list[int]:
+    """Take the best of two rankings in turn, each document once."""
+    both = chain.from_iterable(zip_longest(first, second))
+    return [int(number) for number in dict.fromkeys(both)][:count]
+
+
+def _judged(scored: ScoredSet, first: str, second: str) -> list[Judged]:
+    """Give a set's candidates as two judges score them."""
+    return [
+        (np.array(query.scores[first]), np.array(query.scores[second]), np.array(query.grades, dtype=float))
+        for query in scored.queries
+    ]
+
+
+def _rows(sets: Sequence[ScoredSet], number: int) -> list[Row]:
+    """Compare the judges and their pairs on a set, with weights from the others."""
+    own, others = sets[number], [*sets[:number], *sets[number + 1 :]]
+    relevant = [query.relevant for query in own.queries]
+    found: list[tuple[str, float | None, np.ndarray]] = [
+        (judge, None, fused_ndcg(_judged(own, judge, judge), 0, relevant=relevant)) for judge in JUDGES
+    ]
+    for pair in PAIRS:
+        weight = fit_weight([_judged(one, *pair) for one in others])
+        found.append(("+".join(pair), weight, fused_ndcg(_judged(own, *pair), weight, relevant=relevant)))
+    dense = found[0][2]
+    return [
+        Row(
+            set=own.name,
+            judge=judge,
+            weight=weight,
+            ndcg=_ends(bootstrap_intervals(values[:, None], seed=_SEED)[0]),
+            over_dense=_ends(bootstrap_intervals((values - dense)[:, None], seed=_SEED)[0]),
+        )
+        for judge, weight, values in found
+    ]
+
+
+def _ends(interval: Interval) -> tuple[float, float, float]:
+    return round(interval.value, 4), round(interval.low, 4), round(interval.high, 4)
+
+
+if __name__ == "__main__":
+    main()
