@@ -51,3 +51,17 @@ def test_another_role_or_model_has_vectors_of_its_own(folder, tmp_path):
     save_model(tiny.embedding_model(seed=1), tmp_path / "other")
     assert open_teacher(str(tmp_path / "other")).identity != teacher.identity
     assert teacher(TEXTS, "query", None).shape == (3, 12)
+
+
+def test_likelihoods_are_the_language_models_own_and_computed_once(tmp_path, monkeypatch):
+    tiny.save_causal_model(tmp_path / "lm")
+    pairs = [("a", TEXTS[0]), ("b", TEXTS[1]), ("a", TEXTS[1]), ("a", TEXTS[0])]
+    model = Embedder.load(tmp_path / "lm").language_model
+    wanted = [model.log_likelihood([query], [text]).values[0, 0] for query, text in pairs]
+    np.testing.assert_allclose(open_teacher(str(tmp_path / "lm")).likelihoods(pairs[:2]), wanted[:2], atol=1e-5)
+    teacher, asked = open_teacher(str(tmp_path / "lm")), []
+    own = teacher._compute
+    monkeypatch.setattr(teacher, "_compute", lambda missing: (asked.extend(missing), own(missing))[1])
+    np.testing.assert_allclose(teacher.likelihoods(pairs), wanted, atol=1e-5)
+    np.testing.assert_allclose(teacher.likelihoods(pairs), wanted, atol=1e-5)
+    assert asked == [("a", TEXTS[1])]

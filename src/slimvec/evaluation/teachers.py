@@ -5,15 +5,20 @@ with the same teacher and data embed each text once. The identity leaves out whi
 version of slimvec: they agree to rounding, and a run that is resumed after an update goes on.
 """
 
+import math
+from collections import defaultdict
 from collections.abc import Sequence
+from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
 
+from slimvec.engine.likelihood import LikelihoodPrompt
 from slimvec.evaluation.models import Prompt
 from slimvec.evaluation.slimvec_model import SlimvecModel
 from slimvec.evaluation.vector_store import VectorStore, embed_cached
 from slimvec.model.cache import cache_root
+from slimvec.text.embeddings import Embeddings
 from slimvec.text.prompts import Role
 
 
@@ -30,12 +35,52 @@ class Teacher:
         self.dims: int = model.embedder.dims
         self.identity = identity
         self._store = VectorStore(self.identity, cache_root() / "teachers", half=True)
+        judge = f"{identity} {LikelihoodPrompt()!r}"
+        self._likelihoods = VectorStore(sha256(judge.encode()).hexdigest(), cache_root() / "teacher-likelihoods")
 
     def __call__(self, texts: Sequence[str], role: Role, task: str | None) -> NDArray[np.float32]:
         """Embed texts: [N, E]. A task's name that the teacher does not know leaves it to its default task."""
         known = task if task is not None and (" " in task.strip() or task in self._prompts.tasks) else None
         prompt = Prompt(self._prompts.render(role, known), role, known)
         return embed_cached(self._model, texts, prompt, store=self._store).vectors
+
+    def likelihoods(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
+        """Give log p(query | document) a token of pairs (query, document): [P] float32, each computed once.
+
+        Raises:
+            ModelError: the model has no language model.
+        """
+        documents: dict[str, dict[str, float]] = defaultdict(dict)
+        for query, document in pairs:
+            documents[query][document] = math.nan
+        for query, known in documents.items():
+            stored = self._likelihoods.read(query, list(known))
+            known.update({document: float(row[0][0]) for document, row in stored.items()})
+        missing = [
+            (query, document)
+            for query, known in documents.items()
+            for document, value in known.items()
+            if math.isnan(value)
+        ]
+        for (query, document), value in zip(missing, self._compute(missing), strict=True):
+            documents[query][document] = value
+        for query in dict(missing):
+            new = [document for asked, document in missing if asked == query]
+            values = np.array([[documents[query][document]] for document in new], dtype=np.float32)
+            self._likelihoods.write(query, new, Embeddings.uncounted(values))
+        return np.array([documents[query][document] for query, document in pairs], dtype=np.float32)
+
+    def _compute(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """Run the language model."""
+        if not pairs:
+            return []
+        queries, documents = (list(dict.fromkeys(texts)) for texts in zip(*pairs, strict=True))
+        asked = {text: number for number, text in enumerate(queries)}
+        given = {text: number for number, text in enumerate(documents)}
+        found = self._model.embedder.language_model.log_likelihood(
+            queries, documents, pairs=[(asked[query], given[document]) for query, document in pairs]
+        )
+        return [float(value) for value in found.values]
 
 
 def open_teacher(name: str) -> Teacher:

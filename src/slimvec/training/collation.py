@@ -123,6 +123,7 @@ class Collator:
         max_negatives: Negatives used of each pair: its contrasts, and so many of the mined ones, the first, as there is
             room for.
         teacher: Its vectors of the same texts come with them.
+        by_likelihood: Its scores of a query's own candidates come with them instead.
     """
 
     def __init__(
@@ -134,6 +135,7 @@ class Collator:
         max_document_tokens: int,
         max_negatives: int,
         teacher: TeacherVectors | None = None,
+        by_likelihood: bool = False,
     ) -> None:
         limits: dict[Role, int] = {"query": max_query_tokens, "document": max_document_tokens}
         self._tokenizers = {
@@ -142,7 +144,7 @@ class Collator:
         }
         self._prompts = prompts
         self._max_negatives = max_negatives
-        self._teacher = teacher
+        self._teacher, self._by_likelihood = teacher, by_likelihood
 
     def __call__(
         self,
@@ -186,6 +188,10 @@ class Collator:
         parts = [self._tokenize("query", queries, without_prompt), self._tokenize("document", documents)]
         ids = text_ids(text for part in compared for text, _ in part)
         pairs = len(records)
+        scores = target_scores(records, taken, [len(texts) for texts in judged])
+        if self._by_likelihood:
+            candidates = [[r.positives[place], *own] for r, place, own in zip(records, taken, judged, strict=True)]
+            scores = self._judge([r.query for r in records], candidates, known)
         known_answers = KnownAnswers(records) if answers is None else answers
         return StepTexts(
             tokenized=TokenizedTexts(
@@ -197,7 +203,7 @@ class Collator:
             answer_ids=known_answers.ids(ids[:pairs], ids[pairs : 2 * pairs]),
             negative_counts=counts,
             contrast_counts=tuple(map(len, contrasts)),
-            scores=_widened(target_scores(records, taken, [len(texts) for texts in judged]), max(counts, default=0)),
+            scores=_widened(scores, max(counts, default=0)),
             grades=target_grades(records, kinds or [PAIR] * len(records)),
             group_ids=(Groups(records) if groups is None else groups).ids(
                 records, [[known[text] for text in texts] for texts in mined]
@@ -214,7 +220,7 @@ class Collator:
         skipped: Collection[int],
     ) -> Tensor | None:
         """Ask the teacher for its vectors of (text, task) pairs, queries first: [N, E]; zero for those skipped."""
-        if self._teacher is None:
+        if self._teacher is None or self._by_likelihood:
             return None
         found = torch.zeros(len(queries) + len(documents), self._teacher.dims)
         asked: dict[tuple[Role, str | None], list[int]] = {}
@@ -228,6 +234,20 @@ class Collator:
             vectors = self._teacher([texts[number] for number in numbers], role, task)
             found[numbers] = torch.from_numpy(vectors)
         return F.normalize(found, dim=-1)
+
+    def _judge(self, queries: Sequence[str], candidates: Sequence[Sequence[str]], known: Mapping[str, str]) -> Tensor:
+        """Ask the teacher how likely each query is given its candidates, the positive first: [B, 1 + K].
+
+        NaN where there is no candidate, and for queries with nothing beside the positive to be told from it.
+        """
+        assert self._teacher is not None
+        found = torch.full((len(queries), max(map(len, candidates), default=1)), torch.nan)
+        rows = [row for row, own in enumerate(candidates) if len(own) > 1]
+        pairs = [(known[queries[row]], known[text]) for row in rows for text in candidates[row]]
+        values = torch.from_numpy(self._teacher.likelihoods(pairs)) if pairs else torch.empty(0)
+        for row, own in zip(rows, torch.split(values, [len(candidates[row]) for row in rows]), strict=True):
+            found[row, : len(own)] = own
+        return found
 
     def _tokenize(
         self, role: Role, texts: Sequence[tuple[str, str | None]], without_prompt: Sequence[bool] | None = None

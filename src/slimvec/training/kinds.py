@@ -116,6 +116,7 @@ def _collator(model: EmbeddingModel, recipe: Recipe, teacher: TeacherVectors | N
         max_document_tokens=recipe.batch.max_document_tokens,
         max_negatives=recipe.batch.negatives,
         teacher=teacher,
+        by_likelihood=recipe.loss.distill is not None and recipe.loss.distill.by_likelihood,
     )
 
 

@@ -96,8 +96,8 @@ def _distillation(distill: Distillation, loss_temperature: float) -> ScoreDistil
     return ScoreDistillation(
         kind=distill.kind,
         temperature=temperature,
-        teacher_temperature=distill.teacher_temperature or temperature,
-        candidates=distill.candidates or ("batch" if distill.has_model else "own"),
+        teacher_temperature=distill.teacher_temperature or (0.1 if distill.by_likelihood else temperature),
+        candidates=distill.candidates or ("batch" if distill.has_model and not distill.by_likelihood else "own"),
         weight=distill.weight,
     )
 

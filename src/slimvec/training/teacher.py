@@ -37,6 +37,20 @@ class TeacherVectors(Protocol):
         """
         ...
 
+    def likelihoods(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
+        """Give log p(query | document) a token of the query, or look it up where it has been computed before.
+
+        Args:
+            pairs: P queries with a document each.
+
+        Returns:
+            [P].
+
+        Raises:
+            ModelError: the teacher has no language model.
+        """
+        ...
+
 
 OpenTeacher = Callable[[str], TeacherVectors]
 """Gives a teacher by its name in the recipe."""

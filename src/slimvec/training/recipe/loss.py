@@ -41,18 +41,21 @@ class Distillation(Section):
     Attributes:
         teacher: A model as in `base.source`, or `records` for the scores that the training records hold.
         kind: `kl` and `margin-mse` are about the teacher's scores of candidates, `cosine` and `mse` about its vectors.
+        judges_by: What a model scores candidates by: `cosine` of its vectors, or `likelihood`, log p(query | document)
+            a token by the language model it was trained from (arXiv 2204.07496).
         weight: Weight of the loss in the sum.
         temperature: Temperature of the student's scores. Default for `kl` the loss's temperature, for `margin-mse` 1.
-        teacher_temperature: Temperature of the teacher's scores; default the student's. Scores that are no cosines want
-            their own.
+        teacher_temperature: Temperature of the teacher's scores; default the student's, and 0.1 for likelihoods. Other
+            scores that are no cosines want their own.
         candidates: `own` scores a query's positive and mined negatives, `batch` all documents of the batch. Default
-            `batch` with a model for teacher, which can score them all.
+            `batch` with a model's cosines, which score them all; likelihoods are of a query's own alone.
         projection: Whether the student's vector goes through a trained matrix before it is compared with the
             teacher's. The matrix is in the checkpoints and not in the model. Default: where the widths differ.
     """
 
     teacher: str = Field(min_length=1)
     kind: Literal["kl", "margin-mse", "cosine", "mse"] = "kl"
+    judges_by: Literal["cosine", "likelihood"] = "cosine"
     weight: float = Field(default=1.0, gt=0)
     temperature: float | None = Field(default=None, gt=0)
     teacher_temperature: float | None = Field(default=None, gt=0)
@@ -69,8 +72,16 @@ class Distillation(Section):
         """Whether the teacher is a model."""
         return self.teacher != RECORDS
 
+    @property
+    def by_likelihood(self) -> bool:
+        """Whether the teacher judges by likelihoods."""
+        return self.judges_by == "likelihood"
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.by_likelihood and (self.by_vectors or not self.has_model or self.candidates == "batch"):
+            message = "likelihood is a model's, of a query's own candidates: kind kl or margin-mse, candidates own"
+            raise ContradictionError("judges_by", message)
         if self.by_vectors and not self.has_model:
             raise ContradictionError("teacher", f"kind {self.kind} takes a model; records hold scores, not vectors")
         if self.candidates == "batch" and not self.has_model:
@@ -178,6 +189,9 @@ def check_mined(loss: Loss, negatives: int) -> None:
     Raises:
         ContradictionError: always then.
     """
+    if loss.distill is not None and loss.distill.by_likelihood and not negatives:
+        message = "likelihood judges mined negatives beside the positive, and batch.negatives is 0"
+        raise ContradictionError("loss.distill.judges_by", message)
     if loss.uses_mined and not negatives:
         message = f"{loss.uses_mined} is about mined negatives, and batch.negatives is 0"
         raise ContradictionError(f"loss.{loss.uses_mined}", message)
