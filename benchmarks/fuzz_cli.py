@@ -225,7 +225,7 @@ def _wrong(line: Sequence[str], code: int, out: str, err: str) -> str:
         return f"exit code {code} with {err!r}"
     if code == 1 and "run with --debug" in err:
         return err.strip()
-    if "--" in line:  # what looks like --json after it may be a text
+    if "--" in line or "--output --json" in " ".join(line):  # what looks like --json may be a text or a path
         return ""
     if "--json" in line:
         try:

@@ -165,6 +165,12 @@ def test_a_place_that_cannot_be_used_is_wrong_use(number, capsys):
     assert capsys.readouterr().err == line
 
 
+def test_an_option_is_no_output(slimvec, model):
+    outcome = slimvec("merge", model, model, "--output", "--json")
+    assert (outcome.code, outcome.err) == (2, "error: output --json looks like an option; expected a path; give one\n")
+    assert not Path("--json").exists()
+
+
 def test_arguments_that_are_no_text_are_wrong_use(slimvec):
     outcome = slimvec("fetch", "a\udcff", "--json")
     assert outcome.code == 2

@@ -1,5 +1,7 @@
 """int8: products of whole numbers that stay near the full ones, kernels that equal plain torch, clear refusals."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -65,11 +67,11 @@ def test_a_quantised_product_is_near_the_full_one(rows, depth, seed):
     matrix = Int8Matrix.of(weight)
     assert matrix.values.abs().max() <= 127
     assert ((matrix.values * matrix.scales[:, None] - weight).abs() <= matrix.scales[:, None] * 0.501).all()
-    found = int8_linear(x, matrix.scales, matrix.values, bias)
+    found = int8_linear(x, matrix.scales, matrix.values.float(), bias)
     peaks = x.abs().amax(dim=1, keepdim=True)
     bound = (peaks * weight.abs().sum(dim=1) + x.abs().sum(dim=1, keepdim=True) * weight.abs().amax(dim=1)) / 250 + 1e-4
     assert ((found - (x @ weight.T + bias)).abs() <= bound).all()
-    assert (int8_linear(torch.zeros(1, depth), matrix.scales, matrix.values, None) == 0).all()
+    assert (int8_linear(torch.zeros(1, depth), matrix.scales, matrix.values.float(), None) == 0).all()
 
 
 def test_smoothing_evens_out_and_changes_no_product():
@@ -81,8 +83,8 @@ def test_smoothing_evens_out_and_changes_no_product():
     assert (divisors > 0).all()
     torch.testing.assert_close((x / divisors) @ (weight * divisors).T, x @ weight.T, atol=1e-3, rtol=1e-3)
     plain, matrix = Int8Matrix.of(weight), Int8Matrix.of(weight * divisors)
-    rough = (int8_linear(x, plain.scales, plain.values, None) - x @ weight.T).norm()
-    smooth = (int8_linear(x / divisors, matrix.scales, matrix.values, None) - x @ weight.T).norm()
+    rough = (int8_linear(x, plain.scales, plain.values.float(), None) - x @ weight.T).norm()
+    smooth = (int8_linear(x / divisors, matrix.scales, matrix.values.float(), None) - x @ weight.T).norm()
     assert smooth < rough / 3
 
 
@@ -165,19 +167,21 @@ def test_company_and_a_prefix_do_not_change_a_text():
     assert errors(behind, alone[10:]).mean() < 0.01
 
 
-def test_a_machine_without_the_kernel_is_told(monkeypatch, tmp_path):
-    monkeypatch.setattr(
-        "slimvec.engine.fused.decoder.load_kernels",
-        lambda: Kernels((torch.float32,), "the processor has no avx512_vnni"),
-    )
-    monkeypatch.setattr("slimvec.engine.loading.load_kernels", lambda: Kernels((torch.float32,), ""))
+def test_a_machine_without_the_kernel_does_it_slowly_and_says_how_slowly(monkeypatch, folder):
+    wanted = Embedder.load(folder, dtype="float32").embed_documents(TEXTS)
+    none = Kernels((torch.float32,), "the processor has no avx512_vnni")
+    for module in ("fused.decoder", "loading"):
+        monkeypatch.setattr(f"slimvec.engine.{module}.load_kernels", lambda: none)
     with pytest.raises(UnsupportedError, match=r"no native kernel in torch.int8: the processor has no avx512_vnni"):
-        int8_decoder(build("llama", {**LLAMA, "num_hidden_layers": 4}), "auto")
-    Embedder.from_model(embedding_model("llama", "causal")).save(tmp_path / "model")
-    with pytest.raises(
-        InputError, match=r"dtype int8 for .*: no native kernel in torch.int8: .*; load it with dtype='bf"
-    ):
-        Embedder.load(tmp_path / "model", dtype="int8")
+        int8_decoder(build("llama", {**LLAMA, "num_hidden_layers": 4}), "native")
+    embedder = Embedder.load(folder, dtype="int8")
+    assert (embedder.engine, embedder.dtype) == ("fused/torch", "int8")
+    said = r"no kernel multiplies in int8 on this processor: such products take [\d.]+ times float32's"
+    assert re.fullmatch(said, embedder.slowness)
+    assert embedder.engine_reason == f"the processor has no avx512_vnni; {embedder.slowness}"
+    cosines = (embedder.embed_documents(TEXTS) * wanted).sum(axis=1)
+    assert (cosines > 0.99).all()
+    assert (cosines < 1).any()
 
 
 def test_models_and_paths_without_int8_are_refused(tmp_path, monkeypatch):

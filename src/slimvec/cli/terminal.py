@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slimvec.cli.progress import WORK_AT_HAND, Task, shown
+from slimvec.errors import InputError
 from slimvec.locks import reserved
 from slimvec.reports.shown import one_line, plain
 
@@ -43,10 +44,12 @@ class Terminal:
         Among several processes the first holds them. Paths that are None were not asked for.
 
         Raises:
-            InputError: one exists without `force`, or another process writes it.
+            InputError: one exists without `force`, another process writes it, or it is the name of an option.
             StorageError: nothing can be written there.
         """
         for output in outputs:
+            if output is not None and output.name.startswith("--"):
+                raise InputError(f"output {output} looks like an option", expected="a path", do="give one")
             if output is not None and not self.muted:
                 self.outputs.enter_context(reserved(output, force=force))
 

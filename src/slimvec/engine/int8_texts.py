@@ -53,7 +53,7 @@ def int8_texts(opened: OpenedModel) -> Int8Texts:
             raise ModelError(
                 f"{opened.folder} in int8 gives vectors with cosine {worst:.4f} to those in full",
                 expected=f"at least {MIN_COSINE}",
-                do="load it with dtype='bfloat16'",
+                do="load it with dtype='auto'",
             )
 
     return Int8Texts(sequences[::2], held_out, check)

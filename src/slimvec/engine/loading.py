@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 
 from slimvec.engine.fused import FusedDecoder, UnsupportedError
+from slimvec.engine.fused.int8 import int8_slowness
 from slimvec.engine.int8_texts import int8_texts
 from slimvec.engine.kernels.library import load_kernels
 from slimvec.errors import InputError, ModelError
@@ -56,8 +57,8 @@ def load_engine(
 
     Args:
         opened: The model.
-        dtype: Data type of the weights in memory; default the model's own choice. int8 is for the fused decoder on a
-            CPU that multiplies in 8 bits.
+        dtype: Data type of the weights in memory; default the model's own choice. int8 is for the fused decoder; where
+            no kernel multiplies in 8 bits it is done without one, and `slowness` says how slow that is.
         device: Where to run.
         engine: `auto` takes the fused decoder where it serves model and device.
         compiled: Put the transformers path under `torch.compile`.
@@ -79,19 +80,23 @@ def load_engine(
             _refuse_compiling(compiled)
             check_attention_mode(decoder, opened.spec.attention, vocabulary=opened.vocabulary)
             check_copy(opened, decoder, engine=f"fused/{decoder.kernel}", dtype=dtype)
-            slow = slowness(dtype, device) if asked and decoder.kernel == "torch" else ""
+            slow = _slowness(dtype, device) if asked and decoder.kernel == "torch" else ""
             name, why = f"fused/{decoder.kernel}", decoder.kernel_reason
             return LoadedEngine(decoder, name, why, device, dtype, slowness=slow, isa=decoder.isa)
     if dtype == torch.int8:
         raise InputError(
             f"dtype int8 for {opened.folder}: {reason}",
-            expected="a decoder that engine='fused' runs, on a CPU that slimvec's kernels have int8 for",
-            do="load it with dtype='bfloat16'",
+            expected="a decoder that engine='fused' runs",
+            do="load it with dtype='auto'",
         )
     if engine == "fused":
         raise ModelError(f"the fused decoder does not run {opened.folder}: {reason}", do="leave engine at auto")
     loaded = _transformers(opened, dtype, device, reason, compiled=compiled)
     return replace(loaded, slowness=slowness(dtype, device)) if asked else loaded
+
+
+def _slowness(dtype: torch.dtype, device: torch.device) -> str:
+    return int8_slowness() if dtype == torch.int8 else slowness(dtype, device)
 
 
 def _refuse_compiling(compiled: bool) -> None:

@@ -102,8 +102,7 @@ class FusedDecoder:
             config: Its settings where they shall differ from `config.json`.
 
         Raises:
-            UnsupportedError: the model has something the fused decoder does not do, or `native` is not to be had; with
-                int8 `auto` insists on it too.
+            UnsupportedError: the model has something the fused decoder does not do, or `native` is not to be had.
             ModelError: the files cannot be read, or hold numbers that are NaN or infinite.
         """
         folder = Path(folder)
@@ -224,6 +223,6 @@ def _choose_kernel(wanted: str, dtype: torch.dtype, *, int8: bool) -> tuple[Kern
     needed = {dtype, torch.int8} if int8 else {dtype}
     if needed <= {*kernels.dtypes}:
         return "native", ""
-    if wanted == "native" or int8:  # int8 in plain torch is exact and slow: there is no point in it but to test
+    if wanted == "native":
         raise UnsupportedError(f"no native kernel in {torch.int8 if int8 else dtype}: {kernels.reason}")
     return "torch", kernels.reason

@@ -160,11 +160,11 @@ class TorchLayer:
     """Weights of a layer, and its four products."""
 
     def __init__(self, weights: LayerWeights) -> None:
-        self._qkv = weights.qkv, weights.qkv_bias
-        self._output = weights.output, weights.output_bias
-        self._down = weights.down, weights.down_bias
+        self._qkv = _multiplied(weights.qkv), weights.qkv_bias
+        self._output = _multiplied(weights.output), weights.output_bias
+        self._down = _multiplied(weights.down), weights.down_bias
         biases = weights.gate_up_biases()
-        self._gate_up = torch.cat([weights.gate, weights.up]), torch.cat(biases) if biases else None
+        self._gate_up = _multiplied(torch.cat([weights.gate, weights.up])), torch.cat(biases) if biases else None
         self._int8 = weights.int8
         self.input_norm, self.feed_forward_norm = weights.input_norm, weights.feed_forward_norm
         self.query_norm, self.key_norm = weights.query_norm, weights.key_norm
@@ -193,6 +193,11 @@ class TorchLayer:
         if self._int8 is None or self._int8.down_scales is None:
             return F.linear(x, *self._down)
         return int8_linear(x.float(), self._int8.down_scales, *self._down)
+
+
+def _multiplied(weight: Tensor) -> Tensor:
+    """Give a matrix as plain torch multiplies it: int8 as whole numbers in float32."""
+    return weight.float() if weight.dtype == torch.int8 else weight
 
 
 def _rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
