@@ -5,9 +5,10 @@ from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from slimvec.data.records import Record
-from slimvec.objectives.losses import Objective
+from slimvec.objectives.losses import Losses, Objective
 from slimvec.training.augmentation import Augmentation, changes_of
 from slimvec.training.collation import Collator
 from slimvec.training.distributed import over_processes
@@ -19,6 +20,7 @@ from slimvec.training.known_answers import KnownAnswers
 from slimvec.training.plan import BatchPlan
 from slimvec.training.processes import Processes
 from slimvec.training.recipe import Recipe
+from slimvec.training.reconstruction import Reconstruction
 from slimvec.training.step_report import describe_pairs
 from slimvec.training.steps import Step
 from slimvec.training.targets import record_kinds
@@ -33,6 +35,7 @@ class ContrastiveSteps:
         objective: The loss on the vectors of a batch.
         collator: Turns records into tokens.
         sources: [N], number of each record's source among the recipe's; default all of one source.
+        reconstruction: A further loss on texts and vectors; default none.
 
     Attributes:
         filling: Pairs and negatives of its batches.
@@ -50,8 +53,9 @@ class ContrastiveSteps:
         objective: Objective,
         collator: Collator,
         sources: NDArray[np.int64] | None = None,
+        reconstruction: Reconstruction | None = None,
     ) -> None:
-        self._recipe = recipe
+        self._recipe, self._reconstruction = recipe, reconstruction
         self._augmentation = Augmentation(
             records, [changes_of(source) for source in recipe.data], sources=sources, seed=recipe.run.seed
         )
@@ -86,10 +90,17 @@ class ContrastiveSteps:
             answers=self._answers,
             seed=step_seed(self._recipe.run.seed, number),
         )
+
+        def losses_of(vectors: Tensor) -> Losses:
+            losses = self._losses_of(texts.assemble(vectors))
+            if self._reconstruction is None:
+                return losses
+            return self._reconstruction.add(losses, vectors, texts.tokenized, step=number, rows=own)
+
         found = backward(
             embed,
             texts.tokenized,
-            lambda vectors: self._losses_of(texts.assemble(vectors)),
+            losses_of,
             micro_batch_tokens=self._recipe.batch.micro_batch_tokens,
             graph_tokens=self._recipe.batch.graph_tokens,
         )

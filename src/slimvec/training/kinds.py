@@ -25,7 +25,9 @@ from slimvec.training.objective import make_objective, make_projection
 from slimvec.training.prediction import PredictionSteps, TrainableStates
 from slimvec.training.processes import Processes
 from slimvec.training.recipe import Recipe, TextVectorsObjective
+from slimvec.training.recipe.anchor import Anchor
 from slimvec.training.recipe.text_objectives import NextPhrase
+from slimvec.training.reconstruction import Reconstruction
 from slimvec.training.sources import SourceRecord, read_sources
 from slimvec.training.steps import Steps
 from slimvec.training.target_vectors import TargetVectors
@@ -101,10 +103,40 @@ def _contrastive(stage: StageInput) -> StageWork:
         recipe.loss, dims=model.dims, teacher_dims=teacher.dims if teacher else None, seed=recipe.run.seed
     )
     objective.to(model.device)
-    collator = _collator(model, recipe, teacher)
-    steps = ContrastiveSteps(stage.records, recipe, objective=objective, collator=collator, sources=stage.sources)
+    reconstruction = _reconstruction(stage) if isinstance(recipe.objective, Anchor) else None
+    steps = ContrastiveSteps(
+        stage.records,
+        recipe,
+        objective=objective,
+        collator=_collator(model, recipe, teacher),
+        sources=stage.sources,
+        reconstruction=reconstruction,
+    )
     stage.notice(str(steps.filling), None)
-    return StageWork(model, steps, tuple(objective.named_parameters()), teacher.identity if teacher else None)
+    extra = list(objective.named_parameters())
+    if reconstruction is not None:
+        extra.append(("objective.anchor", reconstruction.matrix))
+    return StageWork(model, steps, extra, teacher.identity if teacher else None)
+
+
+def _reconstruction(stage: StageInput) -> Reconstruction:
+    """Give what reconstructs the texts of a pair.
+
+    Raises:
+        InputError: the model is not causal, or has no mask token.
+        ModelError: the base has no language-model head.
+    """
+    model, recipe = stage.model, stage.recipe
+    assert isinstance(recipe.objective, Anchor)
+    if model.spec.attention != "causal":
+        raise InputError(
+            f"reconstruction by {recipe.base.name}, which is {model.spec.attention}",
+            expected="causal attention, so that it can predict a text token by token",
+            do="set model.attention=causal",
+        )
+    head = language_head(recipe, model)
+    tokens = recipe.batch.micro_batch_tokens
+    return Reconstruction(model, head, recipe.objective, micro_batch_tokens=tokens, seed=recipe.run.seed)
 
 
 def _collator(model: EmbeddingModel, recipe: Recipe, teacher: TeacherVectors | None) -> Collator:
@@ -214,6 +246,7 @@ def _text_views(stage: StageInput) -> StageWork:
 
 KINDS: Mapping[str, Kind] = {
     "contrastive": Kind(_read_pairs, _contrastive),
+    "anchor": Kind(_read_pairs, _contrastive),
     "text-vectors": Kind(_read_texts, _text_vectors),
     **{
         name: Kind(read_adaptation_records, _token_prediction)

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from slimvec.training.recipe.anchor import Anchor
 from slimvec.training.recipe.section import Section
 from slimvec.training.recipe.text_objectives import Crops, NextPhrase, SimCSE
 from slimvec.training.recipe.text_vectors import TextVectorsObjective
@@ -19,5 +20,7 @@ class Contrastive(Section):
     kind: Literal["contrastive"] = "contrastive"
 
 
-Objective = Annotated[Contrastive | NextPhrase | SimCSE | Crops | TextVectorsObjective, Field(discriminator="kind")]
+Objective = Annotated[
+    Contrastive | Anchor | NextPhrase | SimCSE | Crops | TextVectorsObjective, Field(discriminator="kind")
+]
 """A kind of objective is a section here and an entry in `slimvec.training.kinds.KINDS`."""

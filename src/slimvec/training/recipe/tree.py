@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import Field, ValidationError, model_validator
 
 from slimvec.training.recipe.adaptation import Adaptation
+from slimvec.training.recipe.anchor import Anchor
 from slimvec.training.recipe.data import Batch, Source
 from slimvec.training.recipe.loss import Loss, check_mined, check_mrl_dims
 from slimvec.training.recipe.model import Base, ModelSettings, Tuning
@@ -127,6 +128,8 @@ class Recipe(Section):
             self._check_text_vectors(self.objective)
         if isinstance(self.objective, TextObjective):
             self._check_objective(self.objective)
+        if isinstance(self.objective, Anchor):
+            self._check_anchor()
 
     def _check_base(self) -> None:
         """See that the sections go together with a new model.
@@ -190,6 +193,17 @@ class Recipe(Section):
                 message = f"{key} belongs to records, and objective {self.kind} has texts; leave one of them out"
                 raise ContradictionError(f"loss.{key}", message)
         self._check_texts("objective", f"objective {self.kind}", objective)
+
+    def _check_anchor(self) -> None:
+        """See that the model can reconstruct texts: causally, in all of its layers, whole in each process."""
+        if self.run.attention_ramp or self._turns("bidirectional"):
+            message = "anchor with bidirectional attention predicts what it reads; set model.attention to causal"
+            raise ContradictionError("model.attention", message)
+        if self.tuning.method == "lora" and self.tuning.first_layer:
+            message = "anchor with tuning.first_layer: the soft token has to go through all layers; set it to 0"
+            raise ContradictionError("tuning.first_layer", message)
+        if self.run.shard:
+            raise ContradictionError("run.shard", "shard with objective anchor, whose decoder needs whole weights")
 
     def _turns(self, mode: str) -> bool:
         """Whether the recipe asks for an attention mode."""
