@@ -114,7 +114,7 @@ def test_the_decoder_comes_to_read_the_vector():
     made, reconstruction, work = steps(*sections, records=pairs)
     weights = [*made.parameters(), reconstruction.matrix]
     optimizer = torch.optim.AdamW(weights, lr=0.01)
-    for number in range(30):
+    for number in range(40):
         loss = work.backward(number, made).losses["query-from-document"]
         optimizer.step()
         optimizer.zero_grad()
