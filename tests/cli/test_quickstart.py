@@ -53,7 +53,7 @@ def arguments(packages, model):
 def test_all_phases_and_what_they_leave(slimvec, arguments, tmp_path):
     result = slimvec("quickstart", *arguments, "--json").json
     assert set(result) == set(KEYS)
-    for name in ("raw", "trained", "bm25"):
+    for name in ("raw", "trained", "bm25", "bm25_split"):
         numbers = result[name]
         assert 0 <= numbers["low"] <= numbers["ndcg_at_10"] <= numbers["high"] <= 1
         written = EvaluationResult.read(tmp_path / "slimvec-quickstart" / "results" / f"{name}.json").tasks[0]
@@ -108,7 +108,7 @@ def test_the_commands_to_type_next_work_as_printed(slimvec, arguments):
     assert outcome.code == 0
     lines = outcome.out.splitlines()
     scores = [line.split()[0] for line in lines if f"too few ({NUM_DOCUMENTS})" in line]
-    assert scores == ["raw", "trained", "BM25"]  # eight questions have a score, and no interval worth its name
+    assert scores == ["raw", "trained", "BM25", "BM25,"]  # eight questions have a score, and no interval worth its name
     start = next(number for number, line in enumerate(lines) if line.startswith("Done in "))
     commands = [shlex.split(line) for line in lines[start + 1 :] if line.strip()]
     assert [command[:2] for command in commands] == [["slimvec", name] for name in ("search", "embed", "evaluate")]

@@ -19,6 +19,7 @@ KEYS = {
     "raw": "ndcg_at_10, low and high (95% interval), mrr_at_10 and recall_at_10 of the base as it is",
     "trained": "the same after training",
     "bm25": "the same of BM25, which matches words",
+    "bm25_split": "the same of BM25 with the parts of names such as copy_file as words too",
     "answers": "for each question: query, and hits with rank, cosine, id, title and text",
     "pace": "what was chosen to fit the time: num_documents, cut (tokens left of a document), pairs, document_tokens, "
     "training_seconds, and the steps and scoring_seconds expected",
