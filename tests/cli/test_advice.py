@@ -95,17 +95,19 @@ def complaint(line):
             else:
                 return said
             continue
-        return odd_argument(COMMANDS[words[0]][0], PARSED[0])
+        return odd_argument(words, PARSED[0])
     return "too much is missing"
 
 
-def odd_argument(command, values):
-    """An argument that looks like a stray word, such as the value of an option that takes none."""
+def odd_argument(words, values):
+    """An argument that stands where an option's value would, behind an option that takes none: a stray word."""
+    command = COMMANDS[words[0]][0]
     for parameter in inspect.signature(command, eval_str=True).parameters.values():
         if any(isinstance(extra, ArgumentInfo) for extra in get_args(parameter.annotation)):
             given = values[parameter.name]
-            for value in given if isinstance(given, list | tuple) else [given]:
-                if value is not None and str(value) not in BUILTINS and not PLACEHOLDER.fullmatch(str(value)):
+            for value in map(str, given if isinstance(given, list | tuple) else [given]):
+                behind = value in words and words[words.index(value) - 1].startswith("-")
+                if behind and value not in BUILTINS and not PLACEHOLDER.fullmatch(value):
                     return f"{value!r} as {parameter.name.upper()}"
     return None
 

@@ -36,6 +36,7 @@ def test_scores_are_the_library_s(slimvec, model, tmp_path):
     expected = score_retrieval(Embedder.load(model), dataset, system=ModelCard(name="x", identity="x", dtype="x"))
     assert result["scores"] == {"one": expected.main.model_dump()}
     assert result["bm25"] == {"one": score_bm25(dataset).main.model_dump()}
+    assert result["scores"]["one"]["low"] is result["scores"]["one"]["high"] is None  # six queries give no interval
     task = result["tasks"]["one"]
     assert task["metrics"] == {name: score.model_dump() for name, score in expected.metrics.items()}
     assert (task["num_queries"], task["num_documents"], task["truncated_share"]) == (6, 6, 0.0)
@@ -43,6 +44,18 @@ def test_scores_are_the_library_s(slimvec, model, tmp_path):
     assert written.per_query == expected.per_query
     assert written.system.name == str(model)
     assert written.system.prompts["query"].startswith("Instruct: ")
+
+
+def test_texts_read_twice_are_scored_as_such(slimvec, model, tmp_path):
+    folder = write_set(tmp_path / "one")
+    result = slimvec("evaluate", "-m", model, "-d", folder, "--echo", "--no-bm25", "--json").json
+    embedder = Embedder.load(model, echo=True)
+    expected = score_retrieval(embedder, read_retrieval_set(folder), system=ModelCard(name="x", identity="x"))
+    assert result["scores"] == {"one": expected.main.model_dump()}
+    assert result["model"]["spec"]["echo"] is True
+    (tmp_path / "mine.yaml").write_text("{name: mine, tasks: [{name: one, kind: retrieval}]}")
+    suite = slimvec("evaluate", "-m", model, "-d", ".", "--suite", "mine.yaml", "--no-cache", "--echo", "--json").json
+    assert suite["scores"]["one"]["value"] == pytest.approx(expected.main.value, abs=1e-5)
 
 
 def test_a_folder_of_sets_and_a_choice_among_them(slimvec, model, tmp_path):
@@ -117,6 +130,7 @@ def test_a_suite_of_one_s_own_is_scored_and_reported(slimvec, model, tmp_path):
     light = slimvec("evaluate", "-m", model, "-d", "sets", "--json").json
     assert result["scores"]["one"]["value"] == pytest.approx(light["scores"]["one"]["value"], abs=1e-5)
     assert result["tasks"]["one"]["unit"] == "queries"
+    assert result["scores"]["one"]["low"] is result["tasks"]["one"]["subsets"]["default"]["high"] is None
     assert (result["bm25"], result["comparison"], result["output"]) == (None, None, "report")
     names = sorted(path.name for path in (tmp_path / "report").iterdir())
     assert names == ["plots", "report.html", "report.json", "report.md"]
@@ -134,6 +148,7 @@ def test_a_model_is_not_distinguishable_from_itself(slimvec, model, tmp_path):
     result = slimvec(*arguments, "-o", "report", "--json").json
     found = result["comparison"]["tasks"][0]
     assert (found["difference"], found["p_corrected"], found["verdict"]) == (0, 1, "not distinguishable")
+    assert found["low"] is found["high"] is None  # six queries
     names = sorted(path.name for path in (tmp_path / "report").iterdir())
     assert names == ["against.json", "comparison.json", "plots", "report.html", "report.json", "report.md"]
     page = (tmp_path / "report" / "report.html").read_text()

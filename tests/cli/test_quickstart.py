@@ -55,7 +55,8 @@ def test_all_phases_and_what_they_leave(slimvec, arguments, tmp_path):
     assert set(result) == set(KEYS)
     for name in ("raw", "trained", "bm25", "bm25_split"):
         numbers = result[name]
-        assert 0 <= numbers["low"] <= numbers["ndcg_at_10"] <= numbers["high"] <= 1
+        assert 0 <= numbers["ndcg_at_10"] <= 1
+        assert numbers["low"] is numbers["high"] is None  # eight questions give no interval
         written = EvaluationResult.read(tmp_path / "slimvec-quickstart" / "results" / f"{name}.json").tasks[0]
         assert written.main.value == numbers["ndcg_at_10"]
         assert written.num_documents == NUM_DOCUMENTS

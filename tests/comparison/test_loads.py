@@ -28,3 +28,17 @@ def test_calibration_of_a_model_that_looks_both_ways_is_refused_when_the_study_i
     message = r"variant calibrated of study .*: recency 1 of bidirectional attention; expected causal attention"
     with pytest.raises(InputError, match=message):
         study(variants={"base": {}, "calibrated": both_ways})
+
+
+def test_texts_read_twice_are_a_variant_of_the_same_base(study, data, tmp_path, quiet):
+    variants = {"base": {"trained": False}, "echo": {"trained": False, "load": {"echo": True}}}
+    asked = study(variants=variants, reference="base")
+    base, echo = run_study(asked, data, tmp_path / "out", watcher=quiet)
+    assert quiet.trained == []
+    assert (echo.variant, base.variant) == ("echo", "base")
+    assert base.key != echo.key
+    assert base.tasks[0].per_query != echo.tasks[0].per_query
+    assert "echo" not in asked.cells["base"].load.hashed()  # older results keep their keys
+    both_ways = {"load": {"echo": True}, "set": ["model.attention=bidirectional"]}
+    with pytest.raises(InputError, match="echo of bidirectional attention; expected causal attention"):
+        study(variants={"base": {}, "echo": both_ways})

@@ -11,6 +11,7 @@ from slimvec.cli.options import (
     BackendOption,
     DimsOption,
     DtypeOption,
+    EchoOption,
     ForceOption,
     RevisionOption,
     TaskOption,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from slimvec.evaluation.results import TaskResult
 
 KEYS = {
-    "scores": "by task: value, low and high of the main measure (95% interval)",
+    "scores": "by task: value, low and high of the main measure (95% interval; null from fewer than 10 samples)",
     "bm25": "the same for BM25; null with --no-bm25, and for suites",
     "tasks": "by task: metrics, sizes, truncated_share and seconds; for suites its subsets, measure and unit",
     "model": "source, revision, sha256, dims, dtype, engine and spec; for suites its card",
@@ -91,6 +92,7 @@ def evaluate(
         bool, typer.Option("--cache/--no-cache", help="Keep vectors for the next evaluation of a suite.")
     ] = True,
     dims: DimsOption = None,
+    echo: EchoOption = False,
     dtype: DtypeOption = "auto",
     revision: RevisionOption = None,
     force: ForceOption = False,
@@ -117,6 +119,7 @@ def evaluate(
                 "revision": revision,
                 "dtype": dtype,
                 "dims": dims,
+                "echo": echo,
                 "query_prompt": query_prompt,
                 "document_prompt": document_prompt,
             },
@@ -127,7 +130,7 @@ def evaluate(
         raise InputError("nothing to evaluate on", expected="--data FOLDER, --suite NAME or --mteb-task NAME")
     datasets = _read(terminal, data, task_name or (), by_language=by_language, strict=strict)
     try:
-        embedder = load_embedder(terminal, model, revision=revision, dtype=dtype, dims=dims)
+        embedder = load_embedder(terminal, model, revision=revision, dtype=dtype, dims=dims, echo=echo)
     except ModelError as error:
         raise _naming_the_other(error, model, revision) from error
     described = describe_model(embedder, model, revision=revision)

@@ -19,6 +19,7 @@ def load_embedder(
     revision: str | None = None,
     dtype: str = "auto",
     dims: int | None = None,
+    echo: bool = False,
     expected: float | None = None,
 ) -> "Embedder":
     """Load a model, telling what is fetched and converted.
@@ -29,12 +30,13 @@ def load_embedder(
         revision: Revision of a hub name.
         dtype: Data type of the weights.
         dims: Width of the vectors.
+        echo: Whether every text is read twice.
         expected: Seconds it is expected to take; default unknown.
     """
     with terminal.task(f"loading {source}", expected=expected) as task:
         from slimvec.engine.embedder import Embedder
 
-        embedder = Embedder.load(source, revision=revision, dtype=dtype, dims=dims, progress=task.share)
+        embedder = Embedder.load(source, revision=revision, dtype=dtype, dims=dims, echo=echo, progress=task.share)
     if embedder.slowness:
         terminal.remark(f"{source}: {embedder.slowness}")
     return embedder

@@ -29,6 +29,9 @@ DtypeOption = Annotated[
 DimsOption = Annotated[
     int | None, typer.Option(min=1, help="Width of the vectors, when fewer than the model's.", metavar="N")
 ]
+EchoOption = Annotated[
+    bool, typer.Option("--echo", help="Read every text twice and pool its second copy; causal models only.")
+]
 TaskOption = Annotated[
     str | None, typer.Option(help="A task the model knows, or an instruction in words.", metavar="T")
 ]

@@ -340,7 +340,7 @@ def _write_results(outcome: Outcome, folder: Path) -> None:
         EvaluationResult(tasks=(result,)).write(folder / f"{name}.json")
 
 
-def _numbers(result: "TaskResult") -> dict[str, float]:
+def _numbers(result: "TaskResult") -> dict[str, float | None]:
     """Give the numbers of a result under the names the command promises."""
     main = {"ndcg_at_10": result.main.value, "low": result.main.low, "high": result.main.high}
     return main | {name: result.metrics[name].value for name in _SHOWN}

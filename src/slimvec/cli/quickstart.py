@@ -16,7 +16,7 @@ from slimvec.cli.terminal import Result, Terminal
 from slimvec.files import atomic_folder, check_free
 
 KEYS = {
-    "raw": "ndcg_at_10, low and high (95% interval), mrr_at_10 and recall_at_10 of the base as it is",
+    "raw": "the base as it is: ndcg_at_10, low and high (95% interval; null under 10 queries), mrr_at_10, recall_at_10",
     "trained": "the same after training",
     "bm25": "the same of BM25, which matches words",
     "bm25_split": "the same of BM25 with the parts of names such as copy_file as words too",

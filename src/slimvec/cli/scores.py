@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 _HEADINGS = {"ndcg_at_10": "nDCG@10", "mrr_at_10": "MRR@10", "recall_at_1": "recall@1", "recall_at_10": "recall@10"}
 
 
-def interval(score: "Score") -> dict[str, float]:
-    """Give a score as `value`, `low` and `high`."""
+def interval(score: "Score") -> dict[str, float | None]:
+    """Give a score as `value`, `low` and `high`; the ends are null where too few queries give no interval."""
     return {"value": score.value, "low": score.low, "high": score.high}
 
 

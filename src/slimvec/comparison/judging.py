@@ -9,7 +9,7 @@ import numpy as np
 
 from slimvec.comparison.runs import RunResult
 from slimvec.comparison.study import Study
-from slimvec.evaluation.results import Score
+from slimvec.evaluation.results import Estimate
 from slimvec.ranking.metrics import MAIN_METRIC
 from slimvec.reports.parts import Frozen
 from slimvec.statistics.resampling import Values
@@ -36,7 +36,7 @@ class Effect(Frozen):
     """
 
     against: str
-    difference: Score
+    difference: Estimate
     p: float | None = None
     p_holm: float | None = None
     detectable: float | None = None
@@ -53,7 +53,7 @@ def compare_variants(study: Study, runs: Runs, names: Sequence[str]) -> dict[str
 
 
 def _effect(against: str, found: Difference, corrected: float | None) -> Effect:
-    score = Score(value=found.interval.value, low=found.interval.low, high=found.interval.high)
+    score = Estimate(value=found.interval.value, low=found.interval.low, high=found.interval.high)
     if corrected is None:
         return Effect(against=against, difference=score)
     return Effect(against=against, difference=score, p=found.p, p_holm=corrected, detectable=found.detectable)

@@ -72,13 +72,13 @@ class Run:
 
     def states_key(self) -> str:
         """Hash what the model's states depend on: runs with equal ones differ in nothing but the pooling."""
-        load = self.settings.load.model_dump(mode="json", exclude={"pooling"})
+        load = self.settings.load.hashed(without=["pooling"])
         return digest(self.training.key, load, self._settings(exclude={"pooling"}))
 
     def result_key(self, material: "Material") -> str:
         """Hash what the result depends on."""
         sets = [dataset.content_hash for dataset in material.datasets]
-        load = self.settings.load.model_dump(mode="json")
+        load = self.settings.load.hashed()
         probed: list[object] = []
         if self.probing is not None:
             probed = [self.probing.model_dump(mode="json", exclude={"measures"}), material.outside]
@@ -308,6 +308,7 @@ def _load(run: Run, source: str | Path) -> Embedder:
     """Load a model as its variant says, but for the pooling; an untrained base takes the recipe's settings."""
     asked, model = run.settings.load, run.training.recipe.model
     chosen: OpenSettings = {"prompts": asked.prompts, "dims": asked.dims, "recency": asked.recency}
+    chosen["echo"] = asked.echo
     if not run.training.trained:
         given = model.model_dump(include=model.model_fields_set & {"attention", "max_tokens"})
         chosen.update({"prompts": asked.prompts or model.prompts, **given})  # type: ignore[typeddict-item]

@@ -1,8 +1,8 @@
 """The sections of a study file but the recipe's own. No torch here."""
 
 import math
-from collections.abc import Mapping
-from typing import Literal, Self
+from collections.abc import Collection, Mapping
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -27,6 +27,7 @@ class Loaded(Section):
         dims: Width of the vectors.
         task: Task name or whole instruction; a wrong one on purpose, for instance.
         recency: Attention calibration of a causal model, as `slimvec.model.attention` defines it.
+        echo: Read every text twice and pool its second copy, as `slimvec.text.echo` does; causal models only.
     """
 
     pooling: Pooling | None = None
@@ -34,6 +35,11 @@ class Loaded(Section):
     dims: int | None = Field(default=None, ge=1)
     task: str | None = None
     recency: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    echo: bool = False
+
+    def hashed(self, *, without: Collection[str] = ()) -> dict[str, Any]:
+        """Give what results depend on; `echo` only where it is on, so that older results keep their keys."""
+        return self.model_dump(mode="json", exclude={*without, *(() if self.echo else ("echo",))})
 
 
 class Variant(Section):

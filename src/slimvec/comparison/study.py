@@ -223,6 +223,10 @@ class Study(Section):
                 f"variant {variant} of study {self.name}: recency {cell.load.recency:g} of bidirectional attention",
                 expected="causal attention",
             )
+        if cell.load.echo and recipe.model.attention == "bidirectional":
+            raise InputError(
+                f"variant {variant} of study {self.name}: echo of bidirectional attention", expected="causal attention"
+            )
         return recipe
 
     def base_recipe(self, name: str, seed: int) -> Recipe:

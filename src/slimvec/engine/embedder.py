@@ -108,8 +108,8 @@ class Embedder:
                 here and none later; `warmup_seconds` says how long. Worth it on a GPU, for long runs.
             token_budget: Most tokens in a batch; default measured.
             settings: What shall differ from the model's own: revision, attention, pooling, prompts, dims, max_tokens,
-                rope (stretched positions), recency (calibrated attention); and `progress`, called with what is fetched
-                or converted.
+                rope (stretched positions), recency (calibrated attention), echo (texts read twice, the second copy
+                pooled); and `progress`, called with what is fetched or converted.
 
         Raises:
             InputError: an unknown source or dtype, int8 where it is not to be had, `compile` for a model that the fused
@@ -311,6 +311,8 @@ class Embedder:
         if not poolings or len(set(poolings)) < len(poolings):
             raise InputError(f"poolings {[pooling.mode for pooling in poolings]}", expected="different ones")
         check_dims(dims, self._width)
+        if self.spec.echo:
+            poolings = [pooling.of_text_alone() for pooling in poolings]
         prompt = self.spec.prompts.render(role, task)
         blocks = list(
             self._runner.stream_poolings(

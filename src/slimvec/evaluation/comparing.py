@@ -17,8 +17,9 @@ from pydantic import BaseModel, ConfigDict
 from slimvec.errors import InputError
 from slimvec.evaluation.evaluation_report import EvaluationReport, SubsetScore, TaskReport
 from slimvec.evaluation.models import ModelCard
+from slimvec.evaluation.results import ends_of
 from slimvec.evaluation.task_values import task_values
-from slimvec.statistics.intervals import bootstrap_intervals
+from slimvec.statistics.intervals import Interval, bootstrap_intervals
 from slimvec.statistics.resampling import LEVEL, NUM_RESAMPLES, Values
 from slimvec.statistics.significance import holm, sign_flip_p_value, smallest_visible
 
@@ -55,8 +56,8 @@ class TaskComparison(BaseModel):
         first: Score of the first model.
         second: Score of the second.
         difference: First minus second.
-        low: Lower end of its interval.
-        high: Upper end.
+        low: Lower end of its interval; None where there are too few samples for one.
+        high: Upper end; likewise.
         p_value: p-value of the sign-flip test.
         p_corrected: The same after Holm's correction over the tasks.
         smallest_seen: The smallest difference that would have been found in four of five repetitions, at the strictest
@@ -73,8 +74,8 @@ class TaskComparison(BaseModel):
     first: float
     second: float
     difference: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     p_value: float
     p_corrected: float
     smallest_seen: float
@@ -184,8 +185,7 @@ def _verdict(
         first=first.score.value,
         second=second.score.value,
         difference=found.difference,
-        low=found.low,
-        high=found.high,
+        **ends_of(Interval(found.difference, found.low, found.high), found.num_samples),
         p_value=found.p_value,
         p_corrected=corrected,
         smallest_seen=found.smallest_seen,

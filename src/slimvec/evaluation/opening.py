@@ -14,7 +14,7 @@ from slimvec.model.sources import resolve_source
 Backend = Literal["auto", "slimvec", "sentence-transformers"]
 
 
-class EvaluatedSettings(TypedDict, total=False):
+class PeerSettings(TypedDict, total=False):
     """What may be asked of a model to be evaluated. Absent or None: as the model has it.
 
     Attributes:
@@ -36,6 +36,16 @@ class EvaluatedSettings(TypedDict, total=False):
     progress: Progress | None
 
 
+class EvaluatedSettings(PeerSettings, total=False):
+    """The same of any model, and what only slimvec's models can be asked for.
+
+    Attributes:
+        echo: Read every text twice and pool its second copy; causal models only.
+    """
+
+    echo: bool
+
+
 def check_extra() -> None:
     """Refuse to go on without mteb.
 
@@ -46,13 +56,16 @@ def check_extra() -> None:
         raise InputError("mteb is not installed", expected="the extra eval", do="pip install 'slimvec[eval]'")
 
 
-def open_evaluated(source: str, *, backend: Backend = "auto", **settings: Unpack[EvaluatedSettings]) -> EvaluatedModel:
+def open_evaluated(
+    source: str, *, backend: Backend = "auto", echo: bool = False, **settings: Unpack[PeerSettings]
+) -> EvaluatedModel:
     """Open a model to evaluate.
 
     Args:
         source: A folder, a `.gguf` file, a built-in name, a hub name, or `http://HOST:PORT/v1#MODEL`.
         backend: What runs it. `auto` is slimvec, and sentence-transformers for a model of that library which slimvec
             cannot run: the model's card then says why.
+        echo: Read every text twice and pool its second copy; slimvec's causal models only.
         settings: What shall differ from the model's own.
 
     Raises:
@@ -60,20 +73,22 @@ def open_evaluated(source: str, *, backend: Backend = "auto", **settings: Unpack
         FetchError: something has to be fetched and cannot be.
         ModelError: the model cannot be used.
     """
+    if echo and (is_endpoint(source) or backend == "sentence-transformers"):
+        raise InputError(f"echo of {source}", expected="a model that slimvec runs", do="leave --echo out")
     if is_endpoint(source):
         return _open_endpoint(source, backend, settings)
     if backend == "sentence-transformers":
         return SentenceTransformersModel.load(source, **settings)
     try:
-        return SlimvecModel.load(source, **settings)
+        return SlimvecModel.load(source, echo=echo, **settings)
     except ModelError as error:
         folder = resolve_source(source, revision=settings.get("revision"))
-        if backend == "slimvec" or not (folder / "modules.json").is_file():
+        if echo or backend == "slimvec" or not (folder / "modules.json").is_file():
             raise
         return SentenceTransformersModel.load(source, **settings, remark=f"slimvec cannot run it: {error}")
 
 
-def _open_endpoint(source: str, backend: Backend, settings: EvaluatedSettings) -> EndpointModel:
+def _open_endpoint(source: str, backend: Backend, settings: PeerSettings) -> EndpointModel:
     if backend != "auto":
         raise InputError(f"{source} is a server, not run by {backend}", expected="--backend auto")
     unfit = [name for name in ("revision", "dtype", "max_tokens") if settings.get(name) not in (None, "auto")]

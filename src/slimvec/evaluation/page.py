@@ -6,7 +6,6 @@ from pathlib import Path
 
 from slimvec.evaluation.comparing import ComparisonReport
 from slimvec.evaluation.evaluation_report import EvaluationReport, TaskReport
-from slimvec.evaluation.results import Score
 from slimvec.files import atomic_folder
 from slimvec.reports.blocks import Block, Heading, Paragraph, Picture, write_pages
 from slimvec.reports.intervals import Row, draw_intervals
@@ -157,23 +156,26 @@ def _comparison_table(comparison: ComparisonReport) -> Table:
 
 def _scores_picture(reports: Sequence[EvaluationReport]) -> Picture:
     """Scores with their intervals, a row a task, a colour a model."""
-    rows = [
-        Row(task.task, [_ends(other.score) for report in reports for other in report.tasks if other.task == task.task])
-        for task in reports[0].tasks
-    ]
+    scores = {
+        name: [task.score for report in reports for task in report.tasks if task.task == name]
+        for name in (task.task for task in reports[0].tasks)
+    }
+    rows = [Row(name, [_ends(score.value, score.low, score.high) for score in own]) for name, own in scores.items()]
     title = "Scores with 95% intervals"
     legend = [report.model.name for report in reports]
     return Picture(title, draw_intervals(title, rows, 0.0, 1.0, legend=legend), "scores")
 
 
-def _ends(score: Score) -> tuple[float, float, float]:
-    return score.low, score.value, score.high
+def _ends(value: float, low: float | None, high: float | None) -> tuple[float, float, float]:
+    """Give the ends of a line around a value; both are the value where it has no interval."""
+    return (value if low is None else low), value, (value if high is None else high)
 
 
 def _differences_picture(comparison: ComparisonReport) -> Picture:
     """Differences with their intervals, a row a task."""
-    reach = max(0.001, *(1.1 * max(abs(task.low), abs(task.high)) for task in comparison.tasks))
-    rows = [Row(task.task, [(task.low, task.difference, task.high)]) for task in comparison.tasks]
+    lines = {task.task: _ends(task.difference, task.low, task.high) for task in comparison.tasks}
+    reach = max(0.001, *(1.1 * abs(end) for line in lines.values() for end in line))
+    rows = [Row(name, [line]) for name, line in lines.items()]
     title = f"{comparison.first.name} minus {comparison.second.name}, with 95% intervals"
     return Picture(title, draw_intervals(title, rows, -reach, reach), "differences")
 

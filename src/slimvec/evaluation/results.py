@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
-from typing import ClassVar, Self
+from typing import ClassVar, Self, TypedDict
 
 from pydantic import ValidationError
 
@@ -13,6 +13,7 @@ from slimvec.evaluation.models import ModelCard
 from slimvec.files import atomic_file
 from slimvec.ranking.metrics import MAIN_METRIC
 from slimvec.reports.parts import Frozen
+from slimvec.statistics.intervals import MIN_UNITS, Interval
 
 _PACKAGES = ("slimvec", "torch", "transformers", "tokenizers", "numpy", "bm25s")
 
@@ -53,14 +54,45 @@ class Stored(Frozen):
 
 
 class Score(Frozen):
-    """A mean over queries with its 95% bootstrap interval; between 0 and 1."""
+    """A mean over queries (or other units) with its 95% bootstrap interval; between 0 and 1.
+
+    Attributes:
+        value: The mean.
+        low: Lower end; None where fewer than `MIN_UNITS` units give no interval.
+        high: Upper end; likewise.
+    """
 
     value: float
+    low: float | None
+    high: float | None
+
+    @classmethod
+    def of(cls, interval: Interval, num_units: int) -> Self:
+        """Take an interval for a score, where there are enough units for one."""
+        return cls(value=interval.value, **ends_of(interval, num_units))
+
+
+class Estimate(Score):
+    """A number of a study, which always has an interval: trainings and models count in it beside queries."""
+
     low: float
     high: float
 
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+class Ends(TypedDict):
+    """The ends of an interval; None where there is none."""
+
+    low: float | None
+    high: float | None
+
+
+def ends_of(interval: Interval, num_units: int) -> Ends:
+    """Give the ends of an interval, or None where it is from too few units to be one."""
+    enough = num_units >= MIN_UNITS
+    return {"low": interval.low if enough else None, "high": interval.high if enough else None}
 
 
 class TaskResult(Frozen):

@@ -139,10 +139,7 @@ def _result(
     return TaskResult(
         task=dataset.name,
         system=system,
-        metrics={
-            name: Score(value=interval.value, low=interval.low, high=interval.high)
-            for name, interval in zip(values, intervals, strict=True)
-        },
+        metrics={name: Score.of(interval, len(query_ids)) for name, interval in zip(values, intervals, strict=True)},
         query_ids=tuple(query_ids),
         per_query={name: tuple(column.tolist()) for name, column in values.items()},
         num_queries=len(dataset.queries),

@@ -113,7 +113,7 @@ def run_task(
 
     def interval(values: NDArray[np.float64]) -> Score:
         drawn = bootstrap_intervals(values[:, None], seed=seed, num_resamples=num_resamples)[0]
-        return Score(value=drawn.value, low=drawn.low, high=drawn.high)
+        return Score.of(drawn, len(values))
 
     first = next(iter(found.values()))
     return TaskReport(

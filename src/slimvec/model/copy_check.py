@@ -44,7 +44,8 @@ def check_copy(opened: OpenedModel, backbone: Backbone, *, engine: str, dtype: t
         ModelError: the vectors are others.
     """
     saved = opened.saved
-    if saved is None or opened.rope is not None or opened.spec.recency or not (opened.folder / GOLDEN_NAME).is_file():
+    read_otherwise = opened.rope is not None or opened.spec.recency or opened.spec.echo
+    if saved is None or read_otherwise or not (opened.folder / GOLDEN_NAME).is_file():
         return
     name = str(dtype).removeprefix("torch.")
     fingerprint = _fingerprint(opened, engine, name)

@@ -161,6 +161,12 @@ def _check_kept(model: EmbeddingModel, *, as_adapter: bool) -> None:
             expected="a model without",
             do="save it without, and give recency wherever it is loaded",
         )
+    if model.spec.echo:
+        raise ModelError(
+            "the model was loaded with echo, which no other reader of its files knows",
+            expected="a model without",
+            do="save it without, and give echo wherever it is loaded",
+        )
     if as_adapter and model.rope is not None:
         raise ModelError(
             f"an adapter alone does not say that its base is to be loaded with rope scaling {model.rope}",

@@ -25,6 +25,7 @@ from slimvec.model.rope_scaling import RopeScaling, scaled_config
 from slimvec.model.sources import resolve_source
 from slimvec.model.spec import AttentionMode, ModelSpec, Pooling, PoolingMode
 from slimvec.model.tokenizer_class import check_bytes, check_class
+from slimvec.text.echo import EchoTokenizer
 from slimvec.text.prompts import Prompts
 from slimvec.text.tokenizer import Tokenizer
 
@@ -76,7 +77,7 @@ class OpenedModel:
             ModelError: it has none, one with more ids than the model, or one that transformers reads in another way.
         """
         spec = self.spec
-        tokenizer = Tokenizer.from_folder(
+        tokenizer = (EchoTokenizer if spec.echo else Tokenizer).from_folder(
             self.tokenizer_folder,
             max_tokens=spec.max_tokens,
             vocabulary=self.vocabulary,
@@ -123,6 +124,7 @@ class OpenSettings(TypedDict, total=False):
         max_tokens: Longest text in tokens.
         rope: Stretch rotary positions for longer texts; kept in the files when the model is saved.
         recency: Attention calibration of a causal model, as in `ModelSpec`; runs through transformers.
+        echo: Read every text twice and pool its second copy, as in `ModelSpec`; causal models only.
         progress: Called with what is fetched or converted, and the share done.
     """
 
@@ -134,6 +136,7 @@ class OpenSettings(TypedDict, total=False):
     max_tokens: int | None
     rope: RopeScaling | None
     recency: float | None
+    echo: bool
     progress: Callable[[str, float | None], None] | None
 
 
@@ -145,7 +148,7 @@ def open_model(source: str | Path, **settings: Unpack[OpenSettings]) -> OpenedMo
         settings: What shall differ from the model's own.
 
     Raises:
-        InputError: an unknown source, dims larger than the model's, or recency for a bidirectional one.
+        InputError: an unknown source, dims larger than the model's, or recency or echo for a bidirectional one.
         FetchError: something has to be fetched and cannot be.
         ModelError: the folder cannot be used, its files contradict each other, or its positions cannot be stretched.
     """
@@ -170,15 +173,22 @@ def open_model(source: str | Path, **settings: Unpack[OpenSettings]) -> OpenedMo
         )
     for notice in notices:
         warnings.warn(notice, ModelWarning, stacklevel=2)
-    asked = ("pooling", "prompts", "dims", "max_tokens", "recency")
-    changes = {name: value for name, value in settings.items() if name in asked and value is not None}
+    asked = ("pooling", "prompts", "dims", "max_tokens", "recency", "echo")
+    changes = {name: value for name, value in settings.items() if name in asked and value not in (None, False)}
     spec = spec.replace(**changes)
+    if spec.echo:
+        spec = spec.replace(pooling=spec.pooling.of_text_alone())
     decisions = [one for one in decisions if one.setting not in changes]
     decisions += [Decision(name, value, key="asked for") for name, value in changes.items()]
     if spec.recency and spec.attention != "causal":
         raise InputError(
             f"recency {spec.recency:g} for {source}, which attends in both directions",
             expected="a causal model: only there do early tokens reach more states than late ones",
+        )
+    if spec.echo and spec.attention != "causal":
+        raise InputError(
+            f"echo for {source}, which attends in both directions",
+            expected="a causal model: only there does a second copy see more than the first",
         )
     config = scaled_config(read_config(weights), settings.get("rope"))
     refuse_dynamic(config, spec.max_tokens)

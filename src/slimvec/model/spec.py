@@ -48,6 +48,10 @@ class Pooling(BaseModel):
             raise ValueError(f"pooling mode {self.mode!r} with beta {self.beta}: beta goes with mode 'beta', always")
         return self
 
+    def of_text_alone(self) -> "Pooling":
+        """Give the same pooling with the instruction's tokens left out."""
+        return self.model_copy(update={"include_prompt": False})
+
     def standard_mode(self) -> PoolingMode:
         """The name that other readers know this pooling by; `beta` when they know none."""
         if self.mode != "beta" or self.beta is None:
@@ -124,6 +128,8 @@ class ModelSpec(BaseModel):
             and most training data have it.
         recency: Attention calibration of causal models: how much late keys gain on early ones, 0 for none (see
             `slimvec.model.attention`). Set when a model is loaded, never saved.
+        echo: Read every text twice and pool its second copy (see `slimvec.text.echo`); causal models only. Set when a
+            model is loaded, never saved.
         prompts: What is written in front of queries and documents.
     """
 
@@ -139,6 +145,7 @@ class ModelSpec(BaseModel):
     lower_case: bool = False
     max_tokens: int = Field(default=512, ge=1)
     recency: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    echo: bool = False
     prompts: Prompts = Prompts()
 
     def full_width(self, width: int) -> int:

@@ -23,9 +23,11 @@ class Interval:
     high: float
 
 
-def shown_interval(low: float, high: float, num_units: int, *, form: str = ".3f") -> str:
+def shown_interval(low: float | None, high: float | None, num_units: int, *, form: str = ".3f") -> str:
     """Write an interval for people, or that it is from too few units to be one."""
-    return f"{low:{form}} to {high:{form}}" if num_units >= MIN_UNITS else f"too few ({num_units})"
+    if low is None or high is None or num_units < MIN_UNITS:
+        return f"too few ({num_units})"
+    return f"{low:{form}} to {high:{form}}"
 
 
 def interval_ends(drawn: Values, *, level: float = LEVEL) -> Values:

@@ -7,6 +7,8 @@ The batch path (`Tokenizer.tokenize`) knows no characters, which makes it fast; 
 from dataclasses import dataclass
 from itertools import accumulate
 
+from slimvec.errors import InputError
+from slimvec.text.echo import EchoTokenizer
 from slimvec.text.tokenizer import Tokenizer
 
 
@@ -78,8 +80,11 @@ def locate(tokenizer: Tokenizer, text: str, *, prompt: str = "") -> LocatedToken
         prompt: Written in front of it.
 
     Raises:
-        InputError: the text is empty or has no tokens of its own, or the prompt leaves it no room.
+        InputError: the text is empty or has no tokens of its own, the prompt leaves it no room, or the tokenizer writes
+            texts twice.
     """
+    if isinstance(tokenizer, EchoTokenizer):
+        raise InputError("a text in parts, by a model loaded with echo", expected="a model loaded without")
     tokenized = tokenizer.tokenize([text], prompt=prompt)  # refuses what cannot be embedded
     encoding = tokenizer.backend.encode(prompt + text)
     # What the limit cuts off lies in `overflowing`, each piece opened and closed like a text.
