@@ -20,7 +20,7 @@ class TextVectorsObjective(Section):
         role: The prompt the teachers read the texts with.
         field: Field of plain texts in `.jsonl` and `.parquet` sources; default their rows are records. `.txt` sources
             hold a text a line.
-        texts: Texts of a step.
+        texts: Texts a step.
         max_tokens: Longest text for the student; the rest is cut off and counted. Teachers cut by their own limits.
         cosine: Weight of the vectors' own cosines.
         gram: Weight of the differences of all cosines in the batch.
