@@ -64,7 +64,7 @@ bench: $(VENV)/.bench $(LIBRARY)  ## slimvec and its peers in turn, on the same 
 models: $(VENV)/.dev $(LIBRARY)  ## make slimvec's own models anew from their recipes: make models DATA=folder
 	test -f build/slimvec-en-data/texts.jsonl.gz || $(BIN)/python recipes/slimvec_en_data.py $(DATA) build/slimvec-en-data
 	$(BIN)/slimvec train recipes/slimvec-en.yaml --data build/slimvec-en-data --output build/slimvec-en --resume
-	$(BIN)/python recipes/pack_model.py build/slimvec-en slimvec-en
+	$(BIN)/python recipes/pack_model.py build/slimvec-en slimvec-en build/slimvec-en-data
 
 models-check: $(VENV)/.dev $(LIBRARY)  ## score them beside MiniLM-L6, their base and BM25: make models-check DATA=folder
 	$(BIN)/python -m benchmarks.models $(DATA) build/models.json \

@@ -1,6 +1,6 @@
 """Puts a trained adapter into slimvec's package, as one of its own models.
 
-    python recipes/pack_model.py build/slimvec-en slimvec-en
+    python recipes/pack_model.py build/slimvec-en slimvec-en build/slimvec-en-data
 
 Weights are rounded to bfloat16, golden vectors are computed anew from the rounded ones, the tokenizer is left to the
 base, and paths of this machine are taken out of what is said about the training. Prints the hash to pin in
@@ -8,11 +8,11 @@ src/slimvec/model/builtin.py. The card is written by hand, scores.json by benchm
 """
 
 import json
+import re
 import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -21,14 +21,15 @@ from slimvec.files import sha256_of
 from slimvec.model.builtin import PACKAGED, TOKENIZER_FILES
 from slimvec.model.folder import embedder_by_role, load_model
 from slimvec.model.golden import GOLDEN_NAME, write_golden
-from slimvec.model.manifest import MANIFEST_NAME
 
 KEPT = ("README.md", "scores.json")
 MAX_BYTES = 16 << 20
+ABSOLUTE = re.compile(r"(?<![\w:/.])/(?:[\w.+-]+/)+([\w.+-]+)")
+"""A path of this machine; what it is called stays."""
 
 
-def pack(trained: Path, name: str) -> Path:
-    """Write the package's folder of a model."""
+def pack(trained: Path, name: str, data: Path) -> Path:
+    """Write the package's folder of a model, with what was left out of its data."""
     target = PACKAGED / name
     kept = {file: (target / file).read_bytes() for file in KEPT if (target / file).is_file()}
     with tempfile.TemporaryDirectory() as folder:
@@ -37,12 +38,12 @@ def pack(trained: Path, name: str) -> Path:
         for path in work.rglob("*.safetensors"):
             tensors = {key: tensor.to(torch.bfloat16).contiguous() for key, tensor in load_file(path).items()}
             save_file(tensors, path, metadata={"format": "pt"})
-        (work / MANIFEST_NAME).write_text(
-            json.dumps(_placeless(json.loads((work / MANIFEST_NAME).read_text())), indent=2)
-        )
-        (work / GOLDEN_NAME).unlink()
         _blank_golden(trained, work)
         write_golden(work, embedder_by_role(load_model(work, dtype=torch.float32)), dtype="float32")
+        for path in work.rglob("*"):
+            if path.suffix in (".json", ".md", ".yaml"):
+                path.write_text(ABSOLUTE.sub(r"\1", path.read_text(encoding="utf-8")), encoding="utf-8")
+        shutil.copyfile(data / "cleaning.json", work / "cleaning.json")
         for file in TOKENIZER_FILES:
             (work / file).unlink(missing_ok=True)
         shutil.rmtree(target, ignore_errors=True)
@@ -58,18 +59,9 @@ def _blank_golden(trained: Path, work: Path) -> None:
     (work / GOLDEN_NAME).write_text(json.dumps({**content, "dtype": ""}))
 
 
-def _placeless(content: Any) -> Any:
-    """Take folders of this machine out of paths."""
-    if isinstance(content, dict):
-        return {key: _placeless(value) for key, value in content.items() if key != "data_root"}
-    if isinstance(content, list):
-        return [_placeless(value) for value in content]
-    return Path(content).name if isinstance(content, str) and Path(content).is_absolute() else content
-
-
 def main() -> None:
     """Pack the model that the arguments name."""
-    target = pack(Path(sys.argv[1]), sys.argv[2])
+    target = pack(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     if size > MAX_BYTES:
         sys.exit(f"error: {target} has {size:,} bytes; expected at most {MAX_BYTES:,}")

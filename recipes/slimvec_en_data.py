@@ -4,9 +4,9 @@
 
 DATA is the folder of the shared data sets. OUTPUT gets `pairs.jsonl.gz` (query and positive, by source),
 `alike.jsonl.gz` (two texts side by side that need not answer each other) and `texts.jsonl.gz` (all texts of both, each
-once, long ones cut at a word), with the reports of the cleaning. Documentation of the Python packages installed here is
-part of it, so OUTPUT differs a little from machine to machine; the model's data card has the digests of what it was
-trained on.
+once, long ones cut at a word), with the reports of the cleaning, and their counts alone in `cleaning.json`.
+Documentation of the Python packages installed here is part of it, so OUTPUT differs a little from machine to machine;
+the model's data card has the digests of what it was trained on.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from slimvec.data.pydocs import build_doc_corpus
 
@@ -58,6 +59,8 @@ def main(data: Path, output: Path, scale: float) -> None:
     cleaned = [clean(data, output, name, rows) for name, rows in (("pairs", pairs), ("alike", alike))]
     texts = dict.fromkeys(shortened(text) for path in cleaned for text in texts_in(path))
     write(output / "texts.jsonl.gz", [{"text": text} for text in texts])
+    counts = {path.name: without_examples(json.loads(report_of(path).read_text())) for path in cleaned}
+    (output / "cleaning.json").write_text(json.dumps(counts, indent=1) + "\n")
     print(f"{output / 'texts.jsonl.gz'}: {len(texts):,} texts")
 
 
@@ -110,6 +113,18 @@ def clean(data: Path, output: Path, name: str, rows: Sequence[Row]) -> Path:
     subprocess.run(command, check=True)
     raw.unlink()
     return cleaned
+
+
+def report_of(path: Path) -> Path:
+    """Where the report of a cleaning lies."""
+    return path.with_name(f"{path.name}.report.json")
+
+
+def without_examples(content: Any) -> Any:
+    """Leave the texts of others out of a report."""
+    if isinstance(content, dict):
+        return {key: without_examples(value) for key, value in content.items() if key != "examples"}
+    return [without_examples(value) for value in content] if isinstance(content, list) else content
 
 
 def shortened(text: str) -> str:
