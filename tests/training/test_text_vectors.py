@@ -133,7 +133,7 @@ def test_it_learns_and_the_projection_is_not_in_the_model(tmp_path, recipe):
     assert load_model(tmp_path / "out").dims == 32
 
 
-def test_a_head_that_starts_from_regression_begins_nearer_and_is_saved_with_the_adapter(tmp_path, recipe):
+def test_a_head_that_starts_from_regression_begins_nearer_stays_and_is_saved_with_the_adapter(tmp_path, recipe):
     plain = run(recipe(HEAD), tmp_path / "plain")[1]
     tuned = recipe(HEAD, "objective.head_texts=24", "tuning.merge=false", "loss.mrl_dims=[8, 4]")
     _, losses = run(tuned, tmp_path / "out")
@@ -141,7 +141,15 @@ def test_a_head_that_starts_from_regression_begins_nearer_and_is_saved_with_the_
     made = load_model(tmp_path / "out")
     assert (made.dims, made.spec.trained_dims) == (8, (8, 4))
     assert (tmp_path / "out" / "adapter_model.safetensors").is_file()
-    assert load_file(tmp_path / "out" / "2_Dense" / "model.safetensors")["linear.weight"].shape == (8, 32)
+
+    def head(name, *overrides):
+        run(recipe(HEAD, "objective.head_texts=24", *overrides), tmp_path / name)
+        return load_file(tmp_path / name / "2_Dense" / "model.safetensors")["linear.weight"]
+
+    first = head("first", "run.steps=1")
+    assert first.shape == (8, 32)
+    assert torch.equal(head("last"), first)
+    assert not torch.equal(head("trained", "objective.train_head=true"), first)
 
 
 def test_resumed_equals_uninterrupted(tmp_path, recipe):
@@ -149,7 +157,7 @@ def test_resumed_equals_uninterrupted(tmp_path, recipe):
         if event.step == 5:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    settings = recipe(HEAD, "objective.head_texts=24", "objective.projection=true", "objective.axes=own")
+    settings = recipe(HEAD, "objective.head_texts=24", "objective.train_head=true", "objective.projection=true")
     stopped = train(settings, tmp_path / "out", on_step=[interrupt], open_teacher=lambda _: LetterTeacher())
     assert not stopped.finished
     run(settings, tmp_path / "out", resume=True)
@@ -184,6 +192,7 @@ def test_it_needs_a_teacher_and_a_head_that_fits(tmp_path, recipe):
         (["objective.teachers=[a, a]"], "name one twice"),
         (["objective.kl=0", "objective.temperature=0.1"], "temperature belongs to kl"),
         (["objective.cosine=0", "objective.projection=true"], "projection belongs to cosine"),
+        (["objective.train_head=false"], "train_head false without head_texts"),
         (["validation={share: 0.1}"], "validation holds out pairs"),
         (
             ["objective.cosin=1"],

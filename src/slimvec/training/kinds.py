@@ -215,6 +215,8 @@ def _text_vectors(stage: StageInput) -> StageWork:
     )
     if settings.head_texts:
         linear_head(model, targets.dims)  # refused before anything is computed
+    if not settings.trains_head:
+        model.head.requires_grad_(False)
     start = partial(steps.start_head, model, stage.notice) if settings.head_texts else None
     return StageWork(model, steps, extra, targets.identity, start)
 

@@ -34,6 +34,8 @@ class TextVectorsObjective(Section):
             student and each width of `loss.mrl_dims` should learn. `own` leaves them.
         head_texts: Start the model's linear head (`model.head`) from the ridge regression of the teacher's vectors on
             the pooled states of so many texts; 0 leaves it random.
+        train_head: Whether that head is trained on. Its numbers are as small as the states are large, so that steps of
+            the size an adapter wants would undo the regression; default only a head that starts random.
     """
 
     kind: Literal["text-vectors"]
@@ -49,6 +51,7 @@ class TextVectorsObjective(Section):
     projection: bool | None = None
     axes: Literal["own", "principal"] = "principal"
     head_texts: int = Field(default=0, ge=0)
+    train_head: bool | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -60,4 +63,11 @@ class TextVectorsObjective(Section):
             raise ContradictionError("temperature", "temperature belongs to kl, and kl is 0")
         if self.projection and not self.cosine:
             raise ContradictionError("projection", "projection belongs to cosine, and cosine is 0")
+        if self.train_head is False and not self.head_texts:
+            raise ContradictionError("train_head", "train_head false without head_texts leaves the head random")
         return self
+
+    @property
+    def trains_head(self) -> bool:
+        """Whether the model's own head is trained."""
+        return not self.head_texts if self.train_head is None else self.train_head
