@@ -132,7 +132,7 @@ def test_the_decoder_comes_to_read_the_vector():
     ("overrides", "message"),
     [
         (["model.attention=bidirectional"], "anchor with bidirectional attention predicts what it reads"),
-        (["tuning.first_layer=2"], "anchor with tuning.first_layer: the soft token has to go through all layers"),
+        (["tuning.first_layer=2"], "anchor with tuning.first_layer: what it reads goes through all layers"),
         (["tuning={method: full}", "run.shard=true"], "shard with objective anchor"),
         (["objective.query_weight=0", "objective.document_weight=0"], "both 0, which leaves nothing to reconstruct"),
     ],

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -230,7 +230,7 @@ def packed_attention(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    packing: "Packing | HiddenPacking | Continuation | None" = None,
+    packing: "Packing | Attends | None" = None,
     scaling: float | None = None,
     sliding_window: int | None = None,
     **_: Any,
@@ -247,12 +247,12 @@ def packed_attention(
     heads = (query[0], key[0], value[0])
     if sliding_window is not None and getattr(module.config, "use_bidirectional_attention", False):
         sliding_window -= 1  # transformers counts this model's window without its border (distance < window)
-    if isinstance(packing, HiddenPacking | Continuation):
+    if not isinstance(packing, Packing):
         return packing.attend(*heads, scale=scaling, window=sliding_window)[None], None
-    return _attend(*heads, packing, scale=scaling, window=sliding_window, training=module.training)[None], None
+    return attend_packed(*heads, packing, scale=scaling, window=sliding_window, training=module.training)[None], None
 
 
-def _attend(
+def attend_packed(
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -266,6 +266,14 @@ def _attend(
     if kernel_name(query.device, query.dtype) == "varlen_attn" and not packing.recency:
         return varlen_cuda(query, key, value, packing, scale=scale, window=window)
     return grouped_sdpa(query, key, value, packing, scale=scale, window=window, training=training)
+
+
+class Attends(Protocol):
+    """What attends in a way of its own, in the place of a packing."""
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, *, scale: float | None, window: int | None) -> Tensor:
+        """Attend: query [A, T, D], keys and values [K, ..., D] to [T, A, D]."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -336,7 +344,7 @@ def _hidden_attention(
         packing = Packing(mode, cu_seqlens, int(max_seqlen), (), None)
     else:
         packing = _packing_of(tuple(cu_seqlens.diff().tolist()), mode, query.device)
-    return _attend(query, key, value, packing, scale=scale, window=window or None).contiguous()
+    return attend_packed(query, key, value, packing, scale=scale, window=window or None).contiguous()
 
 
 @_hidden_attention.register_fake

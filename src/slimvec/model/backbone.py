@@ -13,7 +13,7 @@ from transformers.utils import logging
 
 from slimvec.errors import ModelError
 from slimvec.model.architectures import attention_settings, check_served
-from slimvec.model.attention import ATTENTION_NAME, Continuation, Packing, kernel_name, register
+from slimvec.model.attention import ATTENTION_NAME, Attends, Continuation, Packing, kernel_name, register
 from slimvec.model.rope_lengths import alike, longrope_limits
 from slimvec.model.spec import AttentionMode
 from slimvec.model.weight_files import WeightFiles, refuse_unaccounted
@@ -84,9 +84,16 @@ class TransformersBackbone(nn.Module):
         """Name of the attention kernel in use; the one for calibrated attention is the same everywhere."""
         return "grouped_sdpa" if self.recency else kernel_name(self.device, self.hf_model.dtype)
 
-    def forward(self, batch: PackedBatch) -> Tensor:
-        """Run the model: a batch of T tokens gives states [T, H] in the model's dtype."""
+    def forward(self, batch: PackedBatch, *, attends: Attends | None = None) -> Tensor:
+        """Run the model: a batch of T tokens gives states [T, H] in the model's dtype.
+
+        Args:
+            batch: The texts.
+            attends: Attention in the place of each text's own; the texts are then run at once, whatever their lengths.
+        """
         batch = batch.to(self.device)
+        if attends is not None:
+            return self._run(batch, attends)
         groups = alike(batch.lengths, self._limits) if self._limits else []
         if len(groups) < 2:
             return self._run(batch)
@@ -95,13 +102,13 @@ class TransformersBackbone(nn.Module):
         order = torch.cat([(texts == number).nonzero()[:, 0] for group in groups for number in group])
         return torch.cat(parts)[order.argsort()]
 
-    def _run(self, batch: PackedBatch) -> Tensor:
+    def _run(self, batch: PackedBatch, attends: Attends | None = None) -> Tensor:
         """Run the model on texts whose positions turn alike."""
         output = self.hf_model(
             input_ids=batch.input_ids[None],
             position_ids=self.positions(batch)[None],
             use_cache=False,
-            packing=Packing.of(batch, self.mode, recency=self.recency),
+            packing=attends or Packing.of(batch, self.mode, recency=self.recency),
         )
         states: Tensor = output.last_hidden_state[0]
         return states

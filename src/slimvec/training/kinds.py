@@ -28,6 +28,7 @@ from slimvec.training.recipe import Recipe, TextVectorsObjective
 from slimvec.training.recipe.anchor import Anchor
 from slimvec.training.recipe.text_objectives import NextPhrase
 from slimvec.training.reconstruction import Reconstruction
+from slimvec.training.revela import RevelaSteps
 from slimvec.training.sources import SourceRecord, read_sources
 from slimvec.training.steps import Steps
 from slimvec.training.target_vectors import TargetVectors
@@ -246,6 +247,17 @@ def _text_views(stage: StageInput) -> StageWork:
     return StageWork(stage.model, steps)
 
 
+def _revela(stage: StageInput) -> StageWork:
+    """Learn to retrieve by predicting tokens.
+
+    Raises:
+        ModelError: the base has no language-model head.
+    """
+    head = language_head(stage.recipe, stage.model)
+    steps = RevelaSteps(adaptation_texts(stage.records), stage.recipe, model=stage.model, head=head)
+    return StageWork(stage.model, steps)
+
+
 KINDS: Mapping[str, Kind] = {
     "contrastive": Kind(_read_pairs, _contrastive),
     "anchor": Kind(_read_pairs, _contrastive),
@@ -257,5 +269,6 @@ KINDS: Mapping[str, Kind] = {
     "next-phrase": Kind(read_adaptation_records, _next_phrase),
     "simcse": Kind(read_adaptation_records, _text_views),
     "crops": Kind(read_adaptation_records, _text_views),
+    "revela": Kind(read_adaptation_records, _revela),
 }
 """By the name of a kind, as `Recipe.kind` gives it."""

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from slimvec.training.recipe.anchor import Anchor
 from slimvec.training.recipe.section import Section
-from slimvec.training.recipe.text_objectives import Crops, NextPhrase, SimCSE
+from slimvec.training.recipe.text_objectives import Crops, NextPhrase, Revela, SimCSE
 from slimvec.training.recipe.text_vectors import TextVectorsObjective
 
 
@@ -21,6 +21,6 @@ class Contrastive(Section):
 
 
 Objective = Annotated[
-    Contrastive | Anchor | NextPhrase | SimCSE | Crops | TextVectorsObjective, Field(discriminator="kind")
+    Contrastive | Anchor | NextPhrase | SimCSE | Crops | Revela | TextVectorsObjective, Field(discriminator="kind")
 ]
 """A kind of objective is a section here and an entry in `slimvec.training.kinds.KINDS`."""

@@ -100,3 +100,26 @@ class Crops(TextObjective):
                 "shares", f"shares {[low, high]} must be the least, then the most, above 0 up to 1"
             )
         return self
+
+
+class Revela(TextObjective):
+    """Learn to retrieve by predicting tokens: each passage reads the others in every layer, by similarity (Revela).
+
+    Passages are put into groups in which those of one text stand together. The vector of a passage's first half is
+    compared with those of the other passages; the softmax of the cosines says how much of their attention is added to
+    its own while the model predicts its second half (arXiv 2506.16552). What helps to predict comes to be similar. One
+    model retrieves and reads, so it has to be causal and to train all of its layers. The section `loss` says nothing.
+
+    Attributes:
+        kind: `revela`.
+        passages: Passages of a group; 16 as published. Time and memory of attention grow with it.
+        weights: `similarity`, or `uniform` as a control, which teaches the vectors nothing.
+        temperature: Of the softmax; 0.0001 as published, which is nearly the most similar passage alone, and teaches
+            little about the others.
+    """
+
+    kind: Literal["revela"]
+    max_tokens: int = Field(default=128, ge=8)
+    passages: int = Field(default=8, ge=2)
+    weights: Literal["similarity", "uniform"] = "similarity"
+    temperature: float = Field(default=0.02, gt=0)

@@ -15,7 +15,7 @@ from slimvec.training.recipe.objective import Contrastive, Objective
 from slimvec.training.recipe.run import LENGTHS, Optim, Run
 from slimvec.training.recipe.section import ContradictionError, Section
 from slimvec.training.recipe.stages import Stage, StageError
-from slimvec.training.recipe.text_objectives import NextPhrase, TextObjective
+from slimvec.training.recipe.text_objectives import NextPhrase, Revela, TextObjective
 from slimvec.training.recipe.text_vectors import TextVectorsObjective
 from slimvec.training.recipe.validation import Validation
 
@@ -128,8 +128,8 @@ class Recipe(Section):
             self._check_text_vectors(self.objective)
         if isinstance(self.objective, TextObjective):
             self._check_objective(self.objective)
-        if isinstance(self.objective, Anchor):
-            self._check_anchor()
+        if isinstance(self.objective, Anchor | Revela):
+            self._check_reading()
 
     def _check_base(self) -> None:
         """See that the sections go together with a new model.
@@ -194,16 +194,16 @@ class Recipe(Section):
                 raise ContradictionError(f"loss.{key}", message)
         self._check_texts("objective", f"objective {self.kind}", objective)
 
-    def _check_anchor(self) -> None:
-        """See that the model can reconstruct texts: causally, in all of its layers, whole in each process."""
+    def _check_reading(self) -> None:
+        """See that the model can predict texts from vectors: causally, in all of its layers, whole in each process."""
         if self.run.attention_ramp or self._turns("bidirectional"):
-            message = "anchor with bidirectional attention predicts what it reads; set model.attention to causal"
+            message = f"{self.kind} with bidirectional attention predicts what it reads; set model.attention to causal"
             raise ContradictionError("model.attention", message)
         if self.tuning.method == "lora" and self.tuning.first_layer:
-            message = "anchor with tuning.first_layer: the soft token has to go through all layers; set it to 0"
+            message = f"{self.kind} with tuning.first_layer: what it reads goes through all layers; set it to 0"
             raise ContradictionError("tuning.first_layer", message)
         if self.run.shard:
-            raise ContradictionError("run.shard", "shard with objective anchor, whose decoder needs whole weights")
+            raise ContradictionError("run.shard", f"shard with objective {self.kind}, which needs whole weights")
 
     def _turns(self, mode: str) -> bool:
         """Whether the recipe asks for an attention mode."""
