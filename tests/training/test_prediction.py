@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from slimvec.errors import InputError, ModelError
+from slimvec.model.causal_lm import CausalLM
 from slimvec.model.folder import load_model, save_model
 from slimvec.model.lm_head import LMHead, load_lm_head
+from slimvec.model.opening import open_model
 from slimvec.text.batch import PackedBatch
 from slimvec.text.tokenizer import Tokenizer
 from slimvec.training.adaptation_texts import adaptation_texts, read_adaptation_records
@@ -183,6 +185,35 @@ def test_resumed_equals_uninterrupted(tmp_path, recipe):
     train(recipe(*overrides), tmp_path / "whole")
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("out", "whole")]
     assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize(("method", "merge"), [("full", None), ("lora", "true")])
+def test_a_language_model_that_was_trained_is_kept_on_request(tmp_path, base, recipe, method, merge):
+    changes = {"method": method, "keep_language_model": "true"} | ({"rank": 4, "merge": merge} if merge else {})
+    predicted = "{objective: next-token, max_tokens: 60, step_tokens: 400}"
+    settings = recipe(
+        f"stages=[{{name: adapted, data: [{{path: texts.txt}}], adaptation: {predicted}}}]",
+        f"tuning={{{', '.join(f'{key}: {value}' for key, value in changes.items())}}}",
+        "model={attention: causal, max_tokens: 200}",
+        "run={epochs: 6, seed: 3, dtype: fp32}",
+    )
+    train(settings, tmp_path / "out")
+    texts = [record.positives[0] for record in support.records()]
+    before, after = (
+        CausalLM.load(open_model(folder), device=torch.device("cpu")) for folder in (base, tmp_path / "out")
+    )
+    assert mean_loss(after, texts) < 0.9 * mean_loss(before, texts)
+
+
+def mean_loss(model, texts):
+    """Of the next token, by the model's own head."""
+    losses = []
+    for text in texts:
+        ids = tiny.tokenizer_backend().encode(text).ids
+        with torch.inference_mode():
+            states = model.backbone(PackedBatch.from_sequences([ids]))
+            losses.append(float(model.head.loss(states[:-1], torch.tensor(ids[1:]))) / (len(ids) - 1))
+    return np.mean(losses)
 
 
 def test_a_causal_base_is_refused(tmp_path, recipe):
