@@ -54,7 +54,9 @@ def test_equal_documents_keep_their_order(embedder):
 def test_another_model_judges(embedder, tmp_path):
     tiny.save_causal_model(tmp_path / "m", num_hidden_layers=1)
     other = Embedder.load(tmp_path / "m", dtype="float32").language_model
-    found = embedder.rerank(QUERY, DOCUMENTS, weight=1, language_model=other)
+    done: list[int] = []
+    found = embedder.rerank(QUERY, DOCUMENTS, weight=1, language_model=other, on_progress=done.append)
+    assert sum(done) == 4
     wanted = other.log_likelihood([QUERY], DOCUMENTS).values[0]
     assert [one.likelihood for one in found] == sorted(wanted.tolist(), reverse=True)
 

@@ -76,7 +76,7 @@ def rerank(
         items = list(read_items(documents, field=field))
     embedder = load_embedder(terminal, model, revision=revision, dtype=dtype)
     other = None if language_model is None else _language_model(terminal, language_model, dtype)
-    with terminal.task(f"reranking {len(items):,} documents"):
+    with terminal.task("reranking", total=len(items), unit="documents") as progress:
         from slimvec.engine.reranking import WEIGHT
 
         ranked = embedder.rerank(
@@ -86,6 +86,7 @@ def rerank(
             task=task,
             max_document_tokens=max_document_tokens,
             language_model=other,
+            on_progress=progress.advance,
         )
     rows = _rows(ranked, items)
     terminal.print(_table(query, rows[:top]))

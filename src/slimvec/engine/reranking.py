@@ -1,6 +1,6 @@
 """Documents put in order for a query, by the likelihood of the query given each, by the cosine, or by both."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -94,6 +94,7 @@ def rerank(
     cosines: Sequence[float] | None = None,
     max_document_tokens: int | None = None,
     language_model: "LanguageModel | None" = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> Reranking:
     """Put documents in order for a query.
 
@@ -107,6 +108,7 @@ def rerank(
         cosines: Cosines of the documents with the query, where they are known, so that nothing is embedded again.
         max_document_tokens: Where documents are cut for the likelihood; default as for vectors.
         language_model: Gives likelihoods in place of the embedder's own: of an encoder, say.
+        on_progress: Told how many more documents have a likelihood.
 
     Returns:
         All documents, best first; equal ones in the order given.
@@ -126,7 +128,9 @@ def rerank(
     num_tokens = num_computed = num_truncated = 0
     if weight > 0:
         model = language_model or embedder.language_model
-        found = model.log_likelihood([query], documents, max_document_tokens=max_document_tokens)
+        found = model.log_likelihood(
+            [query], documents, max_document_tokens=max_document_tokens, on_progress=on_progress
+        )
         likelihoods = found.values[0]
         num_tokens, num_computed, num_truncated = found.num_tokens, found.num_computed, found.num_truncated
     if weight < 1 and cosines is not None:
