@@ -31,7 +31,7 @@ from slimvec.cli import app as application
 from slimvec.cli import progress
 
 Parameter = typer.core.TyperOption
-SLOW = ("quickstart", "doctor", "fetch", "synthesize", "train", "adjust", "probe", "compare")
+SLOW = ("quickstart", "doctor", "fetch", "synthesize", "train", "adjust", "probe", "compare", "serve", "mcp")
 """Commands that are only drawn with a wrong option: what they do well takes minutes or a network."""
 MODEL = "model"
 _SHARED = ("json", "quiet", "debug", "help")

@@ -44,6 +44,8 @@ def test_filters_and_wrong_questions(searching):
         {"query": QUERY, "task": "unknown"},
     ):
         assert searching.post("/v1/search", wrong).status_code == 400
+    refused = searching.post("/v1/search", {"query": QUERY, "rerank": 5})  # a model without a language model
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "unprocessable")
     tricks = {"query": "' OR 1=1 --", "paths": ["'); DROP TABLE chunks; --", "**\u0000", "[", "\\"], "ranking": "text"}
     assert searching.post("/v1/search", tricks).json()["hits"] == []
 

@@ -55,6 +55,7 @@ def mcp(
     with bind(host, port) as listening:
         opened = open_index(terminal, index, None, None, dtype)
         url = f"{address(listening)}/mcp"
+        terminal.waits_for = "the requests it has taken"
         terminal.remark(f"serving {index} at {url}; Ctrl-C stops it")
         from slimvec.serving.logs import stderr
         from slimvec.serving.mcp_http import mcp_app

@@ -95,6 +95,7 @@ def serve(
         log = None if terminal.quiet else stderr()
         app = create_app(models, settings, index=served, keys=opened, hosts=hosts, log_to=log)
         url = address(listening)
+        terminal.waits_for = "the requests it has taken"
         terminal.remark(f"serving {', '.join(found.name for found in models)} at {url}; Ctrl-C stops it")
         run(app, settings, listening)
     return {"url": url, "models": {found.name: found.identity.sha256 for found in models}}

@@ -35,6 +35,8 @@ class Terminal:
         self.muted = False  # in all but the first of several processes
         self.kept: Callable[[], str] = str
         """Says what a command that is stopped leaves to go on from; empty while there is nothing."""
+        self.waits_for = WORK_AT_HAND
+        """What a command that is stopped waits for, where no task says so."""
         self._tasks: list[Task] = []
         self.outputs = ExitStack()
 
@@ -75,7 +77,7 @@ class Terminal:
         """Answer a signal to stop, on stderr and with `quiet` too: what stops, and what is waited for."""
         if self.muted:
             return
-        doing, waits_for = "", WORK_AT_HAND
+        doing, waits_for = "", self.waits_for
         for task in self._tasks[-1:]:
             doing, waits_for = f" {task.description} ({task.tail()})", task.waits_for
         line = f"stopping{doing}: waiting for {waits_for}; a second signal ends it at once"

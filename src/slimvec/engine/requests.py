@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from slimvec.errors import SlimvecError
-from slimvec.text.embeddings import BadText, Vectors
+from slimvec.text.embeddings import Embeddings, Vectors
 from slimvec.text.tokenizer import TokenizedTexts
 
 _T = TypeVar("_T")
@@ -31,23 +31,6 @@ class ClosedError(SlimvecError):
     """Work is offered to a scheduler that has been closed."""
 
 
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """Vectors of a request's texts.
-
-    Attributes:
-        vectors: [N, D] float32; rows of NaN for the texts in `bad`.
-        num_tokens: By text, prompt included.
-        truncated: By text, whether it was longer than the model's limit and was truncated.
-        bad: Texts that have no vector.
-    """
-
-    vectors: Vectors
-    num_tokens: tuple[int, ...]
-    truncated: tuple[bool, ...]
-    bad: tuple[BadText, ...]
-
-
 @dataclass(eq=False)
 class Job:
     """A request on its way.
@@ -68,7 +51,7 @@ class Job:
     prompt: str
     dims: int | None
     normalize: bool | None
-    future: "Future[Answer]" = field(default_factory=Future)
+    future: "Future[Embeddings]" = field(default_factory=Future)
     next: int = 0
     rows: dict[int, Vectors] = field(default_factory=dict)
 

@@ -18,9 +18,9 @@ import torch
 
 from slimvec.engine.bad_texts import bad_rows
 from slimvec.engine.executor import Executor
-from slimvec.engine.requests import Answer, Call, ClosedError, Item, Job, OverloadedError, fail, settle
+from slimvec.engine.requests import Call, ClosedError, Item, Job, OverloadedError, fail, settle
 from slimvec.model.head import check_dims, cut
-from slimvec.text.embeddings import Vectors
+from slimvec.text.embeddings import Embeddings, Vectors
 from slimvec.text.prompts import Role
 from slimvec.text.tokenizer import TokenizedTexts
 
@@ -94,7 +94,7 @@ class Scheduler:
         task: str | None = None,
         dims: int | None = None,
         normalize: bool | None = None,
-    ) -> "Future[Answer]":
+    ) -> "Future[Embeddings]":
         """Ask for the vectors of texts. Tokenises them in the calling thread; cancelling the future drops the rest.
 
         Args:
@@ -123,7 +123,7 @@ class Scheduler:
         task: str | None = None,
         dims: int | None = None,
         normalize: bool | None = None,
-    ) -> "Future[Answer]":
+    ) -> "Future[Embeddings]":
         """Ask for the vectors of texts that `tokenize` has tokenised for the same role and task; see `submit`."""
         check_dims(dims, self._executor.spec.dims or self._executor.spec.full_width(self._executor.width))
         job = Job(texts, tokenized, self._executor.spec.prompts.render(role, task), dims, normalize)
@@ -273,7 +273,7 @@ class Scheduler:
         if mixed:
             yield mixed, None
 
-    def _finished(self, job: Job) -> "Future[Answer]":
+    def _finished(self, job: Job) -> "Future[Embeddings]":
         """Cut and scale the vectors of a request, and answer it."""
         spec, tokenized = self._executor.spec, job.tokenized
         if job.normalize is not None:
@@ -285,7 +285,8 @@ class Scheduler:
             vectors = cut(torch.from_numpy(rows), spec, job.dims).numpy()
         bad = bad_rows(vectors, job.texts)
         vectors[[text.number for text in bad]] = np.nan
-        settle(job.future, Answer(vectors, tuple(tokenized.lengths), tuple(tokenized.truncated), bad))
+        tokens, truncated = np.asarray(tokenized.lengths, np.int32), np.asarray(tokenized.truncated, np.int8)
+        settle(job.future, Embeddings(vectors, tokens, truncated, bad=bad))
         return job.future
 
     def _drop(self, job: Job) -> None:

@@ -1,5 +1,8 @@
 """`/v1/compare` and `/v1/explain`: what vectors say about texts, for the web page and for programs."""
 
+from dataclasses import asdict
+
+import numpy as np
 from fastapi import APIRouter
 
 from slimvec.engine.explanation import ExplainedText, Explanation, Shares
@@ -25,7 +28,7 @@ def analysis_routes(models: Models, desk: Desk) -> APIRouter:
             model=model.name,
             similarity=similarity.tolist(),
             input_type=role,
-            truncated=[number for number, truncated in enumerate(answer.truncated) if truncated],
+            truncated=np.flatnonzero(answer.truncated > 0).tolist(),
         )
 
     @router.post("/explain", summary="Show which words make two texts near")
@@ -46,7 +49,4 @@ def analysis_routes(models: Models, desk: Desk) -> APIRouter:
 
 def _words(side: ExplainedText, shares: Shares) -> list[Word]:
     """Describe the words of a text."""
-    return [
-        Word(text=word.text, share=float(share), is_prompt=word.is_prompt, is_special=word.is_special)
-        for word, share in zip(side.tokens, shares, strict=True)
-    ]
+    return [Word(**asdict(word), share=float(share)) for word, share in zip(side.tokens, shares, strict=True)]

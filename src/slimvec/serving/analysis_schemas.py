@@ -64,12 +64,16 @@ class Word(BaseModel):
 
     Attributes:
         text: It.
+        start: Where it begins, in the prompt or in the text.
+        end: Where it ends.
         share: What it adds to the cosine, over the whole other text.
         is_prompt: Whether it is the prompt's.
         is_special: Whether it is a special token.
     """
 
     text: str
+    start: int
+    end: int
     share: float
     is_prompt: bool
     is_special: bool

@@ -1,6 +1,7 @@
 """`/docs`: the API on a page made from its OpenAPI document. Nothing on it comes from elsewhere, and nothing runs."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
@@ -55,10 +56,15 @@ def _fields(schema: Mapping[str, Any]) -> str:
     rows = []
     for name, field in schema.get("properties", {}).items():
         need = "needed" if name in schema.get("required", ()) else f"default {json.dumps(field.get('default'))}"
-        cells = (f"<code>{escape(name)}</code>", escape(_type(field)), escape(need), escape(meanings.get(name, "")))
+        cells = (f"<code>{escape(name)}</code>", escape(_type(field)), escape(need), _with_code(meanings.get(name, "")))
         rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     head = "<tr><th>Field</th><th>Type</th><th></th><th>Meaning</th></tr>"
     return f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _with_code(text: str) -> str:
+    """Escape a line, and show what stands between backticks as code."""
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text))
 
 
 def _meanings(description: str) -> Iterator[tuple[str, str]]:

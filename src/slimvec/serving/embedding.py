@@ -8,13 +8,13 @@ from typing import TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
-from slimvec.engine.requests import Answer
 from slimvec.errors import InputError
 from slimvec.serving.errors import ApiError
 from slimvec.serving.metrics import Metrics
 from slimvec.serving.served import ServedModel
 from slimvec.serving.settings import ServerSettings
 from slimvec.serving.token_ids import text_of_ids
+from slimvec.text.embeddings import Embeddings
 from slimvec.text.prompts import Role
 from slimvec.text.tokenizer import TokenizedTexts
 
@@ -54,7 +54,7 @@ class Desk:
         self.settings, self._metrics = settings, metrics
         self._threads: CapacityLimiter | None = None
 
-    async def embed(self, model: ServedModel, inputs: Inputs, asked: Asked) -> Answer:
+    async def embed(self, model: ServedModel, inputs: Inputs, asked: Asked) -> Embeddings:
         """Embed the texts of a request.
 
         Raises:

@@ -6,8 +6,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from slimvec.engine.requests import Answer
 from slimvec.serving.served import Models
+from slimvec.text.embeddings import Embeddings
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
@@ -39,11 +39,11 @@ class Metrics:
         )
         self._registry.register(_Queues(models))
 
-    def embedded(self, model: str, role: str, answer: Answer) -> None:
+    def embedded(self, model: str, role: str, answer: Embeddings) -> None:
         """Count an answer."""
-        self._texts.labels(model, role).inc(len(answer.num_tokens))
-        self._tokens.labels(model).inc(sum(answer.num_tokens))
-        self._truncated.labels(model).inc(sum(answer.truncated))
+        self._texts.labels(model, role).inc(len(answer.vectors))
+        self._tokens.labels(model).inc(answer.num_tokens)
+        self._truncated.labels(model).inc(answer.num_truncated)
         self._failed.labels(model).inc(len(answer.bad))
 
     def text(self) -> bytes:

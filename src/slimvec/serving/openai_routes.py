@@ -8,7 +8,6 @@ import numpy as np
 import orjson
 from fastapi import APIRouter, Response
 
-from slimvec.engine.requests import Answer
 from slimvec.serving.details import details_of
 from slimvec.serving.embedding import Asked, Desk, Inputs
 from slimvec.serving.errors import ApiError
@@ -19,6 +18,7 @@ from slimvec.serving.openai_schemas import (
     ModelList,
 )
 from slimvec.serving.served import Models, ServedModel
+from slimvec.text.embeddings import Embeddings
 from slimvec.text.prompts import Role
 
 TRUNCATED, INPUT_TYPE = "X-Slimvec-Truncated", "X-Slimvec-Input-Type"
@@ -64,12 +64,12 @@ def inputs_of(given: str | list[str] | list[int] | list[list[int]]) -> Inputs:
     return given
 
 
-def headers_of(answer: Answer, role: Role) -> dict[str, str]:
+def headers_of(answer: Embeddings, role: Role) -> dict[str, str]:
     """Tell in an answer's headers what was done about its texts."""
-    return {INPUT_TYPE: role, TRUNCATED: str(sum(answer.truncated))}
+    return {INPUT_TYPE: role, TRUNCATED: str(answer.num_truncated)}
 
 
-def _body(answer: Answer, asked: EmbeddingsRequest, model: ServedModel, role: Role) -> bytes:
+def _body(answer: Embeddings, asked: EmbeddingsRequest, model: ServedModel, role: Role) -> bytes:
     """Write the answer."""
     reasons = {text.number: f"the text {text.reason}" for text in answer.bad}
     vectors = np.ascontiguousarray(answer.vectors, dtype="<f4")
@@ -83,14 +83,14 @@ def _body(answer: Answer, asked: EmbeddingsRequest, model: ServedModel, role: Ro
         else:
             entry["embedding"] = vector
         data.append(entry)
-    num_tokens = sum(answer.num_tokens)
+    num_tokens = answer.num_tokens
     body = {
         "object": "list",
         "data": data,
         "model": model.name,
         "usage": {"prompt_tokens": num_tokens, "total_tokens": num_tokens},
         "input_type": role,
-        "truncated": [number for number, truncated in enumerate(answer.truncated) if truncated],
+        "truncated": np.flatnonzero(answer.truncated > 0).tolist(),
         "identity": model.identity.sha256,
     }
     return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -75,10 +75,10 @@ def search_routes(served: ServedIndex | None, desk: Desk) -> APIRouter:
         def run() -> SearchResult:
             return search_index(
                 found.index, asked.query, top=asked.top, ranking=asked.ranking, filters=filters, task=asked.task,
-                exact=asked.exact, vector=vector, highlight_by_model=asked.highlight == "model",
+                rerank=asked.rerank, exact=asked.exact, vector=vector, highlight_by_model=asked.highlight == "model",
             )  # fmt: skip
 
-        if asked.ranking == "text" or asked.highlight == "words":
+        if not asked.rerank and (asked.ranking == "text" or asked.highlight == "words"):
             return await desk.in_thread(run)
         return await desk.call(found.model, run)
 
@@ -110,7 +110,7 @@ async def _query_vector(desk: Desk, model: ServedModel, asked: SearchRequest, re
     answer = await desk.embed(model, [asked.query], Asked("query", asked.task, normalize=scaled, cut=cut))
     if answer.bad:
         raise ApiError(422, f"the query {answer.bad[0].reason}", param="query")
-    response.headers[TRUNCATED] = str(sum(answer.truncated))
+    response.headers[TRUNCATED] = str(answer.num_truncated)
     vector: Vectors = answer.vectors[0]
     return vector
 

@@ -24,6 +24,7 @@ class SearchRequest(BaseModel):
         after: Only files changed on this day or later: `2026-11-29`, or `30d` for 30 days ago.
         before: Only files changed before this day.
         task: A task the model knows, or an instruction, for the query's prompt.
+        rerank: How many of the best the model reads once more together with the query; 0 for none.
         exact: Compare all vectors, though there is an approximate index.
         highlight: Who chooses the sentence to show where no word of the query is: `model`, or nobody (`words`).
     """
@@ -38,6 +39,7 @@ class SearchRequest(BaseModel):
     after: _Day | None = None
     before: _Day | None = None
     task: str | None = Field(default=None, max_length=4096)
+    rerank: Annotated[int, Field(strict=True, ge=0, le=MAX_HITS)] = 0
     exact: Annotated[bool, Field(strict=True)] = False
     highlight: Literal["model", "words"] = "model"
 

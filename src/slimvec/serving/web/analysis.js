@@ -35,31 +35,35 @@ async function compare() {
 }
 
 async function explain() {
-  const found = await ask("/v1/explain", {
-    query: find("explain-query").value,
-    document: find("explain-document").value,
-    model: find("explain-model").value,
-  });
+  const [query, text] = [find("explain-query").value, find("explain-document").value];
+  const found = await ask("/v1/explain", { query, document: text, model: find("explain-model").value });
   const largest = Math.max(1e-9, ...[...found.query, ...found.document].map((word) => Math.abs(word.share)));
   find("shares").replaceChildren(
     element("p", {}, `Cosine ${found.cosine.toFixed(3)}. Blue adds to it, orange takes away.`),
     element("h3", {}, "Query"),
-    wordsElement(found.query, largest),
+    wordsElement(query, found.query, largest),
     element("h3", {}, "Document"),
-    wordsElement(found.document, largest),
+    wordsElement(text, found.document, largest),
     element("h3", {}, "Strongest words"),
     strongest(found),
   );
   say(`Explained by ${found.model}`);
 }
 
-function wordsElement(words, largest) {
-  const shown = words.map((word) => {
-    const made = element("span", { title: word.share.toFixed(4), className: word.is_prompt ? "prompt" : "" }, word.text);
+// Words on their colours, with what stands between them in the text; prompt and special tokens stand beside it.
+function wordsElement(text, words, largest) {
+  const characters = Array.from(text);
+  const shown = [];
+  let at = 0;
+  for (const word of words) {
+    const isOwn = !word.is_prompt && !word.is_special;
+    const made = element("span", { title: word.share.toFixed(4), className: isOwn ? "" : "prompt" }, word.text);
     made.style.backgroundColor = tint(word.share / largest);
-    return made;
-  });
-  return element("p", { className: "words" }, ...shown);
+    shown.push(isOwn ? characters.slice(at, word.start).join("") : " ", made);
+    if (isOwn) at = word.end;
+    else shown.push(" ");
+  }
+  return element("p", { className: "words" }, ...shown, characters.slice(at).join(""));
 }
 
 function strongest({ query, document: words }) {

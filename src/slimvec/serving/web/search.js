@@ -31,6 +31,7 @@ async function search(form) {
   const asked = { query: values.get("query"), ranking: values.get("ranking"), top: Number(values.get("top") || 10) };
   if (values.get("path")) asked.paths = [values.get("path")];
   if (values.getAll("kind").length) asked.kinds = values.getAll("kind");
+  if (Number(values.get("rerank"))) asked.rerank = Number(values.get("rerank"));
   for (const day of ["after", "before"]) if (values.get(day)) asked[day] = values.get(day);
   const found = await ask("/v1/search", asked);
   closeDocument();
