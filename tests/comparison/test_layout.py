@@ -40,7 +40,8 @@ def test_uneven_seeds_are_said_and_differences_are_of_shared_ones(study):
     results += [result("raw", seed, values["base"][0]) for seed in (0, 1)]
     text = markdown(make_report(asked, results))
     assert "| base | 0.688 |  |  | reference |  |  | 0: 0.500, 1: 0.875 |" in text
-    assert "| other | 0.575 | +0.075 [" in text
+    assert "| other | 0.575 | +0.075 (too few queries, 4) |" in text
+    assert "4 queries give no interval, and so no verdict; 10 are the least." in text
     assert "| 0: 0.575 |" in text
     assert "Seeds differ between variants: a mean is over a variant's own, a difference over those of both." in text
     even = markdown(make_report(asked, [r for r in results if r.seed == 0]))

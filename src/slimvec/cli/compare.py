@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 KEYS = {
     "output": "the folder with report.html, report.md, plots, report.json and every run's results",
-    "rows": "by variant: mean, difference from the reference with low and high, p_holm and verdict",
+    "rows": "by variant: mean, difference from its reference (low and high null under 10 queries), p_holm, verdict",
     "best_betas": "by model of a sweep: best beta with low and high; null where the sweep has no two betas",
     "checks": "by prediction: borne out, not borne out or undecided",
     "num_missing": "runs that are not done",

@@ -9,9 +9,10 @@ import numpy as np
 
 from slimvec.comparison.runs import RunResult
 from slimvec.comparison.study import Study
-from slimvec.evaluation.results import Estimate
+from slimvec.evaluation.results import Score
 from slimvec.ranking.metrics import MAIN_METRIC
 from slimvec.reports.parts import Frozen
+from slimvec.statistics.intervals import MIN_UNITS
 from slimvec.statistics.resampling import Values
 from slimvec.statistics.significance import Difference, compare_runs, holm
 from slimvec.statistics.trainings import MIN_TRAININGS, TrainingSpread, compare_trainings
@@ -28,7 +29,8 @@ class Effect(Frozen):
     Attributes:
         against: The other.
         difference: Mean difference of the main metric with its 95% interval: over queries and trainings where it is
-            judged, over queries alone where the trainings are too few for a verdict.
+            judged, over queries alone where the trainings are too few for a verdict, and without one where the queries
+            are.
         p: p-value of the test over queries and trainings, or over queries where neither is trained; None without a
             verdict.
         p_holm: Corrected for the number of variants that are judged.
@@ -36,7 +38,7 @@ class Effect(Frozen):
     """
 
     against: str
-    difference: Estimate
+    difference: Score
     p: float | None = None
     p_holm: float | None = None
     detectable: float | None = None
@@ -49,11 +51,14 @@ def compare_variants(study: Study, runs: Runs, names: Sequence[str]) -> dict[str
     judged = [name for name, pair in pairs.items() if pair.judged]
     differences = {name: pair.difference(num_tests=len(judged)) for name, pair in pairs.items()}
     corrected = dict(zip(judged, holm([differences[name].p for name in judged]), strict=True))
-    return {name: _effect(study.against(name), d, corrected.get(name)) for name, d in differences.items()}
+    return {
+        name: _effect(study.against(name), found, corrected.get(name), pairs[name].num_queries)
+        for name, found in differences.items()
+    }
 
 
-def _effect(against: str, found: Difference, corrected: float | None) -> Effect:
-    score = Estimate(value=found.interval.value, low=found.interval.low, high=found.interval.high)
+def _effect(against: str, found: Difference, corrected: float | None, num_queries: int) -> Effect:
+    score = Score.of(found.interval, num_queries)
     if corrected is None:
         return Effect(against=against, difference=score)
     return Effect(against=against, difference=score, p=found.p, p_holm=corrected, detectable=found.detectable)
@@ -70,8 +75,17 @@ class _Pair:
 
     @property
     def judged(self) -> bool:
-        """Whether there is enough for a verdict: three trainings, a measured spread, or nothing that is trained."""
-        return not self.num_trained or len(self.runs) >= MIN_TRAININGS or self.study.training_spread is not None
+        """Whether there is enough for a verdict.
+
+        That is queries enough for an interval, and three trainings, a measured spread, or nothing that is trained.
+        """
+        trainings = not self.num_trained or len(self.runs) >= MIN_TRAININGS or self.study.training_spread is not None
+        return trainings and self.num_queries >= MIN_UNITS
+
+    @property
+    def num_queries(self) -> int:
+        """Queries of all sets together."""
+        return sum(task.num_queries for task in self.runs[0].tasks)
 
     def difference(self, *, num_tests: int) -> Difference:
         given, seed = self.study.training_spread, self.study.evaluation.seed
@@ -108,7 +122,7 @@ class Ordering(Frozen):
     Attributes:
         num_pairs: Number of pairs of variants, each with each.
         num_close: Pairs that are judged and too close to order, corrected by Holm for all that are judged.
-        num_unjudged: Pairs without a verdict, for too few trainings or no seed in common.
+        num_unjudged: Pairs without a verdict, for too few trainings or queries or no seed in common.
         groups: The largest sets of neighbours by score, best first, of which no two are distinguishable; of one group
             and more than one variant. A variant can be in two. Only where every pair is judged.
     """
@@ -160,8 +174,9 @@ def verdict_of(effect: Effect | None, *, is_reference: bool) -> Verdict:
     """Call a difference one where the corrected test and the interval both do."""
     if effect is None:
         return "reference" if is_reference else "not compared"
-    if effect.p_holm is None:
+    low, high = effect.difference.low, effect.difference.high
+    if effect.p_holm is None or low is None or high is None:
         return "no verdict"
-    if effect.p_holm > SIGNIFICANT or effect.difference.low <= 0 <= effect.difference.high:
+    if effect.p_holm > SIGNIFICANT or low <= 0 <= high:
         return "not distinguishable"
     return "better" if effect.difference.value > 0 else "worse"

@@ -6,6 +6,7 @@ from slimvec.comparison.forest import forest_plot
 from slimvec.comparison.probe_layout import probe_blocks
 from slimvec.comparison.study_report import Row, StudyReport
 from slimvec.comparison.sweep_layout import sweep_blocks
+from slimvec.evaluation.results import Score
 from slimvec.files import atomic_file, atomic_folder
 from slimvec.reports.blocks import (
     PLOTS,
@@ -19,6 +20,7 @@ from slimvec.reports.blocks import (
     write_pictures,
 )
 from slimvec.reports.parts import Table
+from slimvec.statistics.intervals import MIN_UNITS
 from slimvec.statistics.trainings import MIN_TRAININGS
 
 
@@ -100,7 +102,7 @@ def _row_cells(report: StudyReport, row: Row) -> tuple[str, ...]:
     if effect is not None:
         score = effect.difference
         found = (
-            f"{score.value:+.3f} [{score.low:+.3f}, {score.high:+.3f}]",
+            f"{score.value:+.3f}{_shown_ends(report, score)}",
             effect.against,
             row.verdict,
             "" if effect.p_holm is None else f"{effect.p_holm:.4f}",
@@ -109,6 +111,13 @@ def _row_cells(report: StudyReport, row: Row) -> tuple[str, ...]:
     seeds = (_by_seed(report, row),) if report.has_seeds else ()
     scores = (f"{row.by_set[name]:.3f}" for name in report.sets)
     return (row.variant, f"{row.mean:.3f}", *found, *seeds, _tokens(row), *scores)
+
+
+def _shown_ends(report: StudyReport, score: Score) -> str:
+    """Write the interval of a difference, or that the queries are too few for one."""
+    if score.low is None or score.high is None:
+        return f" (too few queries, {report.num_queries})"
+    return f" [{score.low:+.3f}, {score.high:+.3f}]"
 
 
 def _by_seed(report: StudyReport, row: Row) -> str:
@@ -156,6 +165,8 @@ def _limits(report: StudyReport) -> list[str]:
     own = list(report.study.limits)
     if len({row.seeds for row in report.trained}) > 1:
         own.append("Seeds differ between variants: a mean is over a variant's own, a difference over those of both.")
+    if report.num_queries < MIN_UNITS:
+        own.append(f"{report.num_queries} queries give no interval, and so no verdict; {MIN_UNITS} are the least.")
     if num_runs < MIN_TRAININGS and report.study.training_spread is None:
         own.append(
             f"{num_runs} training(s) of a variant: another seed moves a score, by .002 to .014 in trainings of 24 to "

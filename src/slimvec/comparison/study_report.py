@@ -92,6 +92,11 @@ class StudyReport(Frozen):
     num_missing: int
 
     @property
+    def num_queries(self) -> int:
+        """Queries of all sets together."""
+        return sum(queries for queries, _ in self.sets.values())
+
+    @property
     def trained(self) -> list[Row]:
         """Rows that a seed makes a difference to; all where none is trained."""
         cells = self.study.cells

@@ -2,7 +2,7 @@
 
 from slimvec.comparison.study_report import StudyReport
 from slimvec.comparison.sweeps import SweptModel
-from slimvec.evaluation.results import Estimate
+from slimvec.evaluation.results import BoundedScore
 from slimvec.reports.blocks import Block, Heading, Picture
 from slimvec.reports.drawing import draw
 from slimvec.reports.parts import Curve, Plot, Table
@@ -65,5 +65,5 @@ def _row_cells(model: SweptModel) -> tuple[str, ...]:
     )
 
 
-def _interval(score: Estimate | None, form: str) -> str:
+def _interval(score: BoundedScore | None, form: str) -> str:
     return "" if score is None else f"{score.value:{form}} [{score.low:{form}}, {score.high:{form}}]"

@@ -13,7 +13,7 @@ import numpy as np
 from slimvec.comparison.runs import RunResult
 from slimvec.comparison.sections import Check, beta_of
 from slimvec.comparison.study import Study
-from slimvec.evaluation.results import Estimate
+from slimvec.evaluation.results import BoundedScore
 from slimvec.ranking.metrics import MAIN_METRIC
 from slimvec.reports.parts import Frozen
 from slimvec.statistics.correlation import rank_correlation
@@ -45,10 +45,10 @@ class SweptModel(Frozen):
     variant: str
     names: tuple[str, ...]
     betas: tuple[float | None, ...]
-    scores: tuple[Estimate, ...]
+    scores: tuple[BoundedScore, ...]
     best: str
-    best_beta: Estimate | None
-    best_over_mean: Estimate | None
+    best_beta: BoundedScore | None
+    best_over_mean: BoundedScore | None
     mixing: float | None
 
 
@@ -140,7 +140,7 @@ class Sweeps:
         order, betas = self._family()
         return float(betas[self._means[name][order].argmax()]), betas[self._draws[name][:, order].argmax(axis=1)]
 
-    def _best_over(self, name: str, beta: float) -> Estimate:
+    def _best_over(self, name: str, beta: float) -> BoundedScore:
         """Give what a model's best beta has over another; the best is chosen on the same queries."""
         order, betas = self._family()
         means, draws = self._means[name][order], self._draws[name][:, order]
@@ -234,9 +234,9 @@ def _drawn_shares(generator: np.random.Generator, number: int) -> Values:
     return shares
 
 
-def _score(value: float, draws: Values) -> Estimate:
+def _score(value: float, draws: Values) -> BoundedScore:
     low, high = interval_ends(draws)
-    return Estimate(value=float(value), low=float(low), high=float(high))
+    return BoundedScore(value=float(value), low=float(low), high=float(high))
 
 
 def _mean_mixing(runs: Iterable[RunResult]) -> float | None:

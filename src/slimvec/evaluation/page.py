@@ -6,6 +6,7 @@ from pathlib import Path
 
 from slimvec.evaluation.comparing import ComparisonReport
 from slimvec.evaluation.evaluation_report import EvaluationReport, TaskReport
+from slimvec.evaluation.results import Score, line_of
 from slimvec.files import atomic_folder
 from slimvec.reports.blocks import Block, Heading, Paragraph, Picture, write_pages
 from slimvec.reports.intervals import Row, draw_intervals
@@ -160,22 +161,17 @@ def _scores_picture(reports: Sequence[EvaluationReport]) -> Picture:
         name: [task.score for report in reports for task in report.tasks if task.task == name]
         for name in (task.task for task in reports[0].tasks)
     }
-    rows = [Row(name, [_ends(score.value, score.low, score.high) for score in own]) for name, own in scores.items()]
+    rows = [Row(name, [line_of(score) for score in own]) for name, own in scores.items()]
     title = "Scores with 95% intervals"
     legend = [report.model.name for report in reports]
     return Picture(title, draw_intervals(title, rows, 0.0, 1.0, legend=legend), "scores")
 
 
-def _ends(value: float, low: float | None, high: float | None) -> tuple[float, float, float]:
-    """Give the ends of a line around a value; both are the value where it has no interval."""
-    return (value if low is None else low), value, (value if high is None else high)
-
-
 def _differences_picture(comparison: ComparisonReport) -> Picture:
     """Differences with their intervals, a row a task."""
-    lines = {task.task: _ends(task.difference, task.low, task.high) for task in comparison.tasks}
-    reach = max(0.001, *(1.1 * abs(end) for line in lines.values() for end in line))
-    rows = [Row(name, [line]) for name, line in lines.items()]
+    scores = [Score(value=task.difference, low=task.low, high=task.high) for task in comparison.tasks]
+    rows = [Row(task.task, [line_of(score)]) for task, score in zip(comparison.tasks, scores, strict=True)]
+    reach = max(0.001, *(1.1 * abs(end) for score in scores for end in line_of(score)))
     title = f"{comparison.first.name} minus {comparison.second.name}, with 95% intervals"
     return Picture(title, draw_intervals(title, rows, -reach, reach), "differences")
 

@@ -72,7 +72,13 @@ class Score(Frozen):
         return cls(value=interval.value, **ends_of(interval, num_units))
 
 
-class Estimate(Score):
+def line_of(score: Score) -> tuple[float, float, float]:
+    """Give low end, value and high end for a picture; the ends are the value where there is no interval."""
+    value = score.value
+    return (value if score.low is None else score.low), value, (value if score.high is None else score.high)
+
+
+class BoundedScore(Score):
     """A number of a study, which always has an interval: trainings and models count in it beside queries."""
 
     low: float
