@@ -36,7 +36,7 @@ def reserved(output: str | Path, *, force: bool) -> Iterator[None]:
         force: Replace what is there.
 
     Raises:
-        InputError: it exists without `force`, is no file or folder, or another process writes it.
+        InputError: it exists without `force`, is not a file or folder, or another process writes it.
         StorageError: nothing can be written there.
     """
     path = Path(output)

@@ -135,7 +135,7 @@ def test_a_stopped_study_goes_on(slimvec, monkeypatch, trainings):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"reference": "bass"}, "reference 'bass' is no variant; there are base, last, hot, raw"),
+        ({"reference": "bass"}, "reference 'bass' is not a variant; there are base, last, hot, raw"),
         ({"seeds": [1, 1]}, "seeds [1, 1] name one twice"),
         ({"colour": 1}, "colour: Extra inputs are not permitted"),
         ({"variants": {"base": {}}}, "1 variants: a comparison needs at least two"),

@@ -77,12 +77,12 @@ def test_what_documents_write_is_shown_and_not_obeyed(slimvec, model, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["index", "--to", "new"], "new is no index; expected files or folders to make one from"),
+        (["index", "--to", "new"], "new is not an index; expected files or folders to make one from"),
         (["index", "nowhere", "--to", "new"], "nowhere does not exist; expected a file or folder; check the path"),
         (["index", "--to", "ix", "--dims", "8"], "ix was made with dims 32, not 8; expected the settings it was made"),
         (["search", "x"], "neither --index nor --documents; expected one of them"),
         (["search", "x", "-x", "ix", "-d", "y.txt"], "both --index and --documents; expected one of them"),
-        (["search", "x", "-x", "docs"], "docs is no index; expected a folder that `slimvec index` made; make one"),
+        (["search", "x", "-x", "docs"], "docs is not an index; expected a folder that `slimvec index` made; make one"),
         (["search", "x", "-x", "ix", "--kind", "png"], "kind 'png'; expected one of text, markdown"),
         (["search", "x", "-x", "ix", "--after", "soon"], "day 'soon'; expected a day such as 2026-11-29"),
     ],

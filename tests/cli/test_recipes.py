@@ -73,7 +73,7 @@ def test_the_tiny_recipe_runs(slimvec, tmp_path, model):
 def test_an_output_is_asked_for(slimvec):
     outcome = slimvec("train", RECIPES / "tiny.yaml")
     assert outcome.code == 2
-    assert outcome.error == "error: no --output; expected where the model's folder shall appear; or pass --dry-run"
+    assert outcome.error == "error: no --output; expected the folder to write the model into; or pass --dry-run"
 
 
 def test_a_base_that_is_none(slimvec):

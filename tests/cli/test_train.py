@@ -92,7 +92,7 @@ def test_a_stopped_run_is_not_overwritten_by_chance(slimvec, recipe, monkeypatch
         slimvec("train", recipe, "-o", "out")
     outcome = slimvec("train", recipe, "-o", "out")
     assert outcome.code == 2
-    assert outcome.error.endswith("go on with --resume, or start anew with --force")
+    assert outcome.error.endswith("go on with --resume, or start over with --force")
 
 
 BAD_RECIPES = {

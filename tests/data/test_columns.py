@@ -75,8 +75,8 @@ def test_columns_not_read_are_named_once(suffix, tmp_path):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"sentence1": "a", "sentence2": "b", "label": 0}, "label 0, which says that this is no pair; expected 1"),
-        ({"query": "a", "positive": "b", "label": False}, "label False, which says that this is no pair"),
+        ({"sentence1": "a", "sentence2": "b", "label": 0}, "label 0, which says that this is not a pair; expected 1"),
+        ({"query": "a", "positive": "b", "label": False}, "label False, which says that this is not a pair"),
         ({"query": "a", "response": "b", "label": 0.8}, "label 0.8; expected 1, a pair; .* kind: graded"),
         ({"query": "a", "positive": "b", "label": "contradiction"}, "label contradiction; expected 1"),
         ({"sentence1": "a", "sentence2": "b", "score": 0.1}, "score beside sentence1 and sentence2"),

@@ -101,7 +101,7 @@ def test_sets_in_a_folder_are_found_in_order(tmp_path):
     assert find_retrieval_sets(tmp_path / "a") == [tmp_path / "a"]
     with pytest.raises(InputError, match="other holds no retrieval set"):
         find_retrieval_sets(tmp_path / "other")
-    with pytest.raises(InputError, match="none is no folder"):
+    with pytest.raises(InputError, match="none is not a folder"):
         find_retrieval_sets(tmp_path / "none")
     with pytest.raises(InputError, match=r"other has no corpus.jsonl or corpus.jsonl.gz"):
         read_retrieval_set(tmp_path / "other")

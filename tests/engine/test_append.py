@@ -165,12 +165,12 @@ def test_other_files_and_versions_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"text cannot be read: .*; expected a saved text state"):
         load_state(parts, tmp_path / "text")
     save_file({"a": torch.ones(1)}, tmp_path / "weights")
-    with pytest.raises(InputError, match="weights is no saved text state; expected one of version 1"):
+    with pytest.raises(InputError, match="weights is not a saved text state; expected one of version 1"):
         load_state(parts, tmp_path / "weights")
     open_text(parts, "text").save(tmp_path / "state")
     with safe_open(tmp_path / "state", framework="pt") as file:
         about = file.metadata()["slimvec_text_state"].replace('"format": 1', '"format": 2')
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     save_file(tensors, tmp_path / "newer", metadata={"slimvec_text_state": about})
-    with pytest.raises(InputError, match="newer is of version 2; expected one of version 1; open the text anew"):
+    with pytest.raises(InputError, match="newer is of version 2; expected one of version 1; open the text again"):
         load_state(parts, tmp_path / "newer")

@@ -130,7 +130,7 @@ def test_every_way_to_embed_runs_the_head(tmp_path):
 def test_explaining_needs_a_linear_head(tmp_path):
     folder = foreign(tmp_path / "model")
     add_dense(folder, 32, 12, "activation.Tanh")
-    with pytest.raises(ModelError, match="not linear: a vector is no sum over its tokens"):
+    with pytest.raises(ModelError, match="not linear: a vector is not a sum over its tokens"):
         Embedder.load(folder).explain("a", "b")
 
 

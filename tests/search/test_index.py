@@ -66,7 +66,7 @@ def test_another_model_is_refused_and_the_same_elsewhere_is_not(tmp_path, index,
 
 
 def test_what_is_no_index(tmp_path, embedder):
-    with pytest.raises(InputError, match="is no index; expected a folder that `slimvec index` made"):
+    with pytest.raises(InputError, match="is not an index; expected a folder that `slimvec index` made"):
         Index.open(tmp_path)
     (tmp_path / "index.json").write_text('{"format": 9}', encoding="utf-8")
     with pytest.raises(InputError, match="expected an index of version 1"):

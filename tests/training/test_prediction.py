@@ -247,7 +247,7 @@ def test_mask_tokens():
     backend = tiny.tokenizer_backend()
     assert mask_id(backend, None) == backend.token_to_id("_")
     assert mask_id(backend, "<unk>") == backend.token_to_id("<unk>")
-    with pytest.raises(InputError, match=r"no mask token: two is no single token of the model; expected one that is"):
+    with pytest.raises(InputError, match=r"no mask token: two is not a single token of the model; expected one"):
         mask_id(backend, "two")
 
 

@@ -196,5 +196,5 @@ def test_missing_data_of_a_later_stage_is_told_before_the_first_begins(tmp_path,
 def test_a_folder_that_is_no_stage(tmp_path, recipe):
     with atomic_folder(tmp_path / "out.training" / "stages" / "01-weak") as building:
         save_model(tiny.embedding_model(), building, force=True, training={"no": "record"})
-    with pytest.raises(TrainingError, match=r"01-weak is no model of a stage; start anew with --force"):
+    with pytest.raises(TrainingError, match=r"01-weak is not a model of a stage; start over with --force"):
         train(recipe(), tmp_path / "out", resume=True)

@@ -47,7 +47,7 @@ def adapt(
     model: Annotated[
         str, typer.Option("--model", "-m", help="The model to adapt: a folder or name.", metavar="M")
     ] = "smollm2-135m",
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the adapted model's folder shall appear.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write the adapted model into.")],
     revision: RevisionOption = None,
     data: Annotated[
         Path | None,

@@ -105,7 +105,7 @@ def make_recipe(
         revision: Revision of a hub name.
         texts: File of the passages.
         method: The objective.
-        minutes: Of training.
+        minutes: Minutes for training.
         seed: Random seed for the run.
         settings: `section.key=value` over the recipe.
 

@@ -30,7 +30,7 @@ def fetch(
     ],
     revision: RevisionOption = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Hash every file that is here already, and fetch anew what is damaged.")
+        bool, typer.Option("--check", help="Hash every file that is here already, and fetch again what is damaged.")
     ] = False,
 ) -> Result:
     """Fetch a model into the cache, checked and converted, so that later commands need no network.
@@ -52,7 +52,7 @@ def fetch(
         "seconds": round(time.perf_counter() - started, 3),
     }
     if check:
-        terminal.print(f"{damage}: fetched anew" if damage else f"{name}: every file is as it was written")
+        terminal.print(f"{damage}: fetched again" if damage else f"{name}: every file is as it was written")
     terminal.print(f"{name}: {_size(folder) / 1e6:,.0f} MB in {folder}, {clock(report['seconds'])}")
     return report
 

@@ -95,7 +95,7 @@ def index(
         found = open_index(terminal, to, model, revision, dtype)
     else:
         if not sources:
-            raise InputError(f"{to} is no index", expected="files or folders to make one from")
+            raise InputError(f"{to} is not an index", expected="files or folders to make one from")
         _check_sources(sources)
         name = model or DEFAULT_MODEL
         embedder = load_embedder(terminal, name, revision=revision, dtype=dtype, dims=dims)

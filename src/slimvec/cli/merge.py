@@ -24,7 +24,7 @@ def merge(
     models: Annotated[
         list[str], typer.Argument(help="Models of one architecture, tokenizer and settings.", metavar="MODEL")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the model's folder shall appear.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write the model into.")],
     method: Annotated[
         Literal["linear", "slerp", "soup"],
         typer.Option(help="Weighted mean; along the arc between two; or as many as do not make the score worse."),

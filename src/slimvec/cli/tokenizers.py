@@ -49,7 +49,7 @@ def tokenizers(
 
     On the same sentences in many languages (--data), on texts of your own (--text-file), or, with neither, on
     characters of every script: how much comes back from the tokens, how many tokens it takes against English, how many
-    of them are no whole character, and how much text fits in 512 of them.
+    of them are not whole characters, and how much text fits in 512 of them.
     """
     terminal.reserve(output, force=force)
     if data is not None and not (data / "sib200").is_dir():

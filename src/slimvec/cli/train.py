@@ -40,9 +40,7 @@ def train(
     terminal: Terminal,
     *,
     recipe: Annotated[Path, typer.Argument(help="A recipe in YAML.", metavar="RECIPE")],
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where the model's folder shall appear.")
-    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder to write the model into.")] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Argument(help="Settings that replace the recipe's, as in optim.lr=0.001.", metavar="SECTION.KEY=VALUE"),
@@ -78,7 +76,7 @@ def train(
     if dry_run:
         return _dry_run(terminal, settings)
     if output is None:
-        raise InputError("no --output", expected="where the model's folder shall appear", do="or pass --dry-run")
+        raise InputError("no --output", expected="the folder to write the model into", do="or pass --dry-run")
     from slimvec.training.sources import check_sources  # loads numpy: not before the recipe is known to be good
 
     for stage in settings.stage_recipes():

@@ -331,7 +331,7 @@ def _read(path: Path, key: str) -> RunResult | None:
     try:
         result = RunResult.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise InputError(f"{path} is no result of a run", expected="one", do="remove it and run again") from error
+        raise InputError(f"{path} is not a result of a run", expected="one", do="remove it and run again") from error
     return result if result.key == key else None
 
 

@@ -114,7 +114,7 @@ class Study(Section):
             raise ValueError(f"{len(names)} variants: a comparison needs at least two")
         for name in (self.reference, *(cell.against for cell in self.plain.values() if cell.against)):
             if name not in names:
-                raise ValueError(f"reference {name!r} is no variant; there are {', '.join(names)}")
+                raise ValueError(f"reference {name!r} is not a variant; there are {', '.join(names)}")
         swept = {*(self.sweep.variants if self.sweep else ()), *(name for check in self.checks for name in check.of)}
         if swept - set(names):
             raise ValueError(

@@ -84,7 +84,9 @@ class TrainingFigures:
         """
         manifest = read_manifest(folder)
         if manifest is None or manifest.training is None:
-            raise TrainingError(f"{folder} is no model with its training", do="remove the folder models and run again")
+            raise TrainingError(
+                f"{folder} is not a model with its training", do="remove the folder models and run again"
+            )
         total = Progress.model_validate(manifest.training["progress"])
         stage = manifest.training["stages"][-1]["name"]
         lines = map(json.loads, (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines())

@@ -79,7 +79,7 @@ def class_records(
         seed: Random seed for circles and negatives.
         num_negatives: Number of negatives of each record; fewer when the other classes have fewer examples in all. KaLM
             takes 7.
-        skip: Labels that are no class, such as clinc150's `oos`, whose texts have nothing in common.
+        skip: Labels that are not a class, such as clinc150's `oos`, whose texts have nothing in common.
         source: Source of the records.
         task: Task of the records.
 

@@ -105,7 +105,7 @@ def _check_pair(row: Mapping[str, object]) -> None:
     """
     for name in _LABELS:
         if name in row and not (isinstance(row[name], int | float) and row[name] == 1):
-            found = f"{name} {str(row[name])[:40]}" + (", which says that this is no pair" if row[name] == 0 else "")
+            found = f"{name} {str(row[name])[:40]}" + (", which says that this is not a pair" if row[name] == 0 else "")
             do = "leave such rows out (skip bad rows does), or read graded pairs with kind: graded"
             raise BadRowError("label", found, expected="1, a pair", do=do)
     if "sentence1" in row:

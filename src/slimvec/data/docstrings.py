@@ -146,7 +146,7 @@ def _clean_lines(text: str) -> list[str]:
 
 
 def _prose_lines(text: str) -> Iterator[str]:
-    """The stripped lines of a body that are no code: not fenced, not after a prompt, not indented under `::`."""
+    """The stripped lines of a body that are not code: not fenced, not after a prompt, not indented under `::`."""
     in_fence = after_prompt = False
     code_indent: int | None = None  # lines deeper than this are code
     for line in text.split("\n"):

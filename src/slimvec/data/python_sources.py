@@ -73,8 +73,8 @@ def find_packages(roots: Sequence[Path]) -> dict[str, list[Path]]:
 def read_entries(package: str, path: Path) -> list[DocEntry]:
     """Read the documented public functions and classes of a source file.
 
-    A file that is generated, too large, or not in the syntax of this Python gives none: that is no error, packages ship
-    such files as templates.
+    A file that is generated, too large, or not in the syntax of this Python gives none: that is not an error, packages
+    ship such files as templates.
     """
     source = path.read_bytes()
     if len(source) > MAX_FILE_BYTES or b'"""' not in source or _GENERATED.search(source[:_HEAD_BYTES]):

@@ -49,7 +49,7 @@ def reorder_sentences(text: str, order: Sequence[int]) -> str:
         order: A permutation of 0 to S - 1: number of the sentence that comes first, second and so on.
 
     Raises:
-        ValueError: `order` is no permutation of the sentences.
+        ValueError: `order` is not a permutation of the sentences.
     """
     spans = sentence_spans(text)
     if sorted(order) != list(range(len(spans))):

@@ -44,7 +44,7 @@ class Record:
         language: Language code of the query as the source writes it; None when it does not say.
         source: Where the record is from; batches are mixed and counts are kept by it.
         group: Name of what the record stands for within its source, such as a class: texts of records of one group
-            are no negatives for each other. None for itself alone.
+            are not negatives for each other. None for itself alone.
         contrasts: Texts made to be wrong, such as a positive with its words in another order. They are negatives that
             stay negatives however alike they look: `loss.margin`, which takes what is too alike for a right answer,
             does not touch them. A teacher's scores say nothing of them.

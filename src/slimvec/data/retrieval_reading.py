@@ -28,7 +28,7 @@ def find_retrieval_sets(folder: str | Path) -> list[Path]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"{folder} is no folder", expected="a folder with corpus, queries and qrels")
+        raise InputError(f"{folder} is not a folder", expected="a folder with corpus, queries and qrels")
     candidates = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
     found = [path for path in candidates if _is_retrieval_set(path)]
     if not found:

@@ -94,7 +94,7 @@ def coverage(embedder: "Embedder", texts: Sequence[str]) -> list[TextCoverage]:
         texts: N texts. None may be empty.
 
     Raises:
-        InputError: a text is no string, or empty.
+        InputError: a text is not a string, or empty.
     """
     embedder.tokenizer.check(texts)
     return CoverageMeter(embedder.tokenizer.backend).measure(texts)
@@ -113,7 +113,7 @@ def check_coverage(embedder: "Embedder", texts: Sequence[str], *, min_coverage: 
         What was found, where all is well.
 
     Raises:
-        InputError: a text is below the limit (the worst is named, with its script), is no string, or empty.
+        InputError: a text is below the limit (the worst is named, with its script), is not a string, or empty.
     """
     embedder.tokenizer.check(texts)
     places = (f"text {number}" for number in range(len(texts)))

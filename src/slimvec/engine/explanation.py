@@ -181,7 +181,7 @@ class _Side:
         states = run_states(parts, batch).double()
         if not parts.head.is_linear:
             raise ModelError(
-                "the model has layers behind its pooling that are not linear: a vector is no sum over its tokens",
+                "the model has layers behind its pooling that are not linear: a vector is not a sum over its tokens",
                 expected="a model without, or with Dense modules that have no bias and no activation",
             )
         with torch.inference_mode():

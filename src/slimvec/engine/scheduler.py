@@ -2,7 +2,7 @@
 
 Texts of many requests share a batch, whatever their roles and prompts. Requests take turns, text by text, so that a
 small one is not held up by a large one that came before. A text whose vector is NaN or infinite, and a request whose
-batch fails, do not touch the others. Work that is no embedding (reranking, attribution) waits in the same queue, so
+batch fails, do not touch the others. Work that is not an embedding (reranking, attribution) waits in the same queue, so
 that one thread computes at a time.
 """
 

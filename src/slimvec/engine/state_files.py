@@ -109,8 +109,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
                 return about, {name: file.get_tensor(name) for name in _TENSORS}
     except SafetensorError as error:
         raise InputError(f"{path} cannot be read: {error}", expected="a saved text state") from error
-    version = f"is of version {about['format']}" if "format" in about else "is no saved text state"
-    raise InputError(f"{path} {version}", expected=f"one of version {FORMAT}", do="open the text anew")
+    version = f"is of version {about['format']}" if "format" in about else "is not a saved text state"
+    raise InputError(f"{path} {version}", expected=f"one of version {FORMAT}", do="open the text again")
 
 
 def _check_model(parts: HasParts, decoder: FusedDecoder, path: Path, about: dict[str, Any], probe: Tensor) -> None:
@@ -129,7 +129,7 @@ def _check_model(parts: HasParts, decoder: FusedDecoder, path: Path, about: dict
         raise ModelError(
             f"{path} was written by another model",
             expected="the model that wrote it",
-            do="load that one, or open the text anew",
+            do="load that one, or open the text again",
         )
 
 

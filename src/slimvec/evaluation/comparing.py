@@ -137,7 +137,7 @@ def _compare_task(
         raise InputError(
             f"task {first.task} was not the same in both evaluations",
             expected="the same data and measure",
-            do="run both anew",
+            do="run both again",
         )
     differences = {
         one.subset: {

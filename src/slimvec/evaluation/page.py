@@ -84,7 +84,7 @@ def _scores_note(report: EvaluationReport) -> str:
     kinds = ", ".join(f"{kind} {value:.3f}" for kind, value in report.mean_by_kind.items())
     return (
         f"Mean over tasks {report.mean:.3f} ({kinds}). Intervals of 95%, by bootstrap over the units named; "
-        "pseudo-values are the jackknife's, for measures that are no plain means; an interval over experiments says "
+        "pseudo-values are the jackknife's, for measures that are not plain means; an interval over experiments says "
         "how much the score depends on mteb's random choices, not on the texts."
     )
 

@@ -182,7 +182,7 @@ def _values_of_queries(task: Any) -> dict[str, Mapping[str, Mapping[str, float]]
 
 
 def _values(task: AbsTask, subset: str, split: str, scores: Mapping[str, Any], predictions: Any) -> Contributions:
-    """Values of samples by what mteb predicted; of experiments, where its measure is no mean over samples."""
+    """Values of samples by what mteb predicted; of experiments, where its measure is not a mean over samples."""
     measure = task.metadata.main_score
     try:
         if isinstance(task, AbsTaskBitextMining):

@@ -98,7 +98,7 @@ def load_lora(backbone: TransformersBackbone, folder: Path, *, trained: bool = F
         raise ModelError(
             f"{path} was trained and changes nothing: its lora_B are all 0",
             expected="vectors that differ from the base's",
-            do="copy the adapter again, or train it anew",
+            do="copy the adapter again, or train it again",
         )
     backbone.hf_model = adapted
 

@@ -46,5 +46,5 @@ def check_agreement(folder: Path, manifest: Manifest, config: Config) -> None:
             raise ModelError(
                 f"{folder}: the files that sentence-transformers reads say {name} {read!r}",
                 expected=f"{said!r}, as {MANIFEST_NAME} says",
-                do="restore the file that was changed, or save the model anew",
+                do="restore the file that was changed, or save the model again",
             )

@@ -16,7 +16,7 @@ from slimvec.errors import ModelError, StorageError
 from slimvec.model.cache import Progress
 
 CONVERSION = 2
-"""Version of what a conversion writes; a folder of another is converted anew. 2: tokenizers by their splitting."""
+"""Version of what a conversion writes; a folder of another is converted again. 2: tokenizers by their splitting."""
 _WORKER = "slimvec.model.gguf_conversion"
 
 

@@ -34,7 +34,7 @@ _PROBES = (
     "🚀👩‍👩‍👧 a\u0301 \u200b",
 )
 TENSORS = "_tensors"
-"""Where `read_metadata` puts the names of the tensors, which are no entry of the header."""
+"""Where `read_metadata` puts the names of the tensors, which are not an entry of the header."""
 Report = Callable[[str, float], None]
 
 

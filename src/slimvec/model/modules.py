@@ -122,7 +122,7 @@ def list_modules(folder: Path) -> list[Module]:
     path = folder / MODULES_NAME
     entries = read_json(path)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise ModelError(f"{path} is no list of modules", expected='[{"idx": 0, "path": "", "type": ...}, ...]')
+        raise ModelError(f"{path} is not a list of modules", expected='[{"idx": 0, "path": "", "type": ...}, ...]')
     return [_module(folder, entry.get("type"), entry.get("path"), path) for entry in entries]
 
 

@@ -34,8 +34,8 @@ class EmbeddedBatch:
         group_ids: [B] int64, equal for pairs of one group, of which no text is a negative for another; `NO_GROUP`
             for pairs without.
         negative_group_ids: [B, K] int64, the groups of the negatives, same numbering.
-        places: [B] int64, where in its group a pair stands. With places, a pair of the group is no negative for row i
-            only if its place is at most `horizons[i]`; None: none of the group is one, wherever it stands.
+        places: [B] int64, where in its group a pair stands. With places, a pair of the group is not a negative for row
+            i only if its place is at most `horizons[i]`; None: none of the group is one, wherever it stands.
         horizons: [B] int64; given with places, or not.
         scores: [B, 1 + K] a teacher's scores of the positive, then of the negatives; NaN where there is none.
         grades: [B] how alike the two texts of a graded pair are; NaN for the other pairs, whose positive answers

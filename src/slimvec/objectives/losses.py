@@ -162,7 +162,7 @@ def _scores(batch: EmbeddedBatch, distillation: ScoreDistillation, block_element
 
 
 def _graded(batch: EmbeddedBatch, settings: CoSENT, block_elements: int) -> Tensor:
-    """Compute CoSENT. It is no sum over rows: every process computes all of it and answers for its share."""
+    """Compute CoSENT. It is not a sum over rows: every process computes all of it and answers for its share."""
     if not batch.pairs:
         return batch.query.sum()
     assert batch.grades is not None

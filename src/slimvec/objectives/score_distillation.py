@@ -9,7 +9,7 @@ temperatures, for row i:
                  (arXiv 2010.02666, there with both temperatures 1)
 
 The candidates are the row's positive and its own negatives (`own`), or all positives and all negatives of the batch
-(`batch`), which takes a teacher's vectors: its cosines are the scores then. Contrasts are no candidates, of whatever
+(`batch`), which takes a teacher's vectors: its cosines are the scores then. Contrasts are not candidates, of whatever
 teacher: one that takes them for right would train against them. No candidate is masked for a false negative: the
 teacher says how good it is.
 
@@ -100,7 +100,7 @@ def kl_divergence(student: Tensor, teacher: Tensor, present: Tensor) -> Tensor:
     Args:
         student: [R, C] logits, already divided by the temperature.
         teacher: [R, C], likewise.
-        present: [R, C] bool, at least one in each row; the rest are no candidates.
+        present: [R, C] bool, at least one in each row; the rest are not candidates.
 
     Returns:
         [R].
@@ -117,7 +117,7 @@ def margin_mse(student: Tensor, teacher: Tensor, present: Tensor, positive: Tens
     Args:
         student: [R, C] scores.
         teacher: [R, C] scores.
-        present: [R, C] bool; the rest are no candidates.
+        present: [R, C] bool; the rest are not candidates.
         positive: [R] int64, the column of each row's positive.
 
     Returns:

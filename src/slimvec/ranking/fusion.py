@@ -46,7 +46,7 @@ def fused_ndcg(queries: Sequence[Judged], weight: float, *, relevant: Sequence[S
     Args:
         queries: Candidates with scores and grades; equal scores keep the candidates' order.
         weight: Share of the second judge.
-        relevant: All grades above 0 of each query, those of documents that are no candidates included; default the
+        relevant: All grades above 0 of each query, those of documents that are not candidates included; default the
             candidates' own.
     """
     found = np.zeros((len(queries), DEPTH))

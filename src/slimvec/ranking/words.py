@@ -1,7 +1,7 @@
 """The one word splitter: words and characters of all scripts, for BM25, cleaning, probes and explanations alike.
 
 In scripts that do not mark words with spaces every character (with its combining marks) is a token of its own; in all
-others a token is an unbroken run of letters, marks and digits. Punctuation and symbols are no tokens. The joiners that
+others a token is an unbroken run of letters, marks and digits. Punctuation and symbols are not tokens. The joiners that
 shape a syllable of Sinhala, Bengali or Malayalam (U+200C and U+200D behind a mark) belong to the word; the one between
 two parts of a Persian word (behind a letter) separates, as a space there would. Joiners and the vowel points of Arabic
 and Hebrew are then left out, as writers of the same word set or omit them.

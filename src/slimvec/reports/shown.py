@@ -53,7 +53,7 @@ def markdown_cell(text: str) -> str:
 
 
 def markdown_line(text: str) -> str:
-    """Write a text as a paragraph of Markdown, where it reads as it is and is no heading, list or quote."""
+    """Write a text as a paragraph of Markdown, where it reads as it is and is not a heading, list or quote."""
     line = in_markdown(text)
     found = _BEGINNING.match(line)
     if found is None:

@@ -60,7 +60,7 @@ def embedded_text(title: str, heading: str, text: str) -> str:
     """Write title and headings in front of a chunk's text, as it is embedded.
 
     Args:
-        title: Of the document; may be empty.
+        title: Title of the document; may be empty.
         heading: What the chunk stands under; may be empty.
         text: The chunk.
     """

@@ -95,7 +95,7 @@ class GenerativeIndex:
     Args:
         language: Writes.
         settings: How.
-        ngrams: Of the documents; default none yet.
+        ngrams: Ngrams of the documents; default none yet.
 
     Attributes:
         settings: As given, or the default.

@@ -32,11 +32,11 @@ def migrate(
     """Build an index anew from its sources, and switch to it at once.
 
     Args:
-        folder: Of the index.
+        folder: Folder of the index.
         embedder: The model from now on.
         settings: How the index is made from now on.
         model: Name of the model.
-        revision: Of a hub name.
+        revision: Revision of a hub name.
         update: Brings the new index up to date; for a caller that shows progress.
 
     Raises:

@@ -88,12 +88,14 @@ class IndexDescription(_Frozen):
             InputError: it is not there, or not of this version.
         """
         if not path.is_file():
-            raise InputError(f"{path.parent} is no index", expected="a folder that `slimvec index` made", do="make one")
+            raise InputError(
+                f"{path.parent} is not an index", expected="a folder that `slimvec index` made", do="make one"
+            )
         try:
             return cls.model_validate_json(path.read_bytes())
         except ValidationError as error:
             raise InputError(
-                f"{path}: {validation_summary(error)}", expected=f"an index of version {FORMAT}", do="make it anew"
+                f"{path}: {validation_summary(error)}", expected=f"an index of version {FORMAT}", do="make it again"
             ) from error
 
     def write(self, path: Path) -> None:

@@ -37,9 +37,9 @@ class FoundPassage(BaseModel):
     Attributes:
         rank: From 1.
         score: What it is ranked by.
-        path: Of its file.
+        path: Path of its file.
         place: Page, line or record.
-        title: Of the document.
+        title: Title of the document.
         heading: What it stands under.
         passage: Number of the passage in its file.
         text: It.
@@ -73,7 +73,7 @@ class DocumentPart(BaseModel):
     """A part of a document.
 
     Attributes:
-        path: Of its file.
+        path: Path of its file.
         title: May be empty.
         first_passage: Number of the first passage given.
         num_passages: Passages of the document.

@@ -66,7 +66,7 @@ def address(listening: socket.socket) -> str:
 
 
 class _Server(uvicorn.Server):
-    """A server whose end by a signal is no error: uvicorn's own raises the signal again when all is finished."""
+    """A server whose end by a signal is not an error: uvicorn's own raises the signal again when all is finished."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -49,9 +49,9 @@ class IndexInfo(BaseModel):
 
     Attributes:
         served: Whether there is one; all else is null without.
-        name: Of its folder.
+        name: Name of its folder.
         model: Name of its model here.
-        identity: Of that model.
+        identity: Identity of that model.
         num_chunks: Chunks in it.
         num_bytes: What it takes on disk.
         vectors: How they are held: `float32`, `int8` or `binary`.
@@ -94,8 +94,8 @@ class DocumentChunks(BaseModel):
     """A document as its index holds it.
 
     Attributes:
-        path: Of its file.
-        kind: Of file.
+        path: Path of its file.
+        kind: Kind of file.
         title: May be empty.
         num_chunks: Chunks of the document.
         chunks: Those asked for, in their order.

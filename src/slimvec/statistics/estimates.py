@@ -1,4 +1,4 @@
-"""Statistics that are no plain means, each with its values on the same resamples of the items.
+"""Statistics that are not plain means, each with its values on the same resamples of the items.
 
 They can be averaged and subtracted resample by resample, so that what rests on the same items stays comparable.
 

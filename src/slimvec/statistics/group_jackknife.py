@@ -1,4 +1,4 @@
-"""Intervals for figures of a whole set of texts that are no means: texts are left out, a group at a time."""
+"""Intervals for figures of a whole set of texts that are not means: texts are left out, a group at a time."""
 
 from collections.abc import Callable
 

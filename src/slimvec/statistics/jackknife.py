@@ -1,4 +1,4 @@
-"""Scores that are no plain means, as means all the same: what each sample contributes, by leaving it out once.
+"""Scores that are not plain means, as means all the same: what each sample contributes, by leaving it out once.
 
 A score T of N samples gets N pseudo-values N T - (N - 1) T_without_i (Tukey 1958), here moved so that their mean is T
 itself. Their spread is the spread of T to first order (Miller 1974), so that the bootstrap, the pairing and the sign

@@ -34,8 +34,8 @@ class TextCoverage:
         num_characters: Characters of the text, white space included.
         num_tokens: Without special ones.
         num_unknown: Tokens that stand for anything unknown.
-        num_pieces: Tokens that are no whole character: single bytes, and pieces of a few that hold part of one. U+FFFD
-            itself, which stands in damaged texts alone, counts as one.
+        num_pieces: Tokens that are not whole characters: single bytes, and pieces of a few that hold part of one.
+            U+FFFD itself, which stands in damaged texts alone, counts as one.
     """
 
     share: float
@@ -89,7 +89,7 @@ class CoverageMeter:
         return normalised
 
     def _is_piece(self, number: int) -> bool:
-        """Whether a token alone is no whole character: decoders write U+FFFD for bytes that are none."""
+        """Whether a token alone is not a whole character: decoders write U+FFFD for bytes that are none."""
         if number not in self._pieces:
             alone = self._backend.decode([number], skip_special_tokens=False)
             self._pieces[number] = _NO_CHARACTER in alone

@@ -31,6 +31,6 @@ def split_sentences(text: str) -> list[str]:
 
 
 def _without_margins(text: str, start: int, end: int) -> tuple[int, int]:
-    """Narrow a span to what is no white space."""
+    """Narrow a span to what is not white space."""
     piece = text[start:end]
     return end - len(piece.lstrip()), start + len(piece.rstrip())

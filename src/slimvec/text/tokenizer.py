@@ -160,7 +160,7 @@ class Tokenizer:
         """Refuse texts that are none, before any is tokenised.
 
         Raises:
-            InputError: a text is no string, or empty.
+            InputError: a text is not a string, or empty.
         """
         for number, text in enumerate(texts, first):
             if not isinstance(text, str):

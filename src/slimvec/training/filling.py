@@ -1,6 +1,6 @@
 """How much there is to tell apart in a batch: its pairs, and the negatives that each of them meets.
 
-No text comes twice in a batch, and texts of one group are no negatives for each other. So records that repeat their
+No text comes twice in a batch, and texts of one group are not negatives for each other. So records that repeat their
 texts make batches smaller than asked for, down to a single pair without any negative, whose loss is 0 whatever the
 model does. That is known before the first step, and said.
 """

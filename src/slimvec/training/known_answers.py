@@ -1,4 +1,4 @@
-"""Which texts answer a query, in all records of a run: a positive that is not drawn is no negative either."""
+"""Which texts answer a query, in all records of a run: a positive that is not drawn is not a negative either."""
 
 from collections.abc import Iterable, Sequence
 

@@ -117,7 +117,7 @@ class Trainer:
             raise TrainingError(
                 f"the checkpoints in {self._folder} are of a run with another recipe or other data",
                 expected="the same of both",
-                do="resume with the recipe as it was, or start anew with --force",
+                do="resume with the recipe as it was, or start over with --force",
             )
         self._weights.load(checkpoint.tensors)
         self._progress = checkpoint.progress
@@ -315,7 +315,7 @@ class Trainer:
         if checkpoint is None:
             raise TrainingError(
                 f"the best weights, of step {best.step}, are damaged or gone in {self._best.folder}",
-                do="resume with validation.keep=last, or train anew with --force",
+                do="resume with validation.keep=last, or train again with --force",
             )
         self._weights.load(checkpoint.tensors)
 

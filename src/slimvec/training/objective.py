@@ -39,7 +39,7 @@ class TrainingObjective:
             self.projection.data = self.projection.data.to(device)
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Give what is trained with the model and kept in checkpoints, and is no part of the model."""
+        """Give what is trained with the model and kept in checkpoints, and is not part of the model."""
         if self.projection is not None:
             yield "objective.projection", self.projection
 

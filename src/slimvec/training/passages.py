@@ -116,7 +116,7 @@ def read_passages(texts: Sequence[str], tokenizer: Tokenizer, *, least: int, mos
     if len(found) < 2:
         raise InputError(
             f"{len(found)} passages of {least} tokens or more in {len(texts):,} texts",
-            expected="at least 2, so that there is something to tell apart",
+            expected="at least 2, so that there is something to distinguish",
             do="give more or longer texts",
         )
     return found

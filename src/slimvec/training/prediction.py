@@ -192,7 +192,7 @@ def mask_id(tokenizer: tokenizers.Tokenizer, token: str | None) -> int:
         if len(ids) == 1 and candidate in ("_", token):
             return int(ids[0])
     raise InputError(
-        f"no mask token: {', '.join(MASKS) if token is None else token} is no single token of the model",
+        f"no mask token: {', '.join(MASKS) if token is None else token} is not a single token of the model",
         expected="one that is",
         do="name one in adaptation.mask_token",
     )

@@ -111,7 +111,7 @@ def train(
 
     Args:
         recipe: The settings.
-        output: Where the model's folder shall appear.
+        output: Folder to write the model into.
         resume: Go on from the newest checkpoint of a run that was stopped; without one, start.
         force: Replace a model or a stopped run that is there.
         on_step: Called after each step.
@@ -178,7 +178,7 @@ def _open_workspace(workspace: Path, output: Path, *, resume: bool, force: bool)
         raise InputError(
             f"{workspace} holds a run that was stopped",
             expected="none",
-            do="go on with --resume, or start anew with --force",
+            do="go on with --resume, or start over with --force",
         )
 
 

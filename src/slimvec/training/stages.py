@@ -134,12 +134,12 @@ class StagePaths:
         try:
             record = StageRecord.model_validate(manifest.training)
         except ValidationError as error:
-            raise TrainingError(f"{self.folder} is no model of a stage", do="start anew with --force") from error
+            raise TrainingError(f"{self.folder} is not a model of a stage", do="start over with --force") from error
         if record.recipe_id != recipe_id:
             raise TrainingError(
                 f"stage {self.stage.name} in {self.folder} is of another recipe",
                 expected="the same",
-                do="resume with the recipe as it was, or start anew with --force",
+                do="resume with the recipe as it was, or start over with --force",
             )
         return record
 

@@ -102,7 +102,7 @@ class TextViewSteps:
 
     @staticmethod
     def _batch(passages: Sequence[Passage], seed: int, vectors: Tensor) -> EmbeddedBatch:
-        """Make a batch of pairs; passages of one text are no negatives for each other."""
+        """Make a batch of pairs; passages of one text are not negatives for each other."""
         query, document = F.normalize(vectors, dim=-1).chunk(2)
         groups = torch.tensor([p.text_id for p in passages], dtype=torch.int64, device=vectors.device)
         return EmbeddedBatch(query, document, group_ids=groups, seed=seed)

@@ -26,7 +26,7 @@ Rule = Literal[
 """Why a text or a record was left out."""
 
 _LETTERS = regex.compile(r"[\p{L}\p{M}\p{N}]+")
-# Names of HTML elements, as <Enter> and <number> are no markup; attributes have an equals sign, as prose has not.
+# Names of HTML elements, as <Enter> and <number> are not markup; attributes have an equals sign, as prose has not.
 _ELEMENTS = (
     "a|abbr|article|aside|b|big|blockquote|body|br|button|center|code|col|dd|div|dl|dt|em|font|footer|form|h[1-6]|head|"
     "header|hr|html|i|iframe|img|input|label|li|link|main|meta|nav|ol|p|pre|ref|script|section|small|span|strong|style|"
@@ -59,7 +59,7 @@ def lines_of(text: str) -> list[str]:
 
 
 def letter_share(text: str) -> float:
-    """Share of letters, marks and digits among the characters that are no white space."""
+    """Share of letters, marks and digits among the characters that are not white space."""
     num_visible = len("".join(text.split()))
     return sum(map(len, _LETTERS.findall(text))) / num_visible if num_visible else 0.0
 

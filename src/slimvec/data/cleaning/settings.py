@@ -45,7 +45,7 @@ class Cleaning(Settings):
         max_query_words: Likewise.
         min_document_words: Likewise.
         max_document_words: Likewise.
-        min_letters: Smallest share of letters, marks and digits among the characters that are no white space. Prose
+        min_letters: Smallest share of letters, marks and digits among the characters that are not white space. Prose
             has over .9, Python code about .7, shell commands about .6.
         max_markup: Largest share of characters in HTML tags and entities.
         stock_phrases: Refuse a document of which more than half is lines with "lorem ipsum" or about cookies,

@@ -45,7 +45,7 @@ def plant_wrong_pairs(collection: Collection, *, share: float, seed: int) -> tup
 
 
 def _right_answers(collection: Collection) -> Ragged:
-    """Documents known to be right for each query: [Q] rows; also those that are no candidates."""
+    """Documents known to be right for each query: [Q] rows; also those that are not candidates."""
     return replace(collection, num_candidates=len(collection.documents)).known()
 
 

@@ -93,7 +93,7 @@ class AnswerCache:
     Args:
         generator: Asked when there is no answer yet.
         folder: Folder of the answers, a file each, named by the SHA-256 of model, settings and request. Where an
-            endpoint is is no part of the name, so that answers survive a move of the server.
+            endpoint is, is not part of the name, so that answers survive a move of the server.
     """
 
     def __init__(self, generator: Generator, folder: Path) -> None:

@@ -22,7 +22,7 @@ _LEAST = 1e-5
 ACTIVATION_LIMIT = 127
 """Largest quantised activation; the kernels for AVX2 multiply 16 bits and use up to 32767."""
 _SIDE, _ROUNDS = 256, 8
-"""Of what int8_slowness measures: square matrices, and how often, a millisecond each."""
+"""What int8_slowness measures: sides of square matrices, and how often, a millisecond each."""
 _NOTHING = 1e-30
 """A row with nothing larger is all zeros; the kernels say the same."""
 

@@ -20,7 +20,7 @@ DEFINITION = (
     "Without sentences in many languages (--data with sib200), letters and marks of every script of Unicode are turned "
     "into tokens one at a time and back. Survive: the share that returns, case and composition aside; tokens: how many "
     "a character takes. Up to {most} characters are drawn from a script, the same for every model; intervals are a "
-    "bootstrap over them. Rare characters count as much as common ones, so this is no substitute for sentences."
+    "bootstrap over them. Rare characters count as much as common ones, so this is not a substitute for sentences."
 )
 _SIMPLE = "Latin"
 

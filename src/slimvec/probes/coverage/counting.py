@@ -33,7 +33,7 @@ class Counts:
         characters: Characters.
         tokens: Tokens, without special ones.
         unknown: Tokens for what is unknown.
-        pieces: Tokens that are no whole character.
+        pieces: Tokens that are not whole characters.
     """
 
     languages: tuple[str, ...]

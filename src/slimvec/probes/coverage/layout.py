@@ -28,7 +28,7 @@ _BY_SCRIPT = (COVERAGE, FERTILITY, PIECES, CHARACTERS)
 _PLOTTED = {
     FERTILITY: "Tokens for the same sentence, English = 1, of scripts that are read",
     COVERAGE: "Characters that come back from the tokens",
-    PIECES: "Tokens that are no whole character",
+    PIECES: "Tokens that are not whole characters",
 }
 
 

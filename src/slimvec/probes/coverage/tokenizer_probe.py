@@ -41,7 +41,7 @@ SENTENCES = (
     "share of the characters that come back, white space aside and after NFKD and case folding, so that a tokenizer "
     "which writes small letters loses nothing and one which drops accents or vowel signs does. Exact round trip: the "
     "sentence comes back as it was. Round trip after normalising: as the tokenizer's own normaliser writes it, white "
-    "space aside. Unknown tokens, and pieces of characters (single bytes and what else is no whole character): shares "
+    "space aside. Unknown tokens, and pieces of characters (single bytes and other parts of one): shares "
     "of the tokens. Fertility: tokens over those of the same sentences in English. Intervals are a bootstrap over the "
     "sentences, the same for all languages; scripts are means over their languages."
 )

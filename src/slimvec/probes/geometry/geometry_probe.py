@@ -34,7 +34,7 @@ _DEFINITION = (
     "own eigenvalues. Uniformity: log mean exp(-2 d^2) over pairs; alignment: mean d^2 over {pair_kind}, d being the "
     "distance of vectors of length 1. Hubness: skewness of how often a text is among the {num_neighbours} nearest of "
     "others; antihubs: texts that never are. Baselines: as many Gaussian vectors of as many dims, for hubness of the "
-    "effective dimension; for alignment, the same pairs dealt anew. Intervals: bootstrap over texts, or over pairs for "
+    "effective dimension; for alignment the same pairs dealt again. Intervals: bootstrap over texts, or over pairs for "
     "alignment; by leaving out groups of texts for the entropy dimension. Stability: lowest cosine of {num_stable} "
     "texts with themselves in one batch, against the same batch again, the other order, one at a time, and float32."
 )
@@ -187,7 +187,7 @@ def _alignment(model: EvaluatedModel, texts: SpreadTexts, config: ProbeConfig) -
     distances = ((first - second) ** 2).sum(axis=1)
     dealt = ((first - np.roll(second, 1, axis=0)) ** 2).sum(axis=1)
     interval = bootstrap_intervals(distances[:, None], seed=config.seed)[0]
-    return _measure("alignment", interval, "score", float(dealt.mean()), "pairs dealt anew", len(distances), False)
+    return _measure("alignment", interval, "score", float(dealt.mean()), "pairs dealt again", len(distances), False)
 
 
 def _spectrum_plot(vectors: Vectors, seed: int) -> Plot:

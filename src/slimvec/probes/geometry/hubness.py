@@ -29,7 +29,7 @@ def count_occurrences(vectors: Vectors, *, num_neighbours: int) -> Array:
     for start in range(0, num_texts, _ROWS_AT_ONCE):
         cosines = vectors[start : start + _ROWS_AT_ONCE] @ vectors.T
         rows = np.arange(len(cosines))
-        cosines[rows, start + rows] = -np.inf  # a text is no neighbour of itself
+        cosines[rows, start + rows] = -np.inf  # a text is not a neighbour of itself
         nearest = np.argpartition(-cosines, num_neighbours - 1, axis=1)[:, :num_neighbours]
         counts += np.bincount(nearest.ravel(), minlength=num_texts)
     return counts

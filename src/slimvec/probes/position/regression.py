@@ -102,7 +102,7 @@ def weigh_sentences(
         if len(own) + 1 >= vectors.shape[1]:
             raise ModelError(
                 f"{vectors.shape[1]} dims for a document of {len(own)} sentences",
-                expected=f"at least {len(own) + 2} dims, to tell the sentences apart",
+                expected=f"at least {len(own) + 2} dims, to distinguish the sentences",
             )
         others = len(sentence_vectors) - len(own)
         shared = (total - own.sum(axis=0)) / others if others else np.zeros_like(total)

@@ -97,7 +97,7 @@ class _Paragraph:
 
     Attributes:
         start: First character in the text.
-        end: Character behind its last that is no white space.
+        end: Character behind its last that is not white space.
         number: Its first line, from 1.
         lines: Its lines.
         fenced: Whether it begins inside a block of code.

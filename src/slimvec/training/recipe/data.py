@@ -63,7 +63,7 @@ class Source(Section):
         path: `.jsonl`, `.jsonl.gz` or `.parquet`, or a hub dataset as `hf:owner/name[@revision][:config][:split]`.
         kind: `pairs` are records as they stand. `classes` are texts with labels, of which pairs of the same class are
             made, with negatives of other classes. `graded` are pairs of texts with a grade of likeness.
-        skip: Labels of class examples that are no class, such as clinc150's `oos`; their texts are left out.
+        skip: Labels of class examples that are not a class, such as clinc150's `oos`; their texts are left out.
         grades: Lowest and highest grade of graded pairs, as the file has them. Default 0 and 5, as in STS.
         passages: File with the texts by id, for rows that hold ids instead of texts.
         task: Task name or whole instruction for the prompts of records that name none.
