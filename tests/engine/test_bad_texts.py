@@ -133,9 +133,25 @@ def test_an_added_token_beyond_the_embedding_is_found_at_load(tmp_path):
     path = tmp_path / "model" / "tokenizer.json"
     whole, size = json.loads(path.read_text()), 264
     added = [{**whole["added_tokens"][0], "content": f"<new {n}>", "id": n} for n in range(258, size + 1)]
+    added[-1]["special"] = False
     path.write_text(json.dumps({**whole, "added_tokens": [*whole["added_tokens"], *added]}))
     with pytest.raises(ModelError, match=r"has the token '<new 264>' with id 264; expected ids below 264"):
         Embedder.load(tmp_path / "model")
+
+
+def test_a_special_token_beyond_the_embedding_is_refused_in_a_text_alone(tmp_path):
+    """EmbeddingGemma has one, for images: the model itself is as it should be."""
+    save_model(embedding_model(), tmp_path / "model")
+    path = tmp_path / "model" / "tokenizer.json"
+    whole = json.loads(path.read_text())
+    fillers = [{**whole["added_tokens"][0], "content": f"<filler {n}>", "id": n} for n in range(258, 264)]
+    image = {**whole["added_tokens"][0], "content": "<image>", "id": 264}
+    path.write_text(json.dumps({**whole, "added_tokens": [*whole["added_tokens"], *fillers, image]}))
+    (tmp_path / "model" / "golden.json").unlink()
+    embedder = Embedder.load(tmp_path / "model")
+    assert embedder.embed_documents(["a cat"]).shape == (1, 32)
+    with pytest.raises(ModelError, match=r"text 1 \('an <image>'\) has the token id 264; expected below 264"):
+        embedder.embed_documents(["a cat", "an <image>"])
 
 
 def test_a_token_beyond_the_embedding_is_found_at_load_where_ids_have_gaps(tmp_path):

@@ -183,14 +183,19 @@ class Tokenizer:
 def _refuse_beyond(backend: tokenizers.Tokenizer, vocabulary: int) -> None:
     """Refuse a tokenizer with ids that the model has not.
 
+    Special tokens beyond the embedding are let pass: EmbeddingGemma has one, for images. A text in which one is written
+    is refused by itself.
+
     Raises:
         ModelError: always then.
     """
     added = backend.get_added_tokens_decoder()
-    last, size = max(added, default=-1), backend.get_vocab_size(with_added_tokens=True)
-    token = added[last].content if added else ""
+    spare = {number for number, token in added.items() if token.special and number >= vocabulary}
+    last, size = max(added.keys() - spare, default=-1), backend.get_vocab_size(with_added_tokens=True) - len(spare)
+    token = added[last].content if last >= 0 else ""
     if size <= vocabulary and any(backend.id_to_token(number) is None for number in range(size)):  # ids with gaps
-        last, token = max((number, token) for token, number in backend.get_vocab(with_added_tokens=True).items())
+        ids = backend.get_vocab(with_added_tokens=True).items()
+        last, token = max((number, token) for token, number in ids if number not in spare)
     if last >= vocabulary or size > vocabulary:
         found = f"the token {token!r} with id {last}" if last >= vocabulary else f"{size} tokens"
         raise ModelError(
