@@ -1,11 +1,12 @@
 """Retrieval scores of several models at several widths, beside BM25, on parts of local retrieval sets.
 
-    python -m benchmarks.models DATA OUTPUT.json --model slimvec-en --model minilm-l6 [--queries 60 --documents 200]
+    python -m benchmarks.models DATA OUTPUT.json --model slimvec-en --model minilm-l6 [--queries 60 --documents 300]
 
-A part of a set is its first queries by a hash of their ids, their relevant documents, and others up to the number
-asked for, long ones cut. Parts are easier than whole sets, and their scores are not those of whole sets: they compare
-models on a machine on which whole sets would take hours. Every text is embedded once by a model, and narrower widths
-are cut from its vectors. Scores and intervals are those of `slimvec evaluate --data`.
+A part of a set is its first queries by a hash of their ids, as long as their relevant documents fit into the number
+asked for, these documents, and others up to that number, long ones cut. Parts are easier than whole sets, and their
+scores are not those of whole sets: they compare models on a machine on which whole sets would take hours. Every text is
+embedded once by a model, and narrower widths are cut from its vectors. Scores and intervals are those of `slimvec
+evaluate --data`.
 """
 
 import argparse
@@ -21,10 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimvec import Embedder
-from slimvec.data.retrieval import RetrievalSet
+from slimvec.data.retrieval import Query, RetrievalSet
 from slimvec.data.retrieval_reading import read_retrieval_set
-from slimvec.evaluation.results import System, TaskResult, package_versions
+from slimvec.evaluation.models import ModelCard
+from slimvec.evaluation.results import TaskResult, package_versions
 from slimvec.evaluation.retrieval import score_bm25, score_retrieval
+from slimvec.text.embeddings import Embeddings
 from slimvec.text.prompts import Role
 
 SETS = ("code_retrieval", "cacm", "cranfield", "liveqa_med", "medquad_retrieval", "qed_nq_retrieval")
@@ -34,11 +37,16 @@ Vectors = NDArray[np.float32]
 
 def part_of(whole: RetrievalSet, *, queries: int, documents: int, characters: int) -> RetrievalSet:
     """Take a part of a set, as the module says; the same part for the same set."""
-    chosen = sorted(whole.queries, key=lambda query: _place(query.id))[:queries]
+    chosen: list[Query] = []
+    relevant: set[str] = set()
+    for query in sorted(whole.queries, key=lambda query: _place(query.id)):
+        wanted = relevant | {name for name, grade in whole.qrels[query.id].items() if grade > 0}
+        if len(chosen) < queries and len(wanted) <= documents:
+            chosen.append(query)
+            relevant = wanted
     ids = {query.id for query in chosen}
-    relevant = {name for query in chosen for name, grade in whole.qrels[query.id].items() if grade > 0}
     order = sorted(whole.documents, key=lambda document: (document.id not in relevant, _place(document.id)))
-    kept = {document.id for document in order[: max(documents, len(relevant))]}
+    kept = {document.id for document in order[:documents]}
     return replace(
         whole,
         name=f"{whole.name}, part",
@@ -58,14 +66,6 @@ def _place(name: str) -> bytes:
     return blake2b(name.encode(), digest_size=8).digest()
 
 
-@dataclass(frozen=True, eq=False)
-class Found:
-    """Vectors as scoring takes them."""
-
-    vectors: Vectors
-    num_truncated: int
-
-
 @dataclass(eq=False)
 class Remembering:
     """An embedder that embeds every text once and cuts its vectors to the width asked for.
@@ -73,12 +73,12 @@ class Remembering:
     Attributes:
         embedder: The model.
         dims: Width of the vectors it gives.
-        known: Whole vectors and truncation, by role and text.
+        known: Whole vector, tokens and truncation by role and text.
     """
 
     embedder: Embedder
     dims: int = 0
-    known: dict[tuple[str, str], tuple[Vectors, int]] = field(default_factory=dict)
+    known: dict[tuple[str, str], tuple[Vectors, int, int]] = field(default_factory=dict)
 
     def embed(
         self,
@@ -87,18 +87,20 @@ class Remembering:
         role: Role,
         task: str | None = None,
         on_progress: Callable[[int], None] | None = None,  # noqa: ARG002  as the protocol has it
-    ) -> Found:
+    ) -> Embeddings:
         """Embed texts: [N, dims] unit vectors."""
         missing = list(dict.fromkeys(text for text in texts if (role, text) not in self.known))
         if missing:
             made = self.embedder.embed(missing, role=role, task=task)
-            prompt = self.embedder.spec.prompts.render(role, task)
-            cut = self.embedder.tokenizer.tokenize(missing, prompt=prompt).truncated
-            rows = zip(missing, made.vectors, cut, strict=True)
-            self.known |= {(role, text): (vector, int(is_cut)) for text, vector, is_cut in rows}
-        found = [self.known[role, text] for text in texts]
-        vectors = np.stack([vector for vector, _ in found])[:, : self.dims]
-        return Found(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), sum(cut for _, cut in found))
+            rows = zip(missing, made.vectors, made.tokens.tolist(), made.truncated.tolist(), strict=True)
+            self.known |= {(role, text): (vector, tokens, cut) for text, vector, tokens, cut in rows}
+        vectors, tokens, truncated = zip(*(self.known[role, text] for text in texts), strict=True)
+        cut_vectors = np.stack(vectors)[:, : self.dims]
+        return Embeddings(
+            cut_vectors / np.linalg.norm(cut_vectors, axis=1, keepdims=True),
+            np.array(tokens, dtype=np.int32),
+            np.array(truncated, dtype=np.int8),
+        )
 
 
 def score_model(source: str, sets: Sequence[RetrievalSet], widths: Sequence[int], max_tokens: int) -> dict[str, Any]:
@@ -109,7 +111,7 @@ def score_model(source: str, sets: Sequence[RetrievalSet], widths: Sequence[int]
     start = time.perf_counter()
     for dims in (embedder.dims, *(width for width in widths if width < embedder.dims)):
         remembering.dims = dims
-        system = System(name=source, identity=embedder.identity.sha256, dtype=embedder.dtype)
+        system = ModelCard(name=source, identity=embedder.identity.sha256, dtype=embedder.dtype)
         scores[str(dims)] = _summary([score_retrieval(remembering, part, system=system) for part in sets])
         print(f"{source}, {dims} dims: {scores[str(dims)]['mean']['value']:.3f}", flush=True)
     return {"engine": embedder.engine, "identity": embedder.identity.sha256, "dtype": embedder.dtype} | {
@@ -168,7 +170,7 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--model", action="append", required=True)
     parser.add_argument("--queries", type=int, default=60)
-    parser.add_argument("--documents", type=int, default=200)
+    parser.add_argument("--documents", type=int, default=300)
     parser.add_argument("--characters", type=int, default=500)
     parser.add_argument("--max-tokens", type=int, default=256)
     given = parser.parse_args()
