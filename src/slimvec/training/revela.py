@@ -113,7 +113,7 @@ class RevelaSteps:
         """Add the gradient in the model group by group, and give a loss with that in the vectors.
 
         Args:
-            groups: Of this process.
+            groups: Groups of this process.
             scale: Weight of a predicted token: their mean over all processes, times their number.
             vectors: [2 N, D], those that ask, then those that are read.
         """

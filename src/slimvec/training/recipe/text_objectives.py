@@ -114,8 +114,8 @@ class Revela(TextObjective):
         kind: `revela`.
         passages: Passages of a group; 16 as published. Time and memory of attention grow with it.
         weights: `similarity`, or `uniform` as a control, which teaches the vectors nothing.
-        temperature: Of the softmax; 0.0001 as published, which is nearly the most similar passage alone, and teaches
-            little about the others.
+        temperature: Temperature of the softmax; 0.0001 as published, which is nearly the most similar passage alone,
+            and teaches little about the others.
     """
 
     kind: Literal["revela"]
