@@ -21,6 +21,7 @@ from slimvec.ranking.bm25 import score_lexically
 from slimvec.ranking.fusion import Judged, fit_weight, fused_ndcg
 from slimvec.search.generative import GenerativeIndex
 from slimvec.statistics.intervals import Interval, bootstrap_intervals
+from slimvec.statistics.significance import compare_runs
 
 SETS = ("cranfield", "medquad_retrieval", "cacm", "code_retrieval")
 JUDGES = ("dense", "bm25", "likelihood", "generation")
@@ -67,18 +68,16 @@ class ScoredSet(Frozen):
 
 
 class Row(Frozen):
-    """A judge, or a fused pair, on one set.
+    """A judge, or a fused pair, on one set or over all.
 
     Attributes:
-        set: Name.
-        judge: Name, or two with a plus.
+        name: Set and judge; two judges with a plus.
         weight: Share of the second of a pair, fitted on the other sets; None for one alone.
         ndcg: nDCG@10 over the candidates, with its interval.
         over_dense: Paired difference to dense alone, with its interval.
     """
 
-    set: str
-    judge: str
+    name: str
     weight: float | None
     ndcg: tuple[float, float, float]
     over_dense: tuple[float, float, float]
@@ -117,20 +116,19 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/reranking.json"))
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    embedder = Embedder.load(options.model, max_tokens=128)
-    language = Embedder.load(options.language_model)
-    for name in options.sets:
-        path = options.work / f"{name}.json"
-        if path.exists():
-            continue
+    missing = [name for name in options.sets if not (options.work / f"{name}.json").exists()]
+    if missing:
+        embedder = Embedder.load(options.model, max_tokens=128)
+        language = Embedder.load(options.language_model)
+    for name in missing:
         found = read_retrieval_set(options.data / name).sample(
             num_queries=options.queries, num_documents=options.documents, seed=_SEED
         )
         scored = _score(found, embedder, language, options.candidates, options.document_tokens)
-        path.write_text(scored.model_dump_json(), encoding="utf-8")
+        (options.work / f"{name}.json").write_text(scored.model_dump_json(), encoding="utf-8")
         print(name, "scored", flush=True)
     sets = [ScoredSet.model_validate_json((options.work / f"{name}.json").read_bytes()) for name in options.sets]
-    rows = list(chain.from_iterable(_rows(sets, number) for number in range(len(sets))))
+    rows = _rows(sets)
     settings = {name: str(value) for name, value in vars(options).items() if name not in ("data", "work", "output")}
     result = Comparison(
         settings=settings,
@@ -143,7 +141,7 @@ def main() -> None:
     for row in rows:
         weight = "" if row.weight is None else f" w {row.weight:.2f}"
         print(
-            f"{row.set:20} {row.judge:18} {row.ndcg[0]:.3f}  over dense {row.over_dense[0]:+.3f}"
+            f"{row.name:38} {row.ndcg[0]:.3f}  over dense {row.over_dense[0]:+.3f}"
             f" [{row.over_dense[1]:+.3f}, {row.over_dense[2]:+.3f}]{weight}"
         )
 
@@ -199,27 +197,45 @@ def _judged(scored: ScoredSet, first: str, second: str) -> list[Judged]:
     ]
 
 
-def _rows(sets: Sequence[ScoredSet], number: int) -> list[Row]:
-    """Compare the judges and their pairs on a set, with weights from the others."""
-    own, others = sets[number], [*sets[:number], *sets[number + 1 :]]
-    relevant = [query.relevant for query in own.queries]
-    found: list[tuple[str, float | None, np.ndarray]] = [
-        (judge, None, fused_ndcg(_judged(own, judge, judge), 0, relevant=relevant)) for judge in JUDGES
-    ]
-    for pair in PAIRS:
-        weight = fit_weight([_judged(one, *pair) for one in others])
-        found.append(("+".join(pair), weight, fused_ndcg(_judged(own, *pair), weight, relevant=relevant)))
-    dense = found[0][2]
-    return [
+def _rows(sets: Sequence[ScoredSet]) -> list[Row]:
+    """Compare the judges and their pairs on every set, and over all."""
+    by_judge: dict[str, dict[str, np.ndarray]] = {}
+    weights: dict[tuple[str, str], float] = {}
+    for number, own in enumerate(sets):
+        relevant = [query.relevant for query in own.queries]
+        for judge in JUDGES:
+            by_judge.setdefault(judge, {})[own.name] = fused_ndcg(_judged(own, judge, judge), 0, relevant=relevant)
+        for pair in PAIRS:
+            weight = fit_weight([_judged(one, *pair) for one in [*sets[:number], *sets[number + 1 :]]])
+            weights["+".join(pair), own.name] = weight
+            values = fused_ndcg(_judged(own, *pair), weight, relevant=relevant)
+            by_judge.setdefault("+".join(pair), {})[own.name] = values
+    dense = by_judge["dense"]
+    rows = [
         Row(
-            set=own.name,
-            judge=judge,
-            weight=weight,
+            name=f"{name}/{judge}",
+            weight=weights.get((judge, name)),
             ndcg=_ends(bootstrap_intervals(values[:, None], seed=_SEED)[0]),
-            over_dense=_ends(bootstrap_intervals((values - dense)[:, None], seed=_SEED)[0]),
+            over_dense=_ends(bootstrap_intervals((values - dense[name])[:, None], seed=_SEED)[0]),
         )
-        for judge, weight, values in found
+        for judge, by_set in by_judge.items()
+        for name, values in by_set.items()
     ]
+    return rows + [
+        Row(
+            name=f"all/{judge}",
+            weight=None,
+            ndcg=_over_sets(by_set, {name: np.zeros_like(values) for name, values in by_set.items()}),
+            over_dense=_over_sets(by_set, dense),
+        )
+        for judge, by_set in by_judge.items()
+    ]
+
+
+def _over_sets(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> tuple[float, float, float]:
+    """Give the mean difference over sets, which count alike, with its interval over queries."""
+    paired = ({name: values[None] for name, values in by_set.items()} for by_set in (first, second))
+    return _ends(compare_runs(*paired, seed=_SEED).interval)
 
 
 def _ends(interval: Interval) -> tuple[float, float, float]:
