@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slimvec.errors import InputError
@@ -115,8 +115,10 @@ VARIANTS = {
 }
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize(("micro", "graph"), [(4096, 4096), (64, 0)])
+@pytest.mark.parametrize(
+    ("variant", "micro", "graph"),
+    [("window", 4096, 4096), *((variant, 64, 0) for variant in VARIANTS), ("language model", 4096, 4096)],
+)
 def test_loss_and_gradient_equal_a_plain_reference(variant, micro, graph):
     settings, plain, spec = VARIANTS[variant]
     overrides = (f"batch.micro_batch_tokens={micro}", f"batch.graph_tokens={graph}")
@@ -161,17 +163,18 @@ def test_a_phrase_of_the_same_pass_would_give_the_answer_away():
     assert rank["same"] < 0.3
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 60), st.sampled_from(["sentences", "tokens", "one"]), st.integers(2, 12), st.integers(0, 12))
 def test_phrases_part_a_passage_within_their_lengths(seed, boundaries, low, more):
     dice = np.random.default_rng(seed)
     text = " ".join("ab." if dice.random() < 0.2 else "Xyz"[: 1 + dice.integers(3)] for _ in range(60))
-    settings = NextPhrase(kind="next-phrase", boundaries=boundaries, phrase_tokens=(low, low + more), max_tokens=90)
+    lengths = NextPhrase(kind="next-phrase", boundaries=boundaries, phrase_tokens=(low, low + more), max_tokens=90)
     tokenizer = Tokenizer(tiny.tokenizer_backend(), max_tokens=10)  # the limit cuts nothing off here
     passages = read_passages([text, text], tokenizer, least=2 * low, most=90)
     assert "".join(p.characters(0, len(p)) for p in passages if p.start or len(p) <= 90).startswith(text[:40])
     for passage in passages:
         assert 2 * low <= len(passage) <= 90
-        borders = draw_phrases(passage, settings, np.random.default_rng(seed)).borders
+        borders = draw_phrases(passage, lengths, np.random.default_rng(seed)).borders
         sizes = np.diff(borders)
         assert borders[0] == 0
         assert low <= sizes[1:].min(initial=low)
@@ -199,7 +202,7 @@ optim: {lr: 0.01, warmup: 0}
 loss: {temperature: 0.1}
 batch: {micro_batch_tokens: 256, graph_tokens: 0}
 model: {max_tokens: 200}
-run: {steps: 8, seed: 3, dtype: fp32}
+run: {steps: 6, seed: 3, dtype: fp32}
 data: [{path: texts.jsonl}]
 objective: {kind: next-phrase, phrase_tokens: [6, 12], max_tokens: 60, step_tokens: 300, window_tokens: 12}
 """
@@ -220,7 +223,7 @@ def test_it_learns_and_resumed_equals_uninterrupted(folder, tmp_path):
 
     def interrupt(event):
         events.append(event)
-        if event.step == 4:
+        if event.step == 3:
             os.kill(os.getpid(), signal.SIGTERM)
 
     assert not train(recipe, tmp_path / "out", on_step=[interrupt]).finished
@@ -228,7 +231,7 @@ def test_it_learns_and_resumed_equals_uninterrupted(folder, tmp_path):
     result = train(recipe, tmp_path / "whole")
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("out", "whole")]
     assert weights[0] == weights[1]
-    assert sum(event.loss for event in events[-3:]) < 0.8 * sum(event.loss for event in events[:3])
+    assert sum(event.loss for event in events[-2:]) < 0.9 * sum(event.loss for event in events[:2])
     assert result.stages[0].data[0].num_used == 20
     assert parse_recipe(recipe_yaml(recipe)) == recipe
 
@@ -241,7 +244,7 @@ GIVEN = "base: {source: in-memory}\ndata: [{path: none.jsonl}]\nrun: {steps: 1}\
     [
         (
             "objective={kind: nextphrase}",
-            r"objective.kind is 'nextphrase'; expected one of contrastive, next-phr",
+            r"objective.kind is 'nextphrase'; expected one of contrastive, anchor, next",
         ),
         ("objective={window_tokens: 3}", r"objective.kind is missing; expected one of contrastive"),
         ("objective={kind: next-phrase, window: 3}", r"unknown key 'objective.window'.*did you mean 'window_tokens'"),
