@@ -83,6 +83,14 @@ KINDS = {
         "base.source=tied",
     ),
     "anchor": ("objective={kind: anchor}", "batch.micro_batch_tokens=100", "batch.graph_tokens=0", "base.source=tied"),
+    "crops": ("objective={kind: crops, max_tokens: 60, step_tokens: 150}", "data.0.path=uneven.jsonl"),
+    # Of one step two groups, of another one: then a process has nothing to do.
+    "revela": (
+        "objective={kind: revela, max_tokens: 60, passages: 2, step_tokens: 100}",
+        "batch.graph_tokens=0",
+        "data.0.path=uneven.jsonl",
+        "base.source=tied",
+    ),
     # Batches of one, so that a process has nothing to do.
     "few": ("batch.pairs=2", "data.0.path=few.jsonl", "run.steps=3"),
 }
@@ -179,14 +187,16 @@ def metrics(path):
     return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("kind", ["lora", "full", "shared", "adapted", "texts", "phrases", "anchor", "few"])
+@pytest.mark.parametrize(
+    "kind", ["lora", "full", "shared", "adapted", "texts", "phrases", "anchor", "crops", "revela", "few"]
+)
 def test_two_processes_train_as_one(folder, said, alone, kind):
     two, one = folder / f"two-{kind}", folder / f"one-{kind}"
     assert said[two.name, 0]["tokens"] == said[two.name, 1]["tokens"] == alone[kind]
     wanted, found, start = (
         weights(one),
         weights(two),
-        weights(folder / ("tied" if kind in ("adapted", "phrases", "anchor") else "base")),
+        weights(folder / ("tied" if kind in ("adapted", "phrases", "anchor", "revela") else "base")),
     )
     assert wanted.keys() == found.keys()
     moved = max(float((wanted[name] - start[name]).abs().max()) for name in wanted)
