@@ -39,7 +39,7 @@ from slimvec.training.steps import Step
 from slimvec.training.text_deal import TextDeal
 
 LEAST_TOKENS = 16
-"""Of a passage, whose first half asks and whose second half is predicted."""
+"""Fewest tokens of a passage, whose first half asks and whose second half is predicted."""
 Group = list[Passage]
 
 
