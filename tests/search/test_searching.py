@@ -12,7 +12,7 @@ from slimvec.search.chunking import embedded_text
 from slimvec.search.filters import Filters, parse_day, path_pattern
 from slimvec.search.fusion import fuse
 from slimvec.search.highlighting import highlight, matched_words
-from slimvec.search.quantized import to_binary, to_int8
+from slimvec.search.quantized import QuantizedQuery, Rest, rotate
 from slimvec.search.store import Ranked
 from tests import tiny
 from tests.search.support import make_index, write_documents
@@ -69,17 +69,26 @@ def test_binary_vectors_find_most_of_the_nearest(indexes):
     assert len(best & {(hit.path, hit.number) for hit in found}) >= 7
 
 
-def test_quantized_scores_are_near_the_products():
+@pytest.mark.parametrize("dims", [1, 5, 61, 64, 96])
+def test_quantized_scores_are_near_the_products(dims):
     rng = np.random.default_rng(0)
-    vectors = rng.normal(size=(50, 61)).astype(np.float32) + 2
-    query = rng.normal(size=61).astype(np.float32)
-    centre = vectors.mean(axis=0)
+    vectors = rng.normal(size=(50, dims)).astype(np.float32) + 2
+    query, centre = rng.normal(size=dims).astype(np.float32), vectors.mean(axis=0)
+    rest, prepared = Rest.of(vectors, centre), QuantizedQuery.of(query, centre)
+    np.testing.assert_allclose(rotate(vectors) @ rotate(query[None])[0], vectors @ query, rtol=1e-3, atol=1e-3)
     exact = vectors @ query
-    np.testing.assert_allclose(to_int8(vectors).scores(query), exact, atol=0.3)
-    binary = to_binary(vectors, centre)
-    signs = np.where(vectors > centre, 1, -1) * binary.scales[:, None]
-    np.testing.assert_allclose(binary.scores(query, centre), (centre + signs) @ query, rtol=1e-3, atol=1e-3)
-    assert to_int8(np.zeros((1, 3), dtype=np.float32)).codes.tolist() == [[0, 0, 0]]
+    np.testing.assert_allclose(prepared.codes_scores(rest.codes, rest.codes_scales), exact, atol=0.02 * dims**0.5)
+    signs = np.where(rest.values > 0, 1, -1) * rest.bits_scales[:, None]
+    expected = query @ centre + signs @ rotate(query[None])[0]
+    np.testing.assert_allclose(prepared.bits_scores(rest.bits, rest.bits_scales), expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose((signs * rest.values).sum(axis=1), np.square(rest.values).sum(axis=1), rtol=1e-4)
+
+
+def test_a_vector_at_the_centre_scores_as_the_centre():
+    centre = np.ones(8, dtype=np.float32)
+    rest, prepared = Rest.of(centre[None], centre), QuantizedQuery.of(centre, centre)
+    assert prepared.codes_scores(rest.codes, rest.codes_scales).tolist() == [8]
+    assert prepared.bits_scores(rest.bits, rest.bits_scales).tolist() == [8]
 
 
 def test_words_rank_by_bm25_and_say_which(index):
@@ -165,7 +174,7 @@ def test_patterns_and_days():
 
 def test_highlights_by_words_else_by_the_model(embedder):
     text = "# Food\n\nDogs bark. A cat eats fish, says the cat.\n\nNothing here."
-    chosen = highlight(text, ["cat", "fish"])
+    chosen = highlight(text, matched_words(text, ["cat", "fish"]))
     assert text[chosen.start : chosen.end] == "A cat eats fish, says the cat."
     assert [text[start:end] for start, end in chosen.words] == ["cat", "fish", "cat"]
     sentences = ["Alpha beta gamma.", "Second one here.", "The third is last."]
@@ -173,9 +182,9 @@ def test_highlights_by_words_else_by_the_model(embedder):
     spans = [(text.index(one), text.index(one) + len(one)) for one in sentences]
     query = embedder.embed_queries(["zzz"])[0]
     nearest = spans[int(np.argmax(embedder.embed_chunks(text, chunks=spans).vectors @ query))]
-    chosen = highlight(text, ["zzz"], embedder=embedder, query=query)
+    chosen = highlight(text, [], embedder=embedder, query=query)
     assert (chosen.start, chosen.end, chosen.by) == (*nearest, "model")
-    assert highlight(text, ["zzz"]).by == "start"
+    assert highlight(text, []).by == "start"
 
 
 def test_words_match_across_scripts_and_forms():

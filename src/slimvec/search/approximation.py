@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 MIN_CHUNKS = 50_000
 """Below, a search through all takes less time than embedding the query."""
-RECALL = 0.95
+RECALL = 0.97
+"""What its cells are chosen for, so that other questions than those it was measured with find .95."""
 DEPTH = 10
 NUM_QUERIES = 100
 _PROBES = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128)

@@ -6,6 +6,7 @@ states of its own tokens (`Embedder.embed_chunks`), and the one nearest to the q
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,27 +35,36 @@ def matched_words(text: str, words: Sequence[str]) -> list[tuple[int, int, str]]
         if is_character(text[start:end]):  # looked for in pairs
             after = spans[number + 1][1] if number + 1 < len(spans) else end
             before = spans[number - 1][0] if number else start
-            forms = lexical_words(text[start:after]) + lexical_words(text[before:end])
+            forms = _forms(text[start:after]) + _forms(text[before:end])
         else:
-            forms = lexical_words(text[start:end], split_identifiers=True)
+            forms = _forms(text[start:end])
         known = next((form for form in forms if form in wanted), None)
         if known is not None:
             found.append((start, end, known))
     return found
 
 
+@lru_cache(maxsize=1 << 16)
+def _forms(word: str) -> tuple[str, ...]:
+    """Words that BM25 makes of a word."""
+    return tuple(lexical_words(word, split_identifiers=True))
+
+
 def highlight(
-    text: str, words: Sequence[str], *, embedder: "Embedder | None" = None, query: Vectors | None = None
+    text: str,
+    found: Sequence[tuple[int, int, str]],
+    *,
+    embedder: "Embedder | None" = None,
+    query: Vectors | None = None,
 ) -> Highlight:
     """Choose what of a text to show.
 
     Args:
         text: Text of the hit.
-        words: Words of the query, as `lexical_words` splits it.
+        found: Words of the query in it, as `matched_words` gives them.
         embedder: Chooses the sentence where no word does; None takes the first.
         query: The query's vector [D], for the embedder.
     """
-    found = matched_words(text, words)
     sentences = sentence_spans(text) or [(0, len(text))]
     places = tuple((start, end) for start, end, _ in found)
     if found:

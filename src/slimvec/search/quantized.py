@@ -1,18 +1,23 @@
 """Vectors in fewer bytes: a bit a dim to find candidates with, and a byte a dim, or the bit, to score them.
 
-A vector x is held around the mean c of the index's vectors, which embeddings of small models lie close together around:
+A vector x is held by its rest r = R (x - c): around the mean c of the index's vectors, which embeddings of small models
+lie close to, and rotated by a fixed R, so that no few dims carry most of it (RaBitQ, arXiv 2405.12497):
 
-    bits    sign(x - c), packed; near ones differ in few bits (Hamming distance), which LanceDB searches
-    scale   s, the mean of |x - c|: c + s sign(x - c) is the vector with those signs that is nearest to x
-    codes   x / t rounded to whole numbers from -127 to 127, t the largest |x| over 127
+    bits    sign(r), packed; near vectors differ in few bits (Hamming distance), which LanceDB searches
+    scale   s = r . r / sum |r|: s sign(r) is an unbiased estimate of r along r itself, as RaBitQ has it
+    codes   r / t rounded to whole numbers from -127 to 127, t the largest |r| over 127
 
-A query stays in float32 and is scored against what is held: q . (c + s signs), or t q . codes. The first is the
-estimate that RaBitQ (arXiv 2405.12497) corrects for a random rotation; the second is exact to about .001.
+A query q stays in float32 and is scored against what is held: q . c + R q . (s signs), or q . c + R q . (t codes).
+
+R is four rounds of random signs and a Hadamard transform over the first, then the last 2^k dims: D log D sums, and
+nothing in it depends on a library's rounding, so that an index is the same on every machine.
 
 Letters: N vectors, D dims, B bytes of bits.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,40 +26,74 @@ Vectors = NDArray[np.float32]
 Bits = NDArray[np.uint8]
 Codes = NDArray[np.int8]
 
+_ROUNDS = 4
+_TINY = np.finfo(np.float32).tiny
+
 
 @dataclass(frozen=True, eq=False)
-class BinaryVectors:
-    """Bits of vectors, and their scales.
+class Rest:
+    """What of vectors is left around a centre, rotated.
 
     Attributes:
-        bits: [N, B] uint8.
-        scales: [N] float32.
+        values: [N, D] float32.
     """
 
+    values: Vectors
+
+    @classmethod
+    def of(cls, vectors: Vectors, centre: Vectors) -> "Rest":
+        """Take it of vectors [N, D] around a centre [D]."""
+        return cls(rotate(vectors - centre))
+
+    @property
+    def bits(self) -> Bits:
+        """Signs, packed: [N, B]."""
+        return np.packbits(self.values > 0, axis=1)
+
+    @property
+    def bits_scales(self) -> Vectors:
+        """Scale of the signs: [N]."""
+        squares = np.square(self.values).sum(axis=1)
+        return np.asarray(squares / np.maximum(np.abs(self.values).sum(axis=1), _TINY), dtype=np.float32)
+
+    @property
+    def codes_scales(self) -> Vectors:
+        """Scale of the codes: [N]."""
+        return np.asarray(np.abs(self.values).max(axis=1) / np.float32(127), dtype=np.float32)
+
+    @property
+    def codes(self) -> Codes:
+        """The rest in whole numbers: [N, D]."""
+        return np.rint(self.values / np.maximum(self.codes_scales, _TINY)[:, None]).astype(np.int8)
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedQuery:
+    """A query, ready to be compared with what is held of vectors.
+
+    Attributes:
+        product: q . c.
+        rotated: R q, [D].
+        bits: [B] signs of R (q - c), to find candidates with.
+    """
+
+    product: float
+    rotated: Vectors
     bits: Bits
-    scales: Vectors
 
-    def scores(self, query: Vectors, centre: Vectors) -> Vectors:
-        """Estimate the products of a query [D] with the vectors: [N]."""
-        signs = np.unpackbits(self.bits, axis=1, count=len(query)).astype(np.float32) * 2 - 1
-        return np.asarray(query @ centre + self.scales * (signs @ query), dtype=np.float32)
+    @classmethod
+    def of(cls, query: Vectors, centre: Vectors) -> "QuantizedQuery":
+        """Prepare a query [D]."""
+        return cls(float(query @ centre), rotate(query[None])[0], Rest.of(query[None], centre).bits[0])
 
+    def bits_scores(self, bits: Bits, scales: Vectors) -> Vectors:
+        """Estimate the products with vectors held by bits [N, B] and scales [N]: [N]."""
+        signs = np.unpackbits(bits, axis=1, count=len(self.rotated)).astype(np.float32) * 2 - 1
+        return np.asarray(self.product + scales * (signs @ self.rotated), dtype=np.float32)
 
-@dataclass(frozen=True, eq=False)
-class Int8Vectors:
-    """Vectors in whole numbers.
-
-    Attributes:
-        codes: [N, D] int8.
-        scales: [N] float32.
-    """
-
-    codes: Codes
-    scales: Vectors
-
-    def scores(self, query: Vectors) -> Vectors:
-        """Products of a query [D] with the vectors: [N]."""
-        return np.asarray(self.scales * (self.codes.astype(np.float32) @ query), dtype=np.float32)
+    def codes_scores(self, codes: Codes, scales: Vectors) -> Vectors:
+        """Estimate the products with vectors held by codes [N, D] and scales [N]: [N]."""
+        return np.asarray(self.product + scales * (codes.astype(np.float32) @ self.rotated), dtype=np.float32)
 
 
 def num_bytes(dims: int) -> int:
@@ -62,18 +101,33 @@ def num_bytes(dims: int) -> int:
     return -(-dims // 8)
 
 
-def pack_bits(vectors: Vectors, centre: Vectors) -> Bits:
-    """Signs of vectors [N, D] around a centre [D], packed: [N, B]."""
-    return np.packbits(vectors > centre, axis=1)
+def rotate(vectors: Vectors) -> Vectors:
+    """Rotate vectors [N, D] by the fixed rotation of their width; lengths and products stay."""
+    dims = vectors.shape[1]
+    block = 1 << (dims.bit_length() - 1)
+    rotated = np.array(vectors, dtype=np.float32)
+    for number, signs in enumerate(_signs(dims)):
+        rotated *= signs
+        part = slice(0, block) if number % 2 == 0 else slice(dims - block, dims)
+        rotated[:, part] = _hadamard(rotated[:, part])
+    return rotated
 
 
-def to_binary(vectors: Vectors, centre: Vectors) -> BinaryVectors:
-    """Hold vectors [N, D] by their signs around a centre [D]."""
-    return BinaryVectors(pack_bits(vectors, centre), np.abs(vectors - centre).mean(axis=1, dtype=np.float32))
+def _hadamard(vectors: Vectors) -> Vectors:
+    """Hadamard transform of vectors [N, 2^k], scaled to keep their length."""
+    num, width = vectors.shape
+    found, step = np.ascontiguousarray(vectors), 1
+    while step < width:
+        pairs = found.reshape(num, width // (2 * step), 2, step)
+        found = np.stack([pairs[:, :, 0] + pairs[:, :, 1], pairs[:, :, 0] - pairs[:, :, 1]], axis=2)
+        step *= 2
+    return np.asarray(found.reshape(num, width) / np.sqrt(np.float32(width)), dtype=np.float32)
 
 
-def to_int8(vectors: Vectors) -> Int8Vectors:
-    """Hold vectors [N, D] in whole numbers."""
-    scales = np.abs(vectors).max(axis=1) / np.float32(127)
-    codes = np.rint(vectors / np.maximum(scales, np.finfo(np.float32).tiny)[:, None]).astype(np.int8)
-    return Int8Vectors(codes, scales)
+@lru_cache
+def _signs(dims: int) -> Vectors:
+    """Signs of the rounds: [rounds, D], from a hash, the same everywhere."""
+    needed = num_bytes(_ROUNDS * dims)
+    digests = b"".join(sha256(b"slimvec %d %d" % (dims, number)).digest() for number in range(-(-needed // 32)))
+    bits = np.unpackbits(np.frombuffer(digests, dtype=np.uint8), count=_ROUNDS * dims)
+    return (bits.astype(np.float32) * 2 - 1).reshape(_ROUNDS, dims)

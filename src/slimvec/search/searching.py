@@ -102,7 +102,7 @@ def search(
     words = list(dict.fromkeys(lexical_words(query, split_identifiers=True)))
     asked = vector if ranking != "text" else None
     found = _find(index, asked, words, rerank or top, ranking, filters or Filters(), exact=exact)
-    candidates = [_candidate(row, values, ranking, words) for row, values in zip(found.rows, found.values, strict=True)]
+    candidates = [_candidate(row, values, ranking) for row, values in zip(found.rows, found.values, strict=True)]
     if rerank and candidates:
         assert embedder is not None
         candidates = _reranked(embedder, query, candidates, task)
@@ -154,7 +154,7 @@ def _find(
     return _Found(rows, values, num_searched, is_exact, recall)
 
 
-def _candidate(row: FusedRow, values: dict[str, Any], ranking: str, words: list[str]) -> _Candidate:
+def _candidate(row: FusedRow, values: dict[str, Any], ranking: str) -> _Candidate:
     """Score a row by its ranking, and say why."""
     vector_rank, text_rank = row.ranks
     cosine, bm25 = row.scores
@@ -163,7 +163,6 @@ def _candidate(row: FusedRow, values: dict[str, Any], ranking: str, words: list[
         cosine=cosine,
         text_rank=text_rank,
         bm25=bm25,
-        words=tuple(dict.fromkeys(word for _, _, word in matched_words(values["text"], words))),
         fused=row.score if ranking == "hybrid" else None,
     )
     score = {"vector": cosine, "text": bm25, "hybrid": row.score}[ranking]
@@ -193,11 +192,12 @@ def _hit(
     rank: int, candidate: _Candidate, words: list[str], embedder: "Embedder | None", vector: Vectors | None
 ) -> Hit:
     values = candidate.values
-    text = str(values["text"])
+    found = matched_words(values["text"], words)
+    matched = tuple(dict.fromkeys(word for _, _, word in found))
     return Hit(
         rank=rank,
         score=candidate.score,
         **{name: values[name] for name in _KEPT},
-        highlight=highlight(text, words, embedder=embedder, query=vector),
-        explanation=candidate.explanation,
+        highlight=highlight(values["text"], found, embedder=embedder, query=vector),
+        explanation=candidate.explanation.model_copy(update={"words": matched}),
     )

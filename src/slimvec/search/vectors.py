@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from slimvec.search.quantized import BinaryVectors, Int8Vectors, pack_bits, to_binary, to_int8
+from slimvec.search.quantized import QuantizedQuery, Rest
 from slimvec.search.settings import VectorKind
 from slimvec.search.store import ChunkTable, Ranked, vector_columns
 
@@ -50,11 +50,10 @@ class VectorColumns:
         if self.kind == "float32":
             return {"vector": _rows(vectors)}
         assert self.centre is not None
-        binary = to_binary(vectors, self.centre)
-        columns = {"bits": _rows(binary.bits), "bits_scale": pa.array(binary.scales)}
+        rest = Rest.of(vectors, self.centre)
+        columns = {"bits": _rows(rest.bits), "bits_scale": pa.array(rest.bits_scales)}
         if self.kind == "int8":
-            held = to_int8(vectors)
-            columns |= {"codes": _rows(held.codes), "codes_scale": pa.array(held.scales)}
+            columns |= {"codes": _rows(rest.codes), "codes_scale": pa.array(rest.codes_scales)}
         return columns
 
     def search(
@@ -73,10 +72,11 @@ class VectorColumns:
             found = table.search_column("vector", query, top=top, where=where, num_probes=num_probes)
             return Ranked(found["_rowid"].to_pylist(), (1 - found["_distance"].to_numpy()).tolist())
         assert self.centre is not None
+        prepared = QuantizedQuery.of(query, self.centre)
         also = ("bits", "bits_scale") if self.kind == "binary" else ("codes", "codes_scale")
         found = table.search_column(
             "bits",
-            pack_bits(query[None], self.centre)[0],
+            prepared.bits,
             top=max(CANDIDATES * top, MIN_CANDIDATES),
             where=where,
             num_probes=num_probes,
@@ -84,9 +84,9 @@ class VectorColumns:
         )
         held, scales = _matrix(found[also[0]]), found[also[1]].to_numpy()
         if self.kind == "binary":
-            scores = BinaryVectors(held.astype(np.uint8, copy=False), scales).scores(query, self.centre)
+            scores = prepared.bits_scores(held.astype(np.uint8, copy=False), scales)
         else:
-            scores = Int8Vectors(held.astype(np.int8, copy=False), scales).scores(query)
+            scores = prepared.codes_scores(held.astype(np.int8, copy=False), scales)
         best = np.argsort(-scores, kind="stable")[:top]
         return Ranked(found["_rowid"].to_numpy()[best].tolist(), scores[best].tolist())
 
