@@ -15,6 +15,7 @@ from slimvec.engine.executor import Executor
 from slimvec.engine.explanation import explain
 from slimvec.engine.loading import EngineName, LoadedEngine, load_engine
 from slimvec.engine.long_texts import embed_long
+from slimvec.engine.poolings import embed_poolings
 from slimvec.engine.prefixes import prefixes
 from slimvec.engine.reranking import rerank
 from slimvec.engine.runner import Runner
@@ -26,7 +27,7 @@ from slimvec.model.head import Head, check_dims
 from slimvec.model.identity import ModelIdentity
 from slimvec.model.opening import OpenedModel, OpenSettings, open_model
 from slimvec.model.protocols import Backbone
-from slimvec.model.spec import ModelSpec, Pooling
+from slimvec.model.spec import ModelSpec
 from slimvec.text.embeddings import BadText, Embeddings, Vectors
 from slimvec.text.prompts import Role
 from slimvec.text.tokenizer import Tokenizer
@@ -281,51 +282,6 @@ class Embedder:
         prompt = self.spec.prompts.render(role, task)
         return self._runner.stream(texts, prompt=prompt, dims=dims, on_progress=on_progress or _ignore, mark=mark)
 
-    def embed_poolings(
-        self,
-        texts: Sequence[str],
-        poolings: Sequence[Pooling],
-        *,
-        role: Role = "document",
-        task: str | None = None,
-        dims: int | None = None,
-        on_progress: Callable[[int], None] | None = None,
-    ) -> list[Embeddings]:
-        """Embed texts in several poolings; states are computed once, and each vector is as with that pooling alone.
-
-        Args:
-            texts: N texts, as for `embed`.
-            poolings: P different ones; the model's own is not among them unless it is named.
-            role: As for `embed`.
-            task: As for `embed`.
-            dims: As for `embed`.
-            on_progress: As for `embed`; every text counts once.
-
-        Returns:
-            By pooling, what `embed` gives for a model loaded with it.
-
-        Raises:
-            InputError: as for `embed`; no poolings, or one of them twice.
-            VectorsError: as for `embed`, with the vectors of one pooling.
-        """
-        if not poolings or len(set(poolings)) < len(poolings):
-            raise InputError(f"poolings {[pooling.mode for pooling in poolings]}", expected="different ones")
-        check_dims(dims, self._width)
-        if self.spec.echo:
-            poolings = [pooling.of_text_alone() for pooling in poolings]
-        prompt = self.spec.prompts.render(role, task)
-        blocks = list(
-            self._runner.stream_poolings(
-                texts, tuple(poolings), prompt=prompt, dims=dims, on_progress=on_progress or _ignore
-            )
-        )
-        by_pooling = [[block[number] for block in blocks] for number in range(len(poolings))]
-        joined = [Embeddings.joined(found, dims or self.dims) for found in by_pooling]
-        for embeddings in joined:
-            if embeddings.bad:
-                raise VectorsError(embeddings)
-        return joined
-
     def embed_queries(self, texts: Sequence[str], *, task: str | None = None, dims: int | None = None) -> Vectors:
         """Embed queries: [N, D]. As `embed` with role `query`."""
         return self.embed(texts, role="query", task=task, dims=dims).vectors
@@ -341,6 +297,7 @@ class Embedder:
     open = open_text
     load_state = load_state
     explain = explain
+    embed_poolings = embed_poolings
 
     rerank = rerank
 

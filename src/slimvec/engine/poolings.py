@@ -1,0 +1,83 @@
+"""Several poolings of the same states: what the states cost is paid once."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from slimvec.engine.bad_texts import VectorsError
+from slimvec.engine.executor import Executor
+from slimvec.engine.runner import Runner
+from slimvec.errors import InputError
+from slimvec.model.head import check_dims
+from slimvec.model.spec import Pooling
+from slimvec.text.embeddings import Embeddings
+from slimvec.text.prompts import Role
+
+
+class HasExecutor(Protocol):
+    """An embedder."""
+
+    @property
+    def executor(self) -> Executor:
+        """Runs its batches."""
+        ...
+
+    @property
+    def dims(self) -> int:
+        """Width of its vectors."""
+        ...
+
+
+def embed_poolings(
+    embedder: HasExecutor,
+    texts: Sequence[str],
+    poolings: Sequence[Pooling],
+    *,
+    role: Role = "document",
+    task: str | None = None,
+    dims: int | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> list[Embeddings]:
+    """Embed texts in several poolings; states are computed once, and each vector is as with that pooling alone.
+
+    Args:
+        embedder: The model.
+        texts: N texts, as for `embed`.
+        poolings: P different ones; the model's own is not among them unless it is named.
+        role: As for `embed`.
+        task: As for `embed`.
+        dims: As for `embed`.
+        on_progress: As for `embed`; every text counts once.
+
+    Returns:
+        By pooling, what `embed` gives for a model loaded with it.
+
+    Raises:
+        InputError: as for `embed`; no poolings, or one of them twice.
+        VectorsError: as for `embed`, with the vectors of one pooling.
+    """
+    if not poolings or len(set(poolings)) < len(poolings):
+        raise InputError(f"poolings {[pooling.mode for pooling in poolings]}", expected="different ones")
+    executor = embedder.executor
+    spec = executor.spec
+    check_dims(dims, spec.full_width(executor.width))
+    if spec.echo:
+        poolings = [pooling.of_text_alone() for pooling in poolings]
+    blocks = list(
+        Runner(executor).stream_poolings(
+            texts,
+            tuple(poolings),
+            prompt=spec.prompts.render(role, task),
+            dims=dims,
+            on_progress=on_progress or _ignore,
+        )
+    )
+    by_pooling = [[block[number] for block in blocks] for number in range(len(poolings))]
+    joined = [Embeddings.joined(found, dims or embedder.dims) for found in by_pooling]
+    for embeddings in joined:
+        if embeddings.bad:
+            raise VectorsError(embeddings)
+    return joined
+
+
+def _ignore(_: int) -> None:
+    """Tell nobody."""
