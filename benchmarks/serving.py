@@ -38,7 +38,7 @@ from slimvec.engine.embedder import Embedder
 PEERS = ("slimvec", "sentence-transformers")
 _PORT = 8731
 _MAX_CHARACTERS = 400
-_NUM_TEXTS = 400
+_NUM_TEXTS = 120
 _MIN_COSINE = 0.9999
 
 

@@ -9,7 +9,7 @@ from hypothesis.errors import Unsatisfiable
 
 from benchmarks.fuzz_server import ask, drawn
 
-_EXAMPLES = settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+_EXAMPLES = settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 
 
 def test_schemathesis_finds_no_fault_of_ours(searching):
@@ -36,7 +36,7 @@ def test_schemathesis_finds_no_fault_of_ours(searching):
 def test_malformed_requests_are_answered_with_an_error_of_openais_form(searching):
     answered = []
     with searching.client() as client:
-        drawn(lambda path, body: answered.append(ask(client, path, body)), 250)
+        drawn(lambda path, body: answered.append(ask(client, path, body)), 160)
         for content in (
             b"[" * 100_000,
             b'{"input": "\\ud800", "model": "tiny"}',
@@ -49,5 +49,5 @@ def test_malformed_requests_are_answered_with_an_error_of_openais_form(searching
         body = b'{"input": "a", "model": "tiny"}'
         response = client.post("/v1/embeddings", content=body, headers={"Content-Type": "text/xml"})
         assert response.status_code in (400, 415)
-    assert sum(status == 400 for status in answered) > 100
+    assert sum(status == 400 for status in answered) > 60
     assert '"error"' not in searching.log.getvalue()
