@@ -66,6 +66,8 @@ def test_a_model_that_became_worse_is_not_saved(slimvec, model, documents, only,
         "optim.lr=0.3",
         "--set",
         "optim.clip=0",
+        "--set",
+        "tuning.first_layer=1",
     )
     ran = slimvec("adapt", "--documents", documents, "-m", model, "-o", "adapted", *RUN, *ruin, "--json")
     assert ran.code == 1
