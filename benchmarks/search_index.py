@@ -31,7 +31,6 @@ from benchmarks.results import Frozen, Latency, write_json
 from slimvec.data.retrieval import RetrievalSet
 from slimvec.data.retrieval_reading import read_retrieval_set
 from slimvec.engine.embedder import Embedder
-from slimvec.engine.runner import Embeddings
 from slimvec.errors import SlimvecError
 from slimvec.ranking.bm25 import lexical_words
 from slimvec.ranking.metrics import ndcg
@@ -42,6 +41,7 @@ from slimvec.search.index import Index
 from slimvec.search.migration import migrate
 from slimvec.search.readers.kinds import kind_of, read_documents
 from slimvec.search.settings import SETTINGS_NAME, Approximation
+from slimvec.text.embeddings import Embeddings
 
 KINDS = ("float32", "int8", "binary")
 LIMIT_MS, LIMIT_RECALL, LIMIT_NDCG = 50.0, 0.95, 0.01
@@ -151,7 +151,7 @@ class Remembering:
         if missing:
             made = self._embedder.embed(missing, role=role, on_bad="mark", on_progress=options.get("on_progress"))
             self.known |= {(role, text): vector for text, vector in zip(missing, made.vectors, strict=True)}
-        return Embeddings(np.stack([self.known[role, text] for text in texts]), 0, 0, 0)
+        return Embeddings.uncounted(np.stack([self.known[role, text] for text in texts]))
 
 
 def varied(pool: np.ndarray, count: int, seed: int) -> np.ndarray:
