@@ -20,6 +20,7 @@ from slimvec.model.spec import Pooling
 from slimvec.text.batch import PackedBatch
 from slimvec.text.prompts import Prompts
 from slimvec.text.tokenizer import Tokenizer
+from slimvec.training.forecast import tokens_per_step
 from slimvec.training.next_phrase import NextPhraseSteps, draw_phrases
 from slimvec.training.objective import make_objective
 from slimvec.training.passages import read_passages
@@ -299,3 +300,9 @@ def test_stages_change_the_kind_and_leave_the_rest():
     kinds = [stage.recipe.objective for stage in parse_recipe(staged).stage_recipes()]
     assert [kind.kind for kind in kinds] == ["next-phrase", "crops", "contrastive"]
     assert (kinds[0].window_tokens, kinds[0].near_tokens) == (8, 5)
+
+
+def test_a_forecast_counts_passages_and_phrases():
+    recipe = parse_recipe(GIVEN, overrides=["objective={kind: next-phrase, step_tokens: 1000}"])
+    assert tokens_per_step(recipe) == 2000
+    assert tokens_per_step(recipe, num_processes=3) == 667
