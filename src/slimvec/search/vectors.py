@@ -16,9 +16,10 @@ from slimvec.search.settings import VectorKind
 from slimvec.search.store import ChunkTable, Ranked, vector_columns
 
 Vectors = NDArray[np.float32]
-CANDIDATES = 20
-"""Candidates by bits for each row that is wanted. sentence-transformers takes 4, for models trained to bear it."""
+CANDIDATES = 4
+"""Candidates by bits for each row that is wanted, as sentence-transformers has it."""
 MIN_CANDIDATES = 400
+"""And at least so many: 40 for each of ten hits, since small models are not trained to bear bits."""
 
 
 @dataclass(frozen=True, eq=False)
