@@ -82,4 +82,11 @@ def test_a_key_is_printed_once_and_kept_as_a_hash(capsys, tmp_path):
     assert keys.name_of(b"sv-wrong") is None
     assert run(["key", "ann", "--to", str(path)]) == 2
     assert run(["key", "a b"]) == 2
+    for content in (b"caf\xe9", b"a text of another kind\n"):
+        path.write_bytes(content)
+        assert run(["key", "ann", "--to", str(path)]) == 2
+        assert path.read_bytes() == content
+    path.write_text("# remark without an end of line")
+    assert run(["key", "ann", "--to", str(path)]) == 0
+    assert path.read_text().startswith("# remark without an end of line\nann ")
     assert "key name 'a b'; expected letters" in capsys.readouterr().err

@@ -10,6 +10,7 @@ import secrets
 from pathlib import Path
 
 from slimvec.errors import InputError
+from slimvec.files import atomic_file
 
 PREFIX = "sv-"
 _LINE = re.compile(r"([\w.@-]{1,100}) ([0-9a-f]{64})")
@@ -49,20 +50,7 @@ class ApiKeys:
         Raises:
             InputError: it cannot be read, has no keys, or something else in it.
         """
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path} cannot be read: {error}", expected="a file of keys") from error
-        hashes = {}
-        for number, line in enumerate(lines, 1):
-            if not line.strip() or line.startswith("#"):
-                continue
-            found = _LINE.fullmatch(line.strip())
-            if found is None:
-                raise InputError(
-                    f"{path}, line {number}", expected="a name and a SHA-256", do="make lines with slimvec key NAME"
-                )
-            hashes[found[1]] = found[2]
+        hashes = _hashes(path, _read(path))
         if not hashes:
             raise InputError(f"{path} has no keys", expected="one a line", do="make one with slimvec key NAME")
         return cls(hashes)
@@ -74,6 +62,42 @@ class ApiKeys:
             if hmac.compare_digest(given, known):
                 found = name
         return found
+
+
+def add_key(path: Path, name: str, line: str) -> None:
+    """Add a line to a file of keys, or make the file; only its owner may read it.
+
+    Raises:
+        InputError: the file is not one of keys, or has the name already.
+        StorageError: it cannot be written.
+    """
+    before = _read(path) if path.exists() else ""
+    if name in _hashes(path, before):
+        raise InputError(f"{path} has a key {name}", expected="a new name", do="remove its line first")
+    with atomic_file(path, force=True) as temporary:
+        temporary.write_text(f"{before.rstrip()}\n{line}\n".lstrip(), encoding="utf-8")
+    path.chmod(0o600)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}", expected="a file of keys") from error
+
+
+def _hashes(path: Path, content: str) -> dict[str, str]:
+    hashes = {}
+    for number, line in enumerate(content.splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        found = _LINE.fullmatch(line.strip())
+        if found is None:
+            raise InputError(
+                f"{path}, line {number}", expected="a name and a SHA-256", do="make lines with slimvec key NAME"
+            )
+        hashes[found[1]] = found[2]
+    return hashes
 
 
 def _hash(key: bytes) -> str:
