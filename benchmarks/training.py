@@ -93,8 +93,8 @@ class TrainingBenchmark(Frozen):
 def train_slimvec(settings: Settings) -> Course:
     """Train as a recipe does."""
     from slimvec.engine.frozen import open_frozen
-    from slimvec.training.recipe_reading import parse_recipe
-    from slimvec.training.run import train
+    from slimvec.training.recipe.reading import parse_recipe
+    from slimvec.training.run.training_run import train
 
     recipe = parse_recipe(json.dumps(_recipe(settings)))
     losses, tokens, seconds = [], [], []
@@ -258,9 +258,9 @@ def _recipe(settings: Settings) -> dict[str, Any]:
 def _rows(settings: Settings) -> tuple[list[dict[str, str]], list[int]]:
     """The pairs of slimvec's batches in order, and the tokens of each batch."""
     from slimvec.model.opening import open_model
-    from slimvec.training.contrastive import plan_contrastive
-    from slimvec.training.recipe_reading import parse_recipe
-    from slimvec.training.sources import read_sources, source_numbers
+    from slimvec.training.batches.sources import read_sources, source_numbers
+    from slimvec.training.recipe.reading import parse_recipe
+    from slimvec.training.step.contrastive import plan_contrastive
 
     recipe = parse_recipe(json.dumps(_recipe(settings)))
     records, held = read_sources(recipe.data, seed=recipe.run.seed)

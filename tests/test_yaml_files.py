@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slimvec.errors import InputError
-from slimvec.training.recipe_reading import parse_recipe
+from slimvec.training.recipe.reading import parse_recipe
 from slimvec.yaml_files import MAX_CHARACTERS, compose_yaml, read_text, read_yaml, read_yaml_file
 
 BOMB = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))

@@ -88,7 +88,12 @@ def serve() -> None:
     """Answer requests until stdin ends."""
     torch.set_num_threads(1)
     logging.disable_progress_bar()  # as the command line does by the environment, before transformers is there
-    for module in ("slimvec.cli.app", "slimvec.engine.embedder", "slimvec.model.folder", "slimvec.training.run"):
+    for module in (
+        "slimvec.cli.app",
+        "slimvec.engine.embedder",
+        "slimvec.model.folder",
+        "slimvec.training.run.training_run",
+    ):
         importlib.import_module(module)
     gc.collect()
     for line in sys.stdin:

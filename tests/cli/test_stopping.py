@@ -151,7 +151,11 @@ COMMANDS = {
     "probe": (("probe", "-m", "MODEL", "--only", "attention", "--amount", "tiny", "-o", "out"), LAYER, None),
     "mine": (("mine", "pairs.jsonl", "-o", "m.jsonl", "-m", "MODEL", "-n", "2"), LAYER, RUNNING),
     "filter": (("filter", "pairs.jsonl", "-o", "f.jsonl", "-m", "MODEL", "-k", "3"), LAYER, RUNNING),
-    "compare": (("compare", "study.yaml", "--data", "data", "-o", "out"), LAYER, "slimvec.training.run:train"),
+    "compare": (
+        ("compare", "study.yaml", "--data", "data", "-o", "out"),
+        LAYER,
+        "slimvec.training.run.training_run:train",
+    ),
     "clean": (("clean", "pairs.jsonl", "-o", "c.jsonl"), "slimvec.data.records:check_text", None),
     "synthesize": (
         ("synthesize", "--local", "lm", "--kind", "sts", "--language", "en", "--num", "2", "-o", "s.jsonl"),
@@ -162,7 +166,7 @@ COMMANDS = {
     "quickstart, reading": (QUICKSTART, "slimvec.data.python_sources:ast.parse", None),
     "quickstart, measuring": (SHORT, LAYER, "slimvec.cli.phases:measure_speed"),
     "quickstart, raw": (SHORT, LAYER, "slimvec.cli.phases:choose_pace"),
-    "quickstart, training": (SHORT, "slimvec.training.run:check_sources", None),
+    "quickstart, training": (SHORT, "slimvec.training.run.training_run:check_sources", None),
     "quickstart, saving": (SHORT, LAYER, "slimvec.cli.training:_Follower.step"),
     "quickstart, trained": (SHORT, RUNNING, "slimvec.cli.training:FinishedRun"),
     "quickstart, BM25": (SHORT, "bm25s:BM25.get_scores", None),
@@ -191,7 +195,7 @@ def test_sigterm_is_answered_alike(stop, model):
 
 
 def test_a_second_signal_ends_a_training_that_is_stuck(stop):
-    stopped = stop("train", "recipe.yaml", "-o", "out", after="slimvec.training.loop:stop_requests", twice=True)
+    stopped = stop("train", "recipe.yaml", "-o", "out", after="slimvec.training.run.loop:stop_requests", twice=True)
     assert stopped.code == 130
     assert stopped.lines[-1] == "interrupted"
     assert stopped.seconds < ANSWER_SECONDS

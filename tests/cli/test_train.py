@@ -56,7 +56,7 @@ def test_people_are_told_what_came_out(slimvec, recipe):
 
 def test_a_dtype_that_is_slow_here_is_trained_in_and_told_with_its_factor(slimvec, recipe, monkeypatch):
     monkeypatch.setattr(
-        "slimvec.training.dtypes.slowness", lambda dtype: "52 times as long" if dtype.itemsize == 2 else ""
+        "slimvec.training.step.dtypes.slowness", lambda dtype: "52 times as long" if dtype.itemsize == 2 else ""
     )
     outcome = slimvec("train", recipe, "run.steps=1", "run.dtype=bf16", "-o", "out")
     assert (outcome.code, outcome.err) == (0, "52 times as long\n")

@@ -11,10 +11,10 @@ from slimvec.model.folder import load_model, save_model
 from slimvec.probes.callback import ProbeValidator, embedder_to_probe, probe_validators
 from slimvec.probes.instruction.instruction_probe import InstructionProbe
 from slimvec.probes.protocol import ProbeConfig
-from slimvec.training.embedder import TrainingEmbedder
 from slimvec.training.recipe import Batch
-from slimvec.training.recipe_reading import parse_recipe
-from slimvec.training.run import train
+from slimvec.training.recipe.reading import parse_recipe
+from slimvec.training.run.embedder import TrainingEmbedder
+from slimvec.training.run.training_run import train
 from tests import tiny
 from tests.probes.support import Counting, slimvec_model
 from tests.training import support

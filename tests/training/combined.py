@@ -17,13 +17,13 @@ from slimvec.data.records import Record
 from slimvec.data.text_ids import text_id
 from slimvec.text.prompts import Prompts, Task
 from slimvec.text.tokenizer import Tokenizer
-from slimvec.training.collation import Collator
-from slimvec.training.distributed import over_processes
-from slimvec.training.gradients import backward
-from slimvec.training.groups import Groups
-from slimvec.training.objective import make_objective
+from slimvec.training.batches.collation import Collator
+from slimvec.training.batches.groups import Groups
+from slimvec.training.batches.targets import GRADED, PAIR
 from slimvec.training.recipe import Loss
-from slimvec.training.targets import GRADED, PAIR
+from slimvec.training.step.distributed import over_processes
+from slimvec.training.step.gradients import backward
+from slimvec.training.step.objective import make_objective
 
 DIMS, TEACHER_DIMS = 6, 5
 LETTERS = " :abcdefghijklmnopqrstuvwxyz0123456789"

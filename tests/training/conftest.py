@@ -5,7 +5,7 @@ import json
 import pytest
 
 from slimvec.model.folder import save_model
-from slimvec.training.recipe_reading import parse_recipe
+from slimvec.training.recipe.reading import parse_recipe
 from tests import tiny
 from tests.training import support
 

@@ -6,12 +6,12 @@ from slimvec.data.records import Record
 from slimvec.data.text_ids import text_id
 from slimvec.model.adapters import add_lora
 from slimvec.model.spec import LoraSettings
-from slimvec.training.collation import Collator
-from slimvec.training.contrastive import ContrastiveSteps
-from slimvec.training.events import Audience
-from slimvec.training.loop import Trainer
-from slimvec.training.objective import make_objective
-from slimvec.training.recipe_reading import parse_recipe
+from slimvec.training.batches.collation import Collator
+from slimvec.training.recipe.reading import parse_recipe
+from slimvec.training.run.loop import Trainer
+from slimvec.training.step.contrastive import ContrastiveSteps
+from slimvec.training.step.events import Audience
+from slimvec.training.step.objective import make_objective
 from tests import tiny
 
 WORDS = ("red", "blue", "green", "cat", "dog", "bird", "runs", "sleeps", "sings", "north", "south", "slow")

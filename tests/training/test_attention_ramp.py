@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from slimvec.model.folder import load_model, save_model
-from slimvec.training.recipe_reading import parse_recipe
-from slimvec.training.run import train
-from slimvec.training.schedule import attention_mode
+from slimvec.training.recipe.reading import parse_recipe
+from slimvec.training.run.schedule import attention_mode
+from slimvec.training.run.training_run import train
 from tests import tiny
 from tests.training import support
 

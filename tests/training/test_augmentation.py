@@ -8,9 +8,9 @@ import pytest
 from slimvec.data.records import Record
 from slimvec.data.text_ids import text_id
 from slimvec.errors import InputError
-from slimvec.training.augmentation import Augmentation, Change, changes_of
-from slimvec.training.contrastive import ContrastiveSteps
-from slimvec.training.objective import make_objective
+from slimvec.training.batches.augmentation import Augmentation, Change, changes_of
+from slimvec.training.step.contrastive import ContrastiveSteps
+from slimvec.training.step.objective import make_objective
 from tests.training.support import collator as collator_of
 from tests.training.support import model, recipe, records
 from tests.training.test_collation import Teacher, collator

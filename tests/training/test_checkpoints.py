@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 
-from slimvec.training.checkpoints import Checkpoint, CheckpointStore, Progress
+from slimvec.training.run.checkpoints import Checkpoint, CheckpointStore, Progress
 
 
 def checkpoint(step):

@@ -8,9 +8,9 @@ from slimvec.data.records import Record
 from slimvec.data.text_ids import text_id
 from slimvec.errors import InputError
 from slimvec.text.prompts import Prompts, Task
-from slimvec.training.collation import Collator
-from slimvec.training.groups import Groups
-from slimvec.training.known_answers import KnownAnswers
+from slimvec.training.batches.collation import Collator
+from slimvec.training.batches.groups import Groups
+from slimvec.training.batches.known_answers import KnownAnswers
 from tests import tiny
 
 TASKS = {"retrieval": Task(instruction="find"), "sts": Task(instruction="same", symmetric=True)}

@@ -6,11 +6,11 @@ from slimvec.data.card import DataCard
 from slimvec.data.records import record_row
 from slimvec.model.folder import save_model
 from slimvec.text.tokenizer import Tokenizer
-from slimvec.training.data_card import describe_data, keep_stage_card, write_run_card
+from slimvec.training.batches.sources import read_sources
 from slimvec.training.recipe import Source
-from slimvec.training.recipe_reading import parse_recipe
-from slimvec.training.run import train
-from slimvec.training.sources import read_sources
+from slimvec.training.recipe.reading import parse_recipe
+from slimvec.training.run.data_card import describe_data, keep_stage_card, write_run_card
+from slimvec.training.run.training_run import train
 from tests import tiny
 from tests.training import support
 

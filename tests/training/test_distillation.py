@@ -10,8 +10,8 @@ from slimvec.data.records import Record
 from slimvec.data.text_ids import text_id
 from slimvec.errors import InputError
 from slimvec.model.folder import save_model
-from slimvec.training.collation import Collator
-from slimvec.training.run import train
+from slimvec.training.batches.collation import Collator
+from slimvec.training.run.training_run import train
 from tests import tiny
 from tests.training import support
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from slimvec.objectives.batch import EmbeddedBatch
-from slimvec.training.distributed import gather_batch, mean_over_processes, num_processes
+from slimvec.training.step.distributed import gather_batch, mean_over_processes, num_processes
 from tests.training import combined
 
 SHARES = {"uneven": [(0, 3), (3, 7)], "no graded pair in the first": [(0, 2), (2, 7)]}
@@ -20,7 +20,7 @@ warnings.simplefilter("error")
 import torch, torch.distributed as dist
 from tests.training import combined
 from tests.training.test_distributed import SHARES
-from slimvec.training.distributed import mean_over_processes
+from slimvec.training.step.distributed import mean_over_processes
 
 rank, port, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 torch.set_num_threads(1)

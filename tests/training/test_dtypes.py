@@ -9,9 +9,9 @@ import torch
 
 from slimvec.model.folder import save_model
 from slimvec.model.manifest import read_manifest
-from slimvec.training import dtypes
-from slimvec.training.recipe_reading import parse_recipe, read_recipe
-from slimvec.training.run import train
+from slimvec.training.recipe.reading import parse_recipe, read_recipe
+from slimvec.training.run.training_run import train
+from slimvec.training.step import dtypes
 from tests import tiny
 from tests.training import support
 

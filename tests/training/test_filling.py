@@ -6,11 +6,11 @@ import pytest
 
 from slimvec.data.records import Record
 from slimvec.errors import InputError
-from slimvec.training.contrastive import plan_contrastive
-from slimvec.training.filling import Contrasts, Filling
-from slimvec.training.outline import outline_recipe
-from slimvec.training.recipe_reading import parse_recipe
-from slimvec.training.run import train
+from slimvec.training.batches.filling import Contrasts, Filling
+from slimvec.training.recipe.reading import parse_recipe
+from slimvec.training.run.outline import outline_recipe
+from slimvec.training.run.training_run import train
+from slimvec.training.step.contrastive import plan_contrastive
 from tests.training import support
 
 

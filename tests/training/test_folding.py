@@ -6,7 +6,7 @@ import torch
 from slimvec.errors import ModelError
 from slimvec.model.adapters import add_lora
 from slimvec.model.spec import LoraSettings
-from slimvec.training.folding import folded_lora
+from slimvec.training.step.folding import folded_lora
 from tests import tiny
 
 

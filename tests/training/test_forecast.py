@@ -8,7 +8,7 @@ from slimvec.model.adapters import add_lora
 from slimvec.model.folder import save_model
 from slimvec.model.shapes import count_weights, read_shape
 from slimvec.model.spec import LoraSettings
-from slimvec.training.forecast import forecast, measure_layer, tokens_per_step
+from slimvec.training.run.forecast import forecast, measure_layer, tokens_per_step
 from tests import tiny
 from tests.training import support
 

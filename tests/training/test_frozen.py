@@ -13,9 +13,9 @@ from slimvec.model.folder import save_model
 from slimvec.model.frozen_layers import own_states
 from slimvec.model.spec import LoraSettings
 from slimvec.text.batch import PackedBatch
-from slimvec.training.recipe_reading import parse_recipe
-from slimvec.training.run import train
-from slimvec.training.state_cache import StateCache, kept_states
+from slimvec.training.recipe.reading import parse_recipe
+from slimvec.training.run.training_run import train
+from slimvec.training.step.state_cache import StateCache, kept_states
 from tests import tiny
 from tests.training import support
 

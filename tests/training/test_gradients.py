@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slimvec.training.gradients import RandomState, backward
-from slimvec.training.objective import make_objective
+from slimvec.training.step.gradients import RandomState, backward
+from slimvec.training.step.objective import make_objective
 from tests.objectives import reference
 from tests.training import combined, support
 

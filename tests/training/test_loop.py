@@ -10,7 +10,7 @@ import torch
 
 from slimvec.errors import TrainingError
 from slimvec.text.prompts import Prompts
-from slimvec.training.objective import make_objective
+from slimvec.training.step.objective import make_objective
 from tests.training import support
 
 METHODS = {
@@ -25,7 +25,7 @@ METHODS = {
 @pytest.fixture(autouse=True)
 def _clock_of_steps(monkeypatch):
     """Clocks that tick when they are read tick once a step, not as often as a slow one has layers."""
-    monkeypatch.setattr("slimvec.training.watching.CLOCK_SECONDS", 1e9)
+    monkeypatch.setattr("slimvec.training.run.watching.CLOCK_SECONDS", 1e9)
 
 
 def settings_and_model(method, *overrides, **spec):

@@ -8,9 +8,9 @@ from slimvec.objectives.infonce import InfoNCE
 from slimvec.objectives.losses import LossConfig
 from slimvec.objectives.negative_mixing import Mixing
 from slimvec.objectives.score_distillation import ScoreDistillation
-from slimvec.training.objective import loss_config, make_objective
 from slimvec.training.recipe import Loss
-from slimvec.training.recipe_reading import parse_recipe, recipe_yaml
+from slimvec.training.recipe.reading import parse_recipe, recipe_yaml
+from slimvec.training.step.objective import loss_config, make_objective
 from tests.training import combined, support
 
 

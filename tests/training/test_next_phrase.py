@@ -20,14 +20,14 @@ from slimvec.model.spec import Pooling
 from slimvec.text.batch import PackedBatch
 from slimvec.text.prompts import Prompts
 from slimvec.text.tokenizer import Tokenizer
-from slimvec.training.forecast import tokens_per_step
-from slimvec.training.next_phrase import NextPhraseSteps, draw_phrases
-from slimvec.training.objective import make_objective
-from slimvec.training.passages import read_passages
-from slimvec.training.prediction import TrainableStates
+from slimvec.training.batches.passages import read_passages
+from slimvec.training.recipe.reading import parse_recipe, recipe_yaml
 from slimvec.training.recipe.text_objectives import NextPhrase
-from slimvec.training.recipe_reading import parse_recipe, recipe_yaml
-from slimvec.training.run import train
+from slimvec.training.run.forecast import tokens_per_step
+from slimvec.training.run.training_run import train
+from slimvec.training.step.next_phrase import NextPhraseSteps, draw_phrases
+from slimvec.training.step.objective import make_objective
+from slimvec.training.step.prediction import TrainableStates
 from tests import tiny
 from tests.training import support
 

@@ -9,9 +9,9 @@ from slimvec.data.cleaning.merging import merge_same_queries
 from slimvec.data.records import Record, parse_record, record_row
 from slimvec.data.text_ids import text_id
 from slimvec.errors import InputError
-from slimvec.training.augmentation import Augmentation, changes_of
-from slimvec.training.contrastive import ContrastiveSteps
-from slimvec.training.objective import make_objective
+from slimvec.training.batches.augmentation import Augmentation, changes_of
+from slimvec.training.step.contrastive import ContrastiveSteps
+from slimvec.training.step.objective import make_objective
 from tests.training import support
 from tests.training.test_collation import collator
 

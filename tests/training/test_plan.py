@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from slimvec.data.records import Record
 from slimvec.data.text_ids import text_id
 from slimvec.errors import InputError
-from slimvec.training.plan import BatchPlan
+from slimvec.training.batches.plan import BatchPlan
 
 RECORDS = st.lists(
     st.tuples(st.integers(0, 12), st.integers(20, 40), st.sampled_from("ab")), min_size=2, max_size=40

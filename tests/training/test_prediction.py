@@ -18,10 +18,10 @@ from slimvec.model.lm_head import LMHead, load_lm_head
 from slimvec.model.opening import open_model
 from slimvec.text.batch import PackedBatch
 from slimvec.text.tokenizer import Tokenizer
-from slimvec.training.adaptation_texts import adaptation_texts, read_adaptation_records
-from slimvec.training.prediction import PredictionSteps, TrainableStates, mask_id
-from slimvec.training.recipe_reading import parse_recipe
-from slimvec.training.run import train
+from slimvec.training.batches.adaptation_texts import adaptation_texts, read_adaptation_records
+from slimvec.training.recipe.reading import parse_recipe
+from slimvec.training.run.training_run import train
+from slimvec.training.step.prediction import PredictionSteps, TrainableStates, mask_id
 from tests import tiny
 from tests.training import support
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from slimvec.model.folder import load_model, save_model
-from slimvec.training.recipe_reading import parse_recipe
-from slimvec.training.run import train
+from slimvec.training.recipe.reading import parse_recipe
+from slimvec.training.run.training_run import train
 from tests import tiny
 from tests.training import support
 
@@ -23,9 +23,9 @@ import torch
 torch.set_num_threads(1)
 from pathlib import Path
 from slimvec.errors import PeerError, SlimvecError
-from slimvec.training.processes import Processes, started
-from slimvec.training.recipe_reading import parse_recipe
-from slimvec.training.run import train
+from slimvec.training.step.processes import Processes, started
+from slimvec.training.recipe.reading import parse_recipe
+from slimvec.training.run.training_run import train
 from tests.training.support import LetterTeacher
 
 rank = int(os.environ["RANK"])

@@ -9,10 +9,10 @@ import pytest
 from slimvec.errors import InputError
 from slimvec.model.manifest import Manifest
 from slimvec.model.spec import ModelSpec
-from slimvec.training.checkpoints import Progress
-from slimvec.training.kinds import KINDS
-from slimvec.training.recipe_reading import parse_recipe, read_recipe, recipe_yaml
-from slimvec.training.stages import StageRecord
+from slimvec.training.recipe.reading import parse_recipe, read_recipe, recipe_yaml
+from slimvec.training.run.checkpoints import Progress
+from slimvec.training.run.kinds import KINDS
+from slimvec.training.run.stages import StageRecord
 
 GOOD = """\
 base:
@@ -125,7 +125,7 @@ def test_missing_file(tmp_path):
 
 
 def test_reading_a_recipe_does_not_import_torch():
-    code = "import sys, slimvec.training.recipe_reading; sys.exit('torch' in sys.modules)"
+    code = "import sys, slimvec.training.recipe.reading; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -10,11 +10,11 @@ from slimvec.errors import InputError
 from slimvec.model.folder import save_model
 from slimvec.model.lm_head import tied_head
 from slimvec.text.batch import PackedBatch
-from slimvec.training.contrastive import ContrastiveSteps
-from slimvec.training.objective import make_objective
-from slimvec.training.recipe_reading import parse_recipe
-from slimvec.training.reconstruction import Reconstruction, soft_tokens
-from slimvec.training.run import train
+from slimvec.training.recipe.reading import parse_recipe
+from slimvec.training.run.training_run import train
+from slimvec.training.step.contrastive import ContrastiveSteps
+from slimvec.training.step.objective import make_objective
+from slimvec.training.step.reconstruction import Reconstruction, soft_tokens
 from tests import tiny
 from tests.training import support
 

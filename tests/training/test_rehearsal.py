@@ -11,8 +11,8 @@ from slimvec.engine.embedder import Embedder
 from slimvec.errors import ModelError, StorageError, TrainingError
 from slimvec.model import folder as model_folder
 from slimvec.model.folder import load_model, save_model
-from slimvec.training import stages
-from slimvec.training.run import train
+from slimvec.training.run import stages
+from slimvec.training.run.training_run import train
 from tests import tiny
 
 

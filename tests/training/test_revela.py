@@ -14,8 +14,8 @@ from slimvec.model.cross_attention import CrossPacking
 from slimvec.model.folder import save_model
 from slimvec.model.lm_head import tied_head
 from slimvec.text.batch import PackedBatch
-from slimvec.training.revela import RevelaSteps
-from slimvec.training.run import train
+from slimvec.training.run.training_run import train
+from slimvec.training.step.revela import RevelaSteps
 from tests import tiny
 from tests.training import support
 from tests.training.test_next_phrase import PROMPTS, TEXTS

@@ -15,8 +15,8 @@ import torch
 
 from slimvec.errors import InputError
 from slimvec.model.folder import load_model, save_model
-from slimvec.training.recipe_reading import read_recipe, recipe_yaml
-from slimvec.training.run import train
+from slimvec.training.recipe.reading import read_recipe, recipe_yaml
+from slimvec.training.run.training_run import train
 from tests import tiny
 from tests.training import support
 
@@ -106,8 +106,8 @@ import sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from slimvec.training.recipe_reading import read_recipe
-from slimvec.training.run import train
+from slimvec.training.recipe.reading import read_recipe
+from slimvec.training.run.training_run import train
 train(read_recipe(Path(sys.argv[1])), Path(sys.argv[2]), resume=True, on_step=[lambda e: print(e.step, flush=True)])
 """
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimvec.training.recipe import Optim, Run
-from slimvec.training.schedule import Done, Span, StepLength, TimeLength, TokenLength, learning_rate, run_length
+from slimvec.training.run.schedule import Done, Span, StepLength, TimeLength, TokenLength, learning_rate, run_length
 
 
 def rates(total, **settings):

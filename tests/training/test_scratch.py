@@ -17,10 +17,10 @@ from slimvec.model.scratch import SPECIAL_TOKENS, Shape, TokenizerChoice
 from slimvec.model.scratch_model import draw_model, train_tokenizer
 from slimvec.model.shapes import count_weights
 from slimvec.model.spec import ModelSpec
-from slimvec.training.forecast import base_config, forecast
-from slimvec.training.outline import outline_recipe
-from slimvec.training.recipe_reading import parse_recipe, recipe_yaml
-from slimvec.training.run import train
+from slimvec.training.recipe.reading import parse_recipe, recipe_yaml
+from slimvec.training.run.forecast import base_config, forecast
+from slimvec.training.run.outline import outline_recipe
+from slimvec.training.run.training_run import train
 from tests import tiny
 from tests.training import support
 

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from slimvec.errors import InputError
+from slimvec.training.batches.sources import check_sources, read_sources, source_numbers
 from slimvec.training.recipe import Source
-from slimvec.training.sources import check_sources, read_sources, source_numbers
 
 
 def write(path, rows):

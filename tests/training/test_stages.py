@@ -15,9 +15,9 @@ from slimvec.errors import InputError, TrainingError
 from slimvec.files import atomic_folder
 from slimvec.model.folder import load_model, save_model
 from slimvec.model.manifest import read_manifest
-from slimvec.training import run as run_module
-from slimvec.training.recipe_reading import parse_recipe, recipe_yaml
-from slimvec.training.run import TrainingRecord, train
+from slimvec.training.recipe.reading import parse_recipe, recipe_yaml
+from slimvec.training.run import training_run as run_module
+from slimvec.training.run.training_run import TrainingRecord, train
 from tests import tiny
 from tests.training import support
 from tests.training.test_run import CHILD

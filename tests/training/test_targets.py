@@ -6,8 +6,8 @@ import pytest
 
 from slimvec.data.records import Record
 from slimvec.errors import InputError
+from slimvec.training.batches.targets import GRADED, PAIR, record_kinds, target_grades, target_scores
 from slimvec.training.recipe import Loss
-from slimvec.training.targets import GRADED, PAIR, record_kinds, target_grades, target_scores
 
 PLAIN = Record("q", ("p",))
 STRAY = Record("q", ("p",), scores=(0.5,))  # a pair that lost its negatives

@@ -13,11 +13,11 @@ from slimvec.errors import InputError
 from slimvec.model.folder import load_model, save_model
 from slimvec.objectives.text_vectors import distil_texts
 from slimvec.text.batch import PackedBatch
-from slimvec.training.forecast import tokens_per_step
-from slimvec.training.outline import outline_recipe
-from slimvec.training.run import train
-from slimvec.training.target_vectors import TargetVectors, principal_axes
-from slimvec.training.text_vectors import TextVectorSteps, loss_settings
+from slimvec.training.run.forecast import tokens_per_step
+from slimvec.training.run.outline import outline_recipe
+from slimvec.training.run.training_run import train
+from slimvec.training.step.target_vectors import TargetVectors, principal_axes
+from slimvec.training.step.text_vectors import TextVectorSteps, loss_settings
 from tests import tiny
 from tests.training import support
 from tests.training.support import LetterTeacher

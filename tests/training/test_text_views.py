@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from slimvec.text.batch import PackedBatch
-from slimvec.training.objective import make_objective
-from slimvec.training.text_views import TextViewSteps, dropout_behind
+from slimvec.training.step.objective import make_objective
+from slimvec.training.step.text_views import TextViewSteps, dropout_behind
 from tests import tiny
 from tests.training import support
 from tests.training.test_next_phrase import PROMPTS, TEXTS

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from slimvec.data.records import Record
 from slimvec.errors import InputError, TrainingError
 from slimvec.text.embeddings import Embeddings
-from slimvec.training.checkpoints import Progress
-from slimvec.training.collapse import watch_collapse
-from slimvec.training.embedder import TrainingEmbedder
 from slimvec.training.recipe import Validation
-from slimvec.training.schedule import Span
-from slimvec.training.splitting import split_records
-from slimvec.training.validation import HeldOutRetrieval, split_by_query
+from slimvec.training.run.checkpoints import Progress
+from slimvec.training.run.collapse import watch_collapse
+from slimvec.training.run.embedder import TrainingEmbedder
+from slimvec.training.run.schedule import Span
+from slimvec.training.run.splitting import split_records
+from slimvec.training.run.validation import HeldOutRetrieval, split_by_query
 from tests import tiny
 from tests.training import support
 

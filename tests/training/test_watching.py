@@ -10,7 +10,7 @@ import torch
 
 from slimvec.errors import TrainingError
 from slimvec.text.batch import PackedBatch
-from slimvec.training import watching
+from slimvec.training.run import watching
 from tests.training import support
 
 BIG_STEP = ("tuning={rank: 4, dropout: 0.2}", "batch.micro_batch_tokens=100000", "batch.graph_tokens=100000")

@@ -6,7 +6,7 @@ from torch import nn
 
 from slimvec.errors import TrainingError
 from slimvec.training.recipe import Optim
-from slimvec.training.weights import TrainedWeights
+from slimvec.training.step.weights import TrainedWeights
 
 
 def parameters(dtype=torch.float32):

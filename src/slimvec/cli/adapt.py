@@ -75,8 +75,8 @@ def adapt(
     yours is scored too. A model that became worse on everything that was scored is not saved.
     """
     from slimvec.data.retrieval_reading import read_retrieval_set
-    from slimvec.training.held_out_phrases import hold_out_phrases
     from slimvec.training.recipe.text_objectives import NextPhrase
+    from slimvec.training.run.held_out_phrases import hold_out_phrases
 
     terminal.reserve(output, force=force)
     terminal.kept = lambda: "nothing is kept; start again with the same command"

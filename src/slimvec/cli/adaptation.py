@@ -112,7 +112,7 @@ def make_recipe(
     Raises:
         InputError: a setting that does not fit.
     """
-    from slimvec.training.recipe_reading import parse_recipe
+    from slimvec.training.recipe.reading import parse_recipe
 
     tree: dict[str, Any] = {
         "base": {"source": base, **({"revision": revision} if revision else {})},

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from slimvec.comparison.runs import Run
     from slimvec.comparison.study_report import Row
     from slimvec.comparison.trainings import Training
-    from slimvec.training.events import StepCallback, StepEvent
+    from slimvec.training.step.events import StepCallback, StepEvent
 
 KEYS = {
     "output": "the folder with report.html, report.md, plots, report.json and every run's results",

@@ -68,7 +68,7 @@ def joined_processes() -> AbstractContextManager[object]:
     """Join the other processes if a launcher started several, so that an error of any of them is reported once."""
     if launched().num == 1:
         return nullcontext()
-    from slimvec.training.processes import started
+    from slimvec.training.step.processes import started
 
     return started()
 

@@ -93,7 +93,7 @@ def _scorer(data: Path, notice: Callable[[str, float | None], None]) -> Callable
 
     if not data.is_dir():
         from slimvec.data.readers import read_records
-        from slimvec.training.validation import HeldOutRetrieval
+        from slimvec.training.run.validation import HeldOutRetrieval
 
         retrieval = HeldOutRetrieval(list(read_records(data)))
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from slimvec.training.outline import Outline, SourceOutline, StageOutline
+    from slimvec.training.run.outline import Outline, SourceOutline, StageOutline
 
 
 def outline_lines(outline: "Outline") -> list[str]:

@@ -114,7 +114,7 @@ def measure_speed(embedder: "Embedder", recipe: "Recipe", heldout: "RetrievalSet
         heldout: The documents and queries that may be scored.
     """
     from slimvec.data.records import Record
-    from slimvec.training.step_speed import step_speed
+    from slimvec.training.run.step_speed import step_speed
 
     documents, queries = [d.content for d in heldout.documents], [query.text for query in heldout.queries]
     tokenize = embedder.tokenizer.tokenize

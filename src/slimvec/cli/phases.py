@@ -309,7 +309,7 @@ def quickstart_recipe(setup: Setup, data: Path, pace: Pace | None = None) -> "Re
     Raises:
         InputError: a setting that does not fit.
     """
-    from slimvec.training.recipe_reading import parse_recipe
+    from slimvec.training.recipe.reading import parse_recipe
 
     text = files("slimvec.cli").joinpath("quickstart.yaml").read_text(encoding="utf-8")
     given = [

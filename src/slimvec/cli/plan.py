@@ -10,7 +10,7 @@ from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
 
 if TYPE_CHECKING:
-    from slimvec.training.forecast import Forecast
+    from slimvec.training.run.forecast import Forecast
 
 KEYS = {
     "stages": "by stage: name, parameters, trainable parameters, tokens and seconds a step, bytes by purpose, and with "
@@ -42,12 +42,12 @@ def plan(
     No weights and no data are read. Texts are taken to be as long as the recipe lets them be, so real steps need at
     most what is said. Time is measured on one layer, on this machine.
     """
-    from slimvec.training.recipe_reading import read_recipe
+    from slimvec.training.recipe.reading import read_recipe
 
     settings = read_recipe(recipe, overrides or ())
     limit = None if memory is None else parse_size(memory)
     with terminal.task("measuring a layer"):
-        from slimvec.training.forecast import base_config, forecast
+        from slimvec.training.run.forecast import base_config, forecast
 
         shape = base_config(settings.base, config=config)
         found = [

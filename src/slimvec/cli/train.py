@@ -17,8 +17,8 @@ from slimvec.errors import InputError
 from slimvec.probes.registry import PROBES
 
 if TYPE_CHECKING:
-    from slimvec.training.checkpoints import Progress
     from slimvec.training.recipe import Recipe
+    from slimvec.training.run.checkpoints import Progress
 
 KEYS = {
     "output": "the model's folder",
@@ -68,7 +68,7 @@ def train(
     Ctrl-C ends the run, saves it, and says how to go on. While a run is on, its checkpoints and
     metrics are in OUTPUT.training; OUTPUT appears when the model is complete.
     """
-    from slimvec.training.recipe_reading import read_recipe
+    from slimvec.training.recipe.reading import read_recipe
 
     given = [*(overrides or ()), *([f"data_root={json.dumps(str(data))}"] if data else [])]
     settings = read_recipe(recipe, given)
@@ -77,7 +77,7 @@ def train(
         return _dry_run(terminal, settings)
     if output is None:
         raise InputError("no --output", expected="the folder to write the model into", do="or pass --dry-run")
-    from slimvec.training.sources import check_sources  # loads numpy: not before the recipe is known to be good
+    from slimvec.training.batches.sources import check_sources  # loads numpy: not before the recipe is known to be good
 
     for stage in settings.stage_recipes():
         check_sources(stage.recipe.data)
@@ -111,7 +111,7 @@ def train(
 
 def _dry_run(terminal: Terminal, recipe: "Recipe") -> Result:
     """Say what the recipe would do."""
-    from slimvec.training.outline import outline_recipe
+    from slimvec.training.run.outline import outline_recipe
 
     with terminal.task("resolving the recipe"):
         outline = outline_recipe(recipe)

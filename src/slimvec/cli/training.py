@@ -12,9 +12,9 @@ from slimvec.errors import InputError
 
 if TYPE_CHECKING:
     from slimvec.probes.callback import ProbeValidator
-    from slimvec.training.events import StepEvent, ValidationEvent
     from slimvec.training.recipe import Recipe
-    from slimvec.training.run import TrainingResult
+    from slimvec.training.run.training_run import TrainingResult
+    from slimvec.training.step.events import StepEvent, ValidationEvent
 
 
 @dataclass(slots=True)
@@ -107,13 +107,13 @@ def run_training(
 
     Raises:
         Interrupted: the run was stopped, and saved.
-        SlimvecError: as `slimvec.training.run.train`.
+        SlimvecError: as `slimvec.training.run.training_run.train`.
     """
     with terminal.task("starting to train", expected=expected) as task:
         from slimvec.engine.frozen import open_frozen
         from slimvec.evaluation.teachers import open_teacher
-        from slimvec.training.dtypes import run_slowness
-        from slimvec.training.run import train
+        from slimvec.training.run.training_run import train
+        from slimvec.training.step.dtypes import run_slowness
 
         if slow := run_slowness(recipe):
             terminal.remark(slow)

@@ -31,7 +31,7 @@ from slimvec.files import atomic_file
 from slimvec.model.opening import OpenSettings
 from slimvec.model.spec import Pooling
 from slimvec.probes.results import ProbeResult
-from slimvec.training.events import StepCallback
+from slimvec.training.step.events import StepCallback
 
 
 class Watcher(Protocol):

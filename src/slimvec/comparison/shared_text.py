@@ -7,8 +7,8 @@ from slimvec.comparison.study import Study
 from slimvec.data.contamination import ScoredTexts, TrainingOverlap, training_overlap
 from slimvec.data.records import Record
 from slimvec.data.retrieval import RetrievalSet
+from slimvec.training.batches.sources import read_sources
 from slimvec.training.recipe import Recipe
-from slimvec.training.sources import read_sources
 
 
 def study_overlap(study: Study, datasets: Sequence[RetrievalSet]) -> TrainingOverlap | None:

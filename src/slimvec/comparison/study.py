@@ -50,7 +50,7 @@ from slimvec.comparison.sections import (
 )
 from slimvec.errors import InputError, validation_summary
 from slimvec.training.recipe import Recipe
-from slimvec.training.recipe_reading import parse_recipe
+from slimvec.training.recipe.reading import parse_recipe
 from slimvec.yaml_files import read_text, read_yaml
 
 BASE_PREFIX = "base:"

@@ -15,11 +15,11 @@ from slimvec.files import sha256_of
 from slimvec.model.builtin import BUILTINS
 from slimvec.model.identity import folder_sha256
 from slimvec.model.manifest import read_manifest
-from slimvec.training.checkpoints import Progress
-from slimvec.training.dtypes import settled
-from slimvec.training.events import StepCallback
 from slimvec.training.recipe import Base, Recipe
-from slimvec.training.run import train
+from slimvec.training.run.checkpoints import Progress
+from slimvec.training.run.training_run import train
+from slimvec.training.step.dtypes import settled
+from slimvec.training.step.events import StepCallback
 
 
 @dataclass(frozen=True)

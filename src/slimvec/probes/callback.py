@@ -55,7 +55,7 @@ def embedder_to_probe(embedder: TextEmbedder, *, name: str = "model in training"
 
 @dataclass(frozen=True)
 class ProbeValidator:
-    """A probe as an evaluation of a training run (`slimvec.training.validation.Validator`).
+    """A probe as an evaluation of a training run (`slimvec.training.run.validation.Validator`).
 
     Attributes:
         probe: Asks.

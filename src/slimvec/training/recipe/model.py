@@ -55,7 +55,7 @@ class Tuning(LoraSettings):
 
     Attributes:
         method: `lora` trains an adapter on all linear layers, `full` every weight.
-        fold: Multiply by the sum of base and adapter in one product (see training/folding.py): 1.2 times as fast,
+        fold: Multiply by the sum of base and adapter in one product (see training/step/folding.py): 1.2 times as fast,
             and equal up to the rounding of a merged weight. Not with dropout, which is on the adapter alone.
             Default: whenever there is no dropout.
         merge: Save whole weights, which every reader takes; else the adapter and the name of its base.

@@ -23,4 +23,4 @@ class Contrastive(Section):
 Objective = Annotated[
     Contrastive | Anchor | NextPhrase | SimCSE | Crops | Revela | TextVectorsObjective, Field(discriminator="kind")
 ]
-"""A kind of objective is a section here and an entry in `slimvec.training.kinds.KINDS`."""
+"""A kind of objective is a section here and an entry in `slimvec.training.run.kinds.KINDS`."""

@@ -1,0 +1,1 @@
+"""Which examples make up a step, and the token sequences they become."""

@@ -1,0 +1,279 @@
+"""From the kind of a recipe's objective to its data, its steps, and the model as they need it: one table.
+
+A new objective is a section in `slimvec.training.recipe.objective`, steps of its own, and an entry here.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from slimvec.data.records import Record
+from slimvec.errors import InputError
+from slimvec.model.embedding_model import EmbeddingModel
+from slimvec.model.lm_head import LMHead, load_lm_head, tied_head
+from slimvec.training.batches.adaptation_texts import (
+    adaptation_texts,
+    all_texts,
+    read_adaptation_records,
+    read_text_records,
+)
+from slimvec.training.batches.collation import Collator
+from slimvec.training.batches.sources import SourceRecord, read_sources
+from slimvec.training.batches.teacher import OpenTeacher, TeacherVectors, open_named, prepare_teacher
+from slimvec.training.recipe import Recipe, TextVectorsObjective
+from slimvec.training.recipe.anchor import Anchor
+from slimvec.training.recipe.text_objectives import NextPhrase
+from slimvec.training.step.contrastive import ContrastiveSteps
+from slimvec.training.step.events import Notice
+from slimvec.training.step.head_start import linear_head
+from slimvec.training.step.next_phrase import NextPhraseSteps
+from slimvec.training.step.objective import make_objective, make_projection
+from slimvec.training.step.prediction import PredictionSteps, TrainableStates
+from slimvec.training.step.processes import Processes
+from slimvec.training.step.reconstruction import Reconstruction
+from slimvec.training.step.revela import RevelaSteps
+from slimvec.training.step.steps import Steps
+from slimvec.training.step.target_vectors import TargetVectors
+from slimvec.training.step.text_vectors import TextVectorSteps
+from slimvec.training.step.text_views import TextViewSteps
+from slimvec.training.step.trainable_model import TrainableModel
+
+
+@dataclass(frozen=True, eq=False)
+class StageInput:
+    """What a stage begins with.
+
+    Attributes:
+        model: Prepared: trainable as the recipe says.
+        records: To train on, without those held out.
+        sources: [N], number of each record's source among the recipe's.
+        recipe: Recipe of the stage.
+        notice: Called with what takes long.
+        open_teacher: Gives the model that a recipe names as teacher.
+    """
+
+    model: EmbeddingModel
+    records: Sequence[Record]
+    sources: NDArray[np.int64]
+    recipe: Recipe
+    notice: Notice
+    open_teacher: OpenTeacher | None
+
+
+@dataclass(frozen=True, eq=False)
+class StageWork:
+    """What a stage trains, and how.
+
+    Attributes:
+        trainable: The model as the steps need it.
+        steps: What is done in each.
+        extra_parameters: Trained beside the model.
+        teacher: Identity of the teacher, if there is one.
+        start: Sets weights before the first step, where a run is not resumed.
+    """
+
+    trainable: TrainableModel
+    steps: Steps
+    extra_parameters: Sequence[tuple[str, nn.Parameter]] = ()
+    teacher: str | None = None
+    start: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a kind of objective is trained.
+
+    Attributes:
+        read: Gives the training records of a recipe, and what each of its sources held.
+        make: Gives the work of a stage.
+    """
+
+    read: Callable[[Recipe], tuple[list[Record], list[SourceRecord]]]
+    make: Callable[[StageInput], StageWork]
+
+
+def _read_pairs(recipe: Recipe) -> tuple[list[Record], list[SourceRecord]]:
+    """Read pairs."""
+    return read_sources(recipe.data, seed=recipe.run.seed)
+
+
+def _contrastive(stage: StageInput) -> StageWork:
+    """Learn from pairs."""
+    model, recipe = stage.model, stage.recipe
+    teacher = prepare_teacher(recipe.loss.distill, stage.open_teacher)
+    objective = make_objective(
+        recipe.loss, dims=model.dims, teacher_dims=teacher.dims if teacher else None, seed=recipe.run.seed
+    )
+    objective.to(model.device)
+    reconstruction = _reconstruction(stage) if isinstance(recipe.objective, Anchor) else None
+    steps = ContrastiveSteps(
+        stage.records,
+        recipe,
+        objective=objective,
+        collator=_collator(model, recipe, teacher),
+        sources=stage.sources,
+        reconstruction=reconstruction,
+    )
+    stage.notice(str(steps.filling), None)
+    extra = list(objective.named_parameters())
+    if reconstruction is not None:
+        extra.append(("objective.anchor", reconstruction.matrix))
+    return StageWork(model, steps, extra, teacher.identity if teacher else None)
+
+
+def _reconstruction(stage: StageInput) -> Reconstruction:
+    """Give what reconstructs the texts of a pair.
+
+    Raises:
+        InputError: the model is not causal, or has no mask token.
+        ModelError: the base has no language-model head.
+    """
+    model, recipe = stage.model, stage.recipe
+    assert isinstance(recipe.objective, Anchor)
+    if model.spec.attention != "causal":
+        raise InputError(
+            f"reconstruction by {recipe.base.name}, which is {model.spec.attention}",
+            expected="causal attention, so that it can predict a text token by token",
+            do="set model.attention=causal",
+        )
+    head = language_head(recipe, model)
+    tokens = recipe.batch.micro_batch_tokens
+    return Reconstruction(model, head, recipe.objective, micro_batch_tokens=tokens, seed=recipe.run.seed)
+
+
+def _collator(model: EmbeddingModel, recipe: Recipe, teacher: TeacherVectors | None) -> Collator:
+    """Give the collator of the model."""
+    return Collator(
+        model.tokenizer,
+        model.spec.prompts,
+        max_query_tokens=recipe.batch.max_query_tokens,
+        max_document_tokens=recipe.batch.max_document_tokens,
+        max_negatives=recipe.batch.negatives,
+        teacher=teacher,
+        by_likelihood=recipe.loss.distill is not None and recipe.loss.distill.by_likelihood,
+    )
+
+
+def _token_prediction(stage: StageInput) -> StageWork:
+    """Learn to predict tokens.
+
+    Raises:
+        InputError: the model attends in the mode in which there is nothing to learn.
+        ModelError: the base has no language-model head.
+    """
+    model, recipe = stage.model, stage.recipe
+    assert recipe.adaptation is not None
+    wanted = recipe.adaptation.attention
+    if model.spec.attention != wanted:
+        raise InputError(
+            f"adaptation of {recipe.base.name}, which is {model.spec.attention}, by {recipe.adaptation.objective}",
+            expected=f"{wanted} attention",
+            do=f"set model.attention={wanted}",
+        )
+    texts, head = adaptation_texts(stage.records), language_head(recipe, model)
+    return StageWork(TrainableStates(model), PredictionSteps(texts, recipe, tokenizer=model.tokenizer, head=head))
+
+
+def language_head(recipe: Recipe, model: EmbeddingModel) -> LMHead:
+    """Give the language-model head of a model in training: its base's.
+
+    Raises:
+        ModelError: the base has none.
+    """
+    source = recipe.base.source
+    if source is None:
+        return tied_head(model.backbone)
+    return load_lm_head(source, model.backbone, revision=recipe.base.revision)
+
+
+def _read_texts(recipe: Recipe) -> tuple[list[Record], list[SourceRecord]]:
+    """Read plain texts, or pairs of whose texts all are learnt."""
+    objective = recipe.objective
+    assert isinstance(objective, TextVectorsObjective)
+    return read_text_records(recipe.data, field=objective.field, seed=recipe.run.seed)
+
+
+def _text_vectors(stage: StageInput) -> StageWork:
+    """Learn the vectors of teachers."""
+    model, settings = stage.model, stage.recipe.objective
+    assert isinstance(settings, TextVectorsObjective)
+    teachers = [open_named(name, stage.open_teacher) for name in settings.teachers]
+    texts = all_texts(stage.records)
+    with Processes.current().main_first():  # the others find the vectors that it keeps
+        principal = settings.axes == "principal"
+        targets = TargetVectors(teachers, texts, role=settings.role, principal=principal, notice=stage.notice)
+    wider = targets.dims > model.dims and not principal
+    wanted = wider and bool(settings.cosine) if settings.projection is None else settings.projection
+    projection = make_projection(model.dims, targets.dims, stage.recipe.run.seed) if wanted else None
+    extra = () if projection is None else (("objective.projection", nn.Parameter(projection.to(model.device))),)
+    steps = TextVectorSteps(
+        texts,
+        stage.recipe,
+        settings,
+        tokenizer=model.tokenizer,
+        prompts=model.spec.prompts,
+        targets=targets,
+        projection=extra[0][1] if extra else None,
+    )
+    if settings.head_texts:
+        linear_head(model, targets.dims)  # refused before anything is computed
+    if not settings.trains_head:
+        model.head.requires_grad_(False)
+    start = partial(steps.start_head, model, stage.notice) if settings.head_texts else None
+    return StageWork(model, steps, extra, targets.identity, start)
+
+
+def _next_phrase(stage: StageInput) -> StageWork:
+    """Learn to find the phrase that comes next.
+
+    Raises:
+        ModelError: the next-token loss is asked for, and the base has no language-model head.
+    """
+    objective = stage.recipe.objective
+    assert isinstance(objective, NextPhrase)
+    steps = NextPhraseSteps(
+        adaptation_texts(stage.records),
+        stage.recipe,
+        model=stage.model,
+        objective=make_objective(stage.recipe.loss),
+        lm_head=language_head(stage.recipe, stage.model) if objective.lm_weight else None,
+    )
+    return StageWork(TrainableStates(stage.model, pooled=True), steps)
+
+
+def _text_views(stage: StageInput) -> StageWork:
+    """Learn to match two views of a text."""
+    objective = make_objective(stage.recipe.loss)
+    steps = TextViewSteps(adaptation_texts(stage.records), stage.recipe, model=stage.model, objective=objective)
+    return StageWork(stage.model, steps)
+
+
+def _revela(stage: StageInput) -> StageWork:
+    """Learn to retrieve by predicting tokens.
+
+    Raises:
+        ModelError: the base has no language-model head.
+    """
+    head = language_head(stage.recipe, stage.model)
+    steps = RevelaSteps(adaptation_texts(stage.records), stage.recipe, model=stage.model, head=head)
+    return StageWork(stage.model, steps)
+
+
+KINDS: Mapping[str, Kind] = {
+    "contrastive": Kind(_read_pairs, _contrastive),
+    "anchor": Kind(_read_pairs, _contrastive),
+    "text-vectors": Kind(_read_texts, _text_vectors),
+    **{
+        name: Kind(read_adaptation_records, _token_prediction)
+        for name in ("next-token", "masked-next-token", "masked-token")
+    },
+    "next-phrase": Kind(read_adaptation_records, _next_phrase),
+    "simcse": Kind(read_adaptation_records, _text_views),
+    "crops": Kind(read_adaptation_records, _text_views),
+    "revela": Kind(read_adaptation_records, _revela),
+}
+"""By the name of a kind, as `Recipe.kind` gives it."""

@@ -1,0 +1,184 @@
+"""What a recipe would do, worked out without a weight: its stages, their data, and how many steps they would take."""
+
+from pydantic import BaseModel, ConfigDict
+
+from slimvec.data.records import Record
+from slimvec.model.sources import find_source
+from slimvec.training.batches.adaptation_texts import all_texts, read_text_records
+from slimvec.training.batches.filling import Contrasts, Filling, check_filling
+from slimvec.training.batches.sources import SourceRecord, read_sources, source_numbers
+from slimvec.training.recipe import Recipe, Source, StageRecipe, TextVectorsObjective
+from slimvec.training.run.splitting import split_records
+from slimvec.training.step.contrastive import plan_contrastive
+from slimvec.training.step.text_vectors import epoch_length
+
+
+class SourceOutline(BaseModel):
+    """A source of a stage.
+
+    Attributes:
+        path: Path of the file, or address of a hub dataset.
+        present: Whether its files are there; None for a hub dataset, which is not asked for.
+        num_records: That the stage takes; None when not all sources of the stage are there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str
+    present: bool | None
+    num_records: int | None = None
+
+
+class StageOutline(BaseModel):
+    """A stage.
+
+    Attributes:
+        name: Empty in a recipe without stages.
+        objective: Its kind.
+        attention: As the recipe has it; None for the base's own.
+        tuning: `lora` or `full`.
+        sources: In the recipe's order.
+        num_held_out: Records kept for validation; None when the data is not there.
+        steps_per_epoch: Steps of the first epoch; None likewise, and for texts.
+        steps: In all; None likewise, and for stages limited in tokens or time.
+        tokens: Limit in tokens.
+        max_minutes: Limit in time.
+        filling: Pairs and negatives of a batch; None likewise.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    objective: str
+    attention: str | None
+    tuning: str
+    sources: tuple[SourceOutline, ...]
+    num_held_out: int | None = None
+    steps_per_epoch: int | None = None
+    steps: int | None = None
+    tokens: int | None = None
+    max_minutes: float | None = None
+    filling: Filling | None = None
+
+
+class Outline(BaseModel):
+    """A recipe.
+
+    Attributes:
+        base: As the recipe names it.
+        base_found: Where it is on this machine, or that it starts from random weights; None if it would be fetched.
+        stages: One after the other.
+        missing: Files of data that are not there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base: str
+    base_found: str | None
+    stages: tuple[StageOutline, ...]
+    missing: tuple[str, ...]
+
+
+def outline_recipe(recipe: Recipe) -> Outline:
+    """Resolve everything but the weights. Missing data is reported; data that is there is read and planned.
+
+    Raises:
+        InputError: no such base, or source of a tokenizer, or data that is malformed or does not fit the recipe.
+    """
+    base = recipe.base
+    found = None if base.source is None else find_source(base.source, revision=base.revision)
+    if base.tokenizer is not None and base.tokenizer.source is not None:
+        find_source(base.tokenizer.source, revision=base.tokenizer.revision)
+    stages = recipe.stage_recipes()
+    missing = dict.fromkeys(path for stage in stages for path in _missing(stage.recipe))
+    return Outline(
+        base=base.name,
+        base_found="random weights" if base.source is None else None if found is None else str(found),
+        stages=tuple(map(_outline_stage, stages)),
+        missing=tuple(missing),
+    )
+
+
+def _missing(recipe: Recipe) -> list[str]:
+    """List the files of a stage that are not there."""
+    paths = [path for source in recipe.data for path in _files(source)]
+    if recipe.validation is not None and recipe.validation.path is not None:
+        paths.append(str(recipe.validation.path))
+    return [path for path in paths if not _is_file(path)]
+
+
+def _files(source: Source) -> list[str]:
+    """List the files of a source."""
+    paths = (None if source.is_hub else source.path, source.passages)
+    return [str(path) for path in paths if path is not None]
+
+
+def _is_file(path: str) -> bool:
+    return Source(path=path).path.is_file()
+
+
+def _outline_stage(stage: StageRecipe) -> StageOutline:
+    """Describe a stage, and plan it if its data is there."""
+    recipe = stage.recipe
+    given = "attention" in recipe.model.model_fields_set
+    outline = StageOutline(
+        name=stage.name,
+        objective=recipe.kind,
+        attention=recipe.model.attention if given else None,
+        tuning=recipe.tuning.method,
+        sources=tuple(_outline_source(source) for source in recipe.data),
+        steps=recipe.run.steps,
+        tokens=recipe.run.tokens,
+        max_minutes=recipe.run.max_minutes,
+    )
+    on_hub = any(source.is_hub for source in recipe.data)
+    if _missing(recipe) or on_hub:
+        return outline
+    if isinstance(recipe.objective, TextVectorsObjective):
+        return outline.model_copy(update=_text_counts(recipe, recipe.objective))
+    if recipe.kind != "contrastive":
+        return outline
+    records, held = read_sources(recipe.data, seed=recipe.run.seed)
+    return outline.model_copy(update=_counts(recipe, records, held))
+
+
+def _outline_source(source: Source) -> SourceOutline:
+    present = None if source.is_hub else all(map(_is_file, _files(source)))
+    return SourceOutline(path=str(source.path), present=present)
+
+
+def _text_counts(recipe: Recipe, objective: TextVectorsObjective) -> dict[str, object]:
+    """Count texts and steps of distillation on plain texts."""
+    records, held = read_text_records(recipe.data, field=objective.field, seed=recipe.run.seed)
+    split = split_records(records, recipe)
+    length = epoch_length(len(all_texts(split.training)), objective)
+    return {
+        "sources": _counted_sources(recipe, held),
+        "num_held_out": len(split.validation),
+        "steps_per_epoch": length,
+        **({} if recipe.run.epochs is None else {"steps": recipe.run.epochs * length}),
+    }
+
+
+def _counted_sources(recipe: Recipe, held: list[SourceRecord]) -> tuple[SourceOutline, ...]:
+    return tuple(
+        SourceOutline(path=str(source.path), present=True, num_records=record.num_used)
+        for source, record in zip(recipe.data, held, strict=True)
+    )
+
+
+def _counts(recipe: Recipe, records: list[Record], held: list[SourceRecord]) -> dict[str, object]:
+    """Count records and steps."""
+    split = split_records(records, recipe)
+    plan = plan_contrastive(split.training, recipe, source_numbers(held)[split.numbers])
+    filling = Filling.of(plan, Contrasts(split.training, recipe))
+    check_filling(filling, split.training, recipe)
+    counts: dict[str, object] = {
+        "filling": filling,
+        "sources": _counted_sources(recipe, held),
+        "num_held_out": len(split.validation),
+        "steps_per_epoch": plan.epoch_length(0),
+    }
+    if recipe.run.epochs is not None:
+        counts["steps"] = plan.num_steps(recipe.run.epochs)
+    return counts

@@ -1,0 +1,170 @@
+"""The model at the beginning of a run or a stage: its base loaded, its settings as in the recipe, and trainable."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from slimvec.data.records import Record
+from slimvec.errors import InputError
+from slimvec.model.adapters import add_lora, has_lora, merge_lora
+from slimvec.model.embedding_model import EmbeddingModel
+from slimvec.model.folder import load_model
+from slimvec.model.gradient_checkpointing import checkpoint_gradients
+from slimvec.model.head import Head, check_dims
+from slimvec.model.manifest import read_manifest
+from slimvec.model.scratch_model import draw_model
+from slimvec.model.spec import HeadLayer, ModelSpec
+from slimvec.text.prompts import Prompts
+from slimvec.training.recipe import ContradictionError, Recipe, check_mrl_dims
+from slimvec.training.step.dtypes import run_dtype
+from slimvec.training.step.events import Notice
+from slimvec.training.step.processes import Processes
+from slimvec.training.step.sharding import share_out, shares_out
+
+
+def prepare_model(
+    recipe: Recipe,
+    *,
+    before: Path | None,
+    records: Sequence[Record],
+    notice: Notice | None,
+    rehearse: Callable[[EmbeddingModel], None],
+) -> EmbeddingModel:
+    """Load or draw what is to be trained, give it the recipe's spec and make the right weights trainable.
+
+    Args:
+        recipe: Recipe of the stage.
+        before: The result of the stage before; None for the first, which starts from the base.
+        records: Records of the stage; a new tokenizer is trained on them.
+        notice: Called with what is fetched or converted.
+        rehearse: Given the model once it is ready, and still whole.
+
+    Raises:
+        InputError: settings that do not fit the base.
+        ModelError: the base cannot be used.
+        FetchError: it has to be fetched and cannot be.
+    """
+    chosen = {key: getattr(recipe.model, key) for key in recipe.model.model_fields_set}
+    normalize, layers = chosen.pop("normalize", None), chosen.pop("head", None)
+    if before is None and recipe.base.shape is not None:
+        model = _draw(recipe, chosen, records, notice)
+    else:
+        model = _load(recipe, chosen, before, notice)
+    if layers:
+        _add_head(model, layers, seed=recipe.run.seed)
+    _check_mrl_dims(recipe, model.dims)
+    changes: dict[str, Any] = {"trained_dims": recipe.loss.mrl_dims or model.spec.trained_dims}
+    if normalize is not None:
+        changes["normalize"] = normalize
+    if "prompts" not in chosen and model.spec.prompts == Prompts():
+        changes["prompts"] = recipe.model.prompts
+    model.spec = model.spec.replace(**changes)
+    _make_trainable(model, recipe)
+    sharded = shares_out(recipe.run)
+    if sharded:
+        rehearse(model)
+    if recipe.batch.gradient_checkpointing:
+        checkpoint_gradients(model.backbone)
+    _place(model, recipe)
+    if not sharded:
+        rehearse(model)  # where it is trained: a machine may emulate the dtype on its CPU
+    return model
+
+
+def _draw(
+    recipe: Recipe, chosen: Mapping[str, Any], records: Sequence[Record], notice: Notice | None
+) -> EmbeddingModel:
+    """Draw a new model."""
+    assert recipe.base.shape is not None
+    assert recipe.base.tokenizer is not None
+    texts = dict.fromkeys(text for record in records for text in (record.query, *record.positives))
+    return draw_model(
+        recipe.base.shape,
+        recipe.base.tokenizer,
+        ModelSpec(**chosen),
+        texts=texts,
+        seed=recipe.run.seed,
+        dtype=_dtype(recipe),
+        progress=notice,
+    )
+
+
+def _load(recipe: Recipe, chosen: dict[str, Any], before: Path | None, notice: Notice | None) -> EmbeddingModel:
+    """Load the base, or what the stage before gave."""
+    # Training is what leads from one attention mode to another, so here the mode may be another than the weights'.
+    leads = before is not None or recipe.run.attention_ramp > 0 or recipe.adaptation is not None
+    attention = chosen.pop("attention", None) if leads else None
+    source = before or recipe.base.source
+    assert source is not None
+    revision = recipe.base.revision if before is None else None
+    model = load_model(source, revision=revision, dtype=_dtype(recipe), progress=notice, **chosen)
+    if attention is not None:
+        model.attend(attention)
+    if before is not None and (manifest := read_manifest(before)) is not None:
+        model.origin = manifest.base  # where the weights started, not the stage, which does not outlive the run
+    return model
+
+
+def _add_head(model: EmbeddingModel, layers: tuple[HeadLayer, ...], *, seed: int) -> None:
+    """Put fresh layers behind the pooling; a model that has the same ones keeps them with their weights.
+
+    Raises:
+        InputError: it has others, or dims that are more than the layers give.
+        ModelError: the layers do not fit together.
+    """
+    if model.spec.head == layers:
+        return
+    if model.spec.head:
+        found = ", ".join(layer.kind for layer in model.spec.head)
+        raise InputError(f"model.head for a base with a head of its own ({found})", expected="the same, or none")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model.head = Head(layers, model.backbone.dims)
+    model.spec = model.spec.replace(head=layers)
+    check_dims(model.spec.dims, model.spec.full_width(model.backbone.dims))
+
+
+def _dtype(recipe: Recipe) -> torch.dtype:
+    """Give the dtype to load in. Weights that are shared out are their own masters."""
+    return torch.float32 if shares_out(recipe.run) else run_dtype(recipe.run)
+
+
+def _place(model: EmbeddingModel, recipe: Recipe) -> None:
+    """Bring the model to where this process computes, whole or its share."""
+    processes = Processes.current()
+    if shares_out(recipe.run):
+        share_out(model, processes, dtype=run_dtype(recipe.run))
+    else:
+        model.to(processes.device)
+
+
+def _check_mrl_dims(recipe: Recipe, dims: int) -> None:
+    """Refuse Matryoshka widths above the base's.
+
+    Raises:
+        InputError: always then.
+    """
+    try:
+        check_mrl_dims(recipe.loss, dims)
+    except ContradictionError as error:
+        raise InputError(str(error), do="lower loss.mrl_dims") from error
+
+
+def _make_trainable(model: EmbeddingModel, recipe: Recipe) -> None:
+    """Put the adapter on, or free all weights. An adapter that the base came with is folded into it first.
+
+    Raises:
+        InputError: the new adapter shall be saved alone, but its base is an adapter itself.
+    """
+    tuning = recipe.tuning
+    if has_lora(model.backbone):
+        if not tuning.merge:
+            raise InputError(f"tuning.merge=false on the adapter {recipe.base.name}", expected="a whole model as base")
+        merge_lora(model.backbone)
+    if tuning.method == "full":
+        model.requires_grad_(True)
+        return
+    add_lora(model.backbone, tuning, seed=recipe.run.seed)
+    model.head.requires_grad_(bool(recipe.model.head))  # a head that the recipe names is trained beside the adapter

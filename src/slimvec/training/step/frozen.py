@@ -1,0 +1,89 @@
+"""The frozen layers of a run: on whatever is fastest, and from disk where the recipe says so.
+
+Training knows no engine: whoever starts a run hands one in, as `slimvec.engine.frozen.open_frozen`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor
+
+from slimvec.errors import InputError
+from slimvec.model.backbone import TransformersBackbone
+from slimvec.model.frozen_layers import LowerStates, frozen_layers, num_frozen, own_states
+from slimvec.text.batch import PackedBatch
+from slimvec.training.recipe import Recipe
+from slimvec.training.step.state_cache import kept_states
+
+OpenFrozen = Callable[[TransformersBackbone, int], LowerStates | None]
+"""Gives what runs the first layers of a backbone faster than it does, or None."""
+_GB = 1 << 30
+
+
+PIECE_TOKENS = 512
+"""What the frozen layers run at once: as fast as more, and soon over when someone wants the run to stop."""
+
+
+@contextmanager
+def fast_frozen(
+    backbone: TransformersBackbone, recipe: Recipe, open_frozen: OpenFrozen | None, *, look: Callable[[], None]
+) -> Iterator[None]:
+    """Run the frozen layers of a model in training the fastest way there is within the block.
+
+    Args:
+        backbone: With the right weights trainable.
+        recipe: Recipe of the stage.
+        open_frozen: As the run was given it.
+        look: Called now and then; may raise.
+
+    Raises:
+        InputError: states shall be kept, and no layer is frozen.
+    """
+    number = num_frozen(backbone)
+    if recipe.run.cache_states and not number:
+        raise InputError(
+            f"run.cache_states {recipe.run.cache_states:g} for {recipe.base.name}, of which no layer is frozen",
+            expected="a decoder, and tuning.first_layer above 0",
+            do="leave cache_states out",
+        )
+    if not number or recipe.run.attention_ramp:  # the ramp changes what frozen layers give from step to step
+        yield
+        return
+    with ExitStack() as stack:
+        states = open_frozen(backbone, number) if open_frozen is not None else None
+        if recipe.run.cache_states:
+            computed = states or own_states(backbone, number)
+            room = int(recipe.run.cache_states * _GB)
+            states = stack.enter_context(kept_states(computed, backbone, number, max_bytes=room))
+        if states is not None:
+            states = _in_pieces(states, look)
+            stack.enter_context(frozen_layers(backbone, number, states))
+        yield
+
+
+def _in_pieces(states: LowerStates, look: Callable[[], None]) -> LowerStates:
+    """Run a large batch in pieces of whole texts, with a look before each."""
+
+    def run(batch: PackedBatch) -> Tensor:
+        texts = [ids.tolist() for ids in torch.split(batch.input_ids.cpu(), list(batch.lengths))]
+        found = []
+        for indices in _pieces(batch.lengths):
+            look()
+            found.append(states(PackedBatch.from_sequences([texts[index] for index in indices])))
+        return found[0] if len(found) == 1 else torch.cat(found)
+
+    return run
+
+
+def _pieces(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Yield the numbers of neighbouring texts that make a piece; a long text is one by itself."""
+    piece: list[int] = []
+    tokens = 0
+    for index, length in enumerate(lengths):
+        if piece and tokens + length > PIECE_TOKENS:
+            yield piece
+            piece, tokens = [], 0
+        piece.append(index)
+        tokens += length
+    yield piece
