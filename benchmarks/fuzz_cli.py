@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal, get_args, get_origin
 from unittest.mock import patch
@@ -225,7 +226,8 @@ def _wrong(line: Sequence[str], code: int, out: str, err: str) -> str:
         return f"exit code {code} with {err!r}"
     if code == 1 and "run with --debug" in err:
         return err.strip()
-    if "--" in line or "--output --json" in " ".join(line):  # what looks like --json may be a text or a path
+    before = next((word for word, after in pairwise(line) if after == "--json"), "")
+    if "--" in line or (before.startswith("-") and before != "--quiet"):  # what looks like --json may be a value
         return ""
     if "--json" in line:
         try:

@@ -35,7 +35,7 @@ KEYS = {
     "num_bytes": "size of the index on disk",
     "seconds": "of reading, embedding and writing",
 }
-DEFAULT_MODEL = "smollm2-135m"
+DEFAULT_MODEL = "slimvec-en"
 VectorsName = Literal["float32", "int8", "binary"]
 _SHOWN_FAULTS = 10
 
