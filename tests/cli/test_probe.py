@@ -153,12 +153,12 @@ def test_progress_counts_tokens_and_leaves_out_what_is_left_out():
     assert task.completed == pytest.approx(0.5 * order.num_tokens / everything)
     progress.embedded(order.num_texts)  # more than foreseen is not more than all
     assert task.completed < order.num_tokens / everything
-    progress.end(support.reading("order"))
+    progress.end(support.result("order"))
     progress.begin(probes[1])
     progress.end(skipped(probes[1], "no instruction"))
     assert task.completed == pytest.approx(order.num_tokens / (order.num_tokens + attention.num_tokens))
     progress.begin(probes[2])
     progress.embedded(1)
-    progress.end(support.reading("attention"))
+    progress.end(support.result("attention"))
     assert task.completed == 1
     assert task.detail == f"{order.num_texts // 2 + order.num_texts + 1:,} texts"

@@ -232,11 +232,7 @@ class _FileHash(BaseModel):
 
 
 def cached_sha256(path: Path, *, progress: Progress) -> str:
-    """Hash a file, once for as long as its path, size and times of change stay.
-
-    Raises:
-        StorageError: the cache cannot be written.
-    """
+    """Hash a file, once for as long as its path, size and times of change stay."""
     path = path.resolve()
     state = FileState.of(path)
     note = cache_root() / "hashes" / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:32]}.json"
@@ -250,7 +246,8 @@ def cached_sha256(path: Path, *, progress: Progress) -> str:
     progress(f"hashing {path.name}", None)
     digest = sha256_of(path)
     found = _FileHash(state=state, sha256=digest)
-    with atomic_file(note, force=True) as temporary:
+    # A cache that cannot be written costs the hash again, nothing else.
+    with suppress(StorageError), atomic_file(note, force=True) as temporary:
         temporary.write_text(found.model_dump_json(), encoding="utf-8")
     return digest
 

@@ -2,7 +2,7 @@
 
 import ctypes
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 
 import torch
 
@@ -11,6 +11,9 @@ from slimvec.engine.kernels.library import Kernels
 
 _LONG = 3e9
 """Multiply-adds that take some tenths of a second on one slow core: shorter calls are over before anyone waits."""
+
+_HEAR_SECONDS = 0.5
+"""How long a wait lasts before Python looks for signals again."""
 
 
 def run_kernel(kernels: Kernels, model: ModelOf, batch: BatchOf, work: float, keep: object) -> None:
@@ -48,6 +51,9 @@ def run_kernel(kernels: Kernels, model: ModelOf, batch: BatchOf, work: float, ke
     worker = threading.Thread(target=call, name="slimvec-kernels", daemon=True)
     worker.start()
     try:
+        # A signal that comes just before the wait does not wake it; Python hears of it when the wait ends.
+        while not wait([done], timeout=_HEAR_SECONDS).done:
+            pass
         done.result()
     finally:
         stop.value = 1  # heard only where the wait was cut short
