@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -93,6 +94,6 @@ def test_models_that_come_with_slimvec(name):
     assert manifest.base.source == entry.base
     assert read_golden(folder).dtype == "float32"
     said = [path for path in folder.rglob("*") if path.suffix in (".json", ".md", ".yaml")]
-    assert all("/work/" not in path.read_text() and "/root/" not in path.read_text() for path in said)
+    assert all(str(Path.cwd()) not in path.read_text() for path in said)
     assert entry.licence in (folder / "README.md").read_text()
     assert json.loads((folder / "scores.json").read_text())["models"][name]["dims"]
