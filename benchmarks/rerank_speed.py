@@ -27,7 +27,7 @@ class Cost(Frozen):
         what: In words.
         document_tokens: Where documents are cut.
         num_computed: Tokens run.
-        processor_seconds: Of all cores together; the median of the queries.
+        processor_seconds: Time on all cores together; the median of the queries.
         clock_seconds: With whatever else the machine did.
     """
 
@@ -45,9 +45,9 @@ class RerankSpeed(Frozen):
         machine: What it is.
         model: Name.
         engine: What ran it.
-        threads: Of torch.
+        threads: Threads of torch.
         num_documents: Reranked at once.
-        costs: Of each way.
+        costs: What each way takes.
     """
 
     machine: Machine

@@ -40,7 +40,7 @@ class Candidates(Frozen):
 
     Attributes:
         documents: Ids.
-        grades: Of the candidates.
+        grades: Judgments of the candidates.
         relevant: All grades above 0 that the query has in the set.
         scores: By judge.
     """
@@ -55,7 +55,7 @@ class ScoredSet(Frozen):
     """A set's candidates.
 
     Attributes:
-        name: Of the set.
+        name: Name of the set.
         num_documents: Documents searched.
         num_truncated: Documents cut off for the likelihood.
         queries: Candidates by query.
@@ -88,7 +88,7 @@ class Comparison(Frozen):
 
     Attributes:
         settings: As asked for.
-        versions: Of the packages.
+        versions: Versions of the packages.
         sizes: By set, documents searched, queries, and documents cut off for the likelihood.
         weights: By pair, the share of the second judge fitted on all sets.
         rows: Results.

@@ -28,15 +28,15 @@ class ReadResult(Frozen):
     """A file that was read.
 
     Attributes:
-        name: Of the file, with the folder it is in.
-        num_bytes: Of the file.
+        name: File name, with the folder it is in.
+        num_bytes: Size of the file.
         title: That was found.
-        num_characters: Of its text.
-        num_blocks: Of its text.
+        num_characters: Characters of its text.
+        num_blocks: Blocks of its text.
         num_chunks: Made of it.
         num_headings: Different headings over its chunks.
         num_pages: Different pages.
-        seconds: Of reading and cutting.
+        seconds: Time of reading and cutting.
         fault: What was wrong; empty when nothing was.
     """
 
@@ -82,7 +82,7 @@ def read(path: Path, tokenizer: Tokenizer, work: Path) -> ReadResult:
         chunks = chunk_document(document, tokenizer, chunk_tokens=256)
     except SlimvecError as error:
         return known.model_copy(update={"fault": str(error).replace(f"{source.parent}/", "")})
-    except Exception:
+    except Exception:  # a crash of any kind is what is looked for, and is reported
         return known.model_copy(update={"fault": f"CRASH: {traceback.format_exc(limit=-1)}"})
     return known.model_copy(
         update={

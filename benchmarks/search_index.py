@@ -56,12 +56,12 @@ class QualityResult(Frozen):
     """A retrieval set in one form.
 
     Attributes:
-        name: Of the set.
+        name: Name of the set.
         vectors: How they are held.
         num_chunks: In the index.
         num_queries: Asked.
         ndcg_at_10: A document stands where its best chunk does.
-        num_bytes: Of the index.
+        num_bytes: Size of the index.
     """
 
     name: str
@@ -91,9 +91,9 @@ class SizeResult(Frozen):
         vectors: How they are held.
         num_chunks: In the index.
         build_seconds: Writing and all indexes.
-        num_bytes: Of the index.
+        num_bytes: Size of the index.
         approximation: As the index was built and measured.
-        recall: Of the approximate index on other queries than those it was fitted on.
+        recall: Recall of the approximate index on other queries than those it was fitted on.
         latency: By ranking.
     """
 

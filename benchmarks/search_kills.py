@@ -37,7 +37,7 @@ class KillsResult(Frozen):
         num_kills: Processes killed while they worked.
         num_ended: Processes that had ended before.
         num_acknowledged: Chunks whose writing was reported before a kill.
-        num_lost: Of these, chunks that were not there afterwards.
+        num_lost: Chunks among these that were not there afterwards.
         is_equal: Whether the index is in the end what a fresh one is.
     """
 

@@ -52,12 +52,12 @@ class Load(BaseModel):
         requests: Answered.
         refused: Answered with 429; the client waited and asked again.
         wrong: Answers that are not the vectors of their texts; None where they are not looked at.
-        tokens_per_second: Of the texts answered, prompts included.
-        offline_tokens_per_second: Of slimvec's engine on the same texts, just before and after.
+        tokens_per_second: Tokens of the texts answered, prompts included.
+        offline_tokens_per_second: Speed of slimvec's engine on the same texts, just before and after.
         share: The one over the other.
         p50_seconds: Median time of a request.
         p99_seconds: Its 99th percentile.
-        memory_mb: Of the server, a quarter into the load and at its end.
+        memory_mb: Memory of the server, a quarter into the load and at its end.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -83,7 +83,7 @@ class ServingResult(BaseModel):
         machine: Where.
         model: The model.
         engine: What ran it in slimvec.
-        threads: Of each server.
+        threads: Threads of each server.
         loads: By server and number of clients.
     """
 
