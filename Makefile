@@ -39,15 +39,15 @@ $(LIBRARY): hatch_build.py $(SOURCES) | $(VENV)/.base
 	@echo "compiling the kernels (a minute)"
 	@$(BIN)/python hatch_build.py
 
-# The AVX-512 targets on a processor that need not have them: instructions by SIMDe (Debian, Ubuntu: libsimde-dev).
-avx512-check: $(VENV)/.dev $(LIBRARY) $(EMULATED)  ## the tests of the kernels on the AVX-512 targets, emulated
-	for isa in avx512_bf16 avx512_vnni avx512; do \
+# The targets above AVX2 on a processor that need not have them: instructions of AVX-512 by SIMDe (Debian, Ubuntu: libsimde-dev).
+avx512-check: $(VENV)/.dev $(LIBRARY) $(EMULATED)  ## the tests of the kernels on the AVX-512 and AVX-VNNI targets, emulated
+	for isa in avx512_bf16 avx512_vnni avx512 avx2_vnni; do \
 		SLIMVEC_KERNELS_LIBRARY=$(EMULATED) SLIMVEC_ISA=$$isa $(BIN)/pytest -q -p no:cacheprovider \
 			tests/engine/test_kernels.py tests/engine/test_fused.py tests/engine/test_int8.py || exit 1; \
 	done
 
-$(EMULATED): hatch_build.py tests/emulation/avx512.h $(SOURCES) | $(VENV)/.base
-	@echo "compiling the AVX-512 targets for emulation (a few minutes)"
+$(EMULATED): hatch_build.py $(wildcard tests/emulation/*.h) $(SOURCES) | $(VENV)/.base
+	@echo "compiling the AVX-512 and AVX-VNNI targets for emulation (a few minutes)"
 	@$(BIN)/python hatch_build.py --emulated $@
 
 # 64-bit Arm on an emulated processor: Debian's and Ubuntu's g++-aarch64-linux-gnu and qemu-user.

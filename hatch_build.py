@@ -36,7 +36,7 @@ MISSING = "slimvec_kernels.missing"
 
 ARM_COMPILER = "aarch64-linux-gnu-g++"
 """Debian's and Ubuntu's cross-compiler (package g++-aarch64-linux-gnu), for tests on other processors."""
-EMULATION = ROOT / "tests" / "emulation" / "avx512.h"
+EMULATION = ROOT / "tests" / "emulation"
 _FLAGS = ("-std=c++20", "-O2", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra")
 # gcc before 12.3 warns of registers its own intrinsics leave undefined on purpose (its bug 105593).
 _QUIET = ("-Wno-uninitialized", "-Wno-maybe-uninitialized")
@@ -57,8 +57,8 @@ class Plan:
         architecture: `x86_64` or `aarch64`, a table of targets.toml.
         compiler: Path or name of the C++ compiler.
         flags: More flags for everything.
-        emulated: Compile the AVX-512 targets alone and none of their instructions: they are emulated with SIMDe, for
-            tests on other processors.
+        emulated: Compile the targets above AVX2 alone and none of their instructions: they are emulated, for tests on
+            other processors.
         only: Names of targets; empty for all.
     """
 
@@ -74,7 +74,7 @@ class Plan:
         found = tables.get(self.architecture, {})
         if not found:
             raise BuildError(f"there are no kernels for {self.architecture}")
-        names = [name for name in found if name.startswith("avx512") or not self.emulated]
+        names = [name for name in found if name != "avx2" or not self.emulated]
         object.__setattr__(self, "targets", {n: found[n] for n in names if not self.only or n in self.only})
 
 
@@ -159,10 +159,11 @@ def _target(plan: Plan, folder: Path, name: str) -> Path:
 
 
 def _emulation(flags: Sequence[str]) -> list[str]:
-    """Give flags that emulate instruction sets with SIMDe where others would use them."""
+    """Give flags that emulate instruction sets where others would use them."""
     sets = {"-mavx512vnni": "-DSLIMVEC_EMULATE_VNNI", "-mavx512bf16": "-DSLIMVEC_EMULATE_BF16"}
     more = [sets[flag] for flag in flags if flag in sets]
-    return ["-include", str(EMULATION), *more, "-w", "-mavx2", "-mfma", "-mf16c"]
+    header = EMULATION / ("avxvnni.h" if "-mavxvnni" in flags else "avx512.h")
+    return ["-include", str(header), *more, "-w", "-mavx2", "-mfma", "-mf16c"]
 
 
 def _run(command: Sequence[str]) -> None:
@@ -222,7 +223,9 @@ class KernelsHook(BuildHookInterface):  # type: ignore[misc]
 def main() -> int:
     """Build in place, or as the arguments say."""
     parser = argparse.ArgumentParser(description="Build slimvec's kernels in place.")
-    parser.add_argument("--emulated", type=Path, metavar="LIBRARY", help="AVX-512 by SIMDe, into this file: tests")
+    parser.add_argument(
+        "--emulated", type=Path, metavar="LIBRARY", help="AVX-512 and AVX-VNNI, emulated, into this file: tests"
+    )
     parser.add_argument("--arm", type=Path, metavar="LIBRARY", help="targets of 64-bit Arm, into this file: tests")
     parser.add_argument("--target", action="append", default=[], help="only this target (with --emulated or --arm)")
     arguments = parser.parse_args()
