@@ -218,7 +218,7 @@ def test_data_root_is_where_relative_paths_begin():
         (STAGED.replace("  epochs: 1", "  seed: 1"), "line 9: stage 1: no length is given; give one of"),
         (STAGED.replace("name: supervised", "name: weak"), "line 17: stage 'weak' is there already; give it another"),
         (STAGED.replace("name: supervised", "name: a/b"), "line 17: stages.1.name is 'a/b'; expected pattern"),
-        (STAGED.replace("rank: 8", "merge: false"), "line 6: merge false with stages: the adapter's base"),
+        (STAGED.replace("rank: 8", "merge: false"), "line 21: merge false with stages that change the adapter"),
         (
             STAGED.replace("      - path: weak.jsonl\n", "").replace("    data:\n    batch", "    batch"),
             "data is missing",

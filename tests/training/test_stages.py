@@ -10,6 +10,7 @@ import time
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from slimvec.errors import InputError, TrainingError
 from slimvec.files import atomic_folder
@@ -119,6 +120,39 @@ def test_a_stage_starts_from_the_last_ones_model(tmp_path, recipe):
         with torch.inference_mode():
             vectors.append(made(made.tokenizer.tokenize(texts).pack()))
     torch.testing.assert_close(vectors[0], vectors[1], rtol=1e-4, atol=1e-5)
+
+
+def test_stages_train_one_adapter_which_is_saved_alone(tmp_path, recipe, folder):
+    settings = recipe("tuning.merge=false", "stages.2.tuning={}", "stages.1.optim={lr: 1.0e-7}", "stages.1.model=null")
+    two = settings.model_copy(update={"stages": settings.stages[:2]})
+    one = settings.model_copy(update={"stages": settings.stages[:1]})
+    train(two, tmp_path / "two")
+    train(one, tmp_path / "one")
+    adapters = [load_file(tmp_path / name / "adapter_model.safetensors") for name in ("one", "two")]
+    assert adapters[0].keys() == adapters[1].keys()
+    for name, tensor in adapters[0].items():  # the second stage hardly moved what the first one left
+        torch.testing.assert_close(adapters[1][name], tensor, rtol=1e-4, atol=1e-5)
+    assert any(not adapters[1][name].equal(tensor) for name, tensor in adapters[0].items())
+    assert read_manifest(tmp_path / "two").base.source == str(folder / "base")
+
+
+HEAD = "model.head=[{kind: dense, in_dims: 32, out_dims: 8, bias: false, activation: Identity}]"
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_a_head_is_trained_beside_the_adapter_or_stays(tmp_path, recipe, trained):
+    settings = recipe(
+        "tuning.merge=false",
+        "stages.2.tuning={}",
+        HEAD,
+        "stages.1.model=null",
+        f"stages.1.tuning={{train_head: {trained}}}",
+    )
+    for count, name in ((1, "one"), (2, "two")):
+        train(settings.model_copy(update={"stages": settings.stages[:count]}), tmp_path / name)
+    heads = [load_model(tmp_path / name).head.state_dict() for name in ("one", "two")]
+    assert heads[0]
+    assert all(heads[1][key].equal(value) for key, value in heads[0].items()) is not trained
 
 
 def test_finished_stages_are_not_done_again_and_another_recipe_is_refused(tmp_path, recipe):

@@ -128,6 +128,14 @@ def _account(places: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: 
         )
 
 
+def train_lora(backbone: TransformersBackbone) -> None:
+    """Make an adapter that is on trainable again, as a fresh one is. Its weights become float32, as in `add_lora`."""
+    for name, parameter in backbone.hf_model.named_parameters():
+        if "lora_" in name:
+            parameter.data = parameter.data.float()
+            parameter.requires_grad_(True)
+
+
 def has_lora(backbone: TransformersBackbone) -> bool:
     """Whether an adapter is on."""
     return isinstance(backbone.hf_model, PeftModel)

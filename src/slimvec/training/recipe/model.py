@@ -58,7 +58,11 @@ class Tuning(LoraSettings):
         fold: Multiply by the sum of base and adapter in one product (see training/step/folding.py): 1.2 times as fast,
             and equal up to the rounding of a merged weight. Not with dropout, which is on the adapter alone.
             Default: whenever there is no dropout.
-        merge: Save whole weights, which every reader takes; else the adapter and the name of its base.
+        merge: Save whole weights, which every reader takes; else the adapter and the name of its base. Stages with it
+            false train one adapter, each from where the last left it; they cannot change its size.
+        train_head: Whether the layers of `model.head` are trained beside the adapter. Default: where the recipe names
+            them. A head that an earlier stage has filled by regression wants to stay: its numbers are as small as the
+            pooled states are large, and an adapter's rate undoes them.
         keep_language_model: Save the base's head with the model, which then predicts the next token with the weights
             that were trained. For objectives that train it to; default the base stays the language model.
     """
@@ -66,6 +70,7 @@ class Tuning(LoraSettings):
     method: Literal["lora", "full"] = "lora"
     fold: bool | None = None
     merge: bool = True
+    train_head: bool | None = None
     keep_language_model: bool = False
 
     @model_validator(mode="after")

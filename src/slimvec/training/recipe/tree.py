@@ -25,6 +25,10 @@ def _is_default(objective: Objective) -> bool:
     return objective == Contrastive()
 
 
+_ADAPTER_KEYS = {"method", "rank", "alpha", "dropout", "first_layer", "merge"}
+"""Settings that decide what an adapter is."""
+
+
 class Recipe(Section):
     """Everything a run depends on. Sections as named; unset keys have the defaults of this version.
 
@@ -87,15 +91,22 @@ class Recipe(Section):
                 raise ContradictionError(
                     f"stages.{index}.name", f"stage {name!r} is there already; give it another name"
                 )
-        if not self.tuning.merge:
-            message = "merge false with stages: the adapter's base would be a stage's result, which is not kept"
-            raise ContradictionError("tuning.merge", message)
         own = self.model_dump(exclude_unset=True, exclude={"stages"})
         for index, stage in enumerate(self.stages):
             try:
-                Recipe.model_validate(stage.over(own))
+                recipe = Recipe.model_validate(stage.over(own))
             except ValidationError as error:
                 raise StageError(index, error) from error
+            self._check_adapter(index, recipe.tuning)
+
+    def _check_adapter(self, index: int, tuning: Tuning) -> None:
+        """See that stages whose adapter is saved alone all train the same one."""
+        kept, own = [settings.model_dump(include=_ADAPTER_KEYS) for settings in (tuning, self.tuning)]
+        if kept != own and not (tuning.merge and self.tuning.merge):
+            message = (
+                "merge false with stages that change the adapter: its base would be a stage's result, which is not kept"
+            )
+            raise ContradictionError(f"stages.{index}.tuning", message)
 
     def _check_single(self) -> None:
         """See that the sections go together."""

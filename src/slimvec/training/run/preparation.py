@@ -8,7 +8,7 @@ import torch
 
 from slimvec.data.records import Record
 from slimvec.errors import InputError
-from slimvec.model.adapters import add_lora, has_lora, merge_lora
+from slimvec.model.adapters import add_lora, has_lora, merge_lora, train_lora
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.folder import load_model
 from slimvec.model.gradient_checkpointing import checkpoint_gradients
@@ -61,7 +61,7 @@ def prepare_model(
     if "prompts" not in chosen and model.spec.prompts == Prompts():
         changes["prompts"] = recipe.model.prompts
     model.spec = model.spec.replace(**changes)
-    _make_trainable(model, recipe)
+    _make_trainable(model, recipe, later=before is not None)
     sharded = shares_out(recipe.run)
     if sharded:
         rehearse(model)
@@ -152,19 +152,25 @@ def _check_mrl_dims(recipe: Recipe, dims: int) -> None:
         raise InputError(str(error), do="lower loss.mrl_dims") from error
 
 
-def _make_trainable(model: EmbeddingModel, recipe: Recipe) -> None:
+def _make_trainable(model: EmbeddingModel, recipe: Recipe, *, later: bool) -> None:
     """Put the adapter on, or free all weights. An adapter that the base came with is folded into it first.
+
+    A later stage of a run whose adapter is saved alone trains the adapter of the stage before on.
 
     Raises:
         InputError: the new adapter shall be saved alone, but its base is an adapter itself.
     """
     tuning = recipe.tuning
-    if has_lora(model.backbone):
+    trains_on = later and not tuning.merge
+    if has_lora(model.backbone) and not trains_on:
         if not tuning.merge:
             raise InputError(f"tuning.merge=false on the adapter {recipe.base.name}", expected="a whole model as base")
         merge_lora(model.backbone)
     if tuning.method == "full":
         model.requires_grad_(True)
         return
-    add_lora(model.backbone, tuning, seed=recipe.run.seed)
-    model.head.requires_grad_(bool(recipe.model.head))  # a head that the recipe names is trained beside the adapter
+    if trains_on:
+        train_lora(model.backbone)
+    else:
+        add_lora(model.backbone, tuning, seed=recipe.run.seed)
+    model.head.requires_grad_(bool(recipe.model.head) if tuning.train_head is None else tuning.train_head)

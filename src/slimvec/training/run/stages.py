@@ -195,7 +195,6 @@ def run_stage(
     *,
     before: Path | None,
     resume: bool,
-    merged: bool,
     context: RunContext,
     at_start: Callable[[], None],
 ) -> StageOutcome:
@@ -206,7 +205,6 @@ def run_stage(
         recipe_id: Its fingerprint.
         before: The model of the stage before, if there is one.
         resume: Go on from its newest checkpoint, if there is one.
-        merged: Whether its model will be saved as whole weights.
         context: Listeners, validators and openers of the run.
         at_start: Called when data and model are there, before anything is written.
     """
@@ -219,7 +217,7 @@ def run_stage(
 
     def rehearse(model: EmbeddingModel) -> None:
         context.audience.notice("trying to save the model", None)
-        processes.on_main(lambda: rehearse_saving(model, paths.output, merged=merged))
+        processes.on_main(lambda: rehearse_saving(model, paths.output, merged=recipe.tuning.merge))
 
     model = prepare_model(
         recipe, before=before, records=split.training, notice=context.audience.notice, rehearse=rehearse
@@ -285,7 +283,8 @@ def keep_stage(paths: StagePaths, outcome: StageOutcome) -> None:
     Raises:
         StorageError: it cannot be written.
     """
-    save_model(outcome.model, paths.folder, training=outcome.record.model_dump(mode="json"))
+    merged = paths.stage.recipe.tuning.merge
+    save_model(outcome.model, paths.folder, merged=merged, training=outcome.record.model_dump(mode="json"))
     shutil.rmtree(paths.workspace)
 
 

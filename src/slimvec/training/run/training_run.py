@@ -154,7 +154,6 @@ def train(
                 recipe_id,
                 before=before,
                 resume=resume,
-                merged=paths is not stages[-1] or paths.stage.recipe.tuning.merge,
                 context=context,
                 at_start=lambda: _begin(workspace, recipe),
             )
