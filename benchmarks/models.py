@@ -5,7 +5,8 @@
 A part of a set is its first queries by a hash of their ids, as long as their relevant documents fit into the number
 asked for, these documents, and others up to that number, long ones cut. Parts are easier than whole sets, and their
 scores are not those of whole sets: they compare models on a machine on which whole sets would take hours. Every text is
-embedded once by a model, and narrower widths are cut from its vectors. Scores and intervals are those of `slimvec
+embedded once by a model, and narrower widths are cut from its vectors. A dtype may stand behind a model's name
+(`slimvec-en@int8`); `benchmarks.models_speed` adds what each costs. Scores and intervals are those of `slimvec
 evaluate --data`.
 """
 
@@ -103,9 +104,15 @@ class Remembering:
         )
 
 
+def load_named(source: str, max_tokens: int) -> Embedder:
+    """Load a model; a dtype may stand behind its name, as in `slimvec-en@int8`."""
+    name, _, dtype = source.partition("@")
+    return Embedder.load(name, dtype=dtype or "auto", max_tokens=max_tokens)
+
+
 def score_model(source: str, sets: Sequence[RetrievalSet], widths: Sequence[int], max_tokens: int) -> dict[str, Any]:
     """Score a model on all sets at its full width and at narrower ones."""
-    embedder = Embedder.load(source, max_tokens=max_tokens)
+    embedder = load_named(source, max_tokens)
     remembering = Remembering(embedder)
     scores = {}
     start = time.perf_counter()

@@ -3,6 +3,7 @@
 import numpy as np
 
 from benchmarks.models import Remembering, compare, part_of
+from benchmarks.models_speed import Contestant, measure, table
 from slimvec import Embedder
 from slimvec.data.retrieval import Document, Query, RetrievalSet
 from tests import tiny
@@ -47,3 +48,24 @@ def test_systems_are_compared_over_the_same_queries():
     found = compare(first, second)
     assert found["value"] == 0.25
     assert found["low"] <= 0.25 <= found["high"]
+
+
+def test_models_are_timed_in_turn_and_laid_out_beside_their_scores():
+    asked = []
+    contestants = {
+        name: Contestant(
+            lambda texts, name=name: asked.append((name, len(texts))),
+            lambda query, name=name: asked.append((name, query)),
+            {"dtype": "float32"},
+        )
+        for name in ("a", "b")
+    }
+    found = measure(contestants, ["x"] * 10, ["q"], 2)
+    once = [("a", 10), ("a", "q"), ("b", 10), ("b", "q")]
+    assert asked[-8:] == [*once, *once[2:], *once[:2]]
+    assert found["a"]["dtype"] == "float32"
+    assert len(found["b"]["rounds"]["query_ms"]) == 2
+    scores = {"": {"mean": {"value": 0.5, "low": 0.4, "high": 0.6}}}
+    rows = table({"models": {"bm25": {"dims": scores}, "a": {"dims": scores}}, "speed": {"models": found}}).splitlines()
+    assert rows[2].startswith("| bm25 |  | 0.500 [0.400, 0.600] |  |")
+    assert rows[3].startswith(f"| a |  | 0.500 [0.400, 0.600] | {found['a']['documents_per_second']:.1f} |")
