@@ -235,3 +235,11 @@ def test_an_output_that_another_process_writes_is_refused_before_the_model_is_lo
         "error: another process writes v.npy: process 7 on there (slimvec embed, since noon); expected one at a time; "
         "wait for it or stop it, or choose another output"
     )
+
+
+def test_a_model_that_is_not_named_is_the_default_one_and_is_said(slimvec, model, texts, monkeypatch):
+    monkeypatch.setattr("slimvec.cli.models.DEFAULT_MODEL", str(model))
+    result = slimvec("embed", "--role", "query", "--input", texts, "--output", "v.npy", "--json")
+    assert f"model: {model}, the default; --model takes another" in result.err
+    assert result.json["model"]["source"] == str(model)
+    slimvec("explain", "a cat", "a dog")

@@ -9,7 +9,7 @@ import typer
 from slimvec.cli.blocks import embed_items, truncation_remark
 from slimvec.cli.coverage import OnLowCoverage, check_input_coverage
 from slimvec.cli.inputs import Item, check_input, read_items
-from slimvec.cli.models import describe_model, load_embedder
+from slimvec.cli.models import describe_model, load_embedder, model_or_default
 from slimvec.cli.options import (
     DimsOption,
     DtypeOption,
@@ -49,7 +49,7 @@ _SUFFIXES = (".npy", ".parquet")
 def embed(
     terminal: Terminal,
     *,
-    model: ModelOption,
+    model: ModelOption = None,
     role: Annotated[Role, typer.Option(help="What the texts are; it decides the prompt.")],
     input_path: Annotated[
         Path, typer.Option("--input", "-i", help="A .txt (a text a line), .jsonl, .jsonl.gz or .parquet file.")
@@ -87,6 +87,7 @@ def embed(
     if on_low_coverage == "warn" and min_coverage is None:
         raise InputError("--on-low-coverage warn without --min-coverage", expected="both, or nothing is looked at")
     num_texts = _count(terminal, input_path, field, blank=on_bad == "skip")
+    model = model_or_default(terminal, model)
     embedder = load_embedder(terminal, model, revision=revision, dtype=dtype, dims=dims)
     coverage = check_input_coverage(
         terminal, embedder, input_path, field=field, min_coverage=min_coverage, on_low_coverage=on_low_coverage

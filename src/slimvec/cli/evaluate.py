@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from slimvec.cli.models import card_of, describe_model, load_embedder
+from slimvec.cli.models import card_of, describe_model, load_embedder, model_or_default
 from slimvec.cli.options import (
     BackendOption,
     DimsOption,
     DtypeOption,
     EchoOption,
+    EvaluatedOption,
     ForceOption,
     RevisionOption,
     TaskOption,
@@ -43,10 +44,7 @@ _SIZES = ("num_queries", "num_documents", "num_unjudged", "own_left_out", "trunc
 def evaluate(
     terminal: Terminal,
     *,
-    model: Annotated[
-        str,
-        typer.Option("--model", "-m", help="As everywhere, or a server: http://HOST:PORT/v1#MODEL.", metavar="M"),
-    ],
+    model: EvaluatedOption = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -105,6 +103,7 @@ def evaluate(
     """
     terminal.reserve(output, force=force)
     backend = backend_by_either_name(terminal, backend, through)
+    model = model_or_default(terminal, model)
     if suite or mteb_task or against or backend == "sentence-transformers" or "://" in model:
         from slimvec.cli.suites import choose_suite, evaluate_models
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from slimvec.cli.models import load_embedder
+from slimvec.cli.models import load_embedder, model_or_default
 from slimvec.cli.options import DimsOption, DtypeOption, ForceOption, ModelOption, RevisionOption, TaskOption
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.data.records import check_text
@@ -31,7 +31,7 @@ def explain(
     *,
     query: Annotated[str, typer.Argument(help="A question, in quotes.", metavar="QUERY")],
     document: Annotated[str, typer.Argument(help="A text, in quotes.", metavar="DOCUMENT")],
-    model: ModelOption,
+    model: ModelOption = None,
     task: TaskOption = None,
     top: Annotated[int, typer.Option(min=1, help="Strongest pairs shown.")] = 8,
     tokens: Annotated[bool, typer.Option("--tokens", help="Go by the model's tokens, not by words.")] = False,
@@ -50,6 +50,7 @@ def explain(
     check_text(query, "the query")
     check_text(document, "the document")
     terminal.reserve(html, force=force)
+    model = model_or_default(terminal, model)
     embedder = load_embedder(terminal, model, revision=revision, dtype=dtype, dims=dims)
     from slimvec.engine.explanation import explain as take_apart
     from slimvec.engine.explanation_view import terminal_view

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from slimvec.cli.models import load_embedder
-from slimvec.cli.options import DimsOption, DtypeOption, RevisionOption
+from slimvec.cli.options import DEFAULT_MODEL, DimsOption, DtypeOption, RevisionOption
 from slimvec.cli.progress import clock
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
@@ -35,7 +35,6 @@ KEYS = {
     "num_bytes": "size of the index on disk",
     "seconds": "of reading, embedding and writing",
 }
-DEFAULT_MODEL = "slimvec-en"
 VectorsName = Literal["float32", "int8", "binary"]
 _SHOWN_FAULTS = 10
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, get_args
 
-from slimvec.cli.options import Role
+from slimvec.cli.options import DEFAULT_MODEL, Role
 from slimvec.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -10,6 +10,14 @@ if TYPE_CHECKING:
     from slimvec.evaluation.models import ModelCard
 
 ROLES: tuple[Role, ...] = get_args(Role)
+
+
+def model_or_default(terminal: Terminal, model: str | None) -> str:
+    """Give the model asked for, or the default one, and say so."""
+    if model is None:
+        terminal.remark(f"model: {DEFAULT_MODEL}, the default; --model takes another")
+        return DEFAULT_MODEL
+    return model
 
 
 def load_embedder(

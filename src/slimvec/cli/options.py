@@ -13,10 +13,25 @@ Dtype = Literal["auto", "float32", "bfloat16", "int8"]
 Backend = Literal["auto", "slimvec", "sentence-transformers"]
 """The backends of `slimvec.evaluation.opening`, written again for the same reason."""
 
+DEFAULT_MODEL = "slimvec-en"
+"""Taken where a command needs a model and none is named; it comes with the package."""
+
 ModelOption = Annotated[
-    str,
+    str | None,
     typer.Option(
-        "--model", "-m", help="A model folder, a .gguf file, a built-in name (smollm2-135m) or a hub name.", metavar="M"
+        "--model",
+        "-m",
+        help=f"A model folder, a .gguf file, a built-in name or a hub name; default {DEFAULT_MODEL}.",
+        metavar="M",
+    ),
+]
+EvaluatedOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help=f"As everywhere, or a server: http://HOST:PORT/v1#MODEL; default {DEFAULT_MODEL}.",
+        metavar="M",
     ),
 ]
 RevisionOption = Annotated[str | None, typer.Option(help="Revision of a hub name.", metavar="REV")]

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from slimvec.cli.models import model_or_default
 from slimvec.cli.options import (
     BackendOption,
     DimsOption,
     DtypeOption,
+    EvaluatedOption,
     ForceOption,
     RevisionOption,
     ThroughOption,
@@ -39,10 +41,7 @@ KEYS = {
 def probe(
     terminal: Terminal,
     *,
-    model: Annotated[
-        str,
-        typer.Option("--model", "-m", help="As everywhere, or a server: http://HOST:PORT/v1#MODEL.", metavar="M"),
-    ],
+    model: EvaluatedOption = None,
     only: Annotated[
         list[str] | None,
         typer.Option(help=f"Only this probe: {', '.join(PROBES)}. Can be given several times.", metavar="NAME"),
@@ -105,7 +104,7 @@ def probe(
     from slimvec.probes.protocol import ProbeConfig
 
     reports = []
-    for source in (model, *([against] if against else ())):
+    for source in (model_or_default(terminal, model), *([against] if against else ())):
         opened = open_with_progress(terminal, source, backend, settings)
         config = ProbeConfig(
             data=data, seed=seed, amount=amount, source=source, text_file=text_file, max_tokens=max_tokens

@@ -8,7 +8,7 @@ import typer
 from slimvec.cli.blocks import truncation_remark
 from slimvec.cli.hits import Hit
 from slimvec.cli.inputs import Item, check_input, read_items
-from slimvec.cli.models import load_embedder
+from slimvec.cli.models import load_embedder, model_or_default
 from slimvec.cli.options import DtypeOption, FieldOption, ModelOption, RevisionOption, TaskOption
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.data.records import check_text
@@ -32,7 +32,7 @@ def rerank(
     terminal: Terminal,
     *,
     query: Annotated[str, typer.Argument(help="A question, in quotes.", metavar="QUERY")],
-    model: ModelOption,
+    model: ModelOption = None,
     documents: Annotated[
         Path,
         typer.Option(
@@ -74,6 +74,7 @@ def rerank(
     check_input(documents)
     with terminal.task(f"reading {documents}"):
         items = list(read_items(documents, field=field))
+    model = model_or_default(terminal, model)
     embedder = load_embedder(terminal, model, revision=revision, dtype=dtype)
     other = None if language_model is None else _language_model(terminal, language_model, dtype)
     with terminal.task("reranking", total=len(items), unit="documents") as progress:

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from slimvec.cli.index import DEFAULT_MODEL, open_index
+from slimvec.cli.index import open_index
 from slimvec.cli.index_hits import as_json, shown_hits
 from slimvec.cli.inputs import Item
-from slimvec.cli.options import DimsOption, DtypeOption, FieldOption, RevisionOption, TaskOption
+from slimvec.cli.options import DEFAULT_MODEL, DimsOption, DtypeOption, FieldOption, RevisionOption, TaskOption
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.data.records import check_text
 from slimvec.errors import InputError

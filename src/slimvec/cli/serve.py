@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slimvec.cli.models import load_embedder
+from slimvec.cli.models import load_embedder, model_or_default
 from slimvec.cli.options import DimsOption, DtypeOption, Role
 from slimvec.cli.terminal import Result, Terminal
-from slimvec.errors import InputError
 from slimvec.optional import require
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def serve(
         typer.Option(
             "--model",
             "-m",
-            help="A model as everywhere, or NAME=MODEL; several times for several. Default the index's.",
+            help="A model as everywhere, or NAME=MODEL; several times for several. Default the index's, or slimvec-en.",
             metavar="M",
         ),
     ] = None,
@@ -66,7 +65,7 @@ def serve(
     without any text.
     """
     if not model and index is None:
-        raise InputError("neither --model nor --index", expected="at least one of them")
+        model = [model_or_default(terminal, None)]
     require("uvicorn", purpose="serve")
     require("fastapi", purpose="serve")
     from slimvec.serving.keys import ApiKeys
