@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 from slimvec import Embedder
 from slimvec.data.retrieval import Query, RetrievalSet
 from slimvec.data.retrieval_reading import read_retrieval_set
-from slimvec.evaluation.models import ModelCard
 from slimvec.evaluation.results import TaskResult, package_versions
 from slimvec.evaluation.retrieval import score_bm25, score_retrieval
 from slimvec.text.embeddings import Embeddings
@@ -118,8 +117,7 @@ def score_model(source: str, sets: Sequence[RetrievalSet], widths: Sequence[int]
     start = time.perf_counter()
     for dims in (embedder.dims, *(width for width in widths if width < embedder.dims)):
         remembering.dims = dims
-        system = ModelCard(name=source, identity=embedder.identity.sha256, dtype=embedder.dtype)
-        scores[str(dims)] = _summary([score_retrieval(remembering, part, system=system) for part in sets])
+        scores[str(dims)] = _summary([score_retrieval(remembering, part) for part in sets])
         print(f"{source}, {dims} dims: {scores[str(dims)]['mean']['value']:.3f}", flush=True)
     return {"engine": embedder.engine, "identity": embedder.identity.sha256, "dtype": embedder.dtype} | {
         "seconds": round(time.perf_counter() - start, 1),
@@ -129,16 +127,16 @@ def score_model(source: str, sets: Sequence[RetrievalSet], widths: Sequence[int]
 
 def _summary(results: Sequence[TaskResult]) -> dict[str, Any]:
     """Give nDCG@10 by set, and its mean over sets with the interval over queries, each set weighing the same."""
-    values = [np.asarray(result.per_query["ndcg_at_10"]) for result in results]
+    values = [result.values for result in results]
     generator = np.random.default_rng(0)
     drawn = np.mean([row[generator.integers(len(row), size=(2000, len(row)))].mean(axis=1) for row in values], axis=0)
     low, high = np.quantile(drawn, [0.025, 0.975])
     mean = {"value": float(np.mean([row.mean() for row in values])), "low": float(low), "high": float(high)}
     return {
         "mean": mean,
-        "sets": {result.task: result.main.model_dump() for result in results},
-        "per_query": {result.task: [round(value, 5) for value in result.per_query["ndcg_at_10"]] for result in results},
-        "truncated_share": {result.task: round(result.truncated_share, 4) for result in results},
+        "sets": {result.task: result.score.model_dump() for result in results},
+        "per_query": {result.task: [round(value, 5) for value in result.values.tolist()] for result in results},
+        "truncated_share": {result.task: round(result.truncated_share or 0.0, 4) for result in results},
     }
 
 

@@ -15,10 +15,9 @@ from typing import Any
 from benchmarks.results import Frozen, write_json
 from slimvec.data.tables import iter_rows
 from slimvec.evaluation.encoder import MtebEncoder
-from slimvec.evaluation.evaluation_report import TaskReport
 from slimvec.evaluation.local_tasks import LoadedTask, load_task
 from slimvec.evaluation.models import EvaluatedModel
-from slimvec.evaluation.results import package_versions
+from slimvec.evaluation.results import TaskResult, package_versions
 from slimvec.evaluation.scoring import run_task
 from slimvec.evaluation.slimvec_model import SlimvecModel
 from slimvec.evaluation.suite import TaskEntry
@@ -270,7 +269,7 @@ def _narrowed(
     return Counterpart(narrowed, counterpart.remark, counterpart.suffix, counterpart.single) if subsets else None
 
 
-def _score(model: EvaluatedModel, loaded: LoadedTask) -> TaskReport:
+def _score(model: EvaluatedModel, loaded: LoadedTask) -> TaskResult:
     store = VectorStore(str(model.card.identity))
     return run_task(loaded, MtebEncoder(model, store=store), num_resamples=2_000)
 
@@ -290,7 +289,7 @@ def _direct_scores(loaded: LoadedTask) -> dict[str, float]:
 
 def _rows(
     counterpart: Counterpart,
-    report: TaskReport,
+    report: TaskResult,
     direct: Mapping[str, float],
     published: Mapping[tuple[str, str, str], float],
 ) -> list[Row]:

@@ -17,8 +17,10 @@ from slimvec.data.retrieval import RetrievalSet
 from slimvec.data.retrieval_reading import read_retrieval_set
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError, SlimvecError
-from slimvec.evaluation.results import EvaluationResult, Score, System, TaskResult, package_versions
-from slimvec.evaluation.retrieval import score_bm25, score_retrieval
+from slimvec.evaluation.models import ModelCard
+from slimvec.evaluation.results import EvaluationResult, Score, TaskResult, package_versions
+from slimvec.evaluation.retrieval import bm25_card, score_bm25, score_retrieval
+from slimvec.evaluation.slimvec_model import describe_embedder
 from slimvec.ranking.metrics import MAIN_METRIC
 
 _FROM_QUICKSTART = ("raw", "trained")
@@ -75,10 +77,10 @@ def collect(folder: Path, models: Sequence[str] = (), *, base: str = "smollm2-13
         InputError: the folder is not a quickstart's, or its scores are those of another set.
     """
     dataset = read_retrieval_set(folder / "heldout", name="python-docs")
-    found = [(name, _stored(folder / "results" / f"{name}.json")) for name in _FROM_QUICKSTART]
-    found += [(_named(model), _scored(model, dataset)) for model in models]
+    found = [_stored(folder / "results" / f"{name}.json", name) for name in _FROM_QUICKSTART]
+    found += [_scored(model, dataset) for model in models]
     found += [
-        (result.system.name, result) for result in (score_bm25(dataset), score_bm25(dataset, split_identifiers=True))
+        (bm25_card(split_identifiers=split), score_bm25(dataset, split_identifiers=split)) for split in (False, True)
     ]
     hashes = {result.dataset_hash for _, result in found}
     if len(hashes) > 1:
@@ -90,7 +92,7 @@ def collect(folder: Path, models: Sequence[str] = (), *, base: str = "smollm2-13
         dataset_hash=hashes.pop(),
         machine=this_machine(),
         versions=package_versions(),
-        rows=tuple(_row(name, result) for name, result in found),
+        rows=tuple(_row(*pair) for pair in found),
     )
 
 
@@ -104,23 +106,25 @@ def render(result: QualityResult) -> str:
     return "\n".join(lines)
 
 
-def _stored(path: Path) -> TaskResult:
-    (task,) = EvaluationResult.read(path).tasks
-    return task
+def _stored(path: Path, name: str) -> tuple[ModelCard, TaskResult]:
+    found = EvaluationResult.read(path)
+    (task,) = found.tasks
+    return found.model.model_copy(update={"name": name}), task
 
 
-def _scored(model: str, dataset: RetrievalSet) -> TaskResult:
+def _scored(model: str, dataset: RetrievalSet) -> tuple[ModelCard, TaskResult]:
     embedder = Embedder.load(model)
-    system = System(name=model, identity=embedder.identity.sha256, dtype=embedder.dtype)
-    return score_retrieval(embedder, dataset, system=system)
+    card = describe_embedder(embedder, name=Path(model).name, identity=embedder.identity.sha256)
+    return card, score_retrieval(embedder, dataset, prompts=card.prompts)
 
 
-def _named(model: str) -> str:
-    return Path(model).name
-
-
-def _row(name: str, result: TaskResult) -> Row:
-    return Row(name=name, metrics=result.metrics, dtype=result.system.dtype, truncated_share=result.truncated_share)
+def _row(card: ModelCard, result: TaskResult) -> Row:
+    return Row(
+        name=card.name,
+        metrics=result.metrics,
+        dtype=card.dtype or "",
+        truncated_share=result.truncated_share or 0.0,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

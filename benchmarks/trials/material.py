@@ -81,7 +81,7 @@ def _folder(path: Path) -> str:
 
 def _scores(path: Path) -> str:
     tasks = json.loads(path.read_text())["tasks"]
-    return hashlib.sha256(json.dumps([task["per_query"] for task in tasks]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([task["subsets"] for task in tasks]).encode()).hexdigest()
 
 
 def _cache(_: Path) -> str:

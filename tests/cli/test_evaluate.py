@@ -6,8 +6,6 @@ import pytest
 from slimvec.cli.evaluate import KEYS
 from slimvec.data.retrieval_reading import read_retrieval_set
 from slimvec.engine.embedder import Embedder
-from slimvec.evaluation.evaluation_report import EvaluationReport
-from slimvec.evaluation.models import ModelCard
 from slimvec.evaluation.results import EvaluationResult
 from slimvec.evaluation.retrieval import score_bm25, score_retrieval
 
@@ -33,29 +31,31 @@ def test_scores_are_the_library_s(slimvec, model, tmp_path):
     result = slimvec("evaluate", "-m", model, "-d", folder, "-o", "r.json", "--json").json
     assert set(result) == set(KEYS)
     dataset = read_retrieval_set(folder)
-    expected = score_retrieval(Embedder.load(model), dataset, system=ModelCard(name="x", identity="x", dtype="x"))
-    assert result["scores"] == {"one": expected.main.model_dump()}
-    assert result["bm25"] == {"one": score_bm25(dataset).main.model_dump()}
+    expected = score_retrieval(Embedder.load(model), dataset)
+    assert result["scores"] == {"one": expected.score.model_dump()}
+    assert result["bm25"] == {"one": score_bm25(dataset).score.model_dump()}
     assert result["scores"]["one"]["low"] is result["scores"]["one"]["high"] is None  # six queries give no interval
     task = result["tasks"]["one"]
     assert task["metrics"] == {name: score.model_dump() for name, score in expected.metrics.items()}
     assert (task["num_queries"], task["num_documents"], task["truncated_share"]) == (6, 6, 0.0)
-    written = EvaluationResult.read("r.json").tasks[0]
-    assert written.per_query == expected.per_query
-    assert written.system.name == str(model)
-    assert written.system.prompts["query"].startswith("Instruct: ")
+    written = EvaluationResult.read("r.json")
+    assert written.model.name == str(model)
+    (subset,), (other,) = written.tasks[0].subsets, expected.subsets
+    assert (subset.values, subset.other_metrics) == (other.values, other.other_metrics)
+    assert subset.prompts == written.model.prompts
+    assert subset.prompts["query"].startswith("Instruct: ")
 
 
 def test_texts_read_twice_are_scored_as_such(slimvec, model, tmp_path):
     folder = write_set(tmp_path / "one")
     result = slimvec("evaluate", "-m", model, "-d", folder, "--echo", "--no-bm25", "--json").json
     embedder = Embedder.load(model, echo=True)
-    expected = score_retrieval(embedder, read_retrieval_set(folder), system=ModelCard(name="x", identity="x"))
-    assert result["scores"] == {"one": expected.main.model_dump()}
+    expected = score_retrieval(embedder, read_retrieval_set(folder))
+    assert result["scores"] == {"one": expected.score.model_dump()}
     assert result["model"]["spec"]["echo"] is True
     (tmp_path / "mine.yaml").write_text("{name: mine, tasks: [{name: one, kind: retrieval}]}")
     suite = slimvec("evaluate", "-m", model, "-d", ".", "--suite", "mine.yaml", "--no-cache", "--echo", "--json").json
-    assert suite["scores"]["one"]["value"] == pytest.approx(expected.main.value, abs=1e-5)
+    assert suite["scores"]["one"]["value"] == pytest.approx(expected.score.value, abs=1e-5)
 
 
 def test_a_folder_of_sets_and_a_choice_among_them(slimvec, model, tmp_path):
@@ -118,7 +118,7 @@ def test_an_existing_output_needs_force(slimvec, model, tmp_path):
     assert outcome.code == 2
     assert outcome.error == "error: output r.json exists; expected a new path; pass --force to replace it"
     assert slimvec("evaluate", "-m", model, "-d", "one", "-o", "r.json", "--force").code == 0
-    assert EvaluationResult.read("r.json").scores.keys() == {"one"}
+    assert [task.task for task in EvaluationResult.read("r.json").tasks] == ["one"]
 
 
 def test_a_suite_of_one_s_own_is_scored_and_reported(slimvec, model, tmp_path):
@@ -134,7 +134,7 @@ def test_a_suite_of_one_s_own_is_scored_and_reported(slimvec, model, tmp_path):
     assert (result["bm25"], result["comparison"], result["output"]) == (None, None, "report")
     names = sorted(path.name for path in (tmp_path / "report").iterdir())
     assert names == ["plots", "report.html", "report.json", "report.md"]
-    assert EvaluationReport.read("report/report.json").suite == "mine"
+    assert EvaluationResult.read("report/report.json").suite == "mine"
     outcome = slimvec(*arguments, "-o", "report")
     assert outcome.error == "error: output report exists; expected a new path; pass --force to replace it"
     outcome = slimvec(*arguments)

@@ -58,7 +58,7 @@ def test_all_phases_and_what_they_leave(slimvec, arguments, tmp_path):
         assert 0 <= numbers["ndcg_at_10"] <= 1
         assert numbers["low"] is numbers["high"] is None  # eight questions give no interval
         written = EvaluationResult.read(tmp_path / "slimvec-quickstart" / "results" / f"{name}.json").tasks[0]
-        assert written.main.value == numbers["ndcg_at_10"]
+        assert written.score.value == numbers["ndcg_at_10"]
         assert written.num_documents == NUM_DOCUMENTS
     phases = {"fetch", "corpus", "measuring", "raw", "training", "trained", "bm25", "answers"}
     assert set(result["seconds"]) == {*phases, "total"}

@@ -65,7 +65,7 @@ def test_a_base_is_trained_once_a_seed_for_all_that_start_from_it(study, data, t
     assert all(120 <= result.base_tokens < 180 for result in results)
     assert [result.tokens for result in results if result.variant == "raw"] == [0, 0]
     by_run = {(result.variant, result.seed): result for result in results}
-    assert by_run["raw", 0].tasks[0].per_query != by_run["raw", 1].tasks[0].per_query  # bases of their own
+    assert by_run["raw", 0].tasks[0].subsets != by_run["raw", 1].tasks[0].subsets  # bases of their own
     assert not any((tmp_path / "out/models").iterdir())
     report = make_report(twins, stored_results(twins, data, tmp_path / "out"))
     (line,) = (line for line in markdown(report).splitlines() if line.startswith("| mean | 0."))
@@ -143,8 +143,8 @@ def test_a_sweep_computes_states_once_and_equals_each_pooling(study, data, tmp_p
         variants={**STUDY["variants"], "x": {"load": {"pooling": "last"}}, "y": {"load": {"pooling": "mean"}}},
         seeds=[0],
     )
-    by_variant = {r.variant: r.tasks[0].per_query for r in run(alone, data, tmp_path / "alone", quiet)}
-    found = {r.variant: r.tasks[0].per_query for r in results if r.seed == 0}
+    by_variant = {r.variant: r.tasks[0].subsets for r in run(alone, data, tmp_path / "alone", quiet)}
+    found = {r.variant: r.tasks[0].subsets for r in results if r.seed == 0}
     assert found["base@last"] == by_variant["x"] != by_variant["y"] == found["base@beta=0"] == found["base"]
 
 

@@ -37,7 +37,7 @@ def test_texts_read_twice_are_a_variant_of_the_same_base(study, data, tmp_path, 
     assert quiet.trained == []
     assert (echo.variant, base.variant) == ("echo", "base")
     assert base.key != echo.key
-    assert base.tasks[0].per_query != echo.tasks[0].per_query
+    assert base.tasks[0].subsets != echo.tasks[0].subsets
     assert "echo" not in asked.cells["base"].load.hashed()  # older results keep their keys
     both_ways = {"load": {"echo": True}, "set": ["model.attention=bidirectional"]}
     with pytest.raises(InputError, match="echo of bidirectional attention; expected causal attention"):

@@ -10,9 +10,8 @@ from sklearn.metrics import average_precision_score
 
 from slimvec.errors import InputError
 from slimvec.evaluation.comparing import compare_reports
-from slimvec.evaluation.evaluation_report import EvaluationReport, SubsetScore, TaskReport
 from slimvec.evaluation.models import ModelCard
-from slimvec.evaluation.results import Score
+from slimvec.evaluation.results import EvaluationResult, Score, SubsetResult, TaskResult
 from slimvec.evaluation.task_values import task_values
 from slimvec.statistics.jackknife import average_precision_values, spearman_values
 from slimvec.statistics.significance import holm, sign_flip_p_value, smallest_visible
@@ -109,15 +108,15 @@ def test_task_values_have_the_mean_of_the_subsets_means(columns, centred):
 
 def report(name, values, *, hash_="same", task="t"):
     score = Score(value=float(np.mean(values)), low=0, high=1)
-    subset = SubsetScore(
+    subset = SubsetResult(
         subset="default", score=score, metrics={}, sample_ids=tuple(map(str, range(len(values)))),
         values=tuple(map(float, values)), prompts={}, num_texts=len(values), num_tokens=0, truncated_share=None,
     )  # fmt: skip
-    found = TaskReport(
+    found = TaskResult(
         task=task, kind="Retrieval", protocol="", measure="ndcg_at_10", score=score, unit="queries", method="mean",
         subsets=(subset,), instruction=None, dataset_hash=hash_, seconds=0,
     )  # fmt: skip
-    return EvaluationReport(
+    return EvaluationResult(
         model=ModelCard(name=name, kind="slimvec", identity=name), suite="s", tasks=(found,), seed=0, task_seed=42,
         num_resamples=10, versions={},
     )  # fmt: skip
@@ -157,9 +156,9 @@ def test_other_data_is_not_compared():
 def test_a_report_is_read_as_it_was_written(tmp_path):
     written = report("a", [0.25, 1])
     written.write(tmp_path / "r.json")
-    assert EvaluationReport.read(tmp_path / "r.json") == written
-    with pytest.raises(InputError, match=r"cannot be read: No such file .*; expected the report of an evaluation"):
-        EvaluationReport.read(tmp_path / "none.json")
+    assert EvaluationResult.read(tmp_path / "r.json") == written
+    with pytest.raises(InputError, match=r"cannot be read: No such file .*; expected the results of an evaluation"):
+        EvaluationResult.read(tmp_path / "none.json")
     (tmp_path / "bad.json").write_text("{}")
     with pytest.raises(InputError, match=r"bad.json: model: Field required"):
-        EvaluationReport.read(tmp_path / "bad.json")
+        EvaluationResult.read(tmp_path / "bad.json")

@@ -1,8 +1,8 @@
 import re
 
 from slimvec.evaluation.comparing import compare_reports
-from slimvec.evaluation.evaluation_report import EvaluationReport
 from slimvec.evaluation.page import report_blocks, write_reports
+from slimvec.evaluation.results import EvaluationResult
 from slimvec.reports.blocks import to_html, to_markdown
 from tests.evaluation.test_comparing import report
 
@@ -42,6 +42,6 @@ def test_a_folder_of_reports_reads_back(tmp_path):
     write_reports(tmp_path / "r", [FIRST, SECOND], comparison)
     assert {p.name for p in (tmp_path / "r" / "plots").iterdir()} == {"scores.svg", "differences.svg"}
     assert "](plots/scores.svg)" in (tmp_path / "r" / "report.md").read_text()
-    assert EvaluationReport.read(tmp_path / "r" / "report.json") == FIRST
-    assert EvaluationReport.read(tmp_path / "r" / "against.json") == SECOND
+    assert EvaluationResult.read(tmp_path / "r" / "report.json") == FIRST
+    assert EvaluationResult.read(tmp_path / "r" / "against.json") == SECOND
     assert type(comparison).model_validate_json((tmp_path / "r" / "comparison.json").read_bytes()) == comparison

@@ -88,7 +88,7 @@ def adapt(
         lengths = NextPhrase(kind="next-phrase", max_tokens=MAX_TOKENS)
         split = hold_out_phrases(found.texts, embedder.tokenizer, lengths, seed=seed)
     sets = [split.held_out, *further]
-    before = score_sets(terminal, embedder, sets, describe_model(embedder, model, revision=revision), None)
+    before = score_sets(terminal, embedder, sets, describe_model(embedder, model, revision=revision), None).tasks
     terminal.print(
         f"{found.num_files:,} files: {len(split.training):,} passages to learn from, "
         f"{len(split.held_out.queries):,} phrases held out; {chosen}"
@@ -104,7 +104,7 @@ def adapt(
         trained = Path(temporary) / "model"
         run = run_training(terminal, recipe, trained, resume=False, force=False, when_stopped="nothing is kept")
         adapted = load_embedder(terminal, str(trained))
-        after = score_sets(terminal, adapted, sets, describe_model(adapted, str(output)), None)
+        after = score_sets(terminal, adapted, sets, describe_model(adapted, str(output)), None).tasks
         report: Result = {
             "output": str(output),
             "method": chosen,
@@ -136,17 +136,15 @@ def _describe(found: FoundDocuments, num_passages: int, held_out: "RetrievalSet"
 
 def _change(before: "TaskResult", after: "TaskResult") -> dict[str, Any]:
     """Give the scores of a set before and after, and their difference on the same queries."""
-    import numpy as np
-
     from slimvec.statistics.intervals import paired_difference
 
-    values = [np.array(result.per_query["ndcg_at_10"]) for result in (after, before)]
+    values = [result.values for result in (after, before)]
     change = paired_difference(*values, seed=_LEVEL_SEED)
     return {
-        "num_queries": after.num_queries,
+        "num_queries": after.num_samples,
         "num_documents": after.num_documents,
-        "before": interval(before.main),
-        "after": interval(after.main),
+        "before": interval(before.score),
+        "after": interval(after.score),
         "change": {"value": change.value, "low": change.low, "high": change.high},
     }
 
@@ -157,7 +155,7 @@ def _show(terminal: Terminal, before: "Sequence[TaskResult]", after: "Sequence[T
         change = _change(first, second)["change"]
         terminal.print(
             scores_table([("before", first), ("after", second)], first_column=first.task),
-            f"{second.num_queries:,} queries, {second.num_documents:,} documents; change of nDCG@10 "
+            f"{second.num_samples:,} queries, {second.num_documents:,} documents; change of nDCG@10 "
             f"{change['value']:+.3f} [{change['low']:+.3f}, {change['high']:+.3f}]",
         )
 
@@ -168,9 +166,9 @@ def _check_better(before: "Sequence[TaskResult]", after: "Sequence[TaskResult]")
     Raises:
         TrainingError: then.
     """
-    if all(second.main.value < first.main.value for first, second in zip(before, after, strict=True)):
+    if all(second.score.value < first.score.value for first, second in zip(before, after, strict=True)):
         worse = ", ".join(
-            f"{first.main.value:.3f} to {second.main.value:.3f} on {first.task}"
+            f"{first.score.value:.3f} to {second.score.value:.3f} on {first.task}"
             for first, second in zip(before, after, strict=True)
         )
         raise TrainingError(

@@ -19,7 +19,7 @@ from slimvec.cli.options import (
     ThroughOption,
     backend_by_either_name,
 )
-from slimvec.cli.scores import interval, scores_table
+from slimvec.cli.scores import scores_table, summary_of
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError, ModelError
 
@@ -28,17 +28,16 @@ if TYPE_CHECKING:
 
     from slimvec.data.retrieval import RetrievalSet
     from slimvec.engine.embedder import Embedder
-    from slimvec.evaluation.results import TaskResult
+    from slimvec.evaluation.results import EvaluationResult, TaskResult
 
 KEYS = {
     "scores": "by task: value, low and high of the main measure (95% interval; null from fewer than 10 samples)",
     "bm25": "the same for BM25; null with --no-bm25, and for suites",
-    "tasks": "by task: metrics, sizes, truncated_share and seconds; for suites its subsets, measure and unit",
+    "tasks": "by task: measure, unit, metrics, subsets, sizes (null where unknown), truncated_share and seconds",
     "model": "source, revision, sha256, dims, dtype, engine and spec; for suites its card",
     "comparison": "by task: difference, interval, p, smallest difference that could be seen; null without --against",
     "output": "path of the results in full; null without --output",
 }
-_SIZES = ("num_queries", "num_documents", "num_unjudged", "own_left_out", "truncated_share", "seconds")
 
 
 def evaluate(
@@ -133,21 +132,12 @@ def evaluate(
     except ModelError as error:
         raise _naming_the_other(error, model, revision) from error
     described = describe_model(embedder, model, revision=revision)
-    results = score_sets(terminal, embedder, datasets, described, task)
+    result = score_sets(terminal, embedder, datasets, described, task)
     baseline = _score_bm25(terminal, datasets) if bm25 else None
-    terminal.print(*_tables(results, baseline))  # before the file: a full disk shall not take the scores with it
+    terminal.print(*_tables(result, baseline))  # before the file: a full disk shall not take the scores with it
     if output is not None:
-        from slimvec.evaluation.results import EvaluationResult
-
-        EvaluationResult(tasks=tuple(results)).write(output, force=force)
-    return {
-        "scores": {result.task: interval(result.main) for result in results},
-        "bm25": None if baseline is None else {result.task: interval(result.main) for result in baseline},
-        "tasks": {result.task: _details(result) for result in results},
-        "model": described,
-        "comparison": None,
-        "output": None if output is None else str(output),
-    }
+        result.write(output, force=force)
+    return summary_of(result, baseline=baseline, output=output) | {"model": described}
 
 
 def _naming_the_other(error: ModelError, model: str, revision: str | None) -> ModelError:
@@ -192,7 +182,7 @@ def score_sets(
     datasets: "Sequence[RetrievalSet]",
     described: dict[str, Any],
     task: str | None,
-) -> "list[TaskResult]":
+) -> "EvaluationResult":
     """Score a model on sets, with progress.
 
     Args:
@@ -202,15 +192,17 @@ def score_sets(
         described: What `describe_model` says of the model.
         task: Task or instruction the texts are embedded for; None for the model's own.
     """
+    from slimvec.evaluation.results import EvaluationResult, package_versions
     from slimvec.evaluation.retrieval import num_texts, score_retrieval
 
-    system = card_of(embedder, described)
+    card = card_of(embedder, described, task=task)
     results = []
     with terminal.task("embedding", total=sum(map(num_texts, datasets)), unit="texts") as progress:
         for dataset in datasets:
             progress.update(description=f"embedding {dataset.name}")
-            results.append(score_retrieval(embedder, dataset, system=system, task=task, on_progress=progress.advance))
-    return results
+            found = score_retrieval(embedder, dataset, prompts=card.prompts, task=task, on_progress=progress.advance)
+            results.append(found)
+    return EvaluationResult(model=card, tasks=tuple(results), versions=package_versions())
 
 
 def _score_bm25(terminal: Terminal, datasets: "Sequence[RetrievalSet]") -> "list[TaskResult]":
@@ -221,12 +213,12 @@ def _score_bm25(terminal: Terminal, datasets: "Sequence[RetrievalSet]") -> "list
         return [score_bm25(dataset) for dataset in datasets]
 
 
-def _tables(results: "Sequence[TaskResult]", baseline: "Sequence[TaskResult] | None") -> "list[RenderableType]":
+def _tables(evaluation: "EvaluationResult", baseline: "Sequence[TaskResult] | None") -> "list[RenderableType]":
     """Lay out a table for each set, under a line with its sizes."""
     parts: list[RenderableType] = []
-    for number, result in enumerate(results):
-        rows = [(result.system.name, result), *([("BM25", baseline[number])] if baseline else [])]
-        parts.append(f"{result.task}: {result.num_queries:,} queries, {result.num_documents:,} documents{_cut(result)}")
+    for number, result in enumerate(evaluation.tasks):
+        rows = [(evaluation.model.name, result), *([("BM25", baseline[number])] if baseline else [])]
+        parts.append(f"{result.task}: {result.num_samples:,} queries, {result.num_documents:,} documents{_cut(result)}")
         parts.append(scores_table(rows, first_column=""))
     return parts
 
@@ -234,9 +226,3 @@ def _tables(results: "Sequence[TaskResult]", baseline: "Sequence[TaskResult] | N
 def _cut(result: "TaskResult") -> str:
     """Say what share of the texts were truncated, if any."""
     return f", {result.truncated_share:.1%} of the texts truncated" if result.truncated_share else ""
-
-
-def _details(result: "TaskResult") -> dict[str, Any]:
-    """Give everything about a task but the main score and the single queries."""
-    metrics = {name: interval(score) for name, score in result.metrics.items()}
-    return {"metrics": metrics, **{name: getattr(result, name) for name in _SIZES}}

@@ -103,7 +103,6 @@ def _scorer(data: Path, notice: Callable[[str, float | None], None]) -> Callable
 
         return score_pairs
 
-    from slimvec.cli.models import card_of, describe_model
     from slimvec.data.retrieval_reading import find_retrieval_sets, read_retrieval_set
     from slimvec.evaluation.retrieval import score_retrieval
 
@@ -112,7 +111,6 @@ def _scorer(data: Path, notice: Callable[[str, float | None], None]) -> Callable
     def score_sets(folder: Path) -> float:
         notice(f"scoring {folder.name}", None)
         embedder = Embedder.load(folder)
-        system = card_of(embedder, describe_model(embedder, str(folder)))
-        return sum(score_retrieval(embedder, found, system=system).main.value for found in sets) / len(sets)
+        return sum(score_retrieval(embedder, found).score.value for found in sets) / len(sets)
 
     return score_sets

@@ -70,14 +70,15 @@ def describe_model(embedder: "Embedder", source: str, *, revision: str | None = 
     }
 
 
-def card_of(embedder: "Embedder", described: dict[str, Any]) -> "ModelCard":
+def card_of(embedder: "Embedder", described: dict[str, Any], *, task: str | None = None) -> "ModelCard":
     """Give a model the name and the identity that results carry.
 
     Args:
         embedder: The model.
         described: What `describe_model` says of it.
+        task: Task or instruction the texts are embedded for; None for the model's own.
     """
     from slimvec.evaluation.slimvec_model import describe_embedder
 
     name, identity = described["source"], described["identity"]
-    return describe_embedder(embedder, name=name, identity=identity, revision=described["revision"])
+    return describe_embedder(embedder, name=name, identity=identity, revision=described["revision"], task=task)

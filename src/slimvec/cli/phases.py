@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
@@ -26,13 +26,15 @@ if TYPE_CHECKING:
 
     from slimvec.data.retrieval import RetrievalSet
     from slimvec.engine.embedder import Embedder, Embeddings
-    from slimvec.evaluation.results import TaskResult
+    from slimvec.evaluation.models import ModelCard
+    from slimvec.evaluation.results import EvaluationResult, TaskResult
     from slimvec.training.recipe import Recipe
 
 KEPT = "only what was fetched and read is kept; start again with: slimvec quickstart"
 _FETCH_SECONDS, _CORPUS_SECONDS, _MEASURING_SECONDS = 40.0, 30.0, 15.0
 """What the phases before the measurement took on two slow cores."""
 _SHOWN = ("mrr_at_10", "recall_at_10")
+_LABELS = {"raw": "raw", "trained": "trained", "bm25": "BM25", "bm25_split": "BM25, names split"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,41 +89,32 @@ class Outcome:
 
     Attributes:
         corpus: The pairs and documents.
-        raw: Scores of the base as it is.
-        trained: Scores after training.
-        bm25: Scores of BM25.
-        bm25_split: The same with the parts of `snake_case` names as words too: stronger on these documents.
+        results: Scores by system: the base as it is (`raw`), after training (`trained`), `bm25`, and `bm25_split`, with
+            the parts of `snake_case` names as words too: stronger on these documents.
         run: The training.
         answers: Questions and their hits.
         pace: What was chosen to fit the time.
     """
 
     corpus: StoredCorpus
-    raw: "TaskResult"
-    trained: "TaskResult"
-    bm25: "TaskResult"
-    bm25_split: "TaskResult"
+    results: "Mapping[str, EvaluationResult]"
     run: FinishedRun
     answers: list[tuple[str, list[Hit]]]
     pace: Pace
 
     @property
-    def num_documents(self) -> int:
+    def num_documents(self) -> int | None:
         """Documents searched."""
-        return self.raw.num_documents
+        return self.results["raw"].tasks[0].num_documents
 
     def rows(self) -> "list[tuple[str, TaskResult]]":
         """Give the rows of the table of scores."""
-        baselines = [("BM25", self.bm25), ("BM25, names split", self.bm25_split)]
-        return [("raw", self.raw), ("trained", self.trained), *baselines]
+        return [(_LABELS[name], result.tasks[0]) for name, result in self.results.items()]
 
     def summary(self) -> dict[str, Any]:
         """Give what the command's JSON holds of it."""
         return {
-            "raw": _numbers(self.raw),
-            "trained": _numbers(self.trained),
-            "bm25": _numbers(self.bm25),
-            "bm25_split": _numbers(self.bm25_split),
+            **{name: _numbers(result.tasks[0]) for name, result in self.results.items()},
             "answers": [{"query": query, "hits": [asdict(hit) for hit in hits]} for query, hits in self.answers],
             "corpus": {
                 "num_train": self.corpus.num_train,
@@ -180,16 +173,16 @@ class Quickstart:
         base = self._fetch()
         corpus, heldout = self._corpus()
         pace, dataset = self._measure(base, corpus, heldout, folder)
-        raw = self._score("raw", self._setup.base, _Remembering(base), dataset, pace)
+        results = {"raw": self._score("raw", self._setup.base, _Remembering(base), dataset, pace)}
         del base
         run = self._train(corpus, folder / "model", pace)
         trained_model = _Remembering(load_embedder(self._terminal, str(folder / "model")))
-        trained = self._score("trained", str(folder / "model"), trained_model, dataset, pace)
-        bm25, bm25_split = self._score_bm25(dataset)
+        results["trained"] = self._score("trained", str(folder / "model"), trained_model, dataset, pace)
+        results |= self._score_bm25(dataset)
         answers = self._answer(trained_model, dataset)
-        outcome = Outcome(corpus, raw, trained, bm25, bm25_split, run, answers, pace)
-        _write_results(outcome, folder / "results")
-        return outcome
+        for name, result in results.items():  # in full, the values of each query included
+            result.write(folder / "results" / f"{name}.json")
+        return Outcome(corpus, results, run, answers, pace)
 
     def _fetch(self) -> "Embedder":
         with self._watch.phase("fetch"):
@@ -236,10 +229,10 @@ class Quickstart:
 
     def _score(
         self, name: str, source: str, embedder: _Remembering, dataset: "RetrievalSet", pace: Pace
-    ) -> "TaskResult":
+    ) -> "EvaluationResult":
         from slimvec.evaluation.retrieval import num_texts, score_retrieval
 
-        system = card_of(embedder.embedder, describe_model(embedder.embedder, source))
+        card = card_of(embedder.embedder, describe_model(embedder.embedder, source))
         with (
             self._watch.phase(name),
             self._terminal.task(
@@ -249,12 +242,12 @@ class Quickstart:
             result = score_retrieval(
                 embedder,
                 dataset,
-                system=system.model_copy(update={"name": name}),
+                prompts=card.prompts,
                 seed=self._setup.seed,
                 on_progress=task.advance,
             )
-        self._say(name, f"the {name} model finds them with nDCG@10 {result.main}")
-        return result
+        self._say(name, f"the {name} model finds them with nDCG@10 {result.score}")
+        return self._result(card.model_copy(update={"name": name}), result)
 
     def _train(self, corpus: StoredCorpus, output: Path, pace: Pace) -> FinishedRun:
         with self._watch.phase("training"):
@@ -275,13 +268,24 @@ class Quickstart:
         )
         return run
 
-    def _score_bm25(self, dataset: "RetrievalSet") -> "tuple[TaskResult, TaskResult]":
+    def _score_bm25(self, dataset: "RetrievalSet") -> "dict[str, EvaluationResult]":
         """Score BM25, and BM25 with identifiers split."""
-        from slimvec.evaluation.retrieval import score_bm25
+        from slimvec.evaluation.retrieval import bm25_card, score_bm25
 
         with self._watch.phase("bm25"), self._terminal.task("scoring BM25"):
-            seed = self._setup.seed
-            return score_bm25(dataset, seed=seed), score_bm25(dataset, split_identifiers=True, seed=seed)
+            return {
+                name: self._result(
+                    bm25_card(split_identifiers=split),
+                    score_bm25(dataset, split_identifiers=split, seed=self._setup.seed),
+                )
+                for name, split in (("bm25", False), ("bm25_split", True))
+            }
+
+    def _result(self, card: "ModelCard", result: "TaskResult") -> "EvaluationResult":
+        """Put together what is written of a system."""
+        from slimvec.evaluation.results import EvaluationResult, package_versions
+
+        return EvaluationResult(model=card, tasks=(result,), seed=self._setup.seed, versions=package_versions())
 
     def _answer(self, model: _Remembering, dataset: "RetrievalSet") -> list[tuple[str, list[Hit]]]:
         """Search the documents for three questions."""
@@ -326,21 +330,7 @@ def quickstart_recipe(setup: Setup, data: Path, pace: Pace | None = None) -> "Re
     return parse_recipe(text, name="quickstart.yaml", overrides=[*given, *setup.settings])
 
 
-def _write_results(outcome: Outcome, folder: Path) -> None:
-    """Write all results in full, each query's values included."""
-    from slimvec.evaluation.results import EvaluationResult
-
-    results = {
-        "raw": outcome.raw,
-        "trained": outcome.trained,
-        "bm25": outcome.bm25,
-        "bm25_split": outcome.bm25_split,
-    }
-    for name, result in results.items():
-        EvaluationResult(tasks=(result,)).write(folder / f"{name}.json")
-
-
 def _numbers(result: "TaskResult") -> dict[str, float | None]:
     """Give the numbers of a result under the names the command promises."""
-    main = {"ndcg_at_10": result.main.value, "low": result.main.low, "high": result.main.high}
+    main = {"ndcg_at_10": result.score.value, "low": result.score.low, "high": result.score.high}
     return main | {name: result.metrics[name].value for name in _SHOWN}

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from slimvec.cli.failures import AGAIN
-from slimvec.cli.scores import interval
+from slimvec.cli.scores import summary_of
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from slimvec.evaluation.comparing import ComparisonReport
-    from slimvec.evaluation.evaluation_report import EvaluationReport, TaskReport
     from slimvec.evaluation.models import EvaluatedModel
     from slimvec.evaluation.opening import Backend, EvaluatedSettings
+    from slimvec.evaluation.results import EvaluationResult
     from slimvec.evaluation.suite import Suite, TaskEntry
 
 
@@ -90,15 +90,7 @@ def evaluate_models(
 
         write_reports(output, reports, comparison, force=force)
         terminal.print(f"report: {output / 'report.html'}")
-    first = reports[0]
-    return {
-        "scores": {task.task: interval(task.score) for task in first.tasks},
-        "bm25": None,
-        "tasks": {task.task: _details(task) for task in first.tasks},
-        "model": first.model.model_dump(mode="json"),
-        "comparison": None if comparison is None else comparison.model_dump(mode="json"),
-        "output": None if output is None else str(output),
-    }
+    return summary_of(reports[0], comparison=comparison, output=output)
 
 
 def open_with_progress(
@@ -117,7 +109,7 @@ def open_with_progress(
 
 def _evaluate(
     terminal: Terminal, model: "EvaluatedModel", suite: "Suite", data: Path | None, *, cache: bool
-) -> "EvaluationReport":
+) -> "EvaluationResult":
     """Run a suite with a progress bar over its tasks."""
     from slimvec.evaluation.scoring import evaluate_suite
     from slimvec.evaluation.vector_store import VectorStore
@@ -144,11 +136,11 @@ def _evaluate(
             store=store,
             on_task=start,
             on_progress=embedded,
-            on_report=lambda _: progress.advance(),
+            on_result=lambda _: progress.advance(),
         )
 
 
-def _scores(report: "EvaluationReport") -> "Table":
+def _scores(report: "EvaluationResult") -> "Table":
     from slimvec.statistics.intervals import shown_interval
 
     table = _table("task", "measure", "score", "95% interval", "from", "truncated")
@@ -180,10 +172,3 @@ def _table(first: str, *others: str) -> "Table":
     for heading in others:
         table.add_column(heading, justify="right", no_wrap=True)
     return table
-
-
-def _details(task: "TaskReport") -> dict[str, Any]:
-    """Give everything about a task but its samples."""
-    subsets = {subset.subset: interval(subset.score) for subset in task.subsets}
-    names = ("kind", "protocol", "measure", "unit", "method", "num_samples", "truncated_share", "seconds")
-    return {"subsets": subsets, **{name: getattr(task, name) for name in names}}

@@ -10,7 +10,6 @@ import numpy as np
 from slimvec.comparison.runs import RunResult
 from slimvec.comparison.study import Study
 from slimvec.evaluation.results import Score
-from slimvec.ranking.metrics import MAIN_METRIC
 from slimvec.reports.parts import Frozen
 from slimvec.statistics.intervals import MIN_UNITS
 from slimvec.statistics.resampling import Values
@@ -85,7 +84,7 @@ class _Pair:
     @property
     def num_queries(self) -> int:
         """Queries of all sets together."""
-        return sum(task.num_queries for task in self.runs[0].tasks)
+        return sum(task.num_samples for task in self.runs[0].tasks)
 
     def difference(self, *, num_tests: int) -> Difference:
         given, seed = self.study.training_spread, self.study.evaluation.seed
@@ -111,7 +110,7 @@ def _pair(study: Study, runs: Runs, name: str, other: str) -> _Pair | None:
 def values_by_set(runs: Sequence[RunResult]) -> dict[str, Values]:
     """By set, the main metric of every query: [S, Q]."""
     return {
-        tasks[0].task: np.array([task.per_query[MAIN_METRIC] for task in tasks])
+        tasks[0].task: np.array([task.values for task in tasks])
         for tasks in zip(*(run.tasks for run in runs), strict=True)
     }
 

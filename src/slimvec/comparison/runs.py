@@ -24,7 +24,7 @@ from slimvec.data.retrieval_reading import read_retrieval_set
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError
 from slimvec.evaluation.models import ModelCard
-from slimvec.evaluation.results import TaskResult
+from slimvec.evaluation.results import TaskResult, package_versions
 from slimvec.evaluation.retrieval import score_retrieval
 from slimvec.evaluation.slimvec_model import describe_embedder
 from slimvec.files import atomic_file
@@ -134,7 +134,9 @@ class RunResult(BaseModel):
         base_tokens: That the study's base was trained on, if it starts from one.
         train_seconds: Seconds of training.
         loss: Mean of the last tenth of the steps; None untrained.
+        model: What was scored; None in results that are older than this field.
         tasks: Scores with every query's values.
+        versions: Versions of the packages the scores depend on; empty in such results.
         mixing: How much of a state comes from its context; None where nobody asks.
         readings: What the study's probes read.
     """
@@ -149,7 +151,9 @@ class RunResult(BaseModel):
     base_tokens: int = 0
     train_seconds: float
     loss: float | None
+    model: ModelCard | None = None
     tasks: tuple[TaskResult, ...]
+    versions: Mapping[str, str] = {}
     mixing: float | None = None
     readings: tuple[ProbeResult, ...] = ()
 
@@ -258,13 +262,14 @@ def _score(keys: Mapping[Run, str], material: Material, models: Path, watcher: W
     poolings = {run: run.pooling(embedder) for run in keys}
     states = SharedStates(embedder, list(dict.fromkeys(poolings.values())))
     readers = {run: states.read(pooling) for run, pooling in poolings.items()}
+    cards = {run: _card(run, embedder, key) for run, key in keys.items()}
     tasks: dict[Run, list[TaskResult]] = {run: [] for run in keys}
     for dataset in material.datasets:
-        for run, key in keys.items():
+        for run in keys:
             result = score_retrieval(
                 readers[run],
                 dataset,
-                system=_card(run, embedder, key),
+                prompts=cards[run].prompts,
                 task=run.settings.load.task,
                 seed=material.study.evaluation.seed,
                 on_progress=watcher.scored,
@@ -288,7 +293,9 @@ def _score(keys: Mapping[Run, str], material: Material, models: Path, watcher: W
             base_tokens=base_tokens,
             train_seconds=figures.seconds,
             loss=figures.loss,
+            model=cards[run],
             tasks=tuple(tasks[run]),
+            versions=package_versions(),
             mixing=mixing if run.mixing else None,
             readings=readings[run],
         )

@@ -140,7 +140,7 @@ def make_report(
         probed=probed_measures(study, results),
         shared_text=shared_text,
         warnings=_warnings(study, rows),
-        sets={task.task: (task.num_queries, task.num_documents) for task in first.tasks},
+        sets={task.task: (task.num_samples, task.num_documents or 0) for task in first.tasks},
         versions=package_versions() | {"machine": f"{platform.machine()}, {platform.system()}"},
         num_missing=len(study.cells) * len(study.seeds) - len(results),
     )
@@ -154,7 +154,7 @@ def _row(study: Study, name: str, runs: Sequence[RunResult], effect: Effect | No
         note=study.cells[name].note,
         seeds=tuple(run.seed for run in runs),
         by_set=by_set,
-        by_seed=tuple(float(np.mean([task.main.value for task in run.tasks])) for run in runs),
+        by_seed=tuple(float(np.mean([task.score.value for task in run.tasks])) for run in runs),
         mean=float(np.mean(list(by_set.values()))),
         steps=runs[0].steps,
         tokens=round(float(np.mean([run.tokens for run in runs]))),

@@ -14,7 +14,6 @@ from slimvec.comparison.runs import RunResult
 from slimvec.comparison.sections import Check, beta_of
 from slimvec.comparison.study import Study
 from slimvec.evaluation.results import BoundedScore
-from slimvec.ranking.metrics import MAIN_METRIC
 from slimvec.reports.parts import Frozen
 from slimvec.statistics.correlation import rank_correlation
 from slimvec.statistics.intervals import interval_ends
@@ -113,7 +112,7 @@ class Sweeps:
     def _resample(self, name: str, runs: Sequence[Sequence[RunResult]]) -> None:
         """Keep the means of a model's poolings, [P], and those of every resample, [R, P]."""
         tables = [
-            np.array([[run.tasks[number].per_query[MAIN_METRIC] for run in of_pooling] for of_pooling in runs])
+            np.array([[run.tasks[number].values for run in of_pooling] for of_pooling in runs])
             for number in range(len(runs[0][0].tasks))
         ]
         generator = np.random.default_rng(self._study.evaluation.seed)

@@ -15,9 +15,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from slimvec.errors import InputError
-from slimvec.evaluation.evaluation_report import EvaluationReport, SubsetScore, TaskReport
 from slimvec.evaluation.models import ModelCard
-from slimvec.evaluation.results import ends_of
+from slimvec.evaluation.results import EvaluationResult, SubsetResult, TaskResult, ends_of
 from slimvec.evaluation.task_values import task_values
 from slimvec.statistics.intervals import Interval, bootstrap_intervals
 from slimvec.statistics.resampling import LEVEL, NUM_RESAMPLES, Values
@@ -105,8 +104,8 @@ class ComparisonReport(BaseModel):
 
 
 def compare_reports(
-    first: EvaluationReport,
-    second: EvaluationReport,
+    first: EvaluationResult,
+    second: EvaluationResult,
     *,
     seed: int = 0,
     num_resamples: int = NUM_RESAMPLES,
@@ -131,7 +130,7 @@ def compare_reports(
 
 
 def _compare_task(
-    first: TaskReport, second: TaskReport, *, seed: int, num_resamples: int, level: float, num_tests: int
+    first: TaskResult, second: TaskResult, *, seed: int, num_resamples: int, level: float, num_tests: int
 ) -> PairedComparison:
     if (first.dataset_hash, first.measure) != (second.dataset_hash, second.measure):
         raise InputError(
@@ -155,7 +154,7 @@ def _compare_task(
     )
 
 
-def _in_order(names: Sequence[str], subset: SubsetScore) -> list[float]:
+def _in_order(names: Sequence[str], subset: SubsetResult) -> list[float]:
     values = dict(zip(subset.sample_ids, subset.values, strict=True))
     return [values[name] for name in names]
 
@@ -176,7 +175,7 @@ def _comparison(
 
 
 def _verdict(
-    first: TaskReport, second: TaskReport, found: PairedComparison, corrected: float, level: float
+    first: TaskResult, second: TaskResult, found: PairedComparison, corrected: float, level: float
 ) -> TaskComparison:
     better: Verdict = "first" if found.difference > 0 else "second"
     return TaskComparison(

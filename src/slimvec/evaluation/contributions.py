@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from slimvec.evaluation.evaluation_report import Method, Unit
+from slimvec.evaluation.results import Method, Unit
 from slimvec.statistics.jackknife import average_precision_values, spearman_values
 from slimvec.statistics.resampling import Values
 

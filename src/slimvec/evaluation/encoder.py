@@ -1,7 +1,6 @@
 """An evaluated model as mteb wants one: mteb hands it texts, it hands back vectors, and keeps count of the texts."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,10 @@ from mteb.types import PromptType
 from numpy.typing import NDArray
 
 from slimvec.errors import InputError
+from slimvec.evaluation.ledger import Ledger
 from slimvec.evaluation.models import EvaluatedModel, Usage
 from slimvec.evaluation.vector_store import VectorStore, embed_cached
-from slimvec.text.embeddings import Embeddings, OnProgress
+from slimvec.text.embeddings import OnProgress
 from slimvec.text.prompts import Role
 
 _ROLES: Mapping[PromptType | None, Role | None] = {
@@ -22,33 +22,6 @@ _ROLES: Mapping[PromptType | None, Role | None] = {
     PromptType.document: "document",
     None: None,
 }
-
-
-@dataclass
-class Ledger:
-    """What was embedded for a subset of a task: counts over its texts, repeated ones included.
-
-    Attributes:
-        prompts: By role; `both` where the sides are alike.
-        num_texts: Texts.
-        num_tokens: Tokens of those whose tokens are known, prompts included.
-        num_truncated: Truncated texts.
-        num_unknown: Texts of which nobody knows whether they did.
-    """
-
-    prompts: dict[str, str] = field(default_factory=dict)
-    num_texts: int = 0
-    num_tokens: int = 0
-    num_truncated: int = 0
-    num_unknown: int = 0
-
-    def add(self, role: Role | None, prompt: str, embedded: Embeddings) -> None:
-        """Count a batch of texts."""
-        self.prompts[role or "both"] = prompt
-        self.num_texts += len(embedded.vectors)
-        self.num_tokens += embedded.num_tokens
-        self.num_truncated += embedded.num_truncated
-        self.num_unknown += int((embedded.truncated == -1).sum())
 
 
 class MtebEncoder(AbsEncoder):

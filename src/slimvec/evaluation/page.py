@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from slimvec.evaluation.comparing import ComparisonReport
-from slimvec.evaluation.evaluation_report import EvaluationReport, TaskReport
-from slimvec.evaluation.results import Score, line_of
+from slimvec.evaluation.results import EvaluationResult, Score, TaskResult, line_of
 from slimvec.files import atomic_folder
 from slimvec.reports.blocks import Block, Heading, Paragraph, Picture, write_pages
 from slimvec.reports.intervals import Row, draw_intervals
@@ -15,7 +14,7 @@ from slimvec.statistics.intervals import shown_interval
 
 
 def write_reports(
-    folder: str | Path, reports: Sequence[EvaluationReport], comparison: ComparisonReport | None, *, force: bool = False
+    folder: str | Path, reports: Sequence[EvaluationResult], comparison: ComparisonReport | None, *, force: bool = False
 ) -> None:
     """Write reports as a folder: `report.html`, `report.md` with its pictures in `plots`, and as JSON all behind them.
 
@@ -40,7 +39,7 @@ def write_reports(
         write_pages(staged, _title(reports), report_blocks(reports, comparison))
 
 
-def report_blocks(reports: Sequence[EvaluationReport], comparison: ComparisonReport | None = None) -> list[Block]:
+def report_blocks(reports: Sequence[EvaluationResult], comparison: ComparisonReport | None = None) -> list[Block]:
     """Lay out one report, or those of two models with what tells them apart."""
     blocks: list[Block] = [Heading(_title(reports), 1), _scores_picture(reports)]
     if comparison is not None:
@@ -58,11 +57,11 @@ def report_blocks(reports: Sequence[EvaluationReport], comparison: ComparisonRep
     return [*blocks, Heading("Settings and versions"), pairs_table(settings)]
 
 
-def _title(reports: Sequence[EvaluationReport]) -> str:
+def _title(reports: Sequence[EvaluationResult]) -> str:
     return f"{' against '.join(report.model.name for report in reports)}: suite {reports[0].suite}"
 
 
-def _report_blocks(report: EvaluationReport) -> Iterator[Block]:
+def _report_blocks(report: EvaluationResult) -> Iterator[Block]:
     """Lay out the scores, prompts and model of a report."""
     name = report.model.name
     yield Heading(f"Scores of {name}")
@@ -80,7 +79,7 @@ def _report_blocks(report: EvaluationReport) -> Iterator[Block]:
     yield pairs_table({key.replace("_", " "): str(value) for key, value in known.items() if value not in (None, "")})
 
 
-def _scores_note(report: EvaluationReport) -> str:
+def _scores_note(report: EvaluationResult) -> str:
     kinds = ", ".join(f"{kind} {value:.3f}" for kind, value in report.mean_by_kind.items())
     return (
         f"Mean over tasks {report.mean:.3f} ({kinds}). Intervals of 95%, by bootstrap over the units named; "
@@ -89,7 +88,7 @@ def _scores_note(report: EvaluationReport) -> str:
     )
 
 
-def _score_table(report: EvaluationReport) -> Table:
+def _score_table(report: EvaluationResult) -> Table:
     header = ("task", "type", "protocol", "measure", "score", "95% interval", "units", "method", "truncated", "seconds")
     rows = []
     for task in report.tasks:
@@ -100,7 +99,7 @@ def _score_table(report: EvaluationReport) -> Table:
     return Table(title="", header=header, rows=tuple(rows))
 
 
-def _subset_table(tasks: Sequence[TaskReport]) -> Table:
+def _subset_table(tasks: Sequence[TaskResult]) -> Table:
     header = ("task", "subset", "score", "95% interval", "units", "texts", "tokens", "truncated")
     rows = []
     for task in tasks:
@@ -112,7 +111,7 @@ def _subset_table(tasks: Sequence[TaskReport]) -> Table:
     return Table(title="", header=header, rows=tuple(rows))
 
 
-def _prompt_table(report: EvaluationReport) -> Table:
+def _prompt_table(report: EvaluationResult) -> Table:
     rows = []
     for task in report.tasks:
         prompts = {role: prompt for subset in task.subsets for role, prompt in subset.prompts.items()}
@@ -155,7 +154,7 @@ def _comparison_table(comparison: ComparisonReport) -> Table:
     return Table(title="", header=header, rows=tuple(rows))
 
 
-def _scores_picture(reports: Sequence[EvaluationReport]) -> Picture:
+def _scores_picture(reports: Sequence[EvaluationResult]) -> Picture:
     """Scores with their intervals, a row a task, a colour a model."""
     scores = {
         name: [task.score for report in reports for task in report.tasks if task.task == name]

@@ -1,19 +1,28 @@
-"""Results: typed, frozen, with everything needed to know what was measured; written as JSON."""
+"""Results: typed, frozen, with everything needed to know what was measured; written as JSON.
+
+One type, two producers: `retrieval` scores retrieval sets by itself, `scoring` has mteb score tasks of every kind.
+"""
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
-from typing import ClassVar, Self, TypedDict
+from typing import Any, ClassVar, Literal, Self, TypedDict
 
-from pydantic import ValidationError
+import numpy as np
+from pydantic import SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
 
 from slimvec.errors import InputError, validation_summary
 from slimvec.evaluation.models import ModelCard
+from slimvec.evaluation.older_results import evaluation_of_older, older_keys, task_of_older
+from slimvec.evaluation.task_values import task_values
 from slimvec.files import atomic_file
-from slimvec.ranking.metrics import MAIN_METRIC
 from slimvec.reports.parts import Frozen
 from slimvec.statistics.intervals import MIN_UNITS, Interval
+from slimvec.statistics.resampling import NUM_RESAMPLES, Values
+
+Unit = Literal["queries", "pairs", "texts", "sentences", "experiments", "samples"]
+Method = Literal["mean", "pseudo-values"]
 
 _PACKAGES = ("slimvec", "torch", "transformers", "tokenizers", "numpy", "bm25s")
 
@@ -101,58 +110,162 @@ def ends_of(interval: Interval, num_units: int) -> Ends:
     return {"low": interval.low if enough else None, "high": interval.high if enough else None}
 
 
-class TaskResult(Frozen):
-    """How a system did on one retrieval set.
+class MetricValues(Frozen):
+    """A further metric of a subset, whose values of samples are known.
 
     Attributes:
-        task: Name of the set.
-        system: What was scored.
-        metrics: Score by metric: ndcg_at_10 (the main one), mrr_at_10, recall_at_1, recall_at_10, recall_at_100.
-        query_ids: The queries, in the order of the values below.
-        per_query: Values by metric.
-        num_queries: Queries scored.
-        num_documents: Documents searched.
+        score: Their mean, with its interval.
+        values: In the order of the subset's samples.
+    """
+
+    score: Score
+    values: tuple[float, ...]
+
+
+class SubsetResult(Frozen):
+    """How a model did on a subset of a task: a language, or all there is.
+
+    Attributes:
+        subset: Its name; `default` when there is one alone.
+        score: The main measure, with its interval; between 0 and 1.
+        metrics: All measures.
+        sample_ids: What was drawn with replacement for the interval, in the order of the values. Samples of the same id
+            in several subsets are drawn together.
+        values: A value for each, whose mean is the score.
+        other_metrics: Measures beside the main one that have values too.
+        prompts: What was written in front of the texts, by role; `both` where the sides are alike.
+        num_texts: Texts embedded, repeated ones included.
+        num_tokens: Their tokens, prompts included; 0 when nobody knows.
+        truncated_share: Share of texts that were truncated; None when nobody knows.
+    """
+
+    subset: str
+    score: Score
+    metrics: Mapping[str, float]
+    sample_ids: tuple[str, ...]
+    values: tuple[float, ...]
+    other_metrics: Mapping[str, MetricValues] = {}
+    prompts: Mapping[str, str]
+    num_texts: int
+    num_tokens: int
+    truncated_share: float | None
+
+
+class TaskResult(Frozen):
+    """How a model did on a task.
+
+    Attributes:
+        task: Its name: of the retrieval set, or in the suite.
+        kind: Its type in mteb's words.
+        protocol: The task of mteb's whose settings were used; empty for the defaults of the type.
+        measure: Name of the main measure.
+        score: Mean of the subsets' scores, with its interval.
+        unit: What the bootstrap draws.
+        method: `mean`: the score is the mean of the units' own values. `pseudo-values`: it is not, and the values are
+            the jackknife's.
+        subsets: By subset.
+        instruction: What models that take instructions were given; None is their own choice.
+        dataset_hash: SHA-256 over everything the score depends on; of the revision for data from the hub.
+        seconds: Wall time of embedding, searching and scoring.
+        num_documents: Documents searched; None where mteb keeps them, or there is no search.
         num_unjudged: Queries left out because nothing is relevant to them.
         own_left_out: Whether queries that are documents of the set themselves do not find themselves.
-        truncated_share: Share of all texts, queries and documents, that were truncated.
-        instruction: Task name or instruction the queries were embedded with; None is the model's default.
-        seconds: Wall time of embedding, searching and scoring.
-        seed: Random seed for the bootstrap.
-        dataset_hash: SHA-256 over the set.
-        versions: Package versions.
     """
 
     task: str
-    system: ModelCard
-    metrics: Mapping[str, Score]
-    query_ids: tuple[str, ...]
-    per_query: Mapping[str, tuple[float, ...]]
-    num_queries: int
-    num_documents: int
-    num_unjudged: int
-    own_left_out: bool = False
-    truncated_share: float
+    kind: str
+    protocol: str = ""
+    measure: str
+    score: Score
+    unit: Unit
+    method: Method
+    subsets: tuple[SubsetResult, ...]
     instruction: str | None
-    seconds: float
-    seed: int
     dataset_hash: str
-    versions: Mapping[str, str]
+    seconds: float
+    num_documents: int | None = None
+    num_unjudged: int = 0
+    own_left_out: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older(cls, values: Any) -> Any:
+        return task_of_older(values)
 
     @property
-    def main(self) -> Score:
-        """The main metric, nDCG@10."""
-        return self.metrics[MAIN_METRIC]
+    def num_samples(self) -> int:
+        """How many values the interval rests on."""
+        return sum(len(subset.values) for subset in self.subsets)
+
+    @property
+    def values(self) -> Values:
+        """A value for each different sample, whose mean is the score: [C]."""
+        if len(self.subsets) == 1:
+            return np.array(self.subsets[0].values)
+        return task_values({part.subset: dict(zip(part.sample_ids, part.values, strict=True)) for part in self.subsets})
+
+    @property
+    def metrics(self) -> dict[str, Score]:
+        """The measures with an interval, the main one first."""
+        others = self.subsets[0].other_metrics if len(self.subsets) == 1 else {}
+        return {self.measure: self.score} | {name: found.score for name, found in others.items()}
+
+    @property
+    def truncated_share(self) -> float | None:
+        """Share of all texts that were truncated; None when nobody knows."""
+        known = [subset for subset in self.subsets if subset.truncated_share is not None]
+        total = sum(subset.num_texts for subset in known)
+        return sum((subset.truncated_share or 0) * subset.num_texts for subset in known) / total if total else None
 
 
 class EvaluationResult(Stored):
-    """Results of one system on one or more tasks."""
+    """An evaluation of a model on one or more tasks.
 
+    Attributes:
+        format: Version of this form.
+        model: What was evaluated.
+        suite: Name of the suite; empty for retrieval sets that are none.
+        tasks: In the suite's order.
+        seed: Random seed for the bootstrap.
+        task_seed: Random seed for mteb's sampling; None where slimvec scored by itself.
+        num_resamples: Number of resamples of the bootstrap.
+        versions: Versions of the packages the scores depend on.
+    """
+
+    what: ClassVar[str] = "the results of an evaluation"
+
+    format: Literal[1] = 1
+    model: ModelCard
+    suite: str = ""
     tasks: tuple[TaskResult, ...]
+    seed: int = 0
+    task_seed: int | None = None
+    num_resamples: int = NUM_RESAMPLES
+    versions: Mapping[str, str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older(cls, values: Any) -> Any:
+        return evaluation_of_older(values)
+
+    @model_serializer(mode="wrap")
+    def _with_older_keys(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        if self.task_seed is None:
+            written["tasks"] = [task | older_keys(task, written) for task in written["tasks"]]
+        return written
 
     @property
-    def scores(self) -> dict[str, Score]:
-        """The main metric by task."""
-        return {task.task: task.main for task in self.tasks}
+    def mean(self) -> float:
+        """Mean of the tasks' scores."""
+        return sum(task.score.value for task in self.tasks) / len(self.tasks)
+
+    @property
+    def mean_by_kind(self) -> dict[str, float]:
+        """Mean of the tasks' scores, by type."""
+        kinds = dict.fromkeys(task.kind for task in self.tasks)
+        groups = {kind: [task.score.value for task in self.tasks if task.kind == kind] for kind in kinds}
+        return {kind: sum(values) / len(values) for kind, values in groups.items()}
 
 
 def package_versions(others: Sequence[str] = ()) -> dict[str, str]:

@@ -1,16 +1,18 @@
 """Score an embedding model, or BM25, on a retrieval set: the same ranking, metrics and intervals for both."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import perf_counter
 
 import numpy as np
 
 from slimvec.data.retrieval import RetrievalSet
 from slimvec.errors import InputError
+from slimvec.evaluation.ledger import Counts, Ledger
 from slimvec.evaluation.models import ModelCard
-from slimvec.evaluation.results import Score, TaskResult, package_versions
+from slimvec.evaluation.results import MetricValues, Score, SubsetResult, TaskResult
+from slimvec.evaluation.samples import WHOLE
 from slimvec.ranking.bm25 import K1, B, rank_lexically
-from slimvec.ranking.metrics import NUM_KEPT, measure
+from slimvec.ranking.metrics import MAIN_METRIC, NUM_KEPT, measure
 from slimvec.ranking.top_k import Ranking, Vectors, rank_vectors
 from slimvec.statistics.intervals import bootstrap_intervals
 from slimvec.statistics.resampling import NUM_RESAMPLES, Values
@@ -24,7 +26,7 @@ def score_retrieval(
     embedder: TextEmbedder,
     dataset: RetrievalSet,
     *,
-    system: ModelCard,
+    prompts: Mapping[str, str] | None = None,
     task: str | None = None,
     seed: int = 0,
     num_resamples: int = NUM_RESAMPLES,
@@ -35,7 +37,7 @@ def score_retrieval(
     Args:
         embedder: The model.
         dataset: Documents, queries and judgements.
-        system: What the model is called and known by, for the result.
+        prompts: What the model writes in front of the texts, by role, for the result; None where nobody knows.
         task: Task or instruction the texts are embedded for; default the model's.
         seed: Random seed for the bootstrap.
         num_resamples: Number of resamples of the bootstrap.
@@ -54,8 +56,10 @@ def score_retrieval(
     if isinstance(embedder, Embedder):
         pair = as_products(*pair, embedder.spec)
     values = measure_vectors(*pair, dataset)
-    truncated_share = (queries.num_truncated + documents.num_truncated) / num_texts(dataset)
-    return _result(dataset, values, system, task, truncated_share, start, seed, num_resamples)
+    ledger, known = Ledger(), prompts or {}
+    ledger.add("query", known.get("query"), queries)
+    ledger.add("document", known.get("document"), documents)
+    return _result(dataset, values, task, ledger.counts, start, seed, num_resamples)
 
 
 def score_bm25(
@@ -77,9 +81,14 @@ def score_bm25(
         split_identifiers=split_identifiers,
         num_kept=NUM_KEPT + 1,
     )
+    counts: Counts = {"prompts": {}, "num_texts": num_texts(dataset), "num_tokens": 0, "truncated_share": 0.0}
+    return _result(dataset, _measure(ranking, dataset), None, counts, start, seed, num_resamples)
+
+
+def bm25_card(*, split_identifiers: bool = False) -> ModelCard:
+    """Say what results tell of BM25; arguments as for `score_bm25`."""
     name = "BM25, identifiers split" if split_identifiers else "BM25"
-    system = ModelCard(name=name, kind="bm25", identity=f"bm25s lucene k1={K1} b={B}", dtype="float32")
-    return _result(dataset, _measure(ranking, dataset), system, None, 0.0, start, seed, num_resamples)
+    return ModelCard(name=name, kind="bm25", identity=f"bm25s lucene k1={K1} b={B}", dtype="float32")
 
 
 def measure_vectors(queries: Vectors, documents: Vectors, dataset: RetrievalSet) -> dict[str, Values]:
@@ -127,29 +136,40 @@ def _measure(ranking: Ranking, dataset: RetrievalSet) -> dict[str, Values]:
 def _result(
     dataset: RetrievalSet,
     values: dict[str, Values],
-    system: ModelCard,
     task: str | None,
-    truncated_share: float,
+    counts: Counts,
     start: float,
     seed: int,
     num_resamples: int,
 ) -> TaskResult:
-    query_ids = [query.id for query in dataset.queries]
+    query_ids = tuple(query.id for query in dataset.queries)
     intervals = bootstrap_intervals(np.stack(list(values.values()), axis=1), seed=seed, num_resamples=num_resamples)
+    found = {
+        name: MetricValues(score=Score.of(interval, len(query_ids)), values=tuple(column.tolist()))
+        for (name, column), interval in zip(values.items(), intervals, strict=True)
+    }
+    main = found[MAIN_METRIC]
+    subset = SubsetResult(
+        subset=WHOLE,
+        score=main.score,
+        metrics={name: one.score.value for name, one in found.items()},
+        sample_ids=query_ids,
+        values=main.values,
+        other_metrics={name: one for name, one in found.items() if name != MAIN_METRIC},
+        **counts,
+    )
     return TaskResult(
         task=dataset.name,
-        system=system,
-        metrics={name: Score.of(interval, len(query_ids)) for name, interval in zip(values, intervals, strict=True)},
-        query_ids=tuple(query_ids),
-        per_query={name: tuple(column.tolist()) for name, column in values.items()},
-        num_queries=len(dataset.queries),
+        kind="Retrieval",
+        measure=MAIN_METRIC,
+        score=main.score,
+        unit="queries",
+        method="mean",
+        subsets=(subset,),
+        instruction=task,
+        dataset_hash=dataset.content_hash,
+        seconds=perf_counter() - start,
         num_documents=len(dataset.documents),
         num_unjudged=dataset.num_unjudged,
         own_left_out=dataset.leaves_out_own,
-        truncated_share=truncated_share,
-        instruction=task,
-        seconds=perf_counter() - start,
-        seed=seed,
-        dataset_hash=dataset.content_hash,
-        versions=package_versions(),
     )

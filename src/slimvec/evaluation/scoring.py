@@ -24,11 +24,11 @@ from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
 from slimvec.errors import InputError
 from slimvec.evaluation import contributions
 from slimvec.evaluation.contributions import Contributions
-from slimvec.evaluation.encoder import Ledger, MtebEncoder
-from slimvec.evaluation.evaluation_report import EvaluationReport, SubsetScore, TaskReport
+from slimvec.evaluation.encoder import MtebEncoder
+from slimvec.evaluation.ledger import Counts
 from slimvec.evaluation.local_tasks import LoadedTask, load_task
 from slimvec.evaluation.models import EvaluatedModel
-from slimvec.evaluation.results import Score, package_versions
+from slimvec.evaluation.results import EvaluationResult, Score, SubsetResult, TaskResult, package_versions
 from slimvec.evaluation.suite import Suite, TaskEntry
 from slimvec.evaluation.task_values import task_values
 from slimvec.evaluation.vector_store import VectorStore
@@ -53,8 +53,8 @@ def evaluate_suite(
     num_resamples: int = NUM_RESAMPLES,
     on_task: Callable[[TaskEntry], None] | None = None,
     on_progress: OnProgress | None = None,
-    on_report: Callable[[TaskReport], None] | None = None,
-) -> EvaluationReport:
+    on_result: Callable[[TaskResult], None] | None = None,
+) -> EvaluationResult:
     """Evaluate a model on a suite.
 
     Args:
@@ -67,27 +67,27 @@ def evaluate_suite(
         num_resamples: Number of resamples of the bootstrap.
         on_task: Called with each task before it is loaded.
         on_progress: Called with how many more texts are embedded.
-        on_report: Given each task's report as it is done.
+        on_result: Given each task's result as it is done.
 
     Raises:
         InputError: data is missing or malformed, or a text cannot be embedded.
         FetchError: the hub, or a server, cannot be reached.
         StorageError: the store cannot be used.
     """
-    reports = []
+    results = []
     for entry in suite.tasks:
         if on_task is not None:
             on_task(entry)
         loaded = load_task(entry, data, seed=task_seed)
         instructions = {loaded.task.metadata.name: entry.instruction}
         encoder = MtebEncoder(model, store=store, instructions=instructions, on_progress=on_progress)
-        reports.append(run_task(loaded, encoder, seed=seed, num_resamples=num_resamples))
-        if on_report is not None:
-            on_report(reports[-1])
-    return EvaluationReport(
+        results.append(run_task(loaded, encoder, seed=seed, num_resamples=num_resamples))
+        if on_result is not None:
+            on_result(results[-1])
+    return EvaluationResult(
         model=model.card,
         suite=suite.name,
-        tasks=tuple(reports),
+        tasks=tuple(results),
         seed=seed,
         task_seed=task_seed,
         num_resamples=num_resamples,
@@ -97,7 +97,7 @@ def evaluate_suite(
 
 def run_task(
     loaded: LoadedTask, encoder: MtebEncoder, *, seed: int = 0, num_resamples: int = NUM_RESAMPLES
-) -> TaskReport:
+) -> TaskResult:
     """Have mteb score a model on a task, and add values of samples and intervals.
 
     Raises:
@@ -116,7 +116,7 @@ def run_task(
         return Score.of(drawn, len(values))
 
     first = next(iter(found.values()))
-    return TaskReport(
+    return TaskResult(
         task=entry.name,
         kind=metadata.type,
         protocol=entry.protocol or entry.hub or "",
@@ -130,7 +130,7 @@ def run_task(
                 interval(found[subset].values),
                 parts[subset],
                 scores[subset],
-                encoder.ledgers[metadata.name, subset],
+                encoder.ledgers[metadata.name, subset].counts,
             )
             for subset in loaded.subsets
         ),
@@ -211,18 +211,14 @@ def _ids(loaded: LoadedTask, subset: str, part: Contributions) -> Sequence[str]:
 
 
 def _subset(
-    name: str, score: Score, values: Mapping[str, float], scores: Mapping[str, Any], ledger: Ledger
-) -> SubsetScore:
-    known = ledger.num_texts - ledger.num_unknown
+    name: str, score: Score, values: Mapping[str, float], scores: Mapping[str, Any], counts: Counts
+) -> SubsetResult:
     plain = {key: float(value) for key, value in scores.items() if isinstance(value, int | float)}
-    return SubsetScore(
+    return SubsetResult(
         subset=name,
         score=score,
         metrics={key: value for key, value in plain.items() if math.isfinite(value) and not key.startswith("nauc")},
         sample_ids=tuple(values),
         values=tuple(values.values()),
-        prompts=ledger.prompts,
-        num_texts=ledger.num_texts,
-        num_tokens=ledger.num_tokens,
-        truncated_share=ledger.num_truncated / known if known else None,
+        **counts,
     )
