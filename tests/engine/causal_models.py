@@ -17,7 +17,7 @@ from slimvec.model.pooling import pool
 from slimvec.model.protocols import Backbone
 from slimvec.model.spec import AttentionMode, ModelSpec, Pooling
 from slimvec.text.batch import PackedBatch
-from slimvec.text.prompts import Prompts
+from slimvec.text.prompts import Prompts, Role
 from slimvec.text.tokenizer import Tokenizer
 from tests.tiny import bracketing_backend, hf_model, tokenizer_backend
 
@@ -48,6 +48,9 @@ class Parts:
     @property
     def dims(self) -> int:
         return self.spec.dims or 32
+
+    def for_role(self, _role: Role) -> "Parts":
+        return self
 
     def embed(self, text: str, prompt: str = "") -> np.ndarray:
         """The plain path: one text, one vector."""

@@ -1,7 +1,6 @@
 """Layers between pooling and vector, and EmbeddingGemma's attention: as sentence-transformers has them."""
 
 import json
-import warnings
 
 import numpy as np
 import pytest
@@ -11,7 +10,6 @@ from slimvec.engine.embedder import Embedder
 from slimvec.errors import ModelError
 from slimvec.model.folder import load_model
 from slimvec.model.spec import DenseLayer
-from slimvec.text.prompts import Prompts
 from tests.model.foreign import (
     TEXTS,
     add_dense,
@@ -202,28 +200,3 @@ def test_what_sentence_transformers_itself_saves_is_read(tmp_path):
     assert [type(layer).__name__ for layer in loaded.spec.head] == ["DropoutLayer", "DenseLayer", "NormLayer"]
     assert isinstance(loaded.spec.head[1], DenseLayer)
     assert_equals_theirs(tmp_path / "again", loaded)
-
-
-def routed(folder, target, *, alike):
-    """Save a folder's modules as the routes of a Router; `alike`, or with a Dense on one of them."""
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Dense, Router
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        plain = list(sentence_transformer(folder))
-        queries = plain if alike else [*plain, Dense(32, 32)]
-        router = Router.for_query_document(query_modules=queries, document_modules=plain)
-        SentenceTransformer(modules=[router]).save(str(target))
-
-
-def test_a_router_is_served_where_its_routes_are_alike(tmp_path):
-    folder = foreign(tmp_path / "model", prompts=Prompts())
-    routed(folder, tmp_path / "alike", alike=True)
-    loaded = Embedder.load(tmp_path / "alike")
-    assert_equals_theirs(tmp_path / "alike", loaded)
-    loaded.save(tmp_path / "saved")
-    assert_equals_theirs(tmp_path / "saved", Embedder.load(tmp_path / "saved"))
-    routed(folder, tmp_path / "unlike", alike=False)
-    with pytest.raises(ModelError, match="a Router with different modules for query, document; expected the same"):
-        Embedder.load(tmp_path / "unlike")

@@ -31,6 +31,7 @@ class ComputedText:
 
     Attributes:
         text: The text, without its prompt.
+        role: Its role, which chose the prompt.
         prompt: What stands in front of it.
         ids: T token ids, prompt and special tokens included.
         prefix_length: How many of them pooling counts as the prompt's.
@@ -40,6 +41,7 @@ class ComputedText:
     """
 
     text: str
+    role: Role
     prompt: str
     ids: list[int]
     prefix_length: int
@@ -137,9 +139,11 @@ def open_text(parts: HasParts, text: str, *, role: Role = "document", task: str 
         InputError: a text that is empty or too long, an unknown role or task.
         ModelError: a bidirectional model, or an engine that keeps no keys and values.
     """
+    parts = parts.for_role(role)
     decoder = causal_decoder(parts)
     nothing = ComputedText(
         text="",
+        role=role,
         prompt=parts.spec.prompts.render(role, task),
         ids=[],
         prefix_length=0,
@@ -173,4 +177,4 @@ def _compute(parts: HasParts, held: ComputedText, text: str, memory: _Memory) ->
     if kept < len(ids):
         states = memory.states.write(kept, memory.cache.extend(ids[kept:]))
     num_computed = held.num_computed + len(ids) - kept
-    return ComputedText(text, held.prompt, ids, tokens.prefix_length, states, memory.cache.kv, num_computed)
+    return ComputedText(text, held.role, held.prompt, ids, tokens.prefix_length, states, memory.cache.kv, num_computed)

@@ -80,6 +80,7 @@ def embed_chunks(
             that is empty or too long, an unknown policy, role or task.
         ModelError: `cls` pooling, which looks at no token of a chunk.
     """
+    parts = parts.for_role(role)
     check_policy(policy, overlap_tokens)
     if (chunks is None) == (chunk_tokens is None):
         raise InputError(f"chunks {chunks} and chunk_tokens {chunk_tokens}", expected="one of the two")

@@ -13,7 +13,7 @@ from slimvec.engine.chunks import embed_chunks
 from slimvec.engine.coverage import check_coverage, coverage
 from slimvec.engine.executor import Executor
 from slimvec.engine.explanation import explain
-from slimvec.engine.loading import EngineName, LoadedEngine, load_engine
+from slimvec.engine.loading import EngineName, LoadedEngine, load_engines
 from slimvec.engine.long_texts import embed_long
 from slimvec.engine.poolings import embed_poolings
 from slimvec.engine.prefixes import prefixes
@@ -79,6 +79,7 @@ class Embedder:
         self._runner = Runner(self.executor)
         self._opened: OpenedModel | None = None
         self._model: EmbeddingModel | None = None
+        self._queries: Self | None = None
 
     @classmethod
     def load(
@@ -139,14 +140,23 @@ class Embedder:
         """Load a model that has been opened; arguments and errors as for `load`."""
         if dtype not in _DTYPES:
             raise InputError(f"dtype {dtype!r}", expected=f"one of {', '.join(_DTYPES)}")
-        tokenizer = opened.tokenizer()
+        routes = [opened] if opened.queries is None else [opened, opened.queries]
+        tokenizers = [route.tokenizer() for route in routes]
         target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        loaded = load_engine(opened, dtype=_DTYPES[dtype], device=target, engine=engine, compiled=compile)
-        width = int(opened.config["hidden_size"])
-        head = opened.head().to(target)
-        embedder = cls(loaded, tokenizer, opened.spec, head, width=width, token_budget=token_budget)
-        embedder._opened = opened
-        return embedder
+        engines = load_engines(opened, dtype=_DTYPES[dtype], device=target, engine=engine, compiled=compile)
+        embedders = []
+        for route, loaded, tokenizer in zip(routes, engines, tokenizers, strict=True):
+            head, width = route.head().to(target), int(route.config["hidden_size"])
+            embedders.append(cls(loaded, tokenizer, route.spec, head, width=width, token_budget=token_budget))
+            embedders[-1]._opened = route
+        for queries in embedders[1:]:
+            embedders[0]._queries = queries
+            queries.executor.lock = embedders[0].executor.lock  # they may share a backbone
+        return embedders[0]
+
+    def for_role(self, role: Role) -> Self:
+        """Give what texts in a role run through: itself, but for queries of a model with a route of their own."""
+        return self._queries if role == "query" and self._queries is not None else self
 
     @classmethod
     def from_model(cls, model: "EmbeddingModel", *, token_budget: int | None = None) -> Self:
@@ -172,7 +182,8 @@ class Embedder:
     @property
     def engine(self) -> str:
         """What runs the model: `fused/native`, `fused/torch`, or `transformers/` and its attention kernel."""
-        return self._engine.name
+        own, queries = self._engine.name, self.for_role("query")._engine.name
+        return own if own == queries else f"{own}, queries {queries}"
 
     @property
     def engine_reason(self) -> str:
@@ -279,8 +290,8 @@ class Embedder:
         mark: bool,
     ) -> Iterator[Embeddings]:
         check_dims(dims, self._width)
-        prompt = self.spec.prompts.render(role, task)
-        return self._runner.stream(texts, prompt=prompt, dims=dims, on_progress=on_progress or _ignore, mark=mark)
+        prompt, runner = self.spec.prompts.render(role, task), self.for_role(role)._runner
+        return runner.stream(texts, prompt=prompt, dims=dims, on_progress=on_progress or _ignore, mark=mark)
 
     def embed_queries(self, texts: Sequence[str], *, task: str | None = None, dims: int | None = None) -> Vectors:
         """Embed queries: [N, D]. As `embed` with role `query`."""
@@ -346,12 +357,17 @@ class Embedder:
         """
         from slimvec.model.folder import load_opened, save_model
         from slimvec.model.lm_head import kept_head
+        from slimvec.model.routed_folder import save_routes
 
         model = self._model
         if model is None:
             assert self._opened is not None
-            dtype = self._engine.dtype  # int8 is a way to run a model, not to keep it
-            model = load_opened(self._opened, dtype=None if dtype == torch.int8 else dtype)
+            dtype = None if self._engine.dtype == torch.int8 else self._engine.dtype  # int8 runs a model, keeps none
+            if self._opened.queries is not None:
+                whole = merged and not language_model
+                save_routes(self._opened, Path(folder), dtype=dtype, training=training, whole=whole, force=force)
+                return
+            model = load_opened(self._opened, dtype=dtype)
         head = kept_head(self._opened, model.backbone, wanted=language_model)
         save_model(model, Path(folder), merged=merged, training=training, language_head=head, force=force)
 

@@ -175,6 +175,7 @@ class _Side:
     @classmethod
     def run(cls, parts: HasParts, text: str, role: Role, task: str | None, dims: int | None) -> "_Side":
         """Run a text and weigh its states as the model's pooling does."""
+        parts = parts.for_role(role)
         tokens = read_text(parts, text, role=role, task=task)
         sequence, _ = tokens.window(0, tokens.num_fitting)
         batch = PackedBatch.from_sequences([sequence], [tokens.prefix_length])

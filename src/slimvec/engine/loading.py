@@ -14,6 +14,7 @@ from slimvec.model.architectures import is_decoder
 from slimvec.model.copy_check import check_copy
 from slimvec.model.dtypes import slowness
 from slimvec.model.guard import check_attention_mode
+from slimvec.model.identity import same_backbone
 from slimvec.model.opening import OpenedModel
 from slimvec.model.protocols import Backbone
 
@@ -93,6 +94,28 @@ def load_engine(
         raise ModelError(f"the fused decoder does not run {opened.folder}: {reason}", do="leave engine at auto")
     loaded = _transformers(opened, dtype, device, reason, compiled=compiled)
     return replace(loaded, slowness=slowness(dtype, device)) if asked else loaded
+
+
+def load_engines(
+    opened: OpenedModel,
+    *,
+    dtype: torch.dtype | None,
+    device: torch.device,
+    engine: EngineName,
+    compiled: bool = False,
+) -> list[LoadedEngine]:
+    """Load what documents run through, and after it what queries do in a model that has another route for them.
+
+    Both are one engine where the routes have the same transformer. Arguments and errors as for `load_engine`.
+    """
+    documents = load_engine(opened, dtype=dtype, device=device, engine=engine, compiled=compiled)
+    queries = opened.queries
+    if queries is None:
+        return [documents]
+    if not same_backbone(opened, queries):
+        return [documents, load_engine(queries, dtype=dtype, device=device, engine=engine, compiled=compiled)]
+    check_copy(queries, documents.backbone, engine=documents.name, dtype=documents.dtype)
+    return [documents, documents]
 
 
 def _slowness(dtype: torch.dtype, device: torch.device) -> str:

@@ -81,7 +81,7 @@ def embed_long(
     check_policy(policy, overlap_tokens)
     if isinstance(texts, str):
         raise InputError("one string", expected="a list of texts", do="write [text]")
-    prompt = parts.spec.prompts.render(role, task)
+    prompt, parts = parts.spec.prompts.render(role, task), parts.for_role(role)
     vectors: list[Vectors] = []
     num_tokens = num_truncated = 0
     num_windows: list[int] = []

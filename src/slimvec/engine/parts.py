@@ -46,6 +46,10 @@ class HasParts(Protocol):
         """Width of the vectors."""
         ...
 
+    def for_role(self, role: Role, /) -> "HasParts":
+        """Give what texts in a role run through."""
+        ...
+
 
 def read_text(parts: HasParts, text: str, *, role: Role, task: str | None) -> LocatedTokens:
     """Tokenise a text behind the prompt of its role.

@@ -26,6 +26,10 @@ class HasExecutor(Protocol):
         """Width of its vectors."""
         ...
 
+    def for_role(self, role: Role, /) -> "HasExecutor":
+        """Give what texts in a role run through."""
+        ...
+
 
 def embed_poolings(
     embedder: HasExecutor,
@@ -57,7 +61,7 @@ def embed_poolings(
     """
     if not poolings or len(set(poolings)) < len(poolings):
         raise InputError(f"poolings {[pooling.mode for pooling in poolings]}", expected="different ones")
-    executor = embedder.executor
+    executor = embedder.for_role(role).executor
     spec = executor.spec
     check_dims(dims, spec.full_width(executor.width))
     if spec.echo:

@@ -62,6 +62,7 @@ def prefixes(
         InputError: an offset outside the text or before the end of its first token, a text that is empty or too long.
         ModelError: a bidirectional model, `cls` pooling, or a tokenizer that closes texts with a special token.
     """
+    parts = parts.for_role(role)
     _check_model(parts)
     tokens = read_text(parts, text, role=role, task=task)
     _check_open(tokens)

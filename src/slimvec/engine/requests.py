@@ -5,6 +5,7 @@ from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from slimvec.engine.executor import Executor
 from slimvec.errors import SlimvecError
 from slimvec.text.embeddings import Embeddings, Vectors
 from slimvec.text.tokenizer import TokenizedTexts
@@ -36,6 +37,7 @@ class Job:
     """A request on its way.
 
     Attributes:
+        executor: What its texts run through.
         texts: As asked.
         tokenized: Their tokens.
         prompt: Written in front of them.
@@ -46,6 +48,7 @@ class Job:
         rows: What the head gave, by text, before any cut.
     """
 
+    executor: Executor
     texts: Sequence[str]
     tokenized: TokenizedTexts
     prompt: str

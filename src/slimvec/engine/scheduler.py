@@ -42,6 +42,7 @@ class Scheduler:
 
     Args:
         executor: Runs batches; an `Embedder` has one.
+        queries: Runs those of queries, in a model that has another route for them.
         batch_tokens: Most tokens of a batch; default the model's budget, on CPUs at most 1,024.
         max_waiting_tokens: Beyond this many tokens in the queue, requests are refused.
         max_wait_seconds: Refused too when what waits would take longer than this.
@@ -51,11 +52,12 @@ class Scheduler:
         self,
         executor: Executor,
         *,
+        queries: Executor | None = None,
         batch_tokens: int | None = None,
         max_waiting_tokens: int = MAX_WAITING_TOKENS,
         max_wait_seconds: float = MAX_WAIT_SECONDS,
     ) -> None:
-        self._executor = executor
+        self._executors: dict[Role, Executor] = {"document": executor, "query": queries or executor}
         most = executor.token_budget(0)
         self.batch_tokens = batch_tokens or (min(most, _BATCH_TOKENS) if executor.engine.device.type == "cpu" else most)
         self._max_waiting_tokens, self._max_wait_seconds = max_waiting_tokens, max_wait_seconds
@@ -113,7 +115,8 @@ class Scheduler:
 
     def tokenize(self, texts: Sequence[str], role: Role, task: str | None) -> TokenizedTexts:
         """Tokenise texts behind the prompt of a role, so that a caller can look at them before `submit_tokenized`."""
-        return self._executor.tokenizer.tokenize(texts, prompt=self._executor.spec.prompts.render(role, task))
+        executor, prompt = self._through(role, task)
+        return executor.tokenizer.tokenize(texts, prompt=prompt)
 
     def submit_tokenized(
         self,
@@ -125,12 +128,18 @@ class Scheduler:
         normalize: bool | None = None,
     ) -> "Future[Embeddings]":
         """Ask for the vectors of texts that `tokenize` has tokenised for the same role and task; see `submit`."""
-        check_dims(dims, self._executor.spec.dims or self._executor.spec.full_width(self._executor.width))
-        job = Job(texts, tokenized, self._executor.spec.prompts.render(role, task), dims, normalize)
+        executor, prompt = self._through(role, task)
+        check_dims(dims, executor.spec.dims or executor.spec.full_width(executor.width))
+        job = Job(executor, texts, tokenized, prompt, dims, normalize)
         if not texts:
             return self._finished(job)
         self._enqueue(job, sum(tokenized.lengths))
         return job.future
+
+    def _through(self, role: Role, task: str | None) -> tuple[Executor, str]:
+        """Give what texts in a role run through, and their prompt."""
+        prompt = self._executors["document"].spec.prompts.render(role, task)
+        return self._executors[role], prompt
 
     def call(self, function: Callable[[], _T]) -> "Future[_T]":
         """Have a function called on the scheduler's thread when its turn comes; it may use the embedder.
@@ -212,7 +221,7 @@ class Scheduler:
 
     def _cost(self, item: Item) -> int:
         """Tokens that a text adds to a batch, without a prompt that need not be run again."""
-        shared = self._executor.prefix_tokens(item.job.prompt)
+        shared = item.job.executor.prefix_tokens(item.job.prompt)
         return len(item.tokens) - (shared if item.prefix_length == shared else 0)
 
     def _run(self, batch: list[Item]) -> None:
@@ -231,17 +240,17 @@ class Scheduler:
     def _compute(self, batch: list[Item]) -> None:
         start, num_tokens = time.perf_counter(), 0
         found: list[tuple[Item, Vectors]] = []
-        for items, prompt in self._passes(batch):
+        for executor, items, prompt in self._passes(batch):
             tokenized = TokenizedTexts(
                 [item.tokens for item in items], [item.prefix_length for item in items], [False] * len(items)
             )
-            poolings = (self._executor.spec.pooling,)
+            poolings = (executor.spec.pooling,)
             prefix, spent = None, 0
             if prompt is not None:
-                prefix, spent = self._executor.shared_prefix(prompt, poolings, tokenized.prefix_lengths)
-            pooled = self._executor.pool(tokenized, range(len(items)), poolings, prefix)[0]
+                prefix, spent = executor.shared_prefix(prompt, poolings, tokenized.prefix_lengths)
+            pooled = executor.pool(tokenized, range(len(items)), poolings, prefix)[0]
             with torch.inference_mode():
-                vectors = self._executor.head(pooled).cpu().numpy()
+                vectors = executor.head(pooled).cpu().numpy()
             num_tokens += spent + sum(tokenized.lengths) - (prefix.length * len(items) if prefix else 0)
             found += zip(items, vectors, strict=True)
         self._measure(num_tokens, time.perf_counter() - start)
@@ -251,21 +260,28 @@ class Scheduler:
             if len(job.rows) == len(job.texts):
                 self._finished(job)
 
-    def _passes(self, batch: list[Item]) -> Iterator[tuple[list[Item], str | None]]:
-        """Deal a batch into passes: texts behind a prompt that is left out where that saves a pass, and all others.
+    def _passes(self, batch: list[Item]) -> Iterator[tuple[Executor, list[Item], str | None]]:
+        """Deal a batch into passes.
 
         Yields:
-            Texts, and the prompt that need not be run with them.
+            What runs them, texts, and the prompt that need not be run with them.
         """
+        for executor in dict.fromkeys(item.job.executor for item in batch):
+            own = [item for item in batch if item.job.executor is executor]
+            for items, prompt in self._by_prompt(executor, own):
+                yield executor, items, prompt
+
+    def _by_prompt(self, executor: Executor, batch: list[Item]) -> Iterator[tuple[list[Item], str | None]]:
+        """Part texts behind a prompt that is left out where that saves a pass, from all others."""
         groups: dict[str, list[Item]] = {}
         for item in batch:
-            shared = self._executor.prefix_tokens(item.job.prompt)
+            shared = executor.prefix_tokens(item.job.prompt)
             groups.setdefault(item.job.prompt if shared and item.prefix_length == shared else "", []).append(item)
         mixed = groups.pop("", [])
         alone = len(groups) == 1 and not mixed
         for prompt, items in groups.items():
-            runs = self._executor.has_prefix(prompt) or prompt in self._known
-            saved = self._executor.prefix_tokens(prompt) * (len(items) - (0 if runs else 1))
+            runs = executor.has_prefix(prompt) or prompt in self._known
+            saved = executor.prefix_tokens(prompt) * (len(items) - (0 if runs else 1))
             if saved >= PASS_TOKENS or (alone and runs):
                 yield items, prompt
             else:
@@ -275,10 +291,10 @@ class Scheduler:
 
     def _finished(self, job: Job) -> "Future[Embeddings]":
         """Cut and scale the vectors of a request, and answer it."""
-        spec, tokenized = self._executor.spec, job.tokenized
+        spec, tokenized = job.executor.spec, job.tokenized
         if job.normalize is not None:
             spec = spec.replace(normalize=job.normalize)
-        width = job.dims or spec.dims or spec.full_width(self._executor.width)
+        width = job.dims or spec.dims or spec.full_width(job.executor.width)
         vectors = np.empty((0, width), dtype=np.float32)
         if job.texts:
             rows = np.stack([job.rows[number] for number in range(len(job.texts))])

@@ -22,6 +22,7 @@ from slimvec.errors import InputError, ModelError
 from slimvec.files import atomic_file
 from slimvec.text.batch import PackedBatch
 from slimvec.text.located import locate
+from slimvec.text.prompts import Role
 
 FORMAT = 1
 PROBE = "The cat sat on the mat, and 7 dogs barked."
@@ -59,6 +60,7 @@ def save_state(parts: HasParts, computed: ComputedText, path: Path, *, force: bo
         "dtype": str(decoder.dtype),
         "int8": decoder.int8,
         "text": computed.text,
+        "role": computed.role,
         "prompt": computed.prompt,
         "num_computed": computed.num_computed,
     }
@@ -80,14 +82,17 @@ def load_state(parts: HasParts, path: str | Path) -> TextState:
         ModelError: another model, dtype or tokenizer wrote it; or this one cannot go on with any.
     """
     path = Path(path)
-    decoder = causal_decoder(parts)
     about, tensors = _read(path)
+    role: Role = "query" if about.get("role") == "query" else "document"
+    parts = parts.for_role(role)
+    decoder = causal_decoder(parts)
     _check_model(parts, decoder, path, about, tensors["probe"])
     tokens = locate(parts.tokenizer, about["text"], prompt=about["prompt"])
     if tokens.sequence != tensors["ids"].tolist():
         raise ModelError(f"{path} has other tokens for its text", expected="the tokenizer that wrote it")
     computed = ComputedText(
         text=about["text"],
+        role=role,
         prompt=about["prompt"],
         ids=tokens.sequence,
         prefix_length=tokens.prefix_length,

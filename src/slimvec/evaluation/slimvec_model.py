@@ -1,7 +1,6 @@
 """Slimvec's embedders as models to evaluate."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Self, Unpack
 
 from slimvec.engine.embedder import Embedder
@@ -90,7 +89,7 @@ class SlimvecModel(EmbedderModel):
         """
         opened = open_model(source, **settings)
         prompts = _with_prompts(opened.spec.prompts, query_prompt, document_prompt)
-        embedder = Embedder.from_opened(replace(opened, spec=opened.spec.replace(prompts=prompts)), dtype=dtype)
+        embedder = Embedder.from_opened(opened.with_prompts(prompts), dtype=dtype)
         identity = embedder.identity.vectors_sha256(embedder.engine)
         return cls(embedder, name=source, identity=identity, revision=describe_source(opened.folder).revision)
 

@@ -52,7 +52,7 @@ def check_copy(opened: OpenedModel, backbone: Backbone, *, engine: str, dtype: t
     if is_noted("checked", fingerprint):
         return
     emulated = bool(slowness(dtype))
-    check_golden(opened.folder, _Embedding(opened, backbone, saved), dtype=name, quick=emulated)
+    check_golden(opened.folder, _Embedding(opened, backbone, saved), dtype=name, quick=emulated, roles=opened.roles)
     with suppress(StorageError):  # a cache that cannot be written costs the check again, nothing else
         note("checked", fingerprint, str(opened.folder.resolve()))
 
@@ -62,7 +62,9 @@ class _Embedding:
 
     def __init__(self, opened: OpenedModel, backbone: Backbone, saved: ModelSpec) -> None:
         self._backbone, self._spec, self._head = backbone, saved, opened.head()
-        self._tokenizer = Tokenizer.from_folder(opened.folder, max_tokens=saved.max_tokens, lower_case=saved.lower_case)
+        self._tokenizer = Tokenizer.from_folder(
+            opened.tokenizer_folder, max_tokens=saved.max_tokens, lower_case=saved.lower_case
+        )
 
     def __call__(self, texts: Sequence[str], role: Role) -> NDArray[np.float32]:
         batch = self._tokenizer.tokenize(texts, prompt=self._spec.prompts.render(role)).pack()
@@ -79,4 +81,4 @@ def _fingerprint(opened: OpenedModel, engine: str, dtype: str) -> str:
     files = [
         (str(path), *FileState.of(path)) for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()
     ]
-    return hashlib.sha256(json.dumps([engine, dtype, package_versions(), files]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([engine, dtype, package_versions(), opened.roles, files]).encode()).hexdigest()

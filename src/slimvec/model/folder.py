@@ -45,13 +45,17 @@ def load_model(
         dtype: Data type of the weights in memory; default the model's own choice.
         settings: As for `open_model`.
     """
-    return load_opened(open_model(source, **settings), dtype=dtype)
+    opened = open_model(source, **settings)
+    opened.check_one_route()
+    return load_opened(opened, dtype=dtype)
 
 
 def load_opened(
     opened: OpenedModel, *, dtype: torch.dtype | None = None, device: torch.device | None = None
 ) -> EmbeddingModel:
     """Load the weights of an opened model through transformers; guard its attention mode, and its golden vectors.
+
+    Of a model with a route for queries, those for documents.
 
     Args:
         opened: The model.
@@ -120,7 +124,7 @@ def save_model(
     as_adapter = not merged
     if as_adapter and not (has_lora(model.backbone) and model.origin is not None):
         raise ModelError("no adapter on a base with a name", expected="one", do="save the model merged")
-    _check_kept(model, as_adapter=as_adapter)
+    check_kept(model, as_adapter=as_adapter)
     tied = language_head is not None and language_head.is_tied(model.backbone)
     if not as_adapter and has_lora(model.backbone):
         model = copy.deepcopy(model)
@@ -137,10 +141,7 @@ def save_model(
         versions=package_versions(),
     )
     with atomic_folder(folder, force=force) as building:
-        model.backbone.hf_model.save_pretrained(building)
-        (building / "README.md").unlink(missing_ok=True)  # PEFT's empty card
-        _write_tokenizer(model, building)
-        _check_tokenizer(model, building)
+        write_transformer(model, building)
         write_modules(building, model.spec, model.head, model.backbone.config.to_dict())
         if language_head is not None and not tied:
             save_lm_head(language_head, building)
@@ -149,7 +150,19 @@ def save_model(
         write_golden(building, embedder_by_role(model), dtype=dtype, texts=golden)
 
 
-def _check_kept(model: EmbeddingModel, *, as_adapter: bool) -> None:
+def write_transformer(model: EmbeddingModel, folder: Path) -> None:
+    """Write the transformers files of a model: config, weights or adapter, and the tokenizer.
+
+    Raises:
+        ModelError: transformers would read the tokenizer in another way.
+    """
+    model.backbone.hf_model.save_pretrained(folder)
+    (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty card
+    _write_tokenizer(model, folder)
+    _check_tokenizer(model, folder)
+
+
+def check_kept(model: EmbeddingModel, *, as_adapter: bool = False) -> None:
     """See that the files will give the vectors that the model gives.
 
     Raises:

@@ -18,6 +18,7 @@ from slimvec.model.settings_table import (
     DENSE,
     MODULES,
     POOLING,
+    ROUTER,
     SENTENCE_BERT,
     SENTENCE_TRANSFORMERS,
     TOKENIZER_CONFIG,
@@ -241,6 +242,8 @@ def _read_modules(found: ForeignSettings, folder: Path, modules: Modules) -> Non
     entries = read_json(folder / MODULES_NAME)
     for entry in entries:
         _check(found, MODULES, folder / MODULES_NAME, entry)
+    for router in modules.routers:
+        _check(found, ROUTER, router.path, router.content)
     for module in modules.all[1:]:
         path = module.folder / "config.json"
         _check(found, POOLING if module.kind == "Pooling" else DENSE, path, read_object(path, missing=True))

@@ -10,6 +10,7 @@ from slimvec.model.head import Head, head_tensors, load_tensors
 from slimvec.model.json_files import write_json
 from slimvec.model.spec import DenseLayer, DropoutLayer, HeadLayer, ModelSpec, NormLayer
 from slimvec.model.weight_files import WeightFiles
+from slimvec.text.prompts import Role
 
 _NAMES = {"dense": "Dense", "layer_norm": "LayerNorm", "dropout": "Dropout", "normalize": "Normalize"}
 _BEFORE = 2
@@ -19,6 +20,17 @@ _BEFORE = 2
 def layer_folder(number: int, layer: HeadLayer) -> str:
     """Name of the folder that slimvec gives the `number`th layer of a head."""
     return f"{number + _BEFORE}_{_NAMES[layer.kind]}"
+
+
+def route_home(folder: Path, roles: Sequence[Role]) -> Path:
+    """Folder of the transformers files that texts in `roles` run through, in a folder that slimvec wrote.
+
+    Both roles share it, or each has one called as the role; queries without one of their own use that of documents.
+    """
+    if len(roles) > 1:
+        return folder
+    own = folder / roles[0]
+    return own if (own / "config.json").is_file() else folder / "document"
 
 
 def module_type(layer: HeadLayer) -> str:

@@ -71,9 +71,8 @@ class ModelIdentity(BaseModel):
         """
         width = opened.spec.full_width(int(opened.config["hidden_size"]))
         spec = opened.spec.replace(dims=opened.spec.dims or width, trained_dims=())
-        config = json.dumps(essential_config(opened.config), sort_keys=True, default=str)
-        parts = [config, *(cached_sha256(path, progress=_silent) for path in _files(opened))]
-        return cls(weights=_digest(parts), spec=spec, dtype=dtype)
+        parts = [_route(opened), *([] if opened.queries is None else [_route(opened.queries)])]
+        return cls(weights=parts[0] if len(parts) == 1 else _digest(parts), spec=spec, dtype=dtype)
 
     @property
     def precision(self) -> str:
@@ -119,6 +118,13 @@ def weights_sha256(folder: Path, *, progress: Progress | None = None) -> str:
     return _digest([cached_sha256(path, progress=progress or _silent) for path in WeightFiles(folder).paths])
 
 
+def same_backbone(one: OpenedModel, other: OpenedModel) -> bool:
+    """Whether two models give the same states: one transformer, by its place or by what its files hold."""
+    if one.spec.attention != other.spec.attention or essential_config(one.config) != essential_config(other.config):
+        return False
+    return one.weights == other.weights or weights_sha256(one.weights) == weights_sha256(other.weights)
+
+
 def folder_sha256(*folders: Path) -> str:
     """Hash every weight and settings file of model folders that another library reads, whatever they are called.
 
@@ -135,6 +141,12 @@ def folder_sha256(*folders: Path) -> str:
 def essential_config(config: Config) -> Config:
     """Leave out of a config what says nothing about the weights."""
     return {key: value for key, value in config.items() if key not in INCIDENTAL}
+
+
+def _route(opened: OpenedModel) -> str:
+    """Hash the files of a model, or of one route of it."""
+    config = json.dumps(essential_config(opened.config), sort_keys=True, default=str)
+    return _digest([config, *(cached_sha256(path, progress=_silent) for path in _files(opened))])
 
 
 def _files(opened: OpenedModel) -> Iterator[Path]:

@@ -49,7 +49,8 @@ def inspect_model(opened: OpenedModel) -> Inspection:
     Raises:
         ModelError: its weight files cannot be read.
     """
-    names = WeightFiles(opened.weights).names
+    routes = (opened, *([] if opened.queries is None else [opened.queries]))
+    names = [name for home in dict.fromkeys(one.weights for one in routes) for name in WeightFiles(home).names]
     files = sorted(path for path in opened.folder.rglob("*") if path.is_file())
     return Inspection(
         architecture=str(opened.config["model_type"]),

@@ -208,6 +208,7 @@ def _open_all(sources: Sequence[str], work: Path) -> list[_Candidate]:
     candidates = []
     for number, source in enumerate(sources):
         opened = open_model(source)
+        opened.check_one_route()
         if opened.is_adapter:
             model = load_model(source)
             merge_lora(model.backbone)

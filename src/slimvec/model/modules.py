@@ -1,8 +1,8 @@
 """`modules.json` of sentence-transformers, read: the pooling of a model and the layers behind it.
 
 A type is known by its whole name, in every spelling that sentence-transformers has had for it. The modules are a
-Transformer, a Pooling, and any of Dense, LayerNorm, Dropout and Normalize behind it; a Router whose routes are one and
-the same list of modules stands for that list.
+Transformer, a Pooling, and any of Dense, LayerNorm, Dropout and Normalize behind it; a Router stands for the modules of
+the route that texts of a role take.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from slimvec.errors import ModelError, validation_summary
 from slimvec.model.json_files import read_json, read_object
+from slimvec.model.router import Router, read_router
 from slimvec.model.spec import (
     Activation,
     DenseLayer,
@@ -24,6 +25,7 @@ from slimvec.model.spec import (
     PoolingMode,
     UnitLayer,
 )
+from slimvec.text.prompts import ROLES, Role
 
 MODULES_NAME = "modules.json"
 BETA_POOLING_TYPE = "slimvec.model.beta_pooling.BetaPooling"
@@ -79,6 +81,7 @@ class Modules:
         head_folders: Folders of those layers.
         normalize: Whether a Normalize comes last.
         all: The modules in their order.
+        routers: Routers that stood in their place.
     """
 
     transformer: Path
@@ -87,15 +90,30 @@ class Modules:
     head_folders: tuple[Path, ...]
     normalize: bool
     all: tuple[Module, ...]
+    routers: tuple[Router, ...]
 
 
-def read_modules(folder: Path) -> Modules:
+def has_routes(folder: Path) -> bool:
+    """Whether queries run through other modules than documents in a folder that has a `modules.json`.
+
+    Raises:
+        ModelError: as for `read_modules`.
+    """
+    queries, documents = (_flat(list_modules(folder), role)[0] for role in ROLES)
+    return queries != documents
+
+
+def read_modules(folder: Path, role: Role = "document") -> Modules:
     """Read the modules of a folder that has a `modules.json`.
+
+    Args:
+        folder: The folder.
+        role: Role of the texts, by which a Router chooses.
 
     Raises:
         ModelError: the file cannot be read; a module, an order or a setting of one that is not served.
     """
-    modules = _flat(list_modules(folder), folder)
+    modules, routers = _flat(list_modules(folder), role)
     kinds = [module.kind for module in modules]
     if kinds[:2] != ["Transformer", "Pooling"] or {"Transformer", "Pooling", "Router"} & {*kinds[2:]}:
         raise ModelError(f"{folder / MODULES_NAME} has modules {', '.join(kinds)}", expected=_SERVED)
@@ -110,6 +128,7 @@ def read_modules(folder: Path) -> Modules:
         head_folders=tuple(module.folder for module in behind),
         normalize=normalize,
         all=tuple(modules),
+        routers=tuple(routers),
     )
 
 
@@ -138,31 +157,22 @@ def _module(folder: Path, kind: Any, place: Any, path: Path) -> Module:
     return Module(_TYPES[kind], folder / place)
 
 
-def _flat(modules: Sequence[Module], folder: Path) -> list[Module]:
-    """Put the modules of a router in its place, if its routes are all the same.
+def _flat(modules: Sequence[Module], role: Role) -> tuple[list[Module], list[Router]]:
+    """Put the modules that texts of a role run through in the place of each router; give the routers too.
 
     Raises:
-        ModelError: they are not, or one is no text's.
+        ModelError: a router has no route for the role, or cannot be read.
     """
     found: list[Module] = []
+    routers: list[Router] = []
     for module in modules:
-        if module.kind not in ("Router", "Asym"):
+        if module.kind in ("Router", "Asym"):
+            routers.append(read_router(module.folder))
+            named = routers[-1].modules(role)
+            found += [_module(module.folder, kind, name, routers[-1].path) for name, kind in named]
+        else:
             found.append(module)
-            continue
-        path = module.folder / "router_config.json"
-        content = read_object(path if path.is_file() else module.folder / "config.json")
-        types, routes = content.get("types"), content.get("structure")
-        if not isinstance(types, dict) or not isinstance(routes, dict) or not routes:
-            raise ModelError(f"{path} has no routes", expected="types and structure, as sentence-transformers writes")
-        lists = list(routes.values())
-        if any(route != lists[0] for route in lists):
-            raise ModelError(
-                f"{folder / MODULES_NAME} has a Router with different modules for {', '.join(map(str, routes))}",
-                expected="the same modules on every route",
-                do="use the folders of its routes one by one",
-            )
-        found += [_module(module.folder, types.get(name), name, path) for name in lists[0]]
-    return found
+    return found, routers
 
 
 def read_pooling(path: Path) -> Pooling:

@@ -4,8 +4,8 @@ Training and inference open models alike; then each loads the weights its own wa
 """
 
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -15,20 +15,21 @@ from slimvec.errors import InputError, ModelError, ModelWarning
 from slimvec.model.agreement import check_agreement
 from slimvec.model.architectures import Config, read_attention_mode, read_config
 from slimvec.model.dtypes import compute_dtype
-from slimvec.model.foreign_settings import Decision, ForeignSettings, read_foreign
+from slimvec.model.foreign_settings import Decision, read_foreign
 from slimvec.model.head import Head, check_dims
-from slimvec.model.head_files import layer_folder, load_head
+from slimvec.model.head_files import layer_folder, load_head, route_home
 from slimvec.model.manifest import MANIFEST_NAME, Manifest, Origin, read_manifest
-from slimvec.model.modules import MODULES_NAME, read_modules
+from slimvec.model.modules import MODULES_NAME, has_routes, read_modules
 from slimvec.model.rope_lengths import refuse_dynamic
 from slimvec.model.rope_scaling import RopeScaling, scaled_config
 from slimvec.model.sources import resolve_source
-from slimvec.model.spec import AttentionMode, ModelSpec, Pooling, PoolingMode
+from slimvec.model.spec import AttentionMode, ModelSpec, Pooling, PoolingMode, Route
 from slimvec.model.tokenizer_class import check_bytes, check_class
 from slimvec.text.echo import EchoTokenizer
-from slimvec.text.prompts import Prompts
+from slimvec.text.prompts import ROLES, Prompts, Role
 from slimvec.text.tokenizer import Tokenizer
 
+_ROUTE = (*Route.model_fields,)
 ADAPTER_NAME, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
@@ -52,6 +53,8 @@ class OpenedModel:
         saved: Settings as its files have them; None for a folder that slimvec did not write.
         decisions: What decides each setting.
         notices: What may make its vectors differ from what its maker meant; each has been a `ModelWarning`.
+        roles: Roles of the texts that run through it.
+        queries: What queries run through, where that is something else than all the above; they share the folder.
     """
 
     folder: Path
@@ -69,6 +72,26 @@ class OpenedModel:
     saved: ModelSpec | None = None
     decisions: tuple[Decision, ...] = ()
     notices: tuple[str, ...] = ()
+    roles: tuple[Role, ...] = ROLES
+    queries: "OpenedModel | None" = None
+
+    def with_prompts(self, prompts: Prompts) -> "OpenedModel":
+        """Give the model with other prompts."""
+        queries = None if self.queries is None else self.queries.with_prompts(prompts)
+        return replace(self, spec=self.spec.replace(prompts=prompts), queries=queries)
+
+    def check_one_route(self) -> None:
+        """Refuse a model that queries and documents run through different modules of.
+
+        Raises:
+            ModelError: always then.
+        """
+        if self.queries is not None:
+            raise ModelError(
+                f"{self.folder} has different modules for queries and documents",
+                expected="the same for both, to train or to merge it",
+                do="take the modules of one route as a model of their own",
+            )
 
     def tokenizer(self) -> Tokenizer:
         """Read its tokenizer.
@@ -152,34 +175,78 @@ def open_model(source: str | Path, **settings: Unpack[OpenSettings]) -> OpenedMo
         FetchError: something has to be fetched and cannot be.
         ModelError: the folder cannot be used, its files contradict each other, or its positions cannot be stretched.
     """
-    revision, attention = settings.get("revision"), settings.get("attention")
-    folder = resolve_source(source, revision=revision, progress=settings.get("progress"))
-    origin = Origin(source=str(source), revision=revision)
+    folder = resolve_source(source, revision=settings.get("revision"), progress=settings.get("progress"))
     manifest = read_manifest(folder)
-    notices: tuple[str, ...] = ()
     if manifest is None:
-        found, weights, head_folders = _foreign_settings(folder, attention)
-        spec, decisions, notices, tokenizer_folder = found.spec(), found.decisions, tuple(found.notices), weights
+        routed = (folder / MODULES_NAME).is_file() and has_routes(folder)
     else:
-        weights, spec, tokenizer_folder = _weights_folder(folder, manifest), manifest.spec, folder
-        decisions = [Decision(name, value, str(folder / MANIFEST_NAME), f"spec.{name}") for name, value in spec]
-        head_folders = tuple(folder / layer_folder(number, layer) for number, layer in enumerate(spec.head))
-        origin = manifest.base if manifest.adapter and manifest.base is not None else origin
-    if attention is not None and attention != spec.attention:
+        routed = manifest.spec.queries is not None
+    if routed:
+        queries, documents = (_open(source, folder, manifest, settings, (role,)) for role in ROLES)
+        opened = _joined(documents, queries)
+    else:
+        opened = _open(source, folder, manifest, settings, ROLES)
+    for notice in opened.notices:
+        warnings.warn(notice, ModelWarning, stacklevel=2)
+    return opened
+
+
+def _open(
+    source: str | Path, folder: Path, manifest: Manifest | None, settings: OpenSettings, roles: tuple[Role, ...]
+) -> OpenedModel:
+    """Open what texts in one role run through, or in both."""
+    attention = settings.get("attention")
+    files = _foreign_files(folder, attention, roles[-1]) if manifest is None else _own_files(folder, manifest, roles)
+    origin = Origin(source=str(source), revision=settings.get("revision"))
+    if manifest is not None and manifest.adapter and manifest.base is not None:
+        origin = manifest.base
+    if attention is not None and attention != files.spec.attention:
         raise ModelError(
-            f"{source} was trained with {spec.attention} attention",
+            f"{source} was trained with {files.spec.attention} attention",
             expected=f"no other, {attention} was asked for",
             do="train it in that mode first",
         )
-    for notice in notices:
-        warnings.warn(notice, ModelWarning, stacklevel=2)
     asked = ("pooling", "prompts", "dims", "max_tokens", "recency", "echo")
     changes = {name: value for name, value in settings.items() if name in asked and value not in (None, False)}
-    spec = spec.replace(**changes)
+    spec = files.spec.replace(**changes)
     if spec.echo:
         spec = spec.replace(pooling=spec.pooling.of_text_alone())
-    decisions = [one for one in decisions if one.setting not in changes]
+    decisions = [one for one in files.decisions if one.setting not in changes]
     decisions += [Decision(name, value, key="asked for") for name, value in changes.items()]
+    _refuse_for_bidirectional(spec, source)
+    config = scaled_config(read_config(files.weights), settings.get("rope"))
+    refuse_dynamic(config, spec.max_tokens)
+    check_class(files.tokenizer)
+    if manifest is not None:
+        check_agreement(folder, manifest, config, roles)
+    for width in (spec.dims, *spec.trained_dims):
+        check_dims(width, spec.full_width(int(config["hidden_size"])))
+    return OpenedModel(
+        folder=folder,
+        weights=files.weights,
+        config=config,
+        spec=spec,
+        origin=origin,
+        is_adapter=manifest is not None and manifest.adapter,
+        base=None if manifest is None else manifest.base,
+        is_language_model=manifest is None or manifest.language_model == "own",
+        tokenizer_folder=files.tokenizer,
+        head_folders=files.head,
+        training=None if manifest is None else manifest.training,
+        rope=settings.get("rope"),
+        saved=None if manifest is None else files.spec,
+        decisions=tuple(decisions),
+        notices=files.notices,
+        roles=roles,
+    )
+
+
+def _refuse_for_bidirectional(spec: ModelSpec, source: str | Path) -> None:
+    """Refuse what makes sense for causal models alone.
+
+    Raises:
+        InputError: always then.
+    """
     if spec.recency and spec.attention != "causal":
         raise InputError(
             f"recency {spec.recency:g} for {source}, which attends in both directions",
@@ -190,66 +257,82 @@ def open_model(source: str | Path, **settings: Unpack[OpenSettings]) -> OpenedMo
             f"echo for {source}, which attends in both directions",
             expected="a causal model: only there does a second copy see more than the first",
         )
-    config = scaled_config(read_config(weights), settings.get("rope"))
-    refuse_dynamic(config, spec.max_tokens)
-    check_class(tokenizer_folder)
-    if manifest is not None:
-        check_agreement(folder, manifest, config)
-    for width in (spec.dims, *spec.trained_dims):
-        check_dims(width, spec.full_width(int(config["hidden_size"])))
-    return OpenedModel(
-        folder=folder,
-        weights=weights,
-        config=config,
-        spec=spec,
-        origin=origin,
-        is_adapter=manifest is not None and manifest.adapter,
-        base=None if manifest is None else manifest.base,
-        is_language_model=manifest is None or manifest.language_model == "own",
-        tokenizer_folder=tokenizer_folder,
-        head_folders=head_folders,
-        training=None if manifest is None else manifest.training,
-        rope=settings.get("rope"),
-        saved=None if manifest is None else manifest.spec,
-        decisions=tuple(decisions),
-        notices=notices,
+
+
+def _joined(documents: OpenedModel, queries: OpenedModel) -> OpenedModel:
+    """Put the two routes of a model together.
+
+    Raises:
+        ModelError: their vectors cannot be compared.
+    """
+    dims = [one.spec.dims or one.spec.full_width(int(one.config["hidden_size"])) for one in (queries, documents)]
+    if dims[0] != dims[1]:
+        raise ModelError(
+            f"{documents.folder} gives queries {dims[0]} dims and documents {dims[1]}",
+            expected="one width, so that they can be compared",
+            do="load its routes as two models, or give both a Dense of one width",
+        )
+    decisions = [replace(one, setting=f"queries.{one.setting}") for one in queries.decisions if one.setting in _ROUTE]
+    return replace(
+        documents,
+        spec=documents.spec.with_queries(queries.spec),
+        decisions=(*documents.decisions, *decisions),
+        notices=tuple(dict.fromkeys(documents.notices + queries.notices)),
+        queries=queries,
     )
 
 
-def _foreign_settings(folder: Path, attention: AttentionMode | None) -> tuple[ForeignSettings, Path, tuple[Path, ...]]:
-    """Settings of a folder that slimvec did not write, its transformers files, and the folders of its head.
+@dataclass(frozen=True, eq=False)
+class _Files:
+    """Settings that the files of a folder say, and where the rest lies; as in `OpenedModel`."""
 
-    A plain language model takes the attention mode asked for.
+    spec: ModelSpec
+    weights: Path
+    tokenizer: Path
+    head: tuple[Path, ...]
+    decisions: Sequence[Decision]
+    notices: tuple[str, ...] = ()
+
+
+def _foreign_files(folder: Path, attention: AttentionMode | None, role: Role) -> _Files:
+    """Read a folder that slimvec did not write. A plain language model takes the attention mode asked for.
+
+    Raises:
+        ModelError: something in it is not served.
     """
     if (folder / ADAPTER_NAME).is_file():
         raise ModelError(
             f"{folder} is an adapter without {MANIFEST_NAME}", expected="a merged model", do="merge it with PEFT first"
         )
-    if (folder / MODULES_NAME).is_file():
-        modules = read_modules(folder)
-        found = read_foreign(folder, modules, read_config(modules.transformer))
-        return found, modules.transformer, modules.head_folders
-    found = read_foreign(folder, None, read_config(folder))
-    if attention is not None:
+    modules = read_modules(folder, role) if (folder / MODULES_NAME).is_file() else None
+    weights = folder if modules is None else modules.transformer
+    found = read_foreign(folder, modules, read_config(weights))
+    if modules is None and attention is not None:
         found.decide("attention", attention, key="asked for")
-    return found, folder, ()
+    head = () if modules is None else modules.head_folders
+    return _Files(found.spec(), weights, weights, head, found.decisions, tuple(found.notices))
 
 
-def _weights_folder(folder: Path, manifest: Manifest) -> Path:
-    """Where the weights of a folder with a manifest are.
+def _own_files(folder: Path, manifest: Manifest, roles: tuple[Role, ...]) -> _Files:
+    """Read a folder that slimvec wrote.
 
     Raises:
         ModelError: an adapter without a base, or a config that contradicts the manifest.
     """
+    spec = manifest.spec.for_role(roles[-1])
+    weights = tokenizer = route_home(folder, roles)
     if manifest.adapter:
         if manifest.base is None:
             raise ModelError(f"{folder / MANIFEST_NAME} has an adapter and no base", expected="a base model's name")
-        return resolve_source(manifest.base.source, revision=manifest.base.revision)
-    declared = read_attention_mode(read_config(folder))
-    if declared != manifest.spec.attention:
+        weights = resolve_source(manifest.base.source, revision=manifest.base.revision)
+    elif (declared := read_attention_mode(read_config(weights))) != spec.attention:
         raise ModelError(
             f"{folder}: its config declares {declared} attention",
-            expected=f"{manifest.spec.attention}, as {MANIFEST_NAME} says",
+            expected=f"{spec.attention}, as {MANIFEST_NAME} says",
             do="restore the file that was changed",
         )
-    return folder
+    layers = folder if roles == ROLES else folder / roles[0]
+    head = tuple(layers / layer_folder(number, layer) for number, layer in enumerate(spec.head))
+    prefix = "queries." if manifest.spec.queries is not None and roles == ("query",) else ""
+    decisions = [Decision(name, value, str(folder / MANIFEST_NAME), f"spec.{prefix}{name}") for name, value in spec]
+    return _Files(spec, weights, tokenizer, head, [one for one in decisions if one.setting != "queries"])

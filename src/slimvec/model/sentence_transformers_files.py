@@ -4,6 +4,7 @@ Only the oldest spelling is written: types `sentence_transformers.models.*` and 
 sentence-transformers 5 and 6, text-embeddings-inference and vLLM all read it; the new compact keys break some of them.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from slimvec.model.modules import BETA_POOLING_TYPE, MODULES_NAME, POOLING_KEYS
 from slimvec.model.spec import ModelSpec, PoolingMode
 from slimvec.text.prompts import ROLES
 
+TRANSFORMER_TYPE = "sentence_transformers.models.Transformer"
 _OTHER_POOLING_KEYS = ("pooling_mode_max_tokens", "pooling_mode_mean_sqrt_len_tokens")
 
 
@@ -29,9 +31,32 @@ def write_modules(folder: Path, spec: ModelSpec, head: Head, config: Config) -> 
     an import error instead of giving wrong vectors. The head's layers are modules of their own; fewer dims become a
     Dense module that keeps the first ones.
     """
-    width = int(config["hidden_size"])
+    modules = [("", TRANSFORMER_TYPE), *write_layers(folder, spec, head, int(config["hidden_size"]))]
+    write_module_list(folder, modules)
+    write_module_settings(folder, spec, config)
+    write_whole_settings(folder, spec)
+
+
+def write_module_list(folder: Path, modules: Sequence[tuple[str, str]]) -> None:
+    """Write `modules.json`: path and type of each module."""
+    entries = [{"idx": i, "name": str(i), "path": path, "type": kind} for i, (path, kind) in enumerate(modules)]
+    write_json(folder / MODULES_NAME, entries)
+
+
+def write_layers(folder: Path, spec: ModelSpec, head: Head, width: int) -> list[tuple[str, str]]:
+    """Write the modules behind the transformer.
+
+    Args:
+        folder: Gets a folder for each.
+        spec: The model's settings.
+        head: The layers behind its pooling.
+        width: Width of the states.
+
+    Returns:
+        Folder and type of each.
+    """
     mode = spec.pooling.standard_mode()
-    modules = [("", "sentence_transformers.models.Transformer")]
+    modules = []
     if mode == "beta":
         modules.append(("1_Pooling", BETA_POOLING_TYPE))
         beta = spec.pooling.model_dump(mode="json")["beta"]
@@ -45,14 +70,12 @@ def write_modules(folder: Path, spec: ModelSpec, head: Head, config: Config) -> 
     modules += write_head(folder, head)
     width = spec.full_width(width)
     if spec.dims is not None and spec.dims < width:
-        modules.append((f"{len(modules)}_Dense", "sentence_transformers.models.Dense"))
+        modules.append((f"{len(modules) + 1}_Dense", "sentence_transformers.models.Dense"))
         _write_truncation(folder / modules[-1][0], width, spec.dims)
     if spec.normalize:
-        modules.append((f"{len(modules)}_Normalize", "sentence_transformers.models.Normalize"))
+        modules.append((f"{len(modules) + 1}_Normalize", "sentence_transformers.models.Normalize"))
         (folder / modules[-1][0]).mkdir(exist_ok=True)
-    entries = [{"idx": i, "name": str(i), "path": path, "type": kind} for i, (path, kind) in enumerate(modules)]
-    write_json(folder / MODULES_NAME, entries)
-    _write_settings(folder, spec, config)
+    return modules
 
 
 def _pooling_config(mode: PoolingMode, width: int, include_prompt: bool) -> dict[str, Any]:
@@ -74,7 +97,8 @@ def _write_truncation(folder: Path, width: int, dims: int) -> None:
     save_file({"linear.weight": torch.eye(dims, width)}, folder / "model.safetensors")
 
 
-def _write_settings(folder: Path, spec: ModelSpec, config: Config) -> None:
+def write_module_settings(folder: Path, spec: ModelSpec, config: Config) -> None:
+    """Write the settings of the Transformer module."""
     # An adapter folder has no config.json of its own, so its readers must be told the attention mode here.
     write_json(
         folder / "sentence_bert_config.json",
@@ -84,6 +108,10 @@ def _write_settings(folder: Path, spec: ModelSpec, config: Config) -> None:
             "config_args": attention_settings(config, spec.attention),
         },
     )
+
+
+def write_whole_settings(folder: Path, spec: ModelSpec) -> None:
+    """Write the settings of the model as a whole."""
     write_json(
         folder / "config_sentence_transformers.json",
         {

@@ -204,6 +204,18 @@ MODULES = _table(
         idx, name, kwargs: the order of the list counts
     """,
 )
+ROUTER = _table(
+    "router_config.json",
+    "Which modules texts of a role run through, in a Router or an Asym (there `config.json`).",
+    applied="""
+        types, structure: the modules of each route
+        route_mappings: the route of a role; first of (role, text), (role, any), (any, text), (any, any); without one \
+the route called as the role, then one called text
+    """,
+    harmless="""
+        default_route, allow_empty_key: texts without a role, which there are none of here
+    """,
+)
 POOLING = _table(
     "1_Pooling/config.json",
     "How states become one vector.",
@@ -282,4 +294,4 @@ GGUF = _table(
         attention.max_alibi_bias, attention.clamp_kqv: another attention
     """,
 )
-FILES = (CONFIG, TOKENIZER_CONFIG, SENTENCE_BERT, MODULES, POOLING, DENSE, SENTENCE_TRANSFORMERS)
+FILES = (CONFIG, TOKENIZER_CONFIG, SENTENCE_BERT, MODULES, ROUTER, POOLING, DENSE, SENTENCE_TRANSFORMERS)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from slimvec.errors import InputError, validation_summary
-from slimvec.text.prompts import Prompts
+from slimvec.text.prompts import Prompts, Role
 
 AttentionMode = Literal["causal", "bidirectional"]
 PoolingMode = Literal["mean", "last", "weighted", "beta", "cls"]
@@ -110,6 +110,22 @@ class UnitLayer(BaseModel):
 HeadLayer = Annotated[DenseLayer | NormLayer | DropoutLayer | UnitLayer, Field(discriminator="kind")]
 
 
+class Route(BaseModel):
+    """Settings of queries in a model that runs them through other modules than documents (a Router).
+
+    Attributes as in `ModelSpec`; those that it has not, prompts and dims among them, are the model's for both roles.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    attention: AttentionMode
+    pooling: Pooling
+    head: tuple[HeadLayer, ...]
+    normalize: bool
+    lower_case: bool
+    max_tokens: int = Field(ge=1)
+
+
 class ModelSpec(BaseModel):
     """Everything about an embedding model that its weights do not say.
 
@@ -131,6 +147,8 @@ class ModelSpec(BaseModel):
         echo: Read every text twice and pool its second copy (see `slimvec.text.echo`); causal models only. Set when a
             model is loaded, never saved.
         prompts: What is written in front of queries and documents.
+        queries: What is different for queries, where they run through other modules than documents; the fields above
+            are then those of documents.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -147,6 +165,17 @@ class ModelSpec(BaseModel):
     recency: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     echo: bool = False
     prompts: Prompts = Prompts()
+    queries: Route | None = Field(default=None, exclude_if=lambda route: route is None)
+
+    def for_role(self, role: Role) -> "ModelSpec":
+        """Give the settings of one role alone."""
+        if self.queries is None:
+            return self
+        return self.replace(**(dict(self.queries) if role == "query" else {}), queries=None)
+
+    def with_queries(self, queries: "ModelSpec") -> "ModelSpec":
+        """Give these settings for documents together with others for queries."""
+        return self.replace(queries=Route(**{name: getattr(queries, name) for name in Route.model_fields}))
 
     def full_width(self, width: int) -> int:
         """Give the width of the vectors before any cut, for a backbone whose states have `width`."""

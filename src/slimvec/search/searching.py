@@ -125,7 +125,7 @@ def search(
 def query_vector(embedder: "Embedder", query: str, task: str | None = None) -> Vectors:
     """Embed a query as an index compares it: [D]."""
     vector: Vectors = embedder.embed([query], role="query", task=task).vectors[0]
-    if embedder.spec.similarity == "cosine" and not embedder.spec.normalize:
+    if embedder.spec.similarity == "cosine" and not embedder.for_role("query").spec.normalize:
         vector = vector / np.linalg.norm(vector)
     return vector
 

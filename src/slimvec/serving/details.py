@@ -27,4 +27,5 @@ def details_of(model: ServedModel, input_type: Role) -> ModelDetails:
         default_input_type=input_type,
         dtype=embedder.dtype,
         engine=embedder.engine,
+        queries=spec.queries,
     )

@@ -110,7 +110,7 @@ class Desk:
 
 def _tokenize(model: ServedModel, inputs: Inputs, asked: Asked) -> tuple[list[str], TokenizedTexts]:
     """Read and tokenise the texts of a request."""
-    tokenizer = model.embedder.tokenizer
+    tokenizer = model.embedder.for_role(asked.role).tokenizer
     texts = [
         item if isinstance(item, str) else text_of_ids(tokenizer, item, number=number)
         for number, item in enumerate(inputs)

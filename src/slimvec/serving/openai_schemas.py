@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from slimvec.model.spec import Pooling
+from slimvec.model.spec import Pooling, Route
 from slimvec.text.prompts import Role
 
 TokenId = Annotated[int, Field(strict=True, ge=0)]
@@ -129,6 +129,7 @@ class ModelDetails(BaseModel):
         default_input_type: Taken when a request says none.
         dtype: What it is computed in.
         engine: What runs it.
+        queries: What is different for queries, where they run through other modules than documents.
     """
 
     identity: str
@@ -144,6 +145,7 @@ class ModelDetails(BaseModel):
     default_input_type: Role
     dtype: str
     engine: str
+    queries: Route | None
 
 
 class ModelCard(BaseModel):

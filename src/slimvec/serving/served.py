@@ -44,6 +44,7 @@ class ServedModel:
             raise InputError(f"model name {name!r}", expected="letters, digits and . _ - + @ /", do="write NAME=SOURCE")
         scheduler = Scheduler(
             embedder.executor,
+            queries=embedder.for_role("query").executor,
             max_waiting_tokens=settings.max_waiting_tokens,
             max_wait_seconds=settings.max_wait_seconds,
         )
