@@ -3,8 +3,8 @@
     python recipes/slimvec_en_data.py DATA OUTPUT [--scale X]
 
 DATA is the folder of the shared data sets. OUTPUT gets `pairs.jsonl.gz` (query and positive, by source),
-`alike.jsonl.gz` (two texts side by side that need not answer each other) and `texts.jsonl.gz` (all texts of both, each
-once, long ones cut at a word), with the reports of the cleaning, and their counts alone in `cleaning.json`.
+`alike.jsonl.gz` (two texts side by side that need not answer each other), `short_pairs.jsonl.gz` (the pairs without their
+tasks, long texts cut at a word) and `texts.jsonl.gz` (all texts of both, each once, cut likewise), with the reports of the cleaning, and their counts alone in `cleaning.json`.
 Documentation of the Python packages installed here is part of it, so OUTPUT differs a little from machine to machine;
 the model's data card has the digests of what it was trained on.
 """
@@ -40,6 +40,8 @@ CLASSES: Mapping[str, int] = {"banking77": 2500, "clinc150": 2500, "debian_secti
 ALIKE = {"stsb_multi": 3500}
 MAX_CHARACTERS = 240
 """Of a text that is distilled: teacher and student read the same, and more texts say more than longer ones."""
+MAX_PAIR_CHARACTERS = 300
+"""Of the texts of short pairs, as much as a training of an hour reads."""
 AGAINST = (
     "code_retrieval", "cacm", "cranfield", "liveqa_med", "medquad_retrieval", "qed_nq_retrieval", "debian_retrieval",
     "tldr_retrieval", "scitldr_retrieval", "pubmedqa_retrieval", "xquad", "sts12_16/test.jsonl.gz",
@@ -59,6 +61,7 @@ def main(data: Path, output: Path, scale: float) -> None:
     cleaned = [clean(data, output, name, rows) for name, rows in (("pairs", pairs), ("alike", alike))]
     texts = dict.fromkeys(shortened(text) for path in cleaned for text in texts_in(path))
     write(output / "texts.jsonl.gz", [{"text": text} for text in texts])
+    write(output / "short_pairs.jsonl.gz", [short_pair(row) for row in rows_of(cleaned[0])])
     counts = {path.name: without_examples(json.loads(report_of(path).read_text())) for path in cleaned}
     (output / "cleaning.json").write_text(json.dumps(counts, indent=1) + "\n")
     print(f"{output / 'texts.jsonl.gz'}: {len(texts):,} texts")
@@ -127,9 +130,15 @@ def without_examples(content: Any) -> Any:
     return [without_examples(value) for value in content] if isinstance(content, list) else content
 
 
-def shortened(text: str) -> str:
+def shortened(text: str, limit: int = MAX_CHARACTERS) -> str:
     """Cut a text where a word ends."""
-    return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS + 1].rsplit(maxsplit=1)[0]
+    return text if len(text) <= limit else text[: limit + 1].rsplit(maxsplit=1)[0]
+
+
+def short_pair(row: Row) -> dict[str, object]:
+    """Cut the texts of a pair, and leave its task out: the model has no place for one."""
+    query, *positives = (shortened(text, MAX_PAIR_CHARACTERS) for text in (row["query"], *row["positives"]))
+    return {"query": query, "positives": positives, "source": row["source"]}
 
 
 def texts_in(path: Path) -> Iterator[str]:
