@@ -7,6 +7,8 @@ from slimvec.cli.hits import best_hits
 from slimvec.cli.inputs import Item
 from slimvec.cli.search import KEYS
 from slimvec.engine.embedder import Embedder
+from slimvec.search.generative import GenerativeIndex
+from tests import tiny
 from tests.cli.conftest import LINES
 
 
@@ -84,3 +86,20 @@ def test_long_documents_do_not_push_rank_and_cosine_out(slimvec, model, tmp_path
     assert line.split()[0] == "1"
     assert -1 <= float(line.split()[1]) <= 1
     assert line.rstrip().endswith("…")
+
+
+def test_ngrams_that_the_language_model_writes_find_documents(slimvec, tmp_path_factory, model, texts):
+    base = tmp_path_factory.mktemp("base") / "base"
+    tiny.save_causal_model(base, initializer_range=0.5)
+    given = "search", "files", "-d", texts, "--top", 3
+    result = slimvec(*given, "-m", base, "--generate", 1, "--json").json
+    index = GenerativeIndex(Embedder.load(base).language_model)
+    index.add(LINES)
+    wanted = index.search("files", top=3)
+    found = result["results"][0]["hits"]
+    written = [(hit["text"], tuple(hit["ngrams"])) for hit in found if hit["ngrams"]]
+    assert written == [(LINES[hit.document], tuple(text.strip() for text in hit.ngrams)) for hit in wanted]
+    assert written
+    assert "written: " in slimvec(*given, "-m", base, "--generate", 0.5).out
+    assert "says nothing of its base" in slimvec(*given, "-m", model, "--generate", 1).error
+    assert "--documents, whose texts" in slimvec("search", "q", "--index", "x", "--generate", 1).error

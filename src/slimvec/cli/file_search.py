@@ -3,12 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slimvec.cli.blocks import embed_all, truncation_remark
-from slimvec.cli.hits import best_hits, hits_table
+from slimvec.cli.hits import Hit, best_hits, hits_table
 from slimvec.cli.inputs import Item, check_input, read_items
 from slimvec.cli.models import load_embedder
 from slimvec.cli.terminal import Result, Terminal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from slimvec.engine.embedder import Embedder
+    from slimvec.search.generative import GenerativeHit
 
 
 def search_file(
@@ -23,6 +31,7 @@ def search_file(
     dims: int | None,
     dtype: str,
     revision: str | None,
+    generate: float | None = None,
 ) -> Result:
     """Search the texts of a file by vectors, and show the hits.
 
@@ -37,6 +46,7 @@ def search_file(
         dims: Width of the vectors.
         dtype: Dtype of the weights.
         revision: Revision of a hub name.
+        generate: Share of the score that is by n-grams the language model writes; default none.
     """
     check_input(documents)
     with terminal.task(f"reading {documents}"):
@@ -45,7 +55,12 @@ def search_file(
     with terminal.task("embedding", total=len(items) + len(queries), unit="texts") as progress:
         query_vectors, _ = embed_all(embedder, queries, role="query", task=task, progress=progress)
         vectors, num_truncated = embed_all(embedder, items, role="document", task=task, progress=progress, titles=True)
-    found = best_hits(embedder.similarity(query_vectors, vectors), items, top=top)
+    cosines = embedder.similarity(query_vectors, vectors)
+    found = (
+        best_hits(cosines, items, top=top)
+        if generate is None
+        else _generated_hits(terminal, embedder, queries, items, cosines, top=top, share=generate)
+    )
     for query, hits in zip(queries, found, strict=True):
         terminal.print(hits_table(query.text, hits))
     if num_truncated:
@@ -60,3 +75,38 @@ def search_file(
         "prompt": embedder.spec.prompts.render("query", task),
         "model": model,
     }
+
+
+def _generated_hits(
+    terminal: Terminal,
+    embedder: "Embedder",
+    queries: Sequence[Item],
+    items: Sequence[Item],
+    cosines: "NDArray[np.float32]",
+    *,
+    top: int,
+    share: float,
+) -> list[list[Hit]]:
+    """Find documents by n-grams that the language model writes, fused with the cosines [Q, N].
+
+    Raises:
+        ModelError: the model has no language model.
+    """
+    from slimvec.search.generative import GenerativeIndex
+
+    index = GenerativeIndex(embedder.language_model)
+    with terminal.task("sorting the n-grams of the texts"):
+        index.add([item.content for item in items])
+    found = []
+    with terminal.task("writing n-grams", total=len(queries), unit="queries") as progress:
+        for query, row in zip(queries, cosines, strict=True):
+            hits = index.search(query.text, top=top, cosines=row, weight=share)
+            found.append([_hit(rank, items[hit.document], row[hit.document], hit) for rank, hit in enumerate(hits, 1)])
+            progress.advance(1)
+    return found
+
+
+def _hit(rank: int, item: Item, cosine: float, found: "GenerativeHit") -> Hit:
+    """Lay a document out with the n-grams it was found by."""
+    ngrams = tuple(ngram.strip() for ngram in found.ngrams)
+    return Hit(rank, round(float(cosine), 4), item.id, item.title, item.text, ngrams)

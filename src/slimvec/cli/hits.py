@@ -23,6 +23,7 @@ class Hit:
         id: Id of the document.
         title: Title of the document; may be empty.
         text: Text of the document, whole.
+        ngrams: What the language model wrote of it, the heaviest first; empty where nothing was asked for.
     """
 
     rank: int
@@ -30,6 +31,7 @@ class Hit:
     id: str
     title: str
     text: str
+    ngrams: tuple[str, ...] = ()
 
     @property
     def headline(self) -> str:
@@ -74,7 +76,9 @@ def hits_table(query: str, hits: Sequence[Hit]) -> "RenderableType":
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     for hit in hits:
         document = Text(hit.headline)
-        if hit.opening:
+        if hit.ngrams:
+            document.append(f"  written: {', '.join(hit.ngrams[:3])}", style="dim")
+        elif hit.opening:
             document.append(f"  {hit.opening}", style="dim")
         table.add_row(Text(str(hit.rank)), Text(f"{hit.cosine:.3f}"), document)
     return Group(Text(query, style="bold"), table, Text())

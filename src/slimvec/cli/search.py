@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from slimvec.search.filters import Filters
 
 KEYS = {
-    "results": "for each query in turn: query, and hits, best first; with --documents rank, cosine, id, title and text "
-    "of each, with --index also path, place, score, highlight and explanation",
+    "results": "for each query in turn: query, and hits, best first; with --documents rank, cosine, id, title, text "
+    "and ngrams of each, with --index also path, place, score, highlight and explanation",
     "num_documents": "documents or chunks searched",
     "num_truncated": "documents that were longer than the model's limit and were truncated; with --index null",
     "prompt": "what was written in front of each query",
@@ -68,6 +68,16 @@ def search(
     rerank: Annotated[
         int, typer.Option(min=0, help="So many of the best are read once more, with the query.", metavar="N")
     ] = 0,
+    generate: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="With --documents: have the language model write n-grams of the texts, for this share of the score; "
+            "1 is them alone.",
+            metavar="SHARE",
+        ),
+    ] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Compare all vectors, with no approximate index.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Say why each hit stands where it does.")] = False,
     task: TaskOption = None,
@@ -82,7 +92,8 @@ def search(
     matches, with the query's words in bold. The ranking is hybrid: vectors and BM25, fused by rank.
 
     With --documents, the texts of one file, by vectors alone; they are embedded anew each time, title and text
-    together, and each hit shows its rank, its cosine with the query, and its title or first line.
+    together, and each hit shows its rank, its cosine with the query, and its title or first line. --generate adds
+    generative retrieval: documents are also found by n-grams of theirs that the language model writes for the query.
     """
     if (index is None) == (documents is None):
         found = "both --index and --documents" if index else "neither --index nor --documents"
@@ -96,8 +107,10 @@ def search(
 
         return search_file(
             terminal, asked, documents, model=model or DEFAULT_MODEL, top=top, task=task, field=field, dims=dims,
-            dtype=dtype, revision=revision,
+            dtype=dtype, revision=revision, generate=generate,
         )  # fmt: skip
+    if generate is not None:
+        raise InputError("--generate with --index", expected="--documents, whose texts it can read whole")
     assert index is not None
     filters = _filters(path, kind, after, before)
     needs_model = model is not None or ranking != "text" or rerank > 0
