@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from slimvec.model.adapters import add_lora
 from slimvec.model.folder import load_model, save_model
 from slimvec.model.spec import LoraSettings
-from tests.model.foreign import add_dense, add_module, add_norm, edit, foreign
+from tests.model.foreign import add_dense, add_module, add_norm, edit, foreign, write_router
 from tests.model.tiny_sources import write_gguf
 from tests.tiny import ARCHITECTURES, embedding_model
 
@@ -64,7 +64,8 @@ def _slimvec(folder: Path, architecture: str) -> None:
 
 def _adapter(folder: Path) -> None:
     base = folder.with_name("qwen2-base")
-    save_model(embedding_model("qwen2"), base)
+    if not base.exists():
+        save_model(embedding_model("qwen2"), base)
     model = load_model(base)
     add_lora(model.backbone, LoraSettings(rank=2))
     with torch.no_grad():
@@ -72,6 +73,35 @@ def _adapter(folder: Path) -> None:
             if "lora_B" in name:
                 parameter.normal_(0, 0.2, generator=torch.Generator().manual_seed(parameter.numel()))
     save_model(model, folder, merged=False)
+
+
+def _bare_adapter(folder: Path) -> None:
+    """Write what PEFT alone writes."""
+    whole = folder.with_name("to-be-bared")
+    _adapter(whole)
+    folder.mkdir()
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        shutil.copyfile(whole / name, folder / name)
+    shutil.rmtree(whole)
+
+
+def _routes(folder: Path) -> None:
+    """Write a Router over one transformer, with two poolings."""
+    folder.mkdir()
+    foreign(folder / "base", "llama")
+    edit(folder / "q_Pooling/config.json", word_embedding_dimension=32, pooling_mode_lasttoken=True)
+    routes = {"query": ["base", "q_Pooling"], "document": ["base", "base/1_Pooling"]}
+    write_router(folder, routes, default_route="document", allow_empty_key=True)
+
+
+def _two_transformers(folder: Path) -> None:
+    """Write a Router over two transformers, with routes that are mapped."""
+    folder.mkdir()
+    foreign(folder / "small", "qwen2")
+    foreign(folder / "large", "bert", "bidirectional")
+    routes = {"light": ["small", "small/1_Pooling"], "heavy": ["large", "large/1_Pooling"]}
+    mappings = {"('query', 'text')": "light", "(None, None)": "heavy"}
+    write_router(folder, routes, default_route=None, allow_empty_key=False, route_mappings=mappings)
 
 
 def _embedding_gemma(folder: Path) -> None:
@@ -117,6 +147,9 @@ _FORMS: dict[str, Callable[[Path, str], None]] = {
 }
 _ONES: dict[str, Callable[[Path], None]] = {
     "qwen2-adapter": _adapter,
+    "qwen2-bare-adapter": _bare_adapter,
+    "llama-routes": _routes,
+    "two-transformers": _two_transformers,
     "embeddinggemma": _embedding_gemma,
     "bert-layered": _layered,
     "bert-pickled": _pickled,

@@ -73,6 +73,19 @@ def add_norm(folder: Path, width: int) -> None:
     add_module(folder, "LayerNorm", {"dimension": width}, tensors)
 
 
+def write_router(folder: Path, routes: dict[str, list[str]], **parameters: Any) -> None:
+    """Make a folder a Router over module folders in it; those called `...Pooling` are that, others a Transformer."""
+    kinds = {
+        name: "Pooling" if name.endswith("Pooling") else "Transformer" for route in routes.values() for name in route
+    }
+    types = {name: _PLACE + kind for name, kind in kinds.items()}
+    content = {"types": types, "structure": routes, "parameters": parameters}
+    (folder / "router_config.json").write_text(json.dumps(content))
+    entry = {"idx": 0, "name": "0", "path": "", "type": _PLACE + "Router"}
+    (folder / "modules.json").write_text(json.dumps([entry]))
+    edit(folder / "config_sentence_transformers.json", prompts={"query": "find: ", "document": ""})
+
+
 def theirs(folder: Path, texts: Sequence[str] = TEXTS, **how: Any) -> tuple[np.ndarray, np.ndarray]:
     """sentence-transformers' vectors of texts as queries and as documents."""
     model = sentence_transformer(folder)

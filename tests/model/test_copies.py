@@ -9,10 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from slimvec.engine.embedder import Embedder
-from slimvec.errors import InputError, ModelError
+from slimvec.errors import InputError, ModelError, ModelWarning
 from slimvec.model import copy_check
 from slimvec.model.adapters import add_lora
 from slimvec.model.folder import load_model
+from slimvec.model.opening import open_model
 from slimvec.model.spec import LoraSettings, Pooling
 from tests.tiny import embedding_model
 
@@ -66,6 +67,29 @@ def test_every_tensor_of_an_adapter_is_accounted_for(change, message, engine, tm
     rewrite(folder / "adapter_model.safetensors", change)
     with pytest.raises(ModelError, match=message):
         Embedder.load(folder, engine=engine)
+
+
+REFUSED = [
+    ({"use_qalora": True}, "use_qalora True; expected False: an update by text or in blocks"),
+    ({"modules_to_save": ["embed_tokens"]}, "expected none: weights beside the update"),
+    ({"peft_type": "IA3"}, "peft_type 'IA3'; expected 'LORA': another kind of adapter"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), REFUSED)
+def test_an_adapter_that_does_more_than_an_update_is_refused(changes, message, tmp_path):
+    folder = save_adapter(tmp_path)
+    edit_json(folder / "adapter_config.json", **changes)
+    with pytest.raises(ModelError, match=message):
+        open_model(folder)
+
+
+def test_a_key_of_an_adapter_that_nobody_knows_is_a_warning(tmp_path):
+    folder = save_adapter(tmp_path)
+    assert open_model(folder).notices == ()
+    edit_json(folder / "adapter_config.json", use_nothing=1)
+    with pytest.warns(ModelWarning, match=r"adapter_config.json has a key 'use_nothing' that slimvec does not know"):
+        open_model(folder)
 
 
 @pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter_config.json"])

@@ -213,6 +213,44 @@ def test_what_is_not_served_is_refused_by_name(folder, file, content, message):
         Embedder.load(folder)
 
 
+def edit_model(path, **values):
+    """Change keys of a tokenizer's model."""
+    edit(path, model=json.loads(path.read_text())["model"] | values)
+
+
+def test_a_tokenizer_that_draws_its_tokens_is_refused(folder):
+    edit_model(folder / "tokenizer.json", dropout=0.1)
+    with pytest.raises(ModelError, match=r"model.dropout 0.1; expected 0, 0.0: tokens left out at random is not"):
+        Embedder.load(folder)
+    edit_model(folder / "tokenizer.json", dropout=0.0)
+    assert_equals_theirs(folder, Embedder.load(folder))
+
+
+def test_keys_of_a_tokenizer_that_nobody_knows_are_warnings(folder):
+    edit_model(folder / "tokenizer.json", boost=2)
+    added = json.loads((folder / "tokenizer.json").read_text())["added_tokens"]
+    edit(folder / "tokenizer.json", added_tokens=[token | {"weight": 3} for token in added])
+    with pytest.warns(ModelWarning) as caught:
+        loaded = Embedder.load(folder)
+    assert [str(one.message).split("'")[1] for one in caught] == ["model.boost", "added_tokens.weight"]
+    assert_equals_theirs(folder, loaded)
+    edit(folder / "tokenizer.json", reverse=True)
+    with pytest.warns(ModelWarning), pytest.raises(ModelError, match=r"tokenizer\.json cannot be read"):
+        Embedder.load(folder)
+
+
+@pytest.mark.parametrize("place", ["", "1_Pooling"])
+def test_an_adapter_without_our_file_is_refused_wherever_it_lies(folder, place):
+    edit(folder / place / "adapter_config.json", peft_type="LORA", base_model_name_or_path="x")
+    if place:  # a Transformer that lies there
+        modules = json.loads((folder / "modules.json").read_text())
+        (folder / "modules.json").write_text(json.dumps([modules[0] | {"path": place}, *modules[1:]]))
+        for name in ("config.json", "model.safetensors", "tokenizer.json"):
+            (folder / name).rename(folder / place / name)
+    with pytest.raises(ModelError, match=r"is an adapter without slimvec.json; expected a merged model; merge it"):
+        Embedder.load(folder)
+
+
 def test_every_harmless_key_of_the_table_is_silent_and_harmless(folder):
     before = Embedder.load(folder).embed_queries(TEXTS)
     with warnings.catch_warnings():
@@ -222,7 +260,7 @@ def test_every_harmless_key_of_the_table_is_silent_and_harmless(folder):
             if path.is_file() and path.name != "modules.json":
                 content = json.loads(path.read_text())
                 keys = [key for key in table.keys.values() if key.effect == "harmless" and key.name not in content]
-                names = [key.name for key in keys if not key.name.startswith(("add_", "auto_map"))]
+                names = [key.name for key in keys if not key.name.startswith(("add_", "auto_map", "model."))]
                 edit(path, **{name: 0.5 if "drop" in name else True for name in names})
         np.testing.assert_allclose(Embedder.load(folder, engine="fused").embed_queries(TEXTS), before, atol=1e-6)
 

@@ -1,15 +1,17 @@
 """What a GGUF file says about its use: pooling, attention mode and length are taken, rerankers refused."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from slimvec.engine.embedder import Embedder
-from slimvec.errors import ModelError
+from slimvec.errors import ModelError, ModelWarning
 from slimvec.model import gguf_conversion
 from slimvec.model.gguf import convert_gguf
 from slimvec.model.gguf_settings import check_settings
 from slimvec.model.opening import open_model
+from slimvec.model.settings_table import GGUF
 from tests.model.foreign import assert_equals_theirs, edit
 from tests.model.tiny_sources import write_gguf
 
@@ -41,6 +43,30 @@ def test_what_would_give_other_vectors_is_refused(settings, message, tmp_path):
     write_gguf(tmp_path / "x.gguf", settings=settings)
     metadata = gguf_conversion.read_metadata(tmp_path / "x.gguf")
     with pytest.raises(ModelError, match=message):
+        check_settings(tmp_path / "x.gguf", metadata, metadata[gguf_conversion.TENSORS])
+
+
+def test_a_key_that_nobody_knows_is_a_warning_whenever_the_model_is_opened(tmp_path):
+    write_gguf(tmp_path / "x.gguf", settings={"attention.sharpness": 2, "rope.by_head": [1, 2]})
+    (tmp_path / "folder").mkdir()
+    convert_gguf(tmp_path / "x.gguf", tmp_path / "folder", progress=lambda *_: None)
+    for _ in range(2):
+        with pytest.warns(ModelWarning) as caught:
+            opened = open_model(tmp_path / "folder")
+        assert [str(one.message) for one in caught] == list(opened.notices)
+        assert [notice.split("'")[1] for notice in opened.notices] == ["rope.by_head", "attention.sharpness"]
+
+
+def test_every_harmless_key_of_a_file_is_silent():
+    metadata = {"general.architecture": "llama", "general.base_model.0.name": "x", "GGUF.version": 3}
+    metadata |= {key.name: 1 for key in GGUF.keys.values() if key.effect == "harmless" and "*" not in key.name}
+    assert check_settings(Path("x.gguf"), metadata, []) == []
+
+
+def test_a_list_of_labels_is_a_reranker(tmp_path):
+    write_gguf(tmp_path / "x.gguf", settings={"classifier.output_labels": ["yes", "no"]})
+    metadata = gguf_conversion.read_metadata(tmp_path / "x.gguf")
+    with pytest.raises(ModelError, match=r"classifier\.output_labels 'a list'; expected none: a reranker is"):
         check_settings(tmp_path / "x.gguf", metadata, metadata[gguf_conversion.TENSORS])
 
 

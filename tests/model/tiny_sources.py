@@ -77,7 +77,9 @@ def write_gguf(path, *, split="smollm", architecture="llama", add_bos=False, dro
     writer.add_unk_token_id(0)
     writer.add_add_bos_token(add_bos)
     for name, value in (settings or {}).items():
-        add = {bool: writer.add_bool, int: writer.add_uint32, str: writer.add_string}[type(value)]
+        add = {bool: writer.add_bool, int: writer.add_uint32, str: writer.add_string, list: writer.add_array}[
+            type(value)
+        ]
         add(f"{architecture}.{name}", value)
     for name, tensor in gguf_tensors(model).items():
         if name not in drop:

@@ -21,6 +21,7 @@ from slimvec.model.settings_table import (
     ROUTER,
     SENTENCE_BERT,
     SENTENCE_TRANSFORMERS,
+    TOKENIZER,
     TOKENIZER_CONFIG,
     SettingsFile,
 )
@@ -220,21 +221,31 @@ def _read_tokenizer(found: ForeignSettings, home: Path, tokenizer: Mapping[str, 
         found.notices.append(f"{path} has auto_map: code of its own, which slimvec does not run; tokenizer.json counts")
     if not (home / "tokenizer.json").is_file():
         return
+    content = read_json(home / "tokenizer.json")
+    if not isinstance(content, dict):
+        return  # the tokenizers library says what is wrong with it
+    _check(found, TOKENIZER, home / "tokenizer.json", _by_component(content))
     for kind in ("bos", "eos"):
         token = tokenizer.get(f"{kind}_token")
         name = token.get("content") if isinstance(token, dict) else token
-        if tokenizer.get(f"add_{kind}_token") and name and not _adds(home / "tokenizer.json", str(name)):
+        if tokenizer.get(f"add_{kind}_token") and name and not _adds(content, str(name)):
             found.notices.append(
                 f"{path} has add_{kind}_token, and tokenizer.json does not add {name!r}; texts go without it, as in "
                 "transformers 5"
             )
 
 
-def _adds(path: Path, token: str) -> bool:
+def _by_component(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Put what a tokenizer says of its model and its added tokens beside what it says as a whole."""
+    model, added = content.get("model"), content.get("added_tokens")
+    named = [("model", model), *(("added_tokens", token) for token in (added if isinstance(added, list) else []))]
+    within = {f"{name}.{key}": value for name, one in named if isinstance(one, dict) for key, value in one.items()}
+    return {**content, **within}
+
+
+def _adds(content: Mapping[str, Any], token: str) -> bool:
     """Whether a tokenizer puts a token around texts."""
-    content = read_json(path)
-    processor = content.get("post_processor") if isinstance(content, dict) else None
-    return json.dumps(token) in json.dumps(processor)
+    return json.dumps(token) in json.dumps(content.get("post_processor"))
 
 
 def _read_modules(found: ForeignSettings, folder: Path, modules: Modules) -> None:

@@ -21,7 +21,7 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from slimvec.errors import ModelError
-from slimvec.model.gguf_settings import check_settings, write_settings
+from slimvec.model.gguf_settings import LISTS, check_settings, write_settings
 from slimvec.model.gguf_tokenizer import TOKENIZER_LISTS, build_tokenizer, check_split
 
 ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3", "gemma3")
@@ -47,7 +47,7 @@ def convert(source: Path, target: Path, report: Report) -> None:
     report("reading the GGUF file", 0.0)
     metadata = read_metadata(source)
     check_served(metadata)
-    check_settings(source, metadata, metadata[TENSORS])
+    unknown = check_settings(source, metadata, metadata[TENSORS])
     with tempfile.TemporaryDirectory(dir=target) as alone:  # transformers would take other files beside it for its own
         file = Path(alone) / "model.gguf"
         file.symlink_to(source)
@@ -59,7 +59,7 @@ def convert(source: Path, target: Path, report: Report) -> None:
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)
     check_tokenizer(target, metadata)
-    write_settings(target, metadata)
+    write_settings(target, metadata, unknown)
     for weights in target.glob("*.safetensors"):
         weights.chmod((target / "config.json").stat().st_mode)  # the library writes them for their owner alone
 
@@ -74,12 +74,11 @@ def read_metadata(source: Path) -> dict[str, Any]:
         reader = gguf.GGUFReader(source)
     except (ValueError, IndexError, OSError) as error:
         raise ModelError(f"no readable GGUF file ({error})", expected="a complete .gguf file") from error
-    entries = {
-        field.name: field.contents()
-        for field in reader.fields.values()
-        if field.types and (field.types[0] != gguf.GGUFValueType.ARRAY or field.name in TOKENIZER_LISTS)
-    }
-    return entries | {TENSORS: [tensor.name for tensor in reader.tensors]}
+    fields = [field for field in reader.fields.values() if field.types]
+    lists = [field.name for field in fields if field.types[0] == gguf.GGUFValueType.ARRAY]
+    lists = [name for name in lists if name not in TOKENIZER_LISTS]
+    entries = {field.name: field.contents() for field in fields if field.name not in lists}
+    return entries | {LISTS: lists, TENSORS: [tensor.name for tensor in reader.tensors]}
 
 
 def check_served(metadata: dict[str, Any]) -> None:

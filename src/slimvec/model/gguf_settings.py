@@ -1,20 +1,23 @@
 """What a GGUF file says about the use of its model, written into the converted folder: pooling, attention, length."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from slimvec.errors import ModelError
-from slimvec.model.json_files import read_object, write_json
+from slimvec.model.json_files import read_json, read_object, write_json
 from slimvec.model.modules import MODULES_NAME
 from slimvec.model.settings_table import GGUF
 
 _POOLINGS = {1: "pooling_mode_mean_tokens", 2: "pooling_mode_cls_token", 3: "pooling_mode_lasttoken"}
 """By llama.cpp's numbers. 0 is none, -1 unsaid, 4 a reranker."""
+LISTS = "_lists"
+"""Where the names of other lists than the tokenizer's are in the metadata; what they hold is not read."""
+UNKNOWN_NAME = "unknown_gguf_keys.json"
 _FOREIGN_TENSORS = ("rope_freqs.", "rope_factors_", "cls.", "classifier", "dense_")
 
 
-def check_settings(source: Path, metadata: dict[str, Any], tensors: Iterable[str]) -> None:
+def check_settings(source: Path, metadata: dict[str, Any], tensors: Iterable[str]) -> list[str]:
     """Refuse a file whose vectors would be others than its maker meant.
 
     Args:
@@ -22,10 +25,16 @@ def check_settings(source: Path, metadata: dict[str, Any], tensors: Iterable[str
         metadata: Its entries.
         tensors: Names of its tensors.
 
+    Returns:
+        Keys that slimvec does not know.
+
     Raises:
         ModelError: a reranker, scaled positions, or anything else that is not served.
     """
-    GGUF.check(source, {_short(name, metadata): value for name, value in metadata.items()})
+    lists = dict.fromkeys(metadata.get(LISTS, ()), "a list")
+    entries = {_short(name, metadata): value for name, value in (lists | metadata).items()}
+    GGUF.check(source, entries)
+    unknown = [name for name in entries if GGUF.find(name) is None and not name.startswith("_")]
     pooling = _own(metadata, "pooling_type")
     if pooling == 4:
         raise ModelError("pooling_type 4, a reranker", expected="a model that gives vectors")
@@ -38,15 +47,19 @@ def check_settings(source: Path, metadata: dict[str, Any], tensors: Iterable[str
             expected="a plain decoder",
             do="use the model's original folder",
         )
+    return unknown
 
 
-def write_settings(target: Path, metadata: dict[str, Any]) -> None:
+def write_settings(target: Path, metadata: dict[str, Any], unknown: Sequence[str]) -> None:
     """Write what the file says into the files that say it in a model folder.
 
     Args:
         target: The converted folder.
         metadata: Entries of the file.
+        unknown: Keys that slimvec does not know, to be warned of whenever the folder is opened.
     """
+    if unknown:
+        write_json(target / UNKNOWN_NAME, list(unknown))
     if _own(metadata, "attention.causal") is False:
         config = read_object(target / "config.json")
         write_json(target / "config.json", config | {"is_causal": False})
@@ -64,6 +77,12 @@ def write_settings(target: Path, metadata: dict[str, Any]) -> None:
     (target / "2_Normalize").mkdir()
     if length := _own(metadata, "context_length"):
         write_json(target / "sentence_bert_config.json", {"max_seq_length": int(length), "do_lower_case": False})
+
+
+def unknown_keys(folder: Path) -> tuple[str, ...]:
+    """Say, in a line each, which keys of the GGUF file that a folder was made of slimvec does not know."""
+    found = read_json(folder / UNKNOWN_NAME, missing=[])
+    return tuple(f"the GGUF file has a key {key!r} that slimvec does not know; it may change vectors" for key in found)
 
 
 def _own(metadata: dict[str, Any], key: str) -> Any:

@@ -16,12 +16,15 @@ from slimvec.model.agreement import check_agreement
 from slimvec.model.architectures import Config, read_attention_mode, read_config
 from slimvec.model.dtypes import compute_dtype
 from slimvec.model.foreign_settings import Decision, read_foreign
+from slimvec.model.gguf_settings import unknown_keys
 from slimvec.model.head import Head, check_dims
 from slimvec.model.head_files import layer_folder, load_head, route_home
+from slimvec.model.json_files import read_object
 from slimvec.model.manifest import MANIFEST_NAME, Manifest, Origin, read_manifest
 from slimvec.model.modules import MODULES_NAME, has_routes, read_modules
 from slimvec.model.rope_lengths import refuse_dynamic
 from slimvec.model.rope_scaling import RopeScaling, scaled_config
+from slimvec.model.settings_table import ADAPTER
 from slimvec.model.sources import resolve_source
 from slimvec.model.spec import AttentionMode, ModelSpec, Pooling, PoolingMode, Route
 from slimvec.model.tokenizer_class import check_bytes, check_class
@@ -300,17 +303,18 @@ def _foreign_files(folder: Path, attention: AttentionMode | None, role: Role) ->
     Raises:
         ModelError: something in it is not served.
     """
-    if (folder / ADAPTER_NAME).is_file():
+    modules = read_modules(folder, role) if (folder / MODULES_NAME).is_file() else None
+    weights = folder if modules is None else modules.transformer
+    if (folder / ADAPTER_NAME).is_file() or (weights / ADAPTER_NAME).is_file():
         raise ModelError(
             f"{folder} is an adapter without {MANIFEST_NAME}", expected="a merged model", do="merge it with PEFT first"
         )
-    modules = read_modules(folder, role) if (folder / MODULES_NAME).is_file() else None
-    weights = folder if modules is None else modules.transformer
     found = read_foreign(folder, modules, read_config(weights))
     if modules is None and attention is not None:
         found.decide("attention", attention, key="asked for")
     head = () if modules is None else modules.head_folders
-    return _Files(found.spec(), weights, weights, head, found.decisions, tuple(found.notices))
+    notices = (*found.notices, *unknown_keys(weights))
+    return _Files(found.spec(), weights, weights, head, found.decisions, notices)
 
 
 def _own_files(folder: Path, manifest: Manifest, roles: tuple[Role, ...]) -> _Files:
@@ -321,7 +325,9 @@ def _own_files(folder: Path, manifest: Manifest, roles: tuple[Role, ...]) -> _Fi
     """
     spec = manifest.spec.for_role(roles[-1])
     weights = tokenizer = route_home(folder, roles)
+    notices: list[str] = []
     if manifest.adapter:
+        notices = ADAPTER.check(folder / ADAPTER_NAME, read_object(folder / ADAPTER_NAME, missing=True))
         if manifest.base is None:
             raise ModelError(f"{folder / MANIFEST_NAME} has an adapter and no base", expected="a base model's name")
         weights = resolve_source(manifest.base.source, revision=manifest.base.revision)
@@ -335,4 +341,5 @@ def _own_files(folder: Path, manifest: Manifest, roles: tuple[Role, ...]) -> _Fi
     head = tuple(layers / layer_folder(number, layer) for number, layer in enumerate(spec.head))
     prefix = "queries." if manifest.spec.queries is not None and roles == ("query",) else ""
     decisions = [Decision(name, value, str(folder / MANIFEST_NAME), f"spec.{prefix}{name}") for name, value in spec]
-    return _Files(spec, weights, tokenizer, head, [one for one in decisions if one.setting != "queries"])
+    decisions = [one for one in decisions if one.setting != "queries"]
+    return _Files(spec, weights, tokenizer, head, decisions, tuple(notices))

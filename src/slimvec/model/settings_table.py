@@ -20,7 +20,7 @@ class Key:
     """A key of a settings file.
 
     Attributes:
-        name: The key.
+        name: The key; one that ends in `.*` stands for all that begin as it does.
         effect: What slimvec does about it.
         fine: Values of a refused key that ask for nothing; None and an empty list or object are always among them.
         about: What it decides, or why it does not matter.
@@ -46,6 +46,11 @@ class SettingsFile:
     about: str
     keys: Mapping[str, Key]
 
+    def find(self, name: str) -> Key | None:
+        """Find a key; None if it is not known."""
+        starts = (key for key in self.keys.values() if key.name.endswith(".*") and name.startswith(key.name[:-1]))
+        return self.keys.get(name) or next(starts, None)
+
     def check(self, path: Path, content: Mapping[str, Any]) -> list[str]:
         """Hold the content of a file against the table.
 
@@ -56,14 +61,14 @@ class SettingsFile:
             ModelError: a key asks for something that is not served.
         """
         for name, value in content.items():
-            key = self.keys.get(name)
+            key = self.find(name)
             if key and key.effect == "refused" and value not in (None, [], {}, "") and value not in key.fine:
                 fine = ", ".join(repr(one) for one in key.fine) or "none"
                 raise ModelError(f"{path} has {name} {value!r}", expected=f"{fine}: {key.about} is not served")
         return [
             f"{path} has a key {name!r} that slimvec does not know; it may change vectors"
             for name in content
-            if name not in self.keys and not name.startswith("_")
+            if self.find(name) is None and not name.startswith("_")
         ]
 
 
@@ -84,6 +89,7 @@ _VALUES: dict[str, Any] = {
     "true": True,
     "false": False,
     "0": 0,
+    "0.0": 0.0,
     "1": 1,
     "1.0": 1.0,
     "text": {"text": {"method": "forward", "method_output_name": "last_hidden_state"}},
@@ -170,6 +176,48 @@ TOKENIZER_CONFIG = _table(
     """,
     refused="""
         truncation_side = right: cutting off the beginning
+    """,
+)
+TOKENIZER = _table(
+    "tokenizer.json",
+    "The tokenizer, read whole by the tokenizers library, which refuses other keys at the top and other components.",
+    applied="""
+        normalizer, pre_tokenizer, post_processor: with all that is in them
+        added_tokens, model: tokens, and how a word becomes some of them
+        added_tokens.id, added_tokens.content, added_tokens.single_word: of each added token
+        added_tokens.lstrip, added_tokens.rstrip, added_tokens.normalized, added_tokens.special: the same
+        model.type, model.vocab, model.merges, model.unk_token, model.unk_id: of the model
+        model.continuing_subword_prefix, model.end_of_word_suffix, model.max_input_chars_per_word: the same
+        model.fuse_unk, model.byte_fallback, model.ignore_merges: the same
+    """,
+    harmless="""
+        version, decoder: not needed for ids
+        padding, truncation: nothing is padded, and the longest text is decided elsewhere
+    """,
+    refused="""
+        model.dropout = 0 | 0.0: tokens left out at random
+        model.alpha, model.nbest_size: tokens drawn at random
+    """,
+)
+ADAPTER = _table(
+    "adapter_config.json",
+    "An adapter beside `slimvec.json`, which names its base. PEFT reads the file; every tensor must find its place.",
+    applied="""
+        r, lora_alpha, use_rslora, use_dora, rank_pattern, alpha_pattern: size and scale of the update
+        target_modules, exclude_modules, layers_to_transform, layers_pattern: which layers have one
+        bias, lora_bias, fan_in_fan_out: form of its tensors
+    """,
+    harmless="""
+        base_model_name_or_path, revision, auto_mapping, task_type: slimvec.json says what the base is
+        lora_dropout, inference_mode, peft_version, ensure_weight_tying: training alone
+        init_lora_weights, loftq_config, eva_config, corda_config, lora_ga_config, runtime_config: how it began
+        megatron_config, megatron_core, qalora_group_size: not used
+    """,
+    refused="""
+        peft_type = LORA: another kind of adapter
+        modules_to_save, target_parameters, trainable_token_indices, layer_replication: weights beside the update
+        alora_invocation_tokens, arrow_config, use_bdlora, use_qalora = false: an update by text or in blocks
+        kasa_config, velora_config, monteclora_config: another form of update
     """,
 )
 SENTENCE_BERT = _table(
@@ -280,10 +328,17 @@ GGUF = _table(
         tokenizer.ggml.add_space_prefix: a space ahead of a text
     """,
     harmless="""
-        tokenizer.chat_template, tokenizer.ggml.eot_token_id, tokenizer.ggml.eom_token_id: chat
+        general.*: names, licences and how weights are packed
+        GGUF.*, split.*, quantize.*, imatrix.*: how the file was made
+        tokenizer.chat_template, tokenizer.chat_templates, tokenizer.chat_template.*: chat
+        tokenizer.ggml.eot_token_id, tokenizer.ggml.eom_token_id: chat
         tokenizer.ggml.mask_token_id, tokenizer.ggml.seperator_token_id, tokenizer.ggml.cls_token_id: not used
-        final_logit_softcapping, rope.freq_base_swa: of the head, and Gemma's usual value
-        file_type, quantization_version, split.no, split.count, split.tensors.count: how weights are packed
+        tokenizer.ggml.add_sep_token, tokenizer.ggml.token_type_count: of encoders
+        tokenizer.ggml.fim_pre_token_id, tokenizer.ggml.fim_suf_token_id, tokenizer.ggml.fim_mid_token_id: filling gaps
+        tokenizer.ggml.fim_pad_token_id, tokenizer.ggml.fim_rep_token_id, tokenizer.ggml.fim_sep_token_id: filling gaps
+        tokenizer.ggml.prefix_token_id, tokenizer.ggml.suffix_token_id, tokenizer.ggml.middle_token_id: filling gaps
+        final_logit_softcapping, logit_scale, rope.freq_base_swa: of the head, and Gemma's usual value
+        rope.scaling.original_context_length, rope.scaling.finetuned: of scaled positions, which there are none of
     """,
     refused="""
         classifier.output_labels: a reranker
@@ -292,6 +347,22 @@ GGUF = _table(
         attn_logit_softcapping: capped attention
         expert_count, expert_used_count = 0: a mixture of experts
         attention.max_alibi_bias, attention.clamp_kqv: another attention
+        attention.scale, attention.temperature_scale, attention.temperature_length: scaled attention
+        embedding_scale, residual_scale = 1 | 1.0: scaled layers
+        rope.dimension_sections: positions of more than text
+        use_parallel_residual = false: another order of layers
     """,
 )
-FILES = (CONFIG, TOKENIZER_CONFIG, SENTENCE_BERT, MODULES, ROUTER, POOLING, DENSE, SENTENCE_TRANSFORMERS)
+FILES = (
+    CONFIG,
+    TOKENIZER_CONFIG,
+    TOKENIZER,
+    SENTENCE_BERT,
+    MODULES,
+    ROUTER,
+    POOLING,
+    DENSE,
+    SENTENCE_TRANSFORMERS,
+    ADAPTER,
+    GGUF,
+)
