@@ -3,8 +3,11 @@
 import pytest
 
 from slimvec.engine.embedder import Embedder
+from slimvec.probes.page import write_probe_reports
 from slimvec.serving.keys import ApiKeys, key_line, new_key
 from slimvec.serving.settings import ServerSettings
+from tests.probes.support import report
+from tests.probes.support import result as probe_result
 from tests.search.support import make_index, write_documents
 from tests.serving.running import running
 from tests.tiny import embedding_model
@@ -45,8 +48,18 @@ def library(folder, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def searching(folder, library):
-    with running({"tiny": Embedder.load(folder)}, index=library) as found:
+def probed(folder, tmp_path_factory):
+    """A folder with a probe report on the tiny model; its answer is hostile."""
+    found = report(probe_result(answer=f"Right in 70.0% of the triplets. {HOSTILE_NAME}"), probe_result("length"))
+    card = found.model.model_copy(update={"model_sha256": Embedder.load(folder).identity.sha256})
+    path = tmp_path_factory.mktemp("probes") / "report"
+    write_probe_reports(path, [found.model_copy(update={"model": card})])
+    return path
+
+
+@pytest.fixture(scope="session")
+def searching(folder, library, probed):
+    with running({"tiny": Embedder.load(folder)}, index=library, report=probed) as found:
         yield found
 
 

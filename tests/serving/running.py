@@ -13,6 +13,7 @@ import uvicorn
 
 from slimvec.engine.embedder import Embedder
 from slimvec.serving.app import create_app
+from slimvec.serving.report_routes import read_report
 from slimvec.serving.run import address, bind, server_of
 from slimvec.serving.search_routes import ServedIndex
 from slimvec.serving.served import Models, ServedModel
@@ -52,13 +53,16 @@ def running(
     *,
     settings: ServerSettings | None = None,
     index: Path | None = None,
+    report: Path | None = None,
     **arguments: Any,
 ) -> Iterator[Running]:
     """Serve models, by name, until the body ends."""
     settings, log = settings or ServerSettings(), io.StringIO()
     models = Models([ServedModel.of(name, name, embedder, settings) for name, embedder in embedders.items()])
     served = None if index is None else ServedIndex.open(index, models)
-    app = create_app(models, settings, index=served, log_to=log, **{"hosts": ("127.0.0.1", "localhost"), **arguments})
+    reports = [read_report(report, models)] if report else []
+    arguments = {"hosts": ("127.0.0.1", "localhost"), **arguments}
+    app = create_app(models, settings, index=served, reports=reports, log_to=log, **arguments)
     with bind("127.0.0.1", 0) as listening:
         server = server_of(app, settings)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)

@@ -95,7 +95,7 @@ def test_nothing_in_texts_or_names_runs(page, searching):
     page.click("#explain-form button")
     page.wait_for_selector("#shares table")
     assert page.evaluate("window.hacked") is None
-    assert page.locator("main img, main script").count() == 0
+    assert page.locator("main section:not(#probes) img, main script").count() == 0
 
 
 def test_texts_are_compared_and_explained_by_keyboard_alone(page, searching):
@@ -117,6 +117,26 @@ def test_texts_are_compared_and_explained_by_keyboard_alone(page, searching):
     page.wait_for_selector("#shares table")
     assert "Cosine" in page.locator("#shares").inner_text()
     assert page.locator("#shares .words").count() == 2
+
+
+def test_a_probe_report_is_shown_part_by_part(page, searching):
+    page.goto(f"{searching.url}/#probes")
+    page.wait_for_selector("#probes:not([hidden]) h3")
+    shown = page.locator("#report-shown")
+    assert "What model-a sees of a text" in shown.inner_text()
+    assert "70.0% [60.0%, 80.0%]" in shown.locator("table").first.inner_text()
+    part = shown.locator("details", has_text="order: Does it see").first
+    assert part.locator("img").first.is_hidden()
+    part.locator("summary").first.press("Enter")
+    part.locator("img").first.wait_for()
+    assert "<img src=x onerror" in part.inner_text()
+    pictures = part.locator("img").evaluate_all(
+        "images => images.map((image) => [image.complete && image.naturalWidth > 0, image.alt])"
+    )
+    assert pictures == [[True, "Accuracy by kind"], [True, "Similarity by depth"]]
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("#choose-report").is_hidden()
+    shot(page, "probes")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

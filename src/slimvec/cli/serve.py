@@ -37,6 +37,10 @@ def serve(
     index: Annotated[
         Path | None, typer.Option("--index", "-x", help="What `slimvec index` made, to be searched.", metavar="INDEX")
     ] = None,
+    report: Annotated[
+        list[Path] | None,
+        typer.Option(help="A folder of slimvec probe --output about such a model, for the page.", metavar="FOLDER"),
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes a free one.")] = 8000,
     keys: Annotated[
@@ -77,6 +81,7 @@ def serve(
     with bind(host, port) as listening:
         from slimvec.serving.app import create_app
         from slimvec.serving.logs import stderr
+        from slimvec.serving.report_routes import read_report
         from slimvec.serving.run import serve as run
         from slimvec.serving.search_routes import ServedIndex
         from slimvec.serving.settings import ServerSettings
@@ -91,8 +96,9 @@ def serve(
         )
         models = _load(terminal, _sources(model or [], index, dims), dtype, settings)
         served = None if index is None else ServedIndex.open(index, models)
+        reports = [read_report(folder, models) for folder in report or []]
         log = None if terminal.quiet else stderr()
-        app = create_app(models, settings, index=served, keys=opened, hosts=hosts, log_to=log)
+        app = create_app(models, settings, index=served, reports=reports, keys=opened, hosts=hosts, log_to=log)
         url = address(listening)
         terminal.waits_for = "the requests it has taken"
         terminal.remark(f"serving {', '.join(found.name for found in models)} at {url}; Ctrl-C stops it")

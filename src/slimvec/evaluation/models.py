@@ -23,6 +23,8 @@ class ModelCard(BaseModel):
             are older than this field.
         identity: What tells it from every other: a hash of its files, or its settings; None for a server, whose weights
             nobody here can see.
+        model_sha256: `ModelIdentity.sha256`, by which indexes and servers know the model; None where another library
+            runs it, and in results that are older than this field.
         revision: Commit of a hub name, where known.
         dtype: Data type of the computation, where known.
         dims: Width of the vectors, where known.
@@ -37,6 +39,7 @@ class ModelCard(BaseModel):
     name: str
     kind: str = ""
     identity: str | None
+    model_sha256: str | None = None
     revision: str | None = None
     dtype: str | None = None
     dims: int | None = None

@@ -57,15 +57,24 @@ class SlimvecModel(EmbedderModel):
         embedder: The model, loaded.
         name: As the user called it.
         identity: Identity of its vectors.
+        model_sha256: By which indexes and servers know it; None for a model in memory.
         revision: Commit of a hub name.
 
     Attributes:
         embedder: What runs it, for those who look deeper than vectors.
     """
 
-    def __init__(self, embedder: Embedder, *, name: str, identity: str, revision: str | None = None) -> None:
+    def __init__(
+        self,
+        embedder: Embedder,
+        *,
+        name: str,
+        identity: str,
+        model_sha256: str | None = None,
+        revision: str | None = None,
+    ) -> None:
         self.embedder = embedder
-        card = describe_embedder(embedder, name=name, identity=identity, revision=revision)
+        card = describe_embedder(embedder, name=name, identity=identity, model_sha256=model_sha256, revision=revision)
         super().__init__(embedder, embedder.spec.prompts, card)
 
     @classmethod
@@ -90,12 +99,24 @@ class SlimvecModel(EmbedderModel):
         opened = open_model(source, **settings)
         prompts = _with_prompts(opened.spec.prompts, query_prompt, document_prompt)
         embedder = Embedder.from_opened(opened.with_prompts(prompts), dtype=dtype)
-        identity = embedder.identity.vectors_sha256(embedder.engine)
-        return cls(embedder, name=source, identity=identity, revision=describe_source(opened.folder).revision)
+        known = embedder.identity
+        return cls(
+            embedder,
+            name=source,
+            identity=known.vectors_sha256(embedder.engine),
+            model_sha256=known.sha256,
+            revision=describe_source(opened.folder).revision,
+        )
 
 
 def describe_embedder(
-    embedder: Embedder, *, name: str, identity: str, revision: str | None = None, task: str | None = None
+    embedder: Embedder,
+    *,
+    name: str,
+    identity: str,
+    model_sha256: str | None = None,
+    revision: str | None = None,
+    task: str | None = None,
 ) -> ModelCard:
     """Say what results tell of a loaded model.
 
@@ -103,6 +124,7 @@ def describe_embedder(
         embedder: The model.
         name: As the user called it.
         identity: What tells it from every other.
+        model_sha256: By which indexes and servers know it; None for a model in memory.
         revision: Commit of a hub name.
         task: Task it is used for, where that is always the same one.
     """
@@ -110,6 +132,7 @@ def describe_embedder(
         name=name,
         kind="slimvec",
         identity=identity,
+        model_sha256=model_sha256,
         revision=revision,
         dtype=embedder.dtype,
         dims=embedder.dims,

@@ -1,6 +1,6 @@
 """The application: routes over models, behind the gate."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import TextIO
 
@@ -16,6 +16,8 @@ from slimvec.serving.logs import RequestLog
 from slimvec.serving.metrics import Metrics
 from slimvec.serving.openai_routes import openai_routes
 from slimvec.serving.page_routes import is_page, page_routes
+from slimvec.serving.report_routes import report_routes
+from slimvec.serving.report_schemas import ShownReport
 from slimvec.serving.rerank_routes import rerank_routes
 from slimvec.serving.search_routes import ServedIndex, search_routes
 from slimvec.serving.served import Models
@@ -40,6 +42,7 @@ def create_app(
     settings: ServerSettings,
     *,
     index: ServedIndex | None = None,
+    reports: Sequence[ShownReport] = (),
     keys: ApiKeys | None = None,
     hosts: Collection[str] = (),
     log_to: TextIO | None = None,
@@ -50,6 +53,7 @@ def create_app(
         models: That are served; closed with it.
         settings: Limits and defaults.
         index: That is searched; None for none.
+        reports: Probe reports on the models.
         keys: That open it; None leaves it open.
         hosts: Names that requests may call the server by; empty for any.
         log_to: Where its log goes; None for nowhere.
@@ -75,6 +79,7 @@ def create_app(
     for routes in (openai_routes, tei_routes, rerank_routes, analysis_routes):
         app.include_router(routes(models, desk))
     app.include_router(search_routes(index, desk))
+    app.include_router(report_routes(reports))
     app.include_router(page_routes(app.openapi))
     add_handlers(app)
     app.add_middleware(

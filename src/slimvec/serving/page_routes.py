@@ -15,7 +15,7 @@ _CSP = (
 """What a page may do: run and load what this server itself sends, and nothing that stands in a text."""
 HEADERS = {"Content-Security-Policy": _CSP, "X-Frame-Options": "DENY"}
 _TYPES = {
-    **dict.fromkeys(("app.js", "dom.js", "api.js", "search.js", "analysis.js"), "text/javascript"),
+    **dict.fromkeys(("app.js", "dom.js", "api.js", "search.js", "analysis.js", "probes.js"), "text/javascript"),
     "style.css": "text/css",
     "icon.svg": "image/svg+xml",
 }

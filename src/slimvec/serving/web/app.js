@@ -3,9 +3,10 @@
 import { startAnalysis } from "./analysis.js";
 import { ask, takeKey } from "./api.js";
 import { element, find, say } from "./dom.js";
+import { showReports } from "./probes.js";
 import { describeIndex, startSearch } from "./search.js";
 
-const VIEWS = ["search", "compare", "explain"];
+const VIEWS = ["search", "compare", "explain", "probes"];
 
 function show() {
   const wanted = location.hash.slice(1);
@@ -23,6 +24,7 @@ async function describe() {
     for (const list of document.querySelectorAll("select.models")) {
       list.replaceChildren(...models.map((name) => element("option", { value: name }, name)));
     }
+    await showReports();
     await describeIndex();
   } catch (error) {
     say(error.message, { error: true });
