@@ -11,7 +11,7 @@ from tests.search.support import make_index
 WORDS = ["river", "stone", "light", "paper", "window", "garden", "music", "silver", "engine", "forest"]
 
 
-@pytest.fixture(scope="module", params=["float32", "int8"])
+@pytest.fixture(scope="module", params=["float32", "int8", "binary"])
 def index(request, tmp_path_factory, embedder, model):
     folder = tmp_path_factory.mktemp("approximation")
     texts = [f"{WORDS[n % 10]} {WORDS[n // 10 % 10]} {WORDS[n // 100]} is number {n}" for n in range(300)]

@@ -204,3 +204,10 @@ def test_killing_loses_nothing_that_was_written(tmp_path, embedder, model):
     again = Index.open(index.folder, embedder=embedder)
     again.update()
     assert contents(again) == contents(make_index(tmp_path / "fresh", embedder, folder, model=model))
+
+
+def test_vectors_held_as_an_older_version_did_are_refused(tmp_path, embedder, documents, model):
+    index = make_index(tmp_path / "index", embedder, documents, model=model, vectors="binary")
+    index.table._table.drop_columns(["magnitudes"])
+    with pytest.raises(InputError, match=r"index holds binary vectors as an older version did; .*into a new folder"):
+        Index.open(index.folder)

@@ -78,17 +78,22 @@ def test_quantized_scores_are_near_the_products(dims):
     np.testing.assert_allclose(rotate(vectors) @ rotate(query[None])[0], vectors @ query, rtol=1e-3, atol=1e-3)
     exact = vectors @ query
     np.testing.assert_allclose(prepared.codes_scores(rest.codes, rest.codes_scales), exact, atol=0.02 * dims**0.5)
-    signs = np.where(rest.values > 0, 1, -1) * rest.bits_scales[:, None]
-    expected = query @ centre + signs @ rotate(query[None])[0]
-    np.testing.assert_allclose(prepared.bits_scores(rest.bits, rest.bits_scales), expected, rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose((signs * rest.values).sum(axis=1), np.square(rest.values).sum(axis=1), rtol=1e-4)
+    size = np.sqrt(np.square(rest.values).mean(axis=1, keepdims=True))
+    levels = np.where(np.abs(rest.values) > 0.9816 * size, 1.510, 0.4528) * np.where(rest.values > 0, 1, -1)
+    levels *= rest.levels_scales[:, None]
+    expected = query @ centre + levels @ rotate(query[None])[0]
+    scores = prepared.levels_scores(rest.bits, rest.magnitudes, rest.levels_scales)
+    np.testing.assert_allclose(scores, expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose((levels * rest.values).sum(axis=1), np.square(rest.values).sum(axis=1), rtol=1e-4)
+    if dims > 16:  # four levels, where signs alone leave .36 of a normal value
+        assert np.square(levels - rest.values).sum() < 0.2 * np.square(rest.values).sum()
 
 
 def test_a_vector_at_the_centre_scores_as_the_centre():
     centre = np.ones(8, dtype=np.float32)
     rest, prepared = Rest.of(centre[None], centre), QuantizedQuery.of(centre, centre)
     assert prepared.codes_scores(rest.codes, rest.codes_scales).tolist() == [8]
-    assert prepared.bits_scores(rest.bits, rest.bits_scales).tolist() == [8]
+    assert prepared.levels_scores(rest.bits, rest.magnitudes, rest.levels_scales).tolist() == [8]
 
 
 def test_words_rank_by_bm25_and_say_which(index):

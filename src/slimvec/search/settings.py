@@ -44,7 +44,7 @@ class IndexSettings(_Frozen):
     Attributes:
         chunk_tokens: Most tokens of a chunk.
         vectors: How vectors are held. `float32`: 4 bytes a dim. `int8`: a byte a dim to score with, and a bit a dim to
-            find candidates with. `binary`: the bit alone.
+            find candidates with. `binary`: that bit, and a second one to score with.
         late: Pool each chunk from the states of its whole document (late chunking, arXiv 2409.04701).
         field: Field with the text in tables; None for the usual names.
     """

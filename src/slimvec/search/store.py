@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from slimvec.errors import InputError
 from slimvec.files import FileState
 from slimvec.optional import require
 from slimvec.search.quantized import num_bytes
@@ -70,8 +71,10 @@ def vector_columns(kind: VectorKind, dims: int) -> dict[str, pa.DataType]:
     """Columns that hold the vectors."""
     if kind == "float32":
         return {"vector": pa.list_(pa.float32(), dims)}
-    bits = {"bits": pa.list_(pa.uint8(), num_bytes(dims)), "bits_scale": pa.float32()}
-    return bits if kind == "binary" else {**bits, "codes": pa.list_(pa.int8(), dims), "codes_scale": pa.float32()}
+    bits = pa.list_(pa.uint8(), num_bytes(dims))
+    if kind == "binary":
+        return {"bits": bits, "magnitudes": bits, "levels_scale": pa.float32()}
+    return {"bits": bits, "codes": pa.list_(pa.int8(), dims), "codes_scale": pa.float32()}
 
 
 def table_schema(kind: VectorKind, dims: int) -> pa.Schema:
@@ -109,6 +112,9 @@ class ChunkTable:
         folder: Folder of the LanceDB database; made if missing.
         kind: How vectors are held.
         dims: Their width.
+
+    Raises:
+        InputError: an older version of slimvec made it, whose vectors are held otherwise.
     """
 
     def __init__(self, folder: Path, *, kind: VectorKind, dims: int) -> None:
@@ -117,6 +123,12 @@ class ChunkTable:
         self._database = lancedb.connect(str(folder))
         if TABLE in self._database.list_tables().tables:
             self._table: Any = self._database.open_table(TABLE)
+            if set(self._table.schema.names) != set(self.schema.names):
+                raise InputError(
+                    f"{folder.parent} holds {kind} vectors as an older version did",
+                    expected="an index of this version",
+                    do="index its files again, into a new folder",
+                )
         else:
             self._table = self._database.create_table(TABLE, schema=self.schema)
 

@@ -6,6 +6,7 @@ candidates than were asked for, and these are scored again by what is held of th
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from slimvec.search.quantized import QuantizedQuery, Rest
 from slimvec.search.settings import VectorKind
 from slimvec.search.store import ChunkTable, Ranked, vector_columns
 
+_T = TypeVar("_T", bound=np.generic)
 Vectors = NDArray[np.float32]
 CANDIDATES = 4
 """Candidates by bits for each row that is wanted, as sentence-transformers has it."""
@@ -52,10 +54,11 @@ class VectorColumns:
             return {"vector": _rows(vectors)}
         assert self.centre is not None
         rest = Rest.of(vectors, self.centre)
-        columns = {"bits": _rows(rest.bits), "bits_scale": pa.array(rest.bits_scales)}
-        if self.kind == "int8":
-            columns |= {"codes": _rows(rest.codes), "codes_scale": pa.array(rest.codes_scales)}
-        return columns
+        bits = _rows(rest.bits)
+        if self.kind == "binary":
+            scales = pa.array(rest.levels_scales)
+            return {"bits": bits, "magnitudes": _rows(rest.magnitudes), "levels_scale": scales}
+        return {"bits": bits, "codes": _rows(rest.codes), "codes_scale": pa.array(rest.codes_scales)}
 
     def search(
         self, table: ChunkTable, query: Vectors, *, top: int, where: str | None = None, num_probes: int | None = None
@@ -74,20 +77,19 @@ class VectorColumns:
             return Ranked(found["_rowid"].to_pylist(), (1 - found["_distance"].to_numpy()).tolist())
         assert self.centre is not None
         prepared = QuantizedQuery.of(query, self.centre)
-        also = ("bits", "bits_scale") if self.kind == "binary" else ("codes", "codes_scale")
         found = table.search_column(
             "bits",
             prepared.bits,
             top=max(CANDIDATES * top, MIN_CANDIDATES),
             where=where,
             num_probes=num_probes,
-            also=also,
+            also=[name for name in vector_columns(self.kind, self.dims) if name != "bits" or self.kind == "binary"],
         )
-        held, scales = _matrix(found[also[0]]), found[also[1]].to_numpy()
         if self.kind == "binary":
-            scores = prepared.bits_scores(held.astype(np.uint8, copy=False), scales)
+            bits, magnitudes = (_matrix(found[name], np.uint8) for name in ("bits", "magnitudes"))
+            scores = prepared.levels_scores(bits, magnitudes, found["levels_scale"].to_numpy())
         else:
-            scores = prepared.codes_scores(held.astype(np.int8, copy=False), scales)
+            scores = prepared.codes_scores(_matrix(found["codes"], np.int8), found["codes_scale"].to_numpy())
         best = np.argsort(-scores, kind="stable")[:top]
         return Ranked(found["_rowid"].to_numpy()[best].tolist(), scores[best].tolist())
 
@@ -96,8 +98,8 @@ def _rows(matrix: NDArray[np.generic]) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(matrix).reshape(-1)), matrix.shape[1])
 
 
-def _matrix(column: pa.ChunkedArray) -> NDArray[np.generic]:
+def _matrix(column: pa.ChunkedArray, dtype: type[_T]) -> NDArray[_T]:
     """The lists of a column as rows of a matrix."""
     width = column.type.list_size
     parts = [chunk.flatten().to_numpy(zero_copy_only=False).reshape(-1, width) for chunk in column.chunks]
-    return np.concatenate(parts) if parts else np.empty((0, width))
+    return np.concatenate([np.empty((0, width), dtype), *parts], dtype=dtype)
