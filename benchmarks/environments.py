@@ -34,6 +34,7 @@ PEER_ENVIRONMENTS: Mapping[str, PeerEnvironment] = {
     "st-onnx": PeerEnvironment(("sentence-transformers[onnx]==5.3.0",)),
     # torchvision comes built for CUDA, fails beside torch for CPUs, and nothing here needs it.
     "st-openvino": PeerEnvironment(("sentence-transformers[openvino]==6.2.0",), removed=("torchvision",)),
+    "infinity": PeerEnvironment(("infinity-emb[torch,server]==0.0.78",)),
 }
 _READY = "ready.txt"
 
