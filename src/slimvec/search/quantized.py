@@ -116,7 +116,7 @@ def num_bytes(dims: int) -> int:
 
 def _levels(bits: Bits, magnitudes: Bits, dims: int) -> Vectors:
     """Level of each value: [N, D], for bits and magnitudes [N, B]."""
-    small, large = np.float32(_LEVELS)
+    small, large = map(np.float32, _LEVELS)
     signs, are_large = (np.unpackbits(part, axis=1, count=dims).astype(np.float32) for part in (bits, magnitudes))
     return np.asarray((signs * 2 - 1) * (small + (large - small) * are_large), dtype=np.float32)
 
