@@ -8,7 +8,6 @@ import torch
 
 from slimvec.engine.embedder import Embedder, VectorsError
 from slimvec.errors import InputError, ModelError
-from slimvec.evaluation.models import Prompt
 from slimvec.evaluation.slimvec_model import SlimvecModel
 from slimvec.model.folder import save_model
 from slimvec.model.guard import check_attention_mode
@@ -105,7 +104,7 @@ def test_parts_of_a_text_are_looked_at_too(embedder):
 
 def test_evaluation_and_peers_stop_at_a_vector_that_is_no_numbers(embedder):
     with pytest.raises(VectorsError, match="text 1 "):
-        SlimvecModel(embedder, name="x", identity="x", revision=None).embed(TEXTS, Prompt("", role="document"))
+        SlimvecModel(embedder, name="x", identity="x", revision=None).embed(TEXTS, role="document")
 
 
 @pytest.mark.parametrize(("number", "what"), [(float("nan"), "NaN or infinite"), (0.0, "all 0")])

@@ -44,7 +44,7 @@ def test_texts_go_in_batches_with_their_prompt_and_come_back_in_order(monkeypatc
     peer = model(server, query_prompt="q: ", dims=2)
     prompt = peer.prompt(Usage("t", "Retrieval", "query"))
     texts = ["a" * (1 + number % 5) for number in range(BATCH_TEXTS + 3)]
-    found = peer.embed(texts, prompt, on_progress=told.append)
+    found = peer.embed(texts, role=prompt.role, task=prompt.task, on_progress=told.append)
     np.testing.assert_array_equal(found.vectors[:, 0], [len(text) + 3 for text in texts])
     assert set(found.truncated) == set(found.tokens) == {-1}
     assert told == [BATCH_TEXTS, 3]
@@ -58,7 +58,7 @@ def test_texts_go_in_batches_with_their_prompt_and_come_back_in_order(monkeypatc
 
 def test_a_busy_server_is_asked_again():
     server = Server(429, 503, None)
-    assert len(model(server).embed(["a"], Prompt()).vectors) == 1
+    assert len(model(server).embed(["a"]).vectors) == 1
     assert len(server.requests) == 4
 
 
@@ -75,7 +75,7 @@ def test_a_busy_server_is_asked_again():
 )
 def test_what_goes_wrong_is_told(server, message):
     with pytest.raises(FetchError, match=message):
-        model(server).embed(["a"], Prompt())
+        model(server).embed(["a"])
 
 
 def test_an_address_is_told_from_a_name():

@@ -158,7 +158,7 @@ def test_prompts_are_those_of_role_and_task_and_are_recorded(data):
 
 def test_the_store_gives_the_same_report_without_the_model(report, model, data, tmp_path):
     class Refusing:
-        card, prompt = model.card, staticmethod(model.prompt)
+        card, prompt, render = model.card, staticmethod(model.prompt), staticmethod(model.render)
 
         def embed(self, *_, **__):
             raise AssertionError("everything should be in the store")

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from slimvec.errors import StorageError
-from slimvec.evaluation.models import ModelCard, Prompt
-from slimvec.evaluation.vector_store import MAX_MODELS, VectorStore, embed_cached
+from slimvec.evaluation.cached_model import CachedModel
+from slimvec.evaluation.models import ModelCard
+from slimvec.evaluation.vector_store import MAX_MODELS, VectorStore
 from slimvec.text.embeddings import Embeddings
 
-PROMPT = Prompt("p: ", "query")
+PROMPT = {"role": "query", "task": "p: "}
 
 
 class Counting:
@@ -21,39 +22,41 @@ class Counting:
     def __init__(self):
         self.asked = []
 
-    def prompt(self, _):
-        return PROMPT
+    def render(self, _, task):
+        return task
 
-    def embed(self, texts, prompt, *, on_progress=None):
+    def embed(self, texts, *, role, task, on_progress=None):  # noqa: ARG002  as the protocol has it
         self.asked.append(list(texts))
         if on_progress is not None:
             on_progress(len(texts))
-        return embedded(texts, prompt)
+        return embedded(texts, task)
 
 
-def embedded(texts, prompt=PROMPT):
+def embedded(texts, prompt="p: "):
     lengths = np.array([len(text) for text in texts], dtype=np.int32)
-    vectors = np.stack([lengths, np.full(len(texts), len(prompt.text))], axis=1).astype(np.float32)
+    vectors = np.stack([lengths, np.full(len(texts), len(prompt))], axis=1).astype(np.float32)
     return Embeddings(vectors, lengths, (lengths > 3).astype(np.int8))
 
 
 def test_texts_are_computed_once_and_counted_always(tmp_path):
     model, store, told = Counting(), VectorStore("m", tmp_path), []
-    found = embed_cached(model, ["a", "bb", "a"], PROMPT, store=store, on_progress=told.append)
+    found = CachedModel(model, store).embed(["a", "bb", "a"], **PROMPT, on_progress=told.append)
     np.testing.assert_array_equal(found.vectors, [[1, 3], [2, 3], [1, 3]])
-    again = embed_cached(model, ["bb", "cccc", "a"], PROMPT, store=VectorStore("m", tmp_path), on_progress=told.append)
+    cached = CachedModel(model, VectorStore("m", tmp_path))
+    again = cached.embed(["bb", "cccc", "a"], **PROMPT, on_progress=told.append)
     np.testing.assert_array_equal(again.vectors, [[2, 3], [4, 3], [1, 3]])
     assert (again.tokens.tolist(), again.truncated.tolist()) == ([2, 4, 1], [0, 1, 0])
     assert model.asked == [["a", "bb"], ["cccc"]]
     assert sum(told) == 6
+    assert (cached.work.num_texts, cached.work.num_tokens, cached.work.num_truncated) == (3, 7, 1)
 
 
 def test_prompt_role_and_model_are_part_of_the_key(tmp_path):
     model, store = Counting(), VectorStore("m", tmp_path)
-    for prompt in (PROMPT, Prompt("p: ", "document"), Prompt("p", "query")):
-        embed_cached(model, ["a"], prompt, store=store)
-    embed_cached(model, [" :a"], Prompt("p", "query"), store=store)
-    embed_cached(model, ["a"], PROMPT, store=VectorStore("n", tmp_path))
+    for role, prompt in (("query", "p: "), ("document", "p: "), ("query", "p")):
+        CachedModel(model, store).embed(["a"], role=role, task=prompt)
+    CachedModel(model, store).embed([" :a"], role="query", task="p")
+    CachedModel(model, VectorStore("n", tmp_path)).embed(["a"], **PROMPT)
     assert len(model.asked) == 5
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.sqlite", "n.sqlite"]
 
@@ -61,7 +64,7 @@ def test_prompt_role_and_model_are_part_of_the_key(tmp_path):
 def test_without_a_store_nothing_is_kept():
     model = Counting()
     for _ in range(2):
-        assert len(embed_cached(model, ["a", "a"], PROMPT, store=None).vectors) == 2
+        assert len(CachedModel(model, None).embed(["a", "a"], **PROMPT).vectors) == 2
     assert model.asked == [["a"], ["a"]]
 
 
@@ -72,10 +75,10 @@ def test_a_row_that_was_changed_is_computed_anew(damage, tmp_path):
     with sqlite3.connect(store.path) as database:
         database.execute(f"UPDATE vectors SET {damage} WHERE num_tokens = 1")
     database.close()
-    found = embed_cached(model, ["a", "bb"], PROMPT, store=store)
+    found = CachedModel(model, store).embed(["a", "bb"], **PROMPT)
     assert model.asked == [["a"]]
     np.testing.assert_array_equal(found.vectors, [[1, 3], [2, 3]])
-    assert embed_cached(model, ["a"], PROMPT, store=store).tokens.tolist() == [1]
+    assert CachedModel(model, store).embed(["a"], **PROMPT).tokens.tolist() == [1]
     assert len(model.asked) == 1
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from slimvec.evaluation.models import ModelCard, Prompt, Usage
 from slimvec.text.embeddings import Embeddings, OnProgress
+from slimvec.text.prompts import Role
 
 Vector = NDArray[np.float64]
 INSTRUCTED = "Instruct: {task}\nQuery:\n"
@@ -74,11 +75,23 @@ class Planted:
         """The template with the usage's instruction in front of queries, nothing in front of all else."""
         if usage.role != "query" or not self.template:
             return Prompt("", usage.role)
-        return Prompt(self.template.replace("{task}", usage.instruction or TASK), "query", usage.instruction)
+        text = self.template.replace("{task}", usage.instruction or TASK)
+        return Prompt(text, "query", text)
 
-    def embed(self, texts: Sequence[str], prompt: Prompt, *, on_progress: OnProgress | None = None) -> Embeddings:
+    def render(self, role: Role | None, task: str | None = None) -> str:  # noqa: ARG002  as the protocol has it
+        """A task is a whole prompt; without one, nothing is written."""
+        return "" if task is None else task
+
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        role: Role | None = None,
+        task: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Embeddings:
         """Embed N texts: [N, D] float32, not normalised."""
-        split = [(words_of(prompt.text), words_of(text)) for text in texts]
+        split = [(words_of(self.render(role, task)), words_of(text)) for text in texts]
         kept = [words[: self._room(front)] for front, words in split]
         rows = [
             self.vector([*front, *words] if self.reads_prompt else words, text)

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from slimvec.errors import ModelError
+from slimvec.evaluation.cached_model import CachedModel
 from slimvec.evaluation.vector_store import VectorStore
 from slimvec.probes.attention_mode import AttentionModeProbe, moved_states
-from slimvec.probes.cached_model import CachedModel
 from slimvec.probes.protocol import ProbeConfig
 from slimvec.text.batch import PackedBatch
 from tests.probes.planted import BagOfWords

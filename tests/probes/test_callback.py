@@ -29,7 +29,9 @@ def test_the_model_in_training_is_the_model():
     for usage in (told, Usage("p", "Retrieval", "document"), Usage("p", "STS", None)):
         prompt = probed.prompt(usage)
         assert prompt == plain.prompt(usage)
-        found, expected = (model.embed(["a text", "b"], prompt).vectors for model in (probed, plain))
+        found, expected = (
+            model.embed(["a text", "b"], role=prompt.role, task=prompt.task).vectors for model in (probed, plain)
+        )
         assert found == pytest.approx(expected, abs=1e-5)
     assert probed.card.identity is None
     assert embedder_to_probe(plain.embedder).prompts == plain.embedder.spec.prompts

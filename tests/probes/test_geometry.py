@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError
+from slimvec.evaluation.cached_model import CachedModel
 from slimvec.evaluation.slimvec_model import SlimvecModel
 from slimvec.evaluation.vector_store import VectorStore
 from slimvec.model.folder import save_model
-from slimvec.probes.cached_model import CachedModel
 from slimvec.probes.geometry.geometry_probe import GeometryProbe
 from slimvec.probes.geometry.hubness import count_occurrences, gaussian_skewness, skewness, skewness_interval
 from slimvec.probes.geometry.spread import (
@@ -36,9 +36,8 @@ from tests.probes.planted import Mapped, Planted, Random, direction
 
 
 def drawn(model, count=400):
-    from slimvec.evaluation.models import Prompt
 
-    vectors = model.embed([f"text {number}" for number in range(count)], Prompt()).vectors
+    vectors = model.embed([f"text {number}" for number in range(count)]).vectors
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
@@ -225,8 +224,8 @@ class Leaking(Planted):
 
     share: float = 0.2
 
-    def embed(self, texts, prompt, *, on_progress=None):
-        found = super().embed(texts, prompt, on_progress=on_progress)
+    def embed(self, texts, **options):
+        found = super().embed(texts, **options)
         before = np.roll(found.vectors, 1, axis=0)
         found.vectors[:] = np.sqrt(1 - self.share) * found.vectors + np.sqrt(self.share) * before
         return found

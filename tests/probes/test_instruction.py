@@ -88,13 +88,14 @@ class FixedPrompt(BagOfWords):
     """A model whose prompt is written out, as sentence-transformers and servers have it."""
 
     def prompt(self, usage):
-        return Prompt(self.template if usage.role == "query" else "", usage.role)
+        text = self.template if usage.role == "query" else ""
+        return Prompt(text, usage.role, text)
 
 
 def test_an_instruction_written_out_is_replaced_and_a_plain_prefix_only_left_out():
     model = FixedPrompt(template="Instruct: Find it well\nQuery: ", reads_prompt=True)
     assert instructed(model, "Sort these").text == "Instruct: Sort these\nQuery: "
-    assert no_prompt(model) == Prompt("", "query")
+    assert no_prompt(model) == Prompt("", "query", "")
     assert [effect.name for effect in PROBE.run(model, SMALL).measures[:4]] == [f"change/{kind}" for kind in KINDS]
     plain = FixedPrompt(template="query: ", reads_prompt=True)
     assert instructed(plain, "Sort these") is None
@@ -116,8 +117,8 @@ def test_models_of_slimvec_are_told_by_their_templates():
     tasks = {"retrieval": Task(instruction="find it"), "sts": Task(instruction="same", symmetric=True)}
     symmetric = slimvec_model(prompts=Prompts(query="{task}: ", document="d: ", tasks=tasks))
     assert no_prompt(symmetric) == Prompt("", "query", "sts")
-    bare, same = symmetric.embed(["a text"], no_prompt(symmetric)), slimvec_model(prompts=Prompts())
-    assert (bare.vectors == same.embed(["a text"], own_prompt(same)).vectors).all()
+    bare, same = symmetric.embed(["a text"], role="query", task="sts"), slimvec_model(prompts=Prompts())
+    assert (bare.vectors == same.embed(["a text"], role="query").vectors).all()
 
 
 def test_a_tiny_model_is_probed_from_end_to_end():

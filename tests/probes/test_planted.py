@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from slimvec.evaluation.models import Prompt, Usage
+from slimvec.evaluation.models import Usage
 from tests.probes.planted import (
     BagOfWords,
     Collapsing,
@@ -20,13 +20,13 @@ TEXT, SHUFFLED = "the red cat saw the black dog", "dog the saw red black the cat
 
 
 def cosines(model, texts):
-    vectors = model.embed(texts, Prompt()).vectors.astype(np.float64)
+    vectors = model.embed(texts).vectors.astype(np.float64)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors @ vectors.T
 
 
 def test_a_bag_of_words_cannot_tell_orders_apart_by_a_single_bit():
-    vectors = BagOfWords().embed([TEXT, SHUFFLED, TEXT.upper() + "!"], Prompt()).vectors
+    vectors = BagOfWords().embed([TEXT, SHUFFLED, TEXT.upper() + "!"]).vectors
     assert (vectors == vectors[0]).all()
 
 
@@ -53,7 +53,7 @@ def test_order_is_seen_to_the_share_that_was_planted():
 def test_random_texts_share_what_was_planted_and_span_the_rank():
     found = cosines(Random(shared=0.7, rank=8), [f"text {n}" for n in range(60)])
     assert found[np.triu_indices(60, 1)].mean() == pytest.approx(0.7, abs=0.03)
-    vectors = Random(rank=8).embed([f"text {n}" for n in range(60)], Prompt()).vectors
+    vectors = Random(rank=8).embed([f"text {n}" for n in range(60)]).vectors
     assert np.linalg.matrix_rank(vectors) == 8
 
 
@@ -65,14 +65,14 @@ def test_long_texts_collapse_as_planted():
 def test_an_instruction_moves_only_the_model_that_reads_it():
     usage = Usage("probe", "Retrieval", "query")
     for model, same in ((reads_prompt(), False), (ignores_prompt(), True)):
-        with_prompt = model.embed([TEXT], model.prompt(usage)).vectors
-        assert (with_prompt == model.embed([TEXT], Prompt()).vectors).all() == same
+        with_prompt = model.embed([TEXT], task=model.prompt(usage).task).vectors
+        assert (with_prompt == model.embed([TEXT]).vectors).all() == same
     assert ignores_prompt().prompt(Usage("probe", "Retrieval", "query", "do it")).text == "Instruct: do it\nQuery:\n"
     assert ignores_prompt().prompt(Usage("probe", "Retrieval", "document")).text == ""
 
 
 def test_tokens_are_words_and_truncation_is_counted():
-    made = BagOfWords(max_tokens=3).embed(["one two three four", "one two"], Prompt("ask ", "query"))
+    made = BagOfWords(max_tokens=3).embed(["one two three four", "one two"], role="query", task="ask ")
     assert made.tokens.tolist() == [3, 3]
     assert made.truncated.tolist() == [1, 0]
     assert made.vectors[0] == pytest.approx(made.vectors[1])

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from slimvec.errors import FetchError, InputError, ModelError
-from slimvec.evaluation.models import Prompt
+from slimvec.evaluation.cached_model import CachedModel, bare_model, embedder_of, prompts_of
 from slimvec.evaluation.vector_store import VectorStore
-from slimvec.probes.cached_model import CachedModel, bare_model, embedder_of, prompts_of
 from slimvec.probes.documents import embed_documents
 from slimvec.probes.protocol import ProbeConfig, embed
 from slimvec.probes.registry import PROBES, choose_probes
@@ -21,9 +20,9 @@ class Watched(BagOfWords):
 
     asked = []  # noqa: RUF012  the class is frozen
 
-    def embed(self, texts, prompt, *, on_progress=None):
+    def embed(self, texts, **options):
         self.asked.extend(texts)
-        return super().embed(texts, prompt, on_progress=on_progress)
+        return super().embed(texts, **options)
 
 
 @pytest.fixture
@@ -58,8 +57,8 @@ def test_a_store_is_used_and_left_behind(watched, tmp_path):
 
 def test_vectors_that_are_no_numbers_are_named():
     class Broken(BagOfWords):
-        def embed(self, texts, prompt, *, on_progress=None):
-            found = super().embed(texts, prompt, on_progress=on_progress)
+        def embed(self, texts, **options):
+            found = super().embed(texts, **options)
             found.vectors[1] = np.nan
             return found
 
@@ -110,7 +109,7 @@ def test_what_lies_under_the_store_can_be_reached(tmp_path):
     assert prompts_of(CachedModel(ours, store)) == ours.embedder.spec.prompts
     assert prompts_of(plain) is None
     kept = CachedModel(plain, store)
-    assert (kept.embed(["a"], Prompt()).vectors == plain.embed(["a"], Prompt()).vectors).all()
+    assert (kept.embed(["a"]).vectors == plain.embed(["a"]).vectors).all()
 
 
 def test_every_probe_in_the_register_is_one():

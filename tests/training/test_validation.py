@@ -70,7 +70,7 @@ class Fixed:
     def __init__(self, vectors):
         self.vectors = vectors
 
-    def embed(self, texts, *, role, task=None):
+    def embed(self, texts, *, role, task=None, on_progress=None):  # noqa: ARG002  as the protocol has it
         rows = np.stack([self.vectors[(role, task, text)] for text in texts])
         return Embeddings.uncounted(rows)
 

@@ -11,9 +11,10 @@ from mteb.types import PromptType
 from numpy.typing import NDArray
 
 from slimvec.errors import InputError
+from slimvec.evaluation.cached_model import CachedModel
 from slimvec.evaluation.ledger import Ledger
 from slimvec.evaluation.models import EvaluatedModel, Usage
-from slimvec.evaluation.vector_store import VectorStore, embed_cached
+from slimvec.evaluation.vector_store import VectorStore
 from slimvec.text.embeddings import OnProgress
 from slimvec.text.prompts import Role
 
@@ -45,10 +46,10 @@ class MtebEncoder(AbsEncoder):
         instructions: Mapping[str, str | None] | None = None,
         on_progress: OnProgress | None = None,
     ) -> None:
-        self.model = model
+        self._cached = CachedModel(model, store)
         self.mteb_model_meta = ModelMeta.create_empty()
         self.ledgers: dict[tuple[str, str], Ledger] = {}
-        self._store, self._instructions, self._on_progress = store, instructions or {}, on_progress
+        self._instructions, self._on_progress = instructions or {}, on_progress
 
     def encode(
         self,
@@ -68,9 +69,9 @@ class MtebEncoder(AbsEncoder):
         role = _ROLES[prompt_type]
         texts = list(_texts(inputs, task_metadata.name))
         usage = Usage(task_metadata.name, task_metadata.type, role, self._instructions.get(task_metadata.name))
-        prompt = self.model.prompt(usage)
+        prompt = self._cached.prompt(usage)
         try:
-            found = embed_cached(self.model, texts, prompt, store=self._store, on_progress=self._on_progress)
+            found = self._cached.embed(texts, role=prompt.role, task=prompt.task, on_progress=self._on_progress)
         except InputError as error:
             place = f"{task_metadata.name}, {hf_subset}, {role or 'text'}"
             raise InputError(f"{place}: {error.found}", expected=error.expected, do=error.do) from error

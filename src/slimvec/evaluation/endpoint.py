@@ -14,6 +14,7 @@ from slimvec.engine.bad_texts import refuse_not_finite
 from slimvec.errors import FetchError, InputError
 from slimvec.evaluation.models import ModelCard, Prompt, Usage
 from slimvec.text.embeddings import Embeddings, OnProgress, Vectors
+from slimvec.text.prompts import Role
 
 BATCH_TEXTS = 64
 NUM_TRIES = 5
@@ -79,17 +80,29 @@ class EndpointModel:
 
     def prompt(self, usage: Usage) -> Prompt:
         """Choose the prompt for a usage: that of its role."""
-        return Prompt(self._prompts.get(usage.role or "", ""), usage.role)
+        return Prompt(self.render(usage.role), usage.role)
 
-    def embed(self, texts: Sequence[str], prompt: Prompt, *, on_progress: OnProgress | None = None) -> Embeddings:
-        """Embed texts in requests of `BATCH_TEXTS`.
+    def render(self, role: Role | None, task: str | None = None) -> str:
+        """Give what is written in front of texts: the task as it stands, else the prompt of the role."""
+        return self._prompts.get(role or "", "") if task is None else task
+
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        role: Role | None = None,
+        task: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Embeddings:
+        """Embed texts in requests of `BATCH_TEXTS`; `task` is as for `render`.
 
         Raises:
             FetchError: the server cannot be reached, refuses, or answers with something else.
         """
+        prompt = self.render(role, task)
         blocks: list[Vectors] = []
         for start in range(0, len(texts), BATCH_TEXTS):
-            block = [prompt.text + text for text in texts[start : start + BATCH_TEXTS]]
+            block = [prompt + text for text in texts[start : start + BATCH_TEXTS]]
             blocks.append(_read_vectors(self._post(block), len(block), self._url))
             if on_progress is not None:
                 on_progress(len(block))

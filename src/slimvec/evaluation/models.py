@@ -1,7 +1,8 @@
 """What is evaluated: slimvec's models, those of sentence-transformers, and servers, behind one protocol.
 
-Everything is scored by the same path: a model says which prompt it wants for a usage, and turns texts with that prompt
-into vectors. Whoever embeds counts tokens and truncation by text, so that a cached vector knows them too.
+Each is an embedder like any other (`slimvec.text.embeddings.TextEmbedder`): texts in a role and a task become vectors.
+Beyond that it says what it is, and which role and task it wants to be used in. Whoever embeds counts tokens and
+truncation by text, so that a cached vector knows them too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from slimvec.text.embeddings import Embeddings, OnProgress
+from slimvec.text.embeddings import Embeddings, OnProgress, TextEmbedder
 from slimvec.text.prompts import Role
 
 
@@ -72,8 +73,8 @@ class Prompt:
 
     Attributes:
         text: Written in front of the text.
-        role: Role the model is used in.
-        task: Task or instruction given to the model, where it takes one.
+        role: Role the model is used in; None for neither side.
+        task: Task, instruction or whole prompt given to the model; None for its own.
     """
 
     text: str = ""
@@ -81,8 +82,8 @@ class Prompt:
     task: str | None = None
 
 
-class EvaluatedModel(Protocol):
-    """A model that can be evaluated."""
+class EvaluatedModel(TextEmbedder, Protocol):
+    """An embedder that can be evaluated."""
 
     @property
     def card(self) -> ModelCard:
@@ -93,6 +94,17 @@ class EvaluatedModel(Protocol):
         """Choose the prompt for a usage."""
         ...
 
-    def embed(self, texts: Sequence[str], prompt: Prompt, *, on_progress: OnProgress | None = None) -> Embeddings:
-        """Embed N texts with a prompt, and tell how many more are done."""
+    def render(self, role: Role | None, task: str | None = None) -> str:
+        """Give what is written in front of texts in a role and a task."""
+        ...
+
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        role: Role | None = None,
+        task: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Embeddings:
+        """Embed N texts in the role and the task of a prompt, and tell how many more are done."""
         ...

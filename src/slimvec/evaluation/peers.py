@@ -14,6 +14,7 @@ from slimvec.model.cache import Progress
 from slimvec.model.identity import folder_sha256
 from slimvec.model.sources import describe_source, resolve_source
 from slimvec.text.embeddings import Embeddings, OnProgress, Vectors
+from slimvec.text.prompts import Role
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -118,25 +119,38 @@ class SentenceTransformersModel:
     def prompt(self, usage: Usage) -> Prompt:
         """Choose the prompt for a usage, in mteb's order."""
         keys = [f"{usage.task}-{usage.role}", usage.task, f"{usage.kind}-{usage.role}", usage.kind, str(usage.role)]
-        text = next((self._prompts[key] for key in keys if key in self._prompts), None)
-        if text is None:
-            text = self._prompts.get(self._model.default_prompt_name or "", "")
-        return Prompt(text, usage.role)
+        key = next((key for key in keys if key in self._prompts), None)
+        text = self.render(usage.role, key)
+        return Prompt(text, usage.role, text)
 
-    def embed(self, texts: Sequence[str], prompt: Prompt, *, on_progress: OnProgress | None = None) -> Embeddings:
-        """Embed texts."""
+    def render(self, role: Role | None, task: str | None = None) -> str:
+        """Give what is written in front of texts: of a task, the prompt of that name, else the task as it stands."""
+        if task is not None:
+            return self._prompts.get(task, task)
+        return self._prompts.get(str(role), self._prompts.get(self._model.default_prompt_name or "", ""))
+
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        role: Role | None = None,
+        task: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Embeddings:
+        """Embed texts; `task` is as for `render`."""
+        prompt = self.render(role, task)
         calls = {"query": self._model.encode_query, "document": self._model.encode_document}
-        encode = calls.get(prompt.role or "", self._model.encode)
+        encode = calls.get(role or "", self._model.encode)
         blocks = []
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
             block = list(texts[start : start + _TEXTS_AT_ONCE])
-            found = encode(block, prompt=prompt.text, batch_size=_BATCH_SIZE, show_progress_bar=False)
+            found = encode(block, prompt=prompt, batch_size=_BATCH_SIZE, show_progress_bar=False)
             blocks.append(np.asarray(found, dtype=np.float32))
             if on_progress is not None:
                 on_progress(len(block))
         vectors = np.concatenate(blocks)
         refuse_not_finite(vectors, texts, self._card.name)
-        return self._counted(vectors, [prompt.text + text for text in texts])
+        return self._counted(vectors, [prompt + text for text in texts])
 
     def _counted(self, vectors: Vectors, texts: Sequence[str]) -> Embeddings:
         """Count tokens as the model's tokenizer makes them, where it is one that tells."""

@@ -8,7 +8,7 @@ from slimvec.evaluation.models import ModelCard, Prompt, Usage
 from slimvec.model.opening import OpenSettings, open_model
 from slimvec.model.sources import describe_source
 from slimvec.text.embeddings import Embeddings, OnProgress, TextEmbedder
-from slimvec.text.prompts import ROLES, Prompts
+from slimvec.text.prompts import ROLES, Prompts, Role
 
 TASK_NAMES: Mapping[str, tuple[str, ...]] = {
     "STS": ("sts",),
@@ -44,10 +44,20 @@ class EmbedderModel:
         """Choose the prompt for a usage."""
         return choose_prompt(self.prompts, usage)
 
-    def embed(self, texts: Sequence[str], prompt: Prompt, *, on_progress: OnProgress | None = None) -> Embeddings:
+    def render(self, role: Role | None, task: str | None = None) -> str:
+        """Give what is written in front of texts."""
+        return self.prompts.render(role or "document", task)
+
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        role: Role | None = None,
+        task: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Embeddings:
         """Embed texts; errors as for the embedder."""
-        role = prompt.role or "document"
-        return self._embedder.embed(texts, role=role, task=prompt.task, on_progress=on_progress)
+        return self._embedder.embed(texts, role=role or "document", task=task, on_progress=on_progress)
 
 
 class SlimvecModel(EmbedderModel):

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimvec.engine.likelihood import LikelihoodPrompt
-from slimvec.evaluation.models import Prompt
+from slimvec.evaluation.cached_model import CachedModel
 from slimvec.evaluation.slimvec_model import SlimvecModel
-from slimvec.evaluation.vector_store import VectorStore, embed_cached
+from slimvec.evaluation.vector_store import VectorStore
 from slimvec.model.cache import cache_root
 from slimvec.text.embeddings import Embeddings
 from slimvec.text.prompts import Role
@@ -34,15 +34,14 @@ class Teacher:
         self._model, self._prompts = model, model.embedder.spec.prompts
         self.dims: int = model.embedder.dims
         self.identity = identity
-        self._store = VectorStore(self.identity, cache_root() / "teachers", half=True)
+        self._cached = CachedModel(model, VectorStore(identity, cache_root() / "teachers", half=True))
         judge = f"{identity} {LikelihoodPrompt()!r}"
         self._likelihoods = VectorStore(sha256(judge.encode()).hexdigest(), cache_root() / "teacher-likelihoods")
 
     def __call__(self, texts: Sequence[str], role: Role, task: str | None) -> NDArray[np.float32]:
         """Embed texts: [N, E]. A task's name that the teacher does not know leaves it to its default task."""
         known = task if task is not None and (" " in task.strip() or task in self._prompts.tasks) else None
-        prompt = Prompt(self._prompts.render(role, known), role, known)
-        return embed_cached(self._model, texts, prompt, store=self._store).vectors
+        return self._cached.embed(texts, role=role, task=known).vectors
 
     def likelihoods(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
         """Give log p(query | document) a token of pairs (query, document): [P] float32, each computed once.

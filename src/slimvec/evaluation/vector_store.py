@@ -15,13 +15,10 @@ from typing import TypeVar
 import numpy as np
 
 from slimvec.errors import StorageError
-from slimvec.evaluation.models import EvaluatedModel, Prompt
 from slimvec.files import storage_errors
 from slimvec.model.cache import cache_root
-from slimvec.text.embeddings import Embeddings, OnProgress, Vectors
+from slimvec.text.embeddings import Embeddings, Vectors
 
-BLOCK_TEXTS = 4096
-"""Texts that are computed and then written together: what a killed run loses at most."""
 MAX_MODELS = 24
 """Files kept: those of models that have changed since are of no use to anyone, and nobody says so."""
 _KEYS_AT_ONCE = 900  # below SQLite's limit of variables in one query, in every version
@@ -58,7 +55,7 @@ class VectorStore:
         keys = {_key(prompt, text): text for text in texts}
         found: dict[str, _Row] = {}
         with self._open() as database:
-            for block in _blocks(list(keys), _KEYS_AT_ONCE):
+            for block in blocks_of(list(keys), _KEYS_AT_ONCE):
                 marks = ",".join("?" * len(block))
                 query = f"SELECT key, vector, num_tokens, truncated, checksum FROM vectors WHERE key IN ({marks})"
                 for key, vector, num_tokens, truncated, checksum in database.execute(query, block):
@@ -102,46 +99,6 @@ class VectorStore:
             ) from error
 
 
-def embed_cached(
-    model: EvaluatedModel,
-    texts: Sequence[str],
-    prompt: Prompt,
-    *,
-    store: VectorStore | None,
-    on_progress: OnProgress | None = None,
-) -> Embeddings:
-    """Embed texts, taking from the store what it knows and giving it what it does not; a text is computed once.
-
-    Args:
-        model: Embeds.
-        texts: N texts.
-        prompt: Prompt of all texts.
-        store: The model's own; None computes everything.
-        on_progress: Told how many more texts are done, those found included.
-    """
-    report = on_progress or _ignore
-    different = list(dict.fromkeys(texts))
-    key = f"{prompt.role or ''}\0{prompt.text}"
-    known = {} if store is None else store.read(key, different)
-    report(len(known))
-    missing = [text for text in different if text not in known]
-    for block in _blocks(missing, BLOCK_TEXTS):
-        made = model.embed(block, prompt, on_progress=report)
-        vectors = made.vectors
-        if store is not None:
-            store.write(key, block, made)
-            vectors = store.rounded(vectors)
-        rows = zip(vectors, made.tokens.tolist(), made.truncated.tolist(), strict=True)
-        known |= dict(zip(block, rows, strict=True))
-    report(len(texts) - len(different))
-    chosen = [known[text] for text in texts]
-    return Embeddings(
-        np.stack([row[0] for row in chosen]),
-        np.asarray([row[1] for row in chosen], dtype=np.int32),
-        np.asarray([row[2] for row in chosen], dtype=np.int8),
-    )
-
-
 def _make_room(folder: Path) -> None:
     """Remove the files that were written to longest ago, so that one more fits; a process that reads one still can."""
     files = sorted(folder.glob("*.sqlite"), key=_last_written, reverse=True)
@@ -164,10 +121,7 @@ def _checksum(key: bytes, vector: bytes, num_tokens: int, truncated: int) -> int
     return zlib.crc32(f"{num_tokens} {truncated}".encode(), zlib.crc32(vector, zlib.crc32(key)))
 
 
-def _blocks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+def blocks_of(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """Cut items into blocks of a size."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
-
-
-def _ignore(_: int) -> None:
-    """Tell nobody."""

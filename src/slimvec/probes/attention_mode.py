@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import ModelError
+from slimvec.evaluation.cached_model import embedder_of
 from slimvec.evaluation.models import EvaluatedModel
-from slimvec.probes.cached_model import embedder_of
 from slimvec.probes.estimates import estimated, estimated_curve
 from slimvec.probes.protocol import ProbeConfig, skipped
 from slimvec.probes.results import Metric, ProbeResult

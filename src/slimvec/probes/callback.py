@@ -13,9 +13,9 @@ from typing import Protocol, runtime_checkable
 
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError
+from slimvec.evaluation.cached_model import HasPrompts
 from slimvec.evaluation.models import ModelCard
 from slimvec.evaluation.slimvec_model import EmbedderModel
-from slimvec.probes.cached_model import HasPrompts
 from slimvec.probes.protocol import Probe, ProbeConfig
 from slimvec.probes.run import run_probes
 from slimvec.text.embeddings import TextEmbedder

@@ -88,7 +88,8 @@ def tokens_a_word(model: EvaluatedModel, sentences: Sequence[str]) -> float:
     """
     half = max(1, min(4, len(sentences) // 2))
     texts = [" ".join(sentences[:count]) for count in (half, 2 * half)]
-    found = model.embed(texts, model.prompt(Usage("probe", "Retrieval", "document")))
+    prompt = model.prompt(Usage("probe", "Retrieval", "document"))
+    found = model.embed(texts, role=prompt.role, task=prompt.task)
     tokens = int(found.tokens[1]) - int(found.tokens[0])
     words = len(texts[1].split()) - len(texts[0].split())
     return tokens / words if found.tokens.min() >= 0 and tokens > 0 < words else USUAL_TOKENS
@@ -101,7 +102,7 @@ class CutOffError(ModelError):
 def embed_documents(model: EvaluatedModel, texts: Sequence[str], config: ProbeConfig) -> Embeddings:
     """Embed documents of retrieval, with what is known of their lengths: vectors [N, D] of length 1."""
     prompt = model.prompt(Usage("probe", "Retrieval", "document"))
-    found = model.embed(texts, prompt, on_progress=config.on_progress)
+    found = model.embed(texts, role=prompt.role, task=prompt.task, on_progress=config.on_progress)
     return replace(found, vectors=unit_vectors(found.vectors, texts))
 
 

@@ -108,7 +108,8 @@ def embed(
 
 def embed_with(model: EvaluatedModel, texts: Sequence[str], prompt: Prompt, config: ProbeConfig) -> Vectors:
     """Embed texts behind a prompt of the caller's: [N, D] float32, of length 1; errors as for `embed`."""
-    return unit_vectors(model.embed(texts, prompt, on_progress=config.on_progress).vectors, texts)
+    found = model.embed(texts, role=prompt.role, task=prompt.task, on_progress=config.on_progress)
+    return unit_vectors(found.vectors, texts)
 
 
 def unit_vectors(vectors: Vectors, texts: Sequence[str]) -> Vectors:

@@ -8,10 +8,11 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from slimvec.errors import FetchError, ModelError, SlimvecError
+from slimvec.evaluation.cached_model import CachedModel
+from slimvec.evaluation.ledger import Ledger
 from slimvec.evaluation.models import EvaluatedModel
 from slimvec.evaluation.results import package_versions
 from slimvec.evaluation.vector_store import VectorStore
-from slimvec.probes.cached_model import CachedModel, Work
 from slimvec.probes.protocol import Probe, ProbeConfig, skipped
 from slimvec.probes.results import ProbeReport, ProbeResult
 
@@ -72,7 +73,7 @@ def run_probes(
 
 def _run(probe: Probe, model: CachedModel, config: ProbeConfig, errors: list[SlimvecError]) -> ProbeResult:
     """Run one probe, with its time and what it asked of the model; an error that is its own joins the list."""
-    model.work = Work()
+    model.work = Ledger()
     start = perf_counter()
     try:
         result = probe.run(model, config)

@@ -100,6 +100,31 @@ class TextEmbedder(Protocol):
         ...
 
 
+def embed_by_task(
+    embedder: TextEmbedder,
+    texts: Sequence[str],
+    tasks: Sequence[str | None],
+    *,
+    role: Role,
+    on_progress: OnProgress | None = None,
+) -> Embeddings:
+    """Embed N texts, each for its own task: those of a task together, given back in the order of the texts."""
+    by_task: dict[str | None, list[int]] = {}
+    for number, task in enumerate(tasks):
+        by_task.setdefault(task, []).append(number)
+    found = Embeddings.joined(
+        [
+            embedder.embed([texts[number] for number in numbers], role=role, task=task, on_progress=on_progress)
+            for task, numbers in by_task.items()
+        ],
+        dims=0,
+    )
+    places = [number for numbers in by_task.values() for number in numbers]
+    order = np.argsort(places)
+    bad = tuple(replace(text, number=places[text.number]) for text in found.bad)
+    return Embeddings(found.vectors[order], found.tokens[order], found.truncated[order], found.num_computed, bad)
+
+
 def shifted(bad: Sequence[BadText], by: int) -> tuple[BadText, ...]:
     """Number bad texts of a part as those of the whole, in which `by` texts stand before them."""
     return tuple(replace(text, number=text.number + by) for text in bad)

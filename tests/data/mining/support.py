@@ -2,7 +2,7 @@
 
 import zlib
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import strategies as st
@@ -11,15 +11,10 @@ from slimvec.data.mining.embedding import KnownEmbedder
 from slimvec.data.mining.preparation import Inputs
 from slimvec.data.records import Record
 from slimvec.data.text_ids import text_id
+from slimvec.text.embeddings import Embeddings
 
 WORDS = ("sun", "moon", "star", "sky", "sea", "Sun", "sea  ")
 DIMS = 5
-
-
-@dataclass
-class Embedded:
-    vectors: np.ndarray
-    num_truncated: int
 
 
 class WordEmbedder:
@@ -33,7 +28,9 @@ class WordEmbedder:
         vectors = np.array([self.vector(text) for text in texts], dtype=np.float32)
         if on_progress is not None:
             on_progress(len(texts))
-        return Embedded(vectors, sum("long" in text for text in texts))
+        return replace(
+            Embeddings.uncounted(vectors), truncated=np.array(["long" in text for text in texts], dtype=np.int8)
+        )
 
     def vector(self, text):
         vector = np.zeros(DIMS)

@@ -16,10 +16,10 @@ from slimvec.data.readers import read_records
 from slimvec.data.records import Record
 from slimvec.data.text_ids import text_id
 from slimvec.errors import InputError, ModelError
+from slimvec.text.embeddings import Embeddings
 from tests.data.mining.support import (
     DIMS,
     TEXT,
-    Embedded,
     WordEmbedder,
     corpus_of,
     forbidden_ids,
@@ -204,7 +204,7 @@ def test_vectors_that_cannot_be_used_and_data_that_changes(tmp_path):
             self.shape, self.value = shape, value
 
         def embed(self, texts, **_):
-            return Embedded(np.full((len(texts), self.shape), self.value, dtype=np.float32), 0)
+            return Embeddings.uncounted(np.full((len(texts), self.shape), self.value, dtype=np.float32))
 
     cases = [
         ((DIMS, np.nan), "the vector of 'sun 0' is not finite"),

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from slimvec.data.mining.row_files import RowFile
 from slimvec.data.mining.scoring import Vectors, VectorScorer
 from slimvec.data.mining.texts import TextStore
 from slimvec.errors import ModelError
-from slimvec.text.embeddings import TextEmbedder
+from slimvec.text.embeddings import TextEmbedder, embed_by_task
 from slimvec.text.prompts import Role
 
 TEXTS_AT_ONCE = 1024
@@ -84,23 +83,15 @@ def _block_vectors(
     known: KnownEmbedder, texts: Sequence[str], tasks: Sequence[str | None], role: Role, advance: Advance
 ) -> tuple[Vectors, int]:
     """Vectors of a block [n, D], embedded together by task, and how many texts were truncated."""
-    vectors = np.empty((len(texts), known.dims), dtype=np.float32)
-    num_truncated = 0
-    by_task = sorted(range(len(texts)), key=lambda number: tasks[number] or "")
-    for task, group in groupby(by_task, key=lambda number: tasks[number]):
-        numbers = list(group)
-        own = [texts[number] for number in numbers]
-        found = known.embedder.embed(own, role=role, task=task, on_progress=advance)
-        if found.vectors.shape != (len(numbers), known.dims):
-            shape = f"vectors of shape {found.vectors.shape}"
-            raise ModelError(shape, expected=f"{len(numbers)} of {known.dims} dims")
-        vectors[numbers] = found.vectors
-        num_truncated += found.num_truncated
-    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    found = embed_by_task(known.embedder, texts, tasks, role=role, on_progress=advance)
+    if found.vectors.shape != (len(texts), known.dims):
+        shape = f"vectors of shape {found.vectors.shape}"
+        raise ModelError(shape, expected=f"{len(texts)} of {known.dims} dims")
+    bad = np.flatnonzero(~np.isfinite(found.vectors).all(axis=1))
     if len(bad):
         found_text = f"the vector of {texts[bad[0]][:60]!r} is not finite"
         raise ModelError(found_text, expected="numbers", do="check the model's weights")
-    return vectors, num_truncated
+    return found.vectors, found.num_truncated
 
 
 def _ignore(_: int) -> None:

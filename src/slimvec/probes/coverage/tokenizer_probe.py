@@ -5,10 +5,10 @@ from typing import ClassVar
 
 import tokenizers
 
+from slimvec.evaluation.cached_model import embedder_of
 from slimvec.evaluation.endpoint import is_endpoint
 from slimvec.evaluation.models import EvaluatedModel
 from slimvec.model.tokenizer_sources import open_tokenizer
-from slimvec.probes.cached_model import embedder_of
 from slimvec.probes.coverage.answers import describe
 from slimvec.probes.coverage.bitext import (
     RELATED,

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from slimvec.evaluation.cached_model import bare_model
 from slimvec.evaluation.models import EvaluatedModel, Prompt, Usage
 from slimvec.evaluation.opening import open_evaluated
 from slimvec.evaluation.slimvec_model import SlimvecModel
-from slimvec.probes.cached_model import bare_model
 from slimvec.probes.protocol import ProbeConfig, embed_with
 from slimvec.text.embeddings import Vectors
 

@@ -3,8 +3,8 @@
 import re
 from dataclasses import replace
 
+from slimvec.evaluation.cached_model import prompts_of
 from slimvec.evaluation.models import EvaluatedModel, Prompt, Usage
-from slimvec.probes.cached_model import prompts_of
 
 _TASK = "probe"
 _SLOT = re.compile(r"(?s)^(?P<before>\s*instruct(?:ion)?:\s*)(?P<task>.+?)(?P<behind>\s*query:\s*)$", re.IGNORECASE)
@@ -35,7 +35,7 @@ def instructed(model: EvaluatedModel, instruction: str) -> Prompt | None:
         return told
     if prompts_of(model) is not None:
         return None  # its prompt is made of a template, and what the caller wrote into it would be left out
-    return replace(own, text=written) if (written := _written_over(own.text, instruction)) else None
+    return replace(own, text=written, task=written) if (written := _written_over(own.text, instruction)) else None
 
 
 def no_prompt(model: EvaluatedModel) -> Prompt | None:
@@ -46,7 +46,7 @@ def no_prompt(model: EvaluatedModel) -> Prompt | None:
     """
     prompts = prompts_of(model)
     if prompts is None:
-        return Prompt("", "query")
+        return Prompt("", "query", "")
     symmetric = next((name for name, task in prompts.tasks.items() if task.symmetric), None)
     if symmetric is not None:
         return Prompt("", "query", symmetric)

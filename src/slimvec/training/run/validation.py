@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from slimvec.data.contamination import TrainingOverlap
 from slimvec.data.records import Record
@@ -16,11 +15,9 @@ from slimvec.data.text_ids import text_id
 from slimvec.errors import InputError
 from slimvec.ranking.metrics import DEPTH, ndcg, reciprocal_rank
 from slimvec.ranking.top_k import rank_vectors
-from slimvec.text.embeddings import TextEmbedder
+from slimvec.text.embeddings import TextEmbedder, Vectors, embed_by_task
 from slimvec.text.prompts import Role
 from slimvec.training.recipe import Validation
-
-Vectors = NDArray[np.float32]
 
 _HASH_RANGE = 1 << 64
 
@@ -118,8 +115,8 @@ class HeldOutRetrieval:
 
     def __call__(self, embedder: TextEmbedder) -> Mapping[str, float]:
         """Score: `ndcg_at_10` and `mrr_at_10`, and `mean_cosine`, of two documents picked at random."""
-        queries = embed_by_task(embedder, list(self._queries.values()), "query")
-        documents = embed_by_task(embedder, list(self._documents.values()), "document")
+        queries = _embed(embedder, self._queries, "query")
+        documents = _embed(embedder, self._documents, "document")
         in_order = [f"{place:012d}" for place in range(len(documents))]  # of equal documents the later comes first
         top = rank_vectors(queries, documents, in_order, num_kept=DEPTH).top
         gains = np.array(
@@ -133,15 +130,10 @@ class HeldOutRetrieval:
         }
 
 
-def embed_by_task(embedder: TextEmbedder, texts: Sequence[tuple[str, str | None]], role: Role) -> Vectors:
-    """Embed (text, task) pairs, those of one task together: [N, D] in their own order."""
-    by_task: dict[str | None, list[int]] = {}
-    for number, (_, task) in enumerate(texts):
-        by_task.setdefault(task, []).append(number)
-    parts = [embedder.embed([texts[n][0] for n in numbers], role=role, task=task) for task, numbers in by_task.items()]
-    order = np.argsort([number for numbers in by_task.values() for number in numbers])
-    found: Vectors = np.concatenate([part.vectors for part in parts])[order]
-    return found
+def _embed(embedder: TextEmbedder, texts: Mapping[int, tuple[str, str | None]], role: Role) -> Vectors:
+    """Embed texts with their tasks: [N, D]."""
+    own, tasks = zip(*texts.values(), strict=True)
+    return embed_by_task(embedder, own, tasks, role=role).vectors
 
 
 def _mean_cosine(vectors: Vectors) -> float:
