@@ -1,5 +1,7 @@
 """`slimvec plan`: what a recipe needs, for people and for machines."""
 
+import json
+
 import pytest
 
 from slimvec.cli.plan import parse_size
@@ -31,6 +33,46 @@ def test_a_plan_for_people(slimvec, recipe):
     assert "the recipe fits 64.00 GB; batch.micro_batch_tokens=16384 batch.graph_tokens=" in outcome.out
     outcome = slimvec("plan", recipe, "--memory", "1MB")
     assert "1.0 MB are not enough for any piece; try batch.gradient_checkpointing=true" in outcome.out
+
+
+def write_pairs(path, num_answers, **more):
+    """Write 16 pairs; each answer comes 16 / num_answers times."""
+    rows = [{"query": f"q {n}", "positive": f"a {n % num_answers}", "lr": 1, **more} for n in range(16)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_pairs_negatives_and_columns_not_read_are_those_of_the_run(slimvec, recipe, tmp_path):
+    write_pairs(tmp_path / "none.jsonl", 4, hard="x")
+    line = "4.0 pairs a step of 8 asked, 3.0 negatives a pair"
+    unread = "none.jsonl: columns not read: lr, hard\n"
+    for command in (("plan",), ("train", "--dry-run"), ("train", "-o", "out")):
+        outcome = slimvec(command[0], recipe, "batch.max_query_tokens=150", *command[1:])
+        assert (outcome.code, outcome.err) == (0, unread)
+        assert line in outcome.out
+    (stage,) = slimvec("plan", recipe, "--json", "--quiet").json["stages"]
+    assert (stage["filling"]["pairs"], stage["filling"]["negatives"]) == (4.0, 3.0)
+    assert stage["sources"] == [
+        {"path": "none.jsonl", "present": True, "num_records": 16, "unread": ["lr", "hard"]},
+    ]
+
+
+@pytest.mark.parametrize("command", [["plan"], ["train", "--dry-run"], ["train", "-o", "out"]])
+def test_steps_that_teach_nothing_are_refused(command, slimvec, recipe, tmp_path):
+    write_pairs(tmp_path / "none.jsonl", 1)
+    outcome = slimvec(command[0], recipe, *command[1:])
+    assert outcome.code == 2
+    assert outcome.error.startswith("error: 16 of 16 batches hold pairs without any negative, whose loss is 0")
+
+
+def test_columns_that_class_examples_and_graded_pairs_have_no_use_for(slimvec, recipe, tmp_path):
+    rows = [{"text": f"t {n}", "label": n % 3, "neg": "x", "id": n} for n in range(12)]
+    (tmp_path / "classes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    outcome = slimvec("plan", recipe, "data.0.path=classes.jsonl", "data.0.kind=classes")
+    assert (outcome.code, outcome.err) == (0, "classes.jsonl: columns not read: neg\n")
+    rows = [{"s1": f"t {n}", "s2": f"u {n}", "score": n % 5, "genre": "news"} for n in range(12)]
+    (tmp_path / "graded.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    outcome = slimvec("plan", recipe, "data.0.path=graded.jsonl", "data.0.kind=graded", "loss.graded={}")
+    assert (outcome.code, outcome.err) == (0, "graded.jsonl: columns not read: genre\n")
 
 
 def test_a_size_that_is_none(slimvec, recipe):

@@ -54,7 +54,9 @@ def test_a_dry_run_counts_what_is_there(slimvec, tmp_path, model, only):
     assert plan["base_found"] == str(model)
     (stage,) = plan["stages"]
     assert (stage["num_held_out"], stage["steps_per_epoch"], stage["steps"]) == (2, 2, 4)
-    assert stage["sources"] == [{"path": str(tmp_path / "pairs.jsonl"), "present": True, "num_records": 12}]
+    assert stage["sources"] == [
+        {"path": str(tmp_path / "pairs.jsonl"), "present": True, "num_records": 12, "unread": []}
+    ]
     only("pairs.jsonl")
 
 

@@ -1,9 +1,10 @@
 """The outline of a recipe as people read it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from slimvec.training.batches.sources import SourceRecord
     from slimvec.training.run.outline import Outline, SourceOutline, StageOutline
 
 
@@ -17,6 +18,13 @@ def outline_lines(outline: "Outline") -> list[str]:
         lines.append(f"missing: {len(outline.missing)} files of data")
         lines += [f"  {path}" for path in outline.missing]
     return lines
+
+
+def unread_remarks(sources: "Iterable[SourceOutline | SourceRecord]") -> list[str]:
+    """Name the columns of each file that were not read; a file that several stages read is named once."""
+    from slimvec.data.bad_rows import unread_lines
+
+    return unread_lines({source.path: source.unread for source in sources})
 
 
 def _stage_lines(stage: "StageOutline", number: int) -> Iterator[str]:
@@ -37,7 +45,10 @@ def _length(stage: "StageOutline") -> str:
         return f"{stage.max_minutes:g} minutes"
     if stage.tokens is not None:
         return f"{stage.tokens:,} tokens"
-    return "steps not known without the data" if stage.steps is None else f"{stage.steps:,} steps"
+    if stage.steps is not None:
+        return f"{stage.steps:,} steps"
+    missing = stage.num_held_out is None
+    return "steps not known without the data" if missing else "steps not known before its texts are tokenized"
 
 
 def _state(source: "SourceOutline") -> str:

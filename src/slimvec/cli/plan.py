@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from slimvec.cli.outlines import unread_remarks
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
 
 if TYPE_CHECKING:
+    from slimvec.training.batches.filling import Filling
     from slimvec.training.run.forecast import Forecast
 
 KEYS = {
-    "stages": "by stage: name, parameters, trainable parameters, tokens and seconds a step, bytes by purpose, and with "
-    "--memory the micro_batch_tokens and graph_tokens that fit",
+    "stages": "by stage: name, parameters, trainable parameters, tokens and seconds a step, bytes by purpose; filling: "
+    "pairs a step and negatives a pair, null without the data and for texts; sources: num_records and unread columns; "
+    "with --memory the micro_batch_tokens and graph_tokens that fit",
     "fits": "with --memory: whether every stage fits as the recipe stands; null without",
 }
 _UNITS = ("", "K", "M", "G", "T")
@@ -39,13 +42,18 @@ def plan(
 ) -> Result:
     """Predict memory and time of a training, and propose sizes that fit.
 
-    No weights and no data are read. Texts are taken to be as long as the recipe lets them be, so real steps need at
-    most what is said. Time is measured on one layer, on this machine.
+    No weights are read. Texts are taken to be as long as the recipe lets them be, so real steps need at most what is
+    said. Time is measured on one layer, on this machine. Data that is on this machine is read for the pairs and
+    negatives of a step; where most steps would teach nothing, that is the answer.
     """
     from slimvec.training.recipe.reading import read_recipe
 
     settings = read_recipe(recipe, overrides or ())
     limit = None if memory is None else parse_size(memory)
+    with terminal.task("reading the data"):
+        from slimvec.training.run.outline import outline_stage
+
+        outlines = [outline_stage(stage) for stage in settings.stage_recipes()]
     with terminal.task("measuring a layer"):
         from slimvec.training.run.forecast import base_config, forecast
 
@@ -54,12 +62,19 @@ def plan(
             (stage, forecast(stage.recipe, shape, memory=limit, num_processes=processes))
             for stage in settings.stage_recipes()
         ]
-    for stage, predicted in found:
-        terminal.print(*_lines(stage.name, predicted, limit))
+    for line in unread_remarks(source for outline in outlines for source in outline.sources):
+        terminal.remark(line)
+    for outline, (stage, predicted) in zip(outlines, found, strict=True):
+        terminal.print(*_lines(stage.name, predicted, outline.filling, limit))
     return {
         "stages": [
-            {"name": stage.name, **predicted.model_dump(), "total_bytes": predicted.total_bytes}
-            for stage, predicted in found
+            {
+                "name": stage.name,
+                **predicted.model_dump(),
+                "total_bytes": predicted.total_bytes,
+                **outline.model_dump(mode="json", include={"filling", "sources"}),
+            }
+            for outline, (stage, predicted) in zip(outlines, found, strict=True)
         ],
         "fits": None if limit is None else all(predicted.total_bytes <= limit for _, predicted in found),
     }
@@ -78,7 +93,7 @@ def parse_size(text: str) -> int:
     return int(float(number) * (1024 if binary else 1000) ** _UNITS.index(unit.upper()))
 
 
-def _lines(name: str, found: "Forecast", limit: int | None) -> list[str]:
+def _lines(name: str, found: "Forecast", filling: "Filling | None", limit: int | None) -> list[str]:
     """Write a forecast for people."""
     title = f"stage {name}: " if name else ""
     twice = "" if found.keeps_graph else ", computed twice (gradient cache)"
@@ -86,6 +101,7 @@ def _lines(name: str, found: "Forecast", limit: int | None) -> list[str]:
     lines = [
         f"{title}{found.num_parameters:,} parameters, {found.num_trained:,} trained",
         f"a step: at most {found.tokens_per_step:,} tokens{twice}, {found.seconds_per_step:,.1f} s on this machine",
+        *([] if filling is None else [str(filling)]),
         f"memory: {_size(found.total_bytes)} ({parts})",
     ]
     return lines if limit is None else [*lines, _advice(found, limit)]

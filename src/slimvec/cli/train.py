@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from slimvec.cli.options import ForceOption
-from slimvec.cli.outlines import outline_lines
+from slimvec.cli.outlines import outline_lines, unread_remarks
 from slimvec.cli.progress import clock
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.cli.training import probe_validators_of, run_training
@@ -91,9 +91,8 @@ def train(
         when_stopped=f"it is saved; go on with: {_resume_command(recipe, given, output, probe or ())}",
         validators=validators,
     )
-    for source in {source.path: source for stage in run.result.stages for source in stage.data}.values():
-        if source.unread:
-            terminal.remark(f"{source.path}: columns not read: {', '.join(source.unread)}")
+    for line in unread_remarks(source for stage in run.result.stages for source in stage.data):
+        terminal.remark(line)
     report: Result = {
         "output": str(output),
         **run.summary(),
@@ -115,6 +114,8 @@ def _dry_run(terminal: Terminal, recipe: "Recipe") -> Result:
 
     with terminal.task("resolving the recipe"):
         outline = outline_recipe(recipe)
+    for line in unread_remarks(source for stage in outline.stages for source in stage.sources):
+        terminal.remark(line)
     terminal.print(*outline_lines(outline))
     return {**dict.fromkeys(KEYS), "plan": outline.model_dump(mode="json")}
 

@@ -4,6 +4,7 @@ Nothing is left out without being counted, and the count says why, with examples
 """
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -100,12 +101,7 @@ class BadRows:
 
     def unread_columns(self) -> list[str]:
         """One line a source for people: the columns that were not read."""
-        return [
-            f"{source}: columns not read: {', '.join(columns[:_NUM_EXAMPLES])}"
-            + (f" and {len(columns) - _NUM_EXAMPLES} more" if len(columns) > _NUM_EXAMPLES else "")
-            for source, columns in self.unread.items()
-            if columns
-        ]
+        return unread_lines(self.unread)
 
     def summary(self) -> str:
         """One line for people; empty when nothing was left out."""
@@ -113,3 +109,17 @@ class BadRows:
             return ""
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in self.kinds.most_common())
         return f"{self.num_skipped:,} bad rows left out ({kinds}); the first: {self.examples[0]}"
+
+
+def unread_lines(unread: Mapping[str, Sequence[str]]) -> list[str]:
+    """Name the columns that were not read, in a line for each source that has any.
+
+    Args:
+        unread: Columns by source.
+    """
+    return [
+        f"{source}: columns not read: {', '.join(columns[:_NUM_EXAMPLES])}"
+        + (f" and {len(columns) - _NUM_EXAMPLES} more" if len(columns) > _NUM_EXAMPLES else "")
+        for source, columns in unread.items()
+        if columns
+    ]

@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from slimvec.data.bad_rows import BadRows
+from slimvec.data.columns import Columns
 from slimvec.data.records import Record, check_text
 from slimvec.data.tables import iter_rows, located
 from slimvec.errors import InputError
@@ -137,6 +139,7 @@ def read_class_records(
     task: str | None = None,
     field: str = "text",
     label: str = "label",
+    bad: BadRows | None = None,
 ) -> ClassRecords:
     """Make records of a classification file.
 
@@ -149,19 +152,22 @@ def read_class_records(
         task: Task of the records.
         field: The field with the text.
         label: The field with the class: a text or a whole number.
+        bad: Learns which columns are not read.
 
     Raises:
         InputError: the file cannot be read, a row is malformed (with its place), or fewer than two classes have two
             examples each.
     """
     path = Path(path)
-    examples = _read_examples(path, field, label)
+    examples = list(_read_examples(path, field, label, bad or BadRows()))
     name = path.absolute().parent.name if source is None else source
     return class_records(examples, seed=seed, num_negatives=num_negatives, skip=skip, source=name, task=task)
 
 
-def _read_examples(path: Path, field: str, label: str) -> Iterator[ClassExample]:
-    for row in iter_rows(path, fields=(field, label, "lang", "language")):
+def _read_examples(path: Path, field: str, label: str, bad: BadRows) -> Iterator[ClassExample]:
+    columns = Columns((field, label, "lang", "language"), aliases=False)
+    for row in columns.watch(iter_rows(path, fields=columns)):
+        bad.unread[str(path)] = tuple(columns.unread)
         try:
             language = row.values.get("language") or row.values.get("lang")
             yield ClassExample(

@@ -14,9 +14,10 @@ makes it a row that cannot be trained on as one.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from slimvec.data.bad_rows import BadRowError
+from slimvec.data.tables import Row
 
 _QUERIES = ("query", "anchor")
 _POSITIVES = ("positive", "positives", "positive_id", "positive_ids", "pos", "positive_passages", "positive_messages")
@@ -51,19 +52,27 @@ class Columns:
 
     Args:
         fields: Names that slimvec has for them itself.
+        aliases: Whether the names that other libraries have for the fields of pairs are read too.
     """
 
-    def __init__(self, fields: Sequence[str]) -> None:
-        self._read = _ALIASES | frozenset(fields)
+    def __init__(self, fields: Sequence[str], *, aliases: bool = True) -> None:
+        self._read, self._aliases = frozenset(fields) | (_ALIASES if aliases else frozenset()), aliases
         self.unread: dict[str, None] = {}
 
     def __call__(self, name: str) -> bool:
         """Say whether a column is read."""
-        if name in self._read or _NUMBERED.fullmatch(name):
+        if name in self._read or (self._aliases and _NUMBERED.fullmatch(name)):
             return True
         if name not in _OF_NO_MEANING:
             self.unread[name] = None
         return False
+
+    def watch(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Pass rows on, and learn the names of all that they have."""
+        for row in rows:
+            for name in row.values:
+                self(name)
+            yield row
 
 
 def canonical_row(row: Mapping[str, object]) -> Mapping[str, object]:

@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from slimvec.data.bad_rows import BadRows
+from slimvec.data.columns import Columns
 from slimvec.data.records import Record, check_text
 from slimvec.data.tables import Row, iter_rows, located
 from slimvec.errors import InputError
@@ -18,6 +20,7 @@ def read_graded_pairs(
     high: float = 5.0,
     source: str | None = None,
     task: str | None = None,
+    bad: BadRows | None = None,
 ) -> Iterator[Record]:
     """Read an STS file, one record a pair: `query` is the first text, the only positive the second.
 
@@ -30,6 +33,7 @@ def read_graded_pairs(
         high: The grade that means the same.
         source: Source of the records; default the name of the file's folder.
         task: Task of the records.
+        bad: Learns which columns are not read.
 
     Raises:
         InputError: the file cannot be read, a row is malformed or its score is outside the scale (with its place),
@@ -40,7 +44,9 @@ def read_graded_pairs(
     path = Path(path)
     name = path.absolute().parent.name if source is None else source
     empty = True
-    for row in iter_rows(path, fields=_FIELDS):
+    bad, columns = bad or BadRows(), Columns(_FIELDS, aliases=False)
+    for row in columns.watch(iter_rows(path, fields=columns)):
+        bad.unread[str(path)] = tuple(columns.unread)
         try:
             record = _record(row, low, high, name, task)
         except InputError as error:

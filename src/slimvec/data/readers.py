@@ -141,10 +141,7 @@ def _default_source(path: str | Path) -> str:
 def _record_rows(path: str | Path, bad: BadRows, columns: Columns) -> Iterator[Row]:
     """Read rows; `columns` learns the names of all that they have."""
     is_hub = str(path).startswith(HUB_PREFIX)
-    for row in iter_hub_rows(str(path)) if is_hub else iter_rows(Path(path), fields=columns, bad=bad):
-        for name in row.values:
-            columns(name)
-        yield row
+    return columns.watch(iter_hub_rows(str(path)) if is_hub else iter_rows(Path(path), fields=columns, bad=bad))
 
 
 def _refuse_empty(path: str | Path, bad: BadRows, num_rows: int) -> None:

@@ -121,25 +121,27 @@ def _read_source(source: Source, seed: int) -> tuple[list[Record], SourceRecord]
 
 def _read_kind(source: Source, seed: int) -> tuple[list[Record], dict[str, int], tuple[str, ...]]:
     """Read records as the kind of their source asks for, count what cannot be used, and name columns not read."""
+    bad = BadRows(source.on_bad)
+    counts: dict[str, int]
     if source.kind == "graded":
         low, high = source.grades or (0.0, 5.0)
-        return list(read_graded_pairs(source.path, low=low, high=high)), {}, ()
-    if source.kind == "classes":
-        made = read_class_records(source.path, seed=seed, skip=source.skip)
-        counts = {
-            "single": made.num_single,
-            "repeated": made.num_repeated,
-            "ambiguous": made.num_ambiguous,
-            "label": made.num_skipped,
-        }
-        return list(made), {reason: count for reason, count in counts.items() if count}, ()
-    bad = BadRows(source.on_bad)
-    records = list(read_records(source.path, passages=source.passages, bad=bad))
-    return (
-        records,
-        {str(kind): count for kind, count in bad.report().kinds.items()},
-        bad.unread.get(str(source.path), ()),
-    )
+        records, counts = list(read_graded_pairs(source.path, low=low, high=high, bad=bad)), {}
+    elif source.kind == "classes":
+        made = read_class_records(source.path, seed=seed, skip=source.skip, bad=bad)
+        records, counts = (
+            list(made),
+            {
+                "single": made.num_single,
+                "repeated": made.num_repeated,
+                "ambiguous": made.num_ambiguous,
+                "label": made.num_skipped,
+            },
+        )
+    else:
+        records = list(read_records(source.path, passages=source.passages, bad=bad))
+        counts = {str(kind): count for kind, count in bad.report().kinds.items()}
+    skipped = {reason: count for reason, count in counts.items() if count}
+    return records, skipped, bad.unread.get(str(source.path), ())
 
 
 def _clean(records: list[Record], source: Source) -> tuple[list[Record], dict[str, Any]]:

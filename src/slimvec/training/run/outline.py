@@ -1,13 +1,16 @@
 """What a recipe would do, worked out without a weight: its stages, their data, and how many steps they would take."""
 
+from collections.abc import Callable
+
 from pydantic import BaseModel, ConfigDict
 
 from slimvec.data.records import Record
 from slimvec.model.sources import find_source
-from slimvec.training.batches.adaptation_texts import all_texts, read_text_records
+from slimvec.training.batches.adaptation_texts import all_texts
 from slimvec.training.batches.filling import Contrasts, Filling, check_filling
-from slimvec.training.batches.sources import SourceRecord, read_sources, source_numbers
+from slimvec.training.batches.sources import SourceRecord, source_numbers
 from slimvec.training.recipe import Recipe, Source, StageRecipe, TextVectorsObjective
+from slimvec.training.run.kinds import KINDS
 from slimvec.training.run.splitting import split_records
 from slimvec.training.step.contrastive import plan_contrastive
 from slimvec.training.step.text_vectors import epoch_length
@@ -20,6 +23,7 @@ class SourceOutline(BaseModel):
         path: Path of the file, or address of a hub dataset.
         present: Whether its files are there; None for a hub dataset, which is not asked for.
         num_records: That the stage takes; None when not all sources of the stage are there.
+        unread: Columns of the file that nothing is made of; empty likewise.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,6 +31,7 @@ class SourceOutline(BaseModel):
     path: str
     present: bool | None
     num_records: int | None = None
+    unread: tuple[str, ...] = ()
 
 
 class StageOutline(BaseModel):
@@ -39,11 +44,11 @@ class StageOutline(BaseModel):
         tuning: `lora` or `full`.
         sources: In the recipe's order.
         num_held_out: Records kept for validation; None when the data is not there.
-        steps_per_epoch: Steps of the first epoch; None likewise, and for texts.
+        steps_per_epoch: Steps of the first epoch; None likewise, and where a step is filled with so many tokens.
         steps: In all; None likewise, and for stages limited in tokens or time.
         tokens: Limit in tokens.
         max_minutes: Limit in time.
-        filling: Pairs and negatives of a batch; None likewise.
+        filling: Pairs and negatives of a batch; None when the data is not there, and for texts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -94,7 +99,7 @@ def outline_recipe(recipe: Recipe) -> Outline:
     return Outline(
         base=base.name,
         base_found="random weights" if base.source is None else None if found is None else str(found),
-        stages=tuple(map(_outline_stage, stages)),
+        stages=tuple(map(outline_stage, stages)),
         missing=tuple(missing),
     )
 
@@ -117,8 +122,12 @@ def _is_file(path: str) -> bool:
     return Source(path=path).path.is_file()
 
 
-def _outline_stage(stage: StageRecipe) -> StageOutline:
-    """Describe a stage, and plan it if its data is there."""
+def outline_stage(stage: StageRecipe) -> StageOutline:
+    """Describe a stage, and plan it if its data is there.
+
+    Raises:
+        InputError: its data is malformed or does not fit the recipe.
+    """
     recipe = stage.recipe
     given = "attention" in recipe.model.model_fields_set
     outline = StageOutline(
@@ -134,11 +143,7 @@ def _outline_stage(stage: StageRecipe) -> StageOutline:
     on_hub = any(source.is_hub for source in recipe.data)
     if _missing(recipe) or on_hub:
         return outline
-    if isinstance(recipe.objective, TextVectorsObjective):
-        return outline.model_copy(update=_text_counts(recipe, recipe.objective))
-    if recipe.kind != "contrastive":
-        return outline
-    records, held = read_sources(recipe.data, seed=recipe.run.seed)
+    records, held = KINDS[recipe.kind].read(recipe)
     return outline.model_copy(update=_counts(recipe, records, held))
 
 
@@ -147,38 +152,26 @@ def _outline_source(source: Source) -> SourceOutline:
     return SourceOutline(path=str(source.path), present=present)
 
 
-def _text_counts(recipe: Recipe, objective: TextVectorsObjective) -> dict[str, object]:
-    """Count texts and steps of distillation on plain texts."""
-    records, held = read_text_records(recipe.data, field=objective.field, seed=recipe.run.seed)
-    split = split_records(records, recipe)
-    length = epoch_length(len(all_texts(split.training)), objective)
-    return {
-        "sources": _counted_sources(recipe, held),
-        "num_held_out": len(split.validation),
-        "steps_per_epoch": length,
-        **({} if recipe.run.epochs is None else {"steps": recipe.run.epochs * length}),
-    }
-
-
-def _counted_sources(recipe: Recipe, held: list[SourceRecord]) -> tuple[SourceOutline, ...]:
-    return tuple(
-        SourceOutline(path=str(source.path), present=True, num_records=record.num_used)
-        for source, record in zip(recipe.data, held, strict=True)
-    )
-
-
 def _counts(recipe: Recipe, records: list[Record], held: list[SourceRecord]) -> dict[str, object]:
-    """Count records and steps."""
+    """Count records, and steps where they are known without tokens."""
     split = split_records(records, recipe)
+    counts: dict[str, object] = {"sources": tuple(map(_counted_source, held)), "num_held_out": len(split.validation)}
+    if isinstance(recipe.objective, TextVectorsObjective):
+        length = epoch_length(len(all_texts(split.training)), recipe.objective)
+        return counts | _steps(recipe, length, lambda epochs: epochs * length)
+    if recipe.texts is not None:
+        return counts
     plan = plan_contrastive(split.training, recipe, source_numbers(held)[split.numbers])
     filling = Filling.of(plan, Contrasts(split.training, recipe))
     check_filling(filling, split.training, recipe)
-    counts: dict[str, object] = {
-        "filling": filling,
-        "sources": _counted_sources(recipe, held),
-        "num_held_out": len(split.validation),
-        "steps_per_epoch": plan.epoch_length(0),
-    }
-    if recipe.run.epochs is not None:
-        counts["steps"] = plan.num_steps(recipe.run.epochs)
-    return counts
+    return counts | {"filling": filling} | _steps(recipe, plan.epoch_length(0), plan.num_steps)
+
+
+def _counted_source(held: SourceRecord) -> SourceOutline:
+    return SourceOutline(path=held.path, present=True, num_records=held.num_used, unread=held.unread)
+
+
+def _steps(recipe: Recipe, per_epoch: int, of_epochs: Callable[[int], int]) -> dict[str, object]:
+    """Give the steps of an epoch, and those of the run where its length is in epochs."""
+    epochs = recipe.run.epochs
+    return {"steps_per_epoch": per_epoch, **({} if epochs is None else {"steps": of_epochs(epochs)})}
