@@ -31,8 +31,8 @@ def test_a_model_that_finds_more_is_saved_with_its_report(slimvec, model, docume
     own.mkdir()
     rows = {
         "corpus": [{"id": name, "text": f"all about the {name}"} for name in ANIMALS],
-        "queries": [{"id": name, "text": name} for name in ANIMALS],
-        "qrels": [{"query_id": name, "doc_id": name, "score": 1} for name in ANIMALS],
+        "queries": [{"id": name, "text": name} for name in ANIMALS[:9]],
+        "qrels": [{"query_id": name, "doc_id": name, "score": 1} for name in ANIMALS[:9]],
     }
     for name, found in rows.items():
         (own / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found))
@@ -47,6 +47,9 @@ def test_a_model_that_finds_more_is_saved_with_its_report(slimvec, model, docume
     phrases = result["sets"]["held-out phrases"]
     assert phrases["after"]["value"] > phrases["before"]["value"]
     assert phrases["change"]["value"] == pytest.approx(phrases["after"]["value"] - phrases["before"]["value"])
+    assert phrases["change"]["low"] <= phrases["change"]["value"] <= phrases["change"]["high"]
+    scores = [result["sets"]["own"][which] for which in ("before", "after", "change")]
+    assert [(score["low"], score["high"]) for score in scores] == [(None, None)] * 3  # from nine queries
     assert result["training"]["steps"] == 12
     assert json.loads((tmp_path / "adapted" / "adaptation.json").read_text()) == result
     assert Embedder.load("adapted").dims == 32

@@ -85,6 +85,18 @@ def test_two_trainings_give_figures_and_no_verdict(swept):
     assert sweeps.checks()[1].finding.endswith("(third was trained 2 time(s); a verdict needs 3)")
 
 
+def test_under_ten_queries_there_is_no_interval_and_no_verdict(swept):
+    for num_queries in (9, 10):
+        sweeps = Sweeps(swept, planted((0, 1, 2, 3), noise=0.2, num_queries=num_queries))
+        shown = num_queries == 10
+        for model in sweeps.models():
+            for score in (*model.scores, model.best_beta, model.best_over_mean):
+                assert (score.low is not None, score.high is not None) == (shown, shown)
+        assert ("no verdict" in {check.outcome for check in sweeps.checks()}) == (not shown)
+        for check in sweeps.checks():
+            assert ("[" in check.finding, "queries; a verdict needs 10" in check.finding) == (shown, not shown)
+
+
 def test_models_that_are_not_done_wait(swept):
     some = [
         r

@@ -32,7 +32,7 @@ def test_what_was_planted_is_read(architecture, mode):
         assert before.low > 0.01
     assert f"the model is {mode}, as its files say." in result.answer
     assert result.details["declared"] == mode
-    assert result.num_texts == 24
+    assert result.num_texts == 40
 
 
 def test_a_model_that_does_otherwise_than_it_says_is_named():

@@ -123,11 +123,11 @@ def test_models_of_slimvec_are_told_by_their_templates():
 
 def test_a_tiny_model_is_probed_from_end_to_end():
     told = []
-    result = InstructionProbe(num_made=8).run(slimvec_model(), ProbeConfig(seed=1, on_progress=told.append))
+    result = InstructionProbe(num_made=10).run(slimvec_model(), ProbeConfig(seed=1, on_progress=told.append))
     assert len(result.measures) == 9
     assert len(result.plots) == 2
     assert len(result.tables[0].rows) == 8
-    assert sum(told) == 8 * 9  # documents, and the queries behind eight prompts
+    assert sum(told) == 10 * 9  # documents, and the queries behind eight prompts
 
 
 def write_set(folder, languages):

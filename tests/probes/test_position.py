@@ -158,11 +158,11 @@ def test_a_needle_goes_between_sentences():
 
 
 def test_needles_are_found_where_the_model_reads():
-    background = gather_documents(TINY, 8, 150, generator())
-    facts = make_facts(16, generator(1))
+    background = gather_documents(TINY, 10, 150, generator())
+    facts = make_facts(20, generator(1))
     kwargs = {"num_words": 100, "num_depths": 6, "config": TINY}
     flat = score_needles(BagOfWords(dims=4096), background.documents, facts, **kwargs)
-    assert flat.gains.shape == flat.ndcg.shape == (8, 2, 6)
+    assert flat.gains.shape == flat.ndcg.shape == (10, 2, 6)
     assert flat.ndcg.mean() > 0.8
     assert np.ptp(flat.gains.mean(axis=(0, 1))) < 1e-6
     assert flat.gains.min() > 0

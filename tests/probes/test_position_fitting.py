@@ -42,7 +42,7 @@ def test_betas_swept_on_states_equal_models_loaded_with_each(folder):
     embedder = Embedder.load(folder)
     fit = fit_beta(embedder, TINY, betas=(0.0, 2.0))
     generator = np.random.default_rng(TINY.seed)
-    background = gather_documents(TINY, 8, max(LENGTHS), generator)
+    background = gather_documents(TINY, 10, max(LENGTHS), generator)
     model = SlimvecModel(embedder, name="", identity="")
     a_word = tokens_a_word(model, background.documents[0])
     cut = [cut_sentences(s, round(LENGTHS[n % 3] / a_word)) for n, s in enumerate(background.documents)]

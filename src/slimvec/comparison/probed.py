@@ -8,10 +8,10 @@ from slimvec.comparison.runs import RunResult
 from slimvec.comparison.sections import Probing
 from slimvec.comparison.study import Study
 from slimvec.errors import InputError
-from slimvec.evaluation.results import BoundedScore
 from slimvec.probes.figures import difference
 from slimvec.probes.results import Metric
 from slimvec.reports.parts import Frozen
+from slimvec.statistics.intervals import Interval
 
 
 class ProbedValue(Frozen):
@@ -27,7 +27,7 @@ class ProbedValue(Frozen):
     measure: Metric
     by_seed: tuple[float, ...]
     against: str | None = None
-    difference: BoundedScore | None = None
+    difference: Interval | None = None
 
 
 class ProbedMeasure(Frozen):
@@ -110,6 +110,5 @@ def _value(variant: str, found: Mapping[str, Mapping[int, Metric]], study: Study
     seeds = [seed for seed in own if seed in other]
     if against == variant or not seeds:
         return value
-    apart, interval = difference(*(_mean([group[seed] for seed in seeds]) for group in (own, other)))
-    score = None if interval is None else BoundedScore(value=apart, low=interval.low, high=interval.high)
-    return value.model_copy(update={"against": against, "difference": score})
+    _, interval = difference(*(_mean([group[seed] for seed in seeds]) for group in (own, other)))
+    return value.model_copy(update={"against": against, "difference": interval})

@@ -2,10 +2,11 @@
 
 from slimvec.comparison.study_report import StudyReport
 from slimvec.comparison.sweeps import SweptModel
-from slimvec.evaluation.results import BoundedScore
+from slimvec.evaluation.results import Score, line_of
 from slimvec.reports.blocks import Block, Heading, Picture
 from slimvec.reports.drawing import draw
 from slimvec.reports.parts import Curve, Plot, Table
+from slimvec.statistics.intervals import shown_ends
 
 TITLE = "Poolings of the same states"
 _NOTE = (
@@ -42,15 +43,13 @@ def _curves(report: StudyReport) -> list[Picture]:
 
 
 def _curve(model: SweptModel) -> Curve | None:
-    """Give the curve of a model over its finite betas."""
+    """Give the curve of a model over its finite betas; where there is no interval, its ends are the value."""
     points = sorted(
-        (beta, score.value, score.low, score.high)
-        for beta, score in zip(model.betas, model.scores, strict=True)
-        if beta is not None
+        (beta, *line_of(score)) for beta, score in zip(model.betas, model.scores, strict=True) if beta is not None
     )
     if len(points) < 2:
         return None
-    xs, ys, lows, highs = zip(*points, strict=True)
+    xs, lows, ys, highs = zip(*points, strict=True)
     return Curve(label=model.variant, xs=xs, ys=ys, lows=lows, highs=highs)
 
 
@@ -65,5 +64,5 @@ def _row_cells(model: SweptModel) -> tuple[str, ...]:
     )
 
 
-def _interval(score: BoundedScore | None, form: str) -> str:
-    return "" if score is None else f"{score.value:{form}} [{score.low:{form}}, {score.high:{form}}]"
+def _interval(score: Score | None, form: str) -> str:
+    return "" if score is None else f"{score.value:{form}}{shown_ends(score.low, score.high, form=form)}"

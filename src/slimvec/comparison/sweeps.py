@@ -13,10 +13,17 @@ import numpy as np
 from slimvec.comparison.runs import RunResult
 from slimvec.comparison.sections import Check, beta_of
 from slimvec.comparison.study import Study
-from slimvec.evaluation.results import BoundedScore
+from slimvec.evaluation.results import Score
 from slimvec.reports.parts import Frozen
 from slimvec.statistics.correlation import rank_correlation
-from slimvec.statistics.intervals import interval_ends
+from slimvec.statistics.intervals import (
+    MIN_UNITS,
+    Interval,
+    ends_of,
+    percentile_interval,
+    percentile_intervals,
+    shown_ends,
+)
 from slimvec.statistics.resampling import LEVEL, NUM_DRAWS, Values, draw_counts
 from slimvec.statistics.trainings import MIN_TRAININGS
 
@@ -32,7 +39,8 @@ class SweptModel(Frozen):
         variant: The model.
         names: Names of the poolings, [P].
         betas: Their betas; None for those outside the family, and for the last token, whose beta is infinite.
-        scores: Mean of the main metric over sets, with intervals.
+        scores: Mean of the main metric over sets, with intervals where there are queries enough for one, as for all
+            that follows.
         best: Name of the pooling with the highest mean.
         best_beta: Beta of the best one of the family, with the interval of where the best lies; the last token is left
             out of it. None where fewer than two have one.
@@ -44,10 +52,10 @@ class SweptModel(Frozen):
     variant: str
     names: tuple[str, ...]
     betas: tuple[float | None, ...]
-    scores: tuple[BoundedScore, ...]
+    scores: tuple[Score, ...]
     best: str
-    best_beta: BoundedScore | None
-    best_over_mean: BoundedScore | None
+    best_beta: Score | None
+    best_over_mean: Score | None
     mixing: float | None
 
 
@@ -56,7 +64,7 @@ class CheckResult(Frozen):
 
     Attributes:
         name: The prediction.
-        outcome: In a word; `no verdict` where a trained model has under three seeds.
+        outcome: In a word; `no verdict` where a trained model has under three seeds, or the queries give no interval.
         finding: With the figures.
     """
 
@@ -79,7 +87,8 @@ class Sweeps:
         for result in results:
             by_variant.setdefault(result.variant, {})[result.seed] = result
         self._mixing = {name: _mean_mixing(runs.values()) for name, runs in by_variant.items()}
-        self._few: dict[str, int] = {}
+        self._few: dict[str, str] = {}
+        self._num_queries = 0
         self._means: dict[str, Values] = {}
         self._draws: dict[str, Values] = {}
         for name, cells in study.swept.items():
@@ -88,7 +97,7 @@ class Sweeps:
             if seeds:
                 self._resample(name, [[runs[seed] for seed in seeds] for runs in found])
                 if study.cells[name].trained and len(seeds) < MIN_TRAININGS:
-                    self._few[name] = len(seeds)
+                    self._few[name] = f"{name} was trained {len(seeds)} time(s); a verdict needs {MIN_TRAININGS}"
 
     def models(self) -> tuple[SweptModel, ...]:
         """Sum up each model."""
@@ -102,12 +111,13 @@ class Sweeps:
         )
 
     def _limited(self, check: Check, found: CheckResult) -> CheckResult:
-        """Take the outcome back where a model's trainings are too few for one; the figures stay."""
-        few = [f"{name} was trained {self._few[name]} time(s)" for name in check.of if name in self._few]
+        """Take the outcome back where queries or a model's trainings are too few for one; the figures stay."""
+        few = [self._few[name] for name in check.of if name in self._few]
+        if self._num_queries < MIN_UNITS:
+            few.insert(0, f"{self._num_queries} queries; a verdict needs {MIN_UNITS}")
         if not few:
             return found
-        finding = f"{found.finding} ({few[0]}; a verdict needs {MIN_TRAININGS})"
-        return found.model_copy(update={"outcome": "no verdict", "finding": finding})
+        return found.model_copy(update={"outcome": "no verdict", "finding": f"{found.finding} ({few[0]})"})
 
     def _resample(self, name: str, runs: Sequence[Sequence[RunResult]]) -> None:
         """Keep the means of a model's poolings, [P], and those of every resample, [R, P]."""
@@ -115,6 +125,7 @@ class Sweeps:
             np.array([[run.tasks[number].values for run in of_pooling] for of_pooling in runs])
             for number in range(len(runs[0][0].tasks))
         ]
+        self._num_queries = sum(table.shape[2] for table in tables)  # the same of all models
         generator = np.random.default_rng(self._study.evaluation.seed)
         counts = [_drawn_shares(generator, table.shape[2]) for table in tables]
         by_run = _drawn_shares(generator, tables[0].shape[1])
@@ -139,12 +150,19 @@ class Sweeps:
         order, betas = self._family()
         return float(betas[self._means[name][order].argmax()]), betas[self._draws[name][:, order].argmax(axis=1)]
 
-    def _best_over(self, name: str, beta: float) -> BoundedScore:
+    def _best_over(self, name: str, beta: float) -> Interval:
         """Give what a model's best beta has over another; the best is chosen on the same queries."""
         order, betas = self._family()
         means, draws = self._means[name][order], self._draws[name][:, order]
         best, other = int(means.argmax()), betas.tolist().index(beta)
-        return _score(means[best] - means[other], draws[:, best] - draws[:, other])
+        return percentile_interval(float(means[best] - means[other]), draws[:, best] - draws[:, other])
+
+    def _score(self, found: Interval) -> Score:
+        return Score.of(found, self._num_queries)
+
+    def _shown(self, found: Interval, form: str) -> str:
+        """Write the ends of an interval for people."""
+        return shown_ends(**ends_of(found, self._num_queries), form=form)
 
     def _model(self, name: str) -> SweptModel:
         means, draws = self._means[name], self._draws[name]
@@ -152,15 +170,14 @@ class Sweeps:
         order, betas = self._family()
         best_beta = over = None
         if len(order) > 1:
-            value, drawn = self._best_betas(name)
-            best_beta = _score(value, drawn)
+            best_beta = self._score(percentile_interval(*self._best_betas(name)))
             if 0.0 in betas:
-                over = self._best_over(name, 0.0)
+                over = self._score(self._best_over(name, 0.0))
         return SweptModel(
             variant=name,
             names=tuple(names),
             betas=tuple(beta if beta is not None and np.isfinite(beta) else None for beta in self._betas()),
-            scores=tuple(_score(mean, draws[:, number]) for number, mean in enumerate(means)),
+            scores=tuple(map(self._score, percentile_intervals(means, draws))),
             best=names[int(means.argmax())],
             best_beta=best_beta,
             best_over_mean=over,
@@ -172,17 +189,17 @@ class Sweeps:
         assert check.best_beta is not None
         outcomes, parts = [], []
         for name in check.of:
-            best = _score(*self._best_betas(name))
+            best = percentile_interval(*self._best_betas(name))
             outcome: Outcome = "undecided"
             if best.low == check.best_beta == best.high:
                 outcome = "borne out"
             elif not best.low <= check.best_beta <= best.high:
                 outcome = "not borne out"
             outcomes.append(outcome)
-            parts.append(f"{name} is best at {best.value:g} [{best.low:g}, {best.high:g}]")
+            parts.append(f"{name} is best at {best.value:g}{self._shown(best, 'g')}")
             if best.value != check.best_beta:
                 gain = self._best_over(name, check.best_beta)
-                parts[-1] += f", {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] over it"
+                parts[-1] += f", {gain.value:+.3f}{self._shown(gain, '+.3f')} over it"
         order_of_weight: tuple[Outcome, ...] = ("not borne out", "undecided", "borne out")
         return CheckResult(
             name=check.name,
@@ -203,7 +220,7 @@ class Sweeps:
         measured = np.array(mixing, dtype=np.float64)
         best = np.array([beta for beta, _ in found])
         value = float(rank_correlation(measured, best[None])[0])
-        rho = _score(value, rank_correlation(measured, np.stack([drawn for _, drawn in found], axis=1)))
+        rho = percentile_interval(value, rank_correlation(measured, np.stack([drawn for _, drawn in found], axis=1)))
         by_chance = _share_of_orders(measured, best, value)
         outcome: Outcome = "undecided"
         if rho.low > 0 and by_chance <= 1 - LEVEL:
@@ -211,7 +228,7 @@ class Sweeps:
         elif rho.high <= 0:
             outcome = "not borne out"
         pairs = (f"{name} {m:.2f}: {beta:g}" for name, m, (beta, _) in zip(check.of, measured, found, strict=True))
-        finding = f"rank correlation {rho.value:+.2f} [{rho.low:+.2f}, {rho.high:+.2f}] over {len(check.of)} models, "
+        finding = f"rank correlation {rho.value:+.2f}{self._shown(rho, '+.2f')} over {len(check.of)} models, "
         finding += f"as high in {by_chance:.1%} of their orders; mixing: best beta of "
         return CheckResult(name=check.name, outcome=outcome, finding=finding + ", ".join(pairs))
 
@@ -231,11 +248,6 @@ def _drawn_shares(generator: np.random.Generator, number: int) -> Values:
     """Draw shares of so many things in every resample: [R, number], each row summing to 1."""
     shares: Values = draw_counts(number, generator) / number
     return shares
-
-
-def _score(value: float, draws: Values) -> BoundedScore:
-    low, high = interval_ends(draws)
-    return BoundedScore(value=float(value), low=float(low), high=float(high))
 
 
 def _mean_mixing(runs: Iterable[RunResult]) -> float | None:

@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict
 
 from slimvec.errors import InputError
 from slimvec.evaluation.models import ModelCard
-from slimvec.evaluation.results import EvaluationResult, SubsetResult, TaskResult, ends_of
+from slimvec.evaluation.results import EvaluationResult, SubsetResult, TaskResult
 from slimvec.evaluation.task_values import task_values
-from slimvec.statistics.intervals import Interval, bootstrap_intervals
+from slimvec.statistics.intervals import Interval, bootstrap_intervals, ends_of
 from slimvec.statistics.resampling import LEVEL, NUM_RESAMPLES, Values
 from slimvec.statistics.significance import holm, sign_flip_p_value, smallest_visible
 

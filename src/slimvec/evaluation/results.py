@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
-from typing import Any, ClassVar, Literal, Self, TypedDict
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
@@ -18,7 +18,7 @@ from slimvec.evaluation.older_results import evaluation_of_older, older_keys, ta
 from slimvec.evaluation.task_values import task_values
 from slimvec.files import atomic_file
 from slimvec.reports.parts import Frozen
-from slimvec.statistics.intervals import MIN_UNITS, Interval
+from slimvec.statistics.intervals import Interval, ends_of
 from slimvec.statistics.resampling import NUM_RESAMPLES, Values
 
 Unit = Literal["queries", "pairs", "texts", "sentences", "experiments", "samples"]
@@ -85,29 +85,6 @@ def line_of(score: Score) -> tuple[float, float, float]:
     """Give low end, value and high end for a picture; the ends are the value where there is no interval."""
     value = score.value
     return (value if score.low is None else score.low), value, (value if score.high is None else score.high)
-
-
-class BoundedScore(Score):
-    """A number of a study, which always has an interval: trainings and models count in it beside queries."""
-
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
-
-
-class Ends(TypedDict):
-    """The ends of an interval; None where there is none."""
-
-    low: float | None
-    high: float | None
-
-
-def ends_of(interval: Interval, num_units: int) -> Ends:
-    """Give the ends of an interval, or None where it is from too few units to be one."""
-    enough = num_units >= MIN_UNITS
-    return {"low": interval.low if enough else None, "high": interval.high if enough else None}
 
 
 class MetricValues(Frozen):

@@ -87,8 +87,8 @@ class AttentionModeProbe:
     def _texts(self, embedder: Embedder, config: ProbeConfig) -> list[list[int]]:
         """Draw N texts of L tokens: words without a meaning, in the model's own tokens."""
         generator = np.random.default_rng(config.seed)
-        count = config.count(self.num_texts)
-        drawn = [" ".join(generator.choice(_WORDS.split(), size=self.num_tokens)) for _ in range(count + count % 2)]
+        count = 2 * config.count(self.num_texts // 2)  # every other one is changed
+        drawn = [" ".join(generator.choice(_WORDS.split(), size=self.num_tokens)) for _ in range(count)]
         encodings = embedder.tokenizer.backend.encode_batch_fast(drawn, add_special_tokens=False)
         return [list(encoding.ids[: self.num_tokens]) for encoding in encodings]
 

@@ -1,30 +1,10 @@
 """Values with intervals, as measures, curves and cells of tables."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from slimvec.probes.results import Metric, Unit
 from slimvec.reports.parts import Curve
-from slimvec.statistics.intervals import Interval
-
-
-class Estimated(Protocol):
-    """A number with its 95% interval, as `Interval` is one."""
-
-    @property
-    def value(self) -> float:
-        """The number."""
-        ...
-
-    @property
-    def low(self) -> float:
-        """Lower end."""
-        ...
-
-    @property
-    def high(self) -> float:
-        """Upper end."""
-        ...
+from slimvec.statistics.intervals import Estimated, Interval, ends_of
 
 
 def estimated(
@@ -37,12 +17,11 @@ def estimated(
     num_items: int,
     higher_is_better: bool | None = None,
 ) -> Metric:
-    """Give an estimate as a measure; arguments as the fields of `Metric`."""
+    """Give an estimate as a measure, without ends where its items are too few; arguments as the fields of `Metric`."""
     return Metric(
         name=name,
         value=found.value,
-        low=found.low,
-        high=found.high,
+        **ends_of(found, num_items),
         unit=unit,
         baseline=baseline,
         baseline_name=baseline_name,

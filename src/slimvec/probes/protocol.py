@@ -10,6 +10,7 @@ import numpy as np
 from slimvec.errors import ModelError
 from slimvec.evaluation.models import EvaluatedModel, Prompt, Usage
 from slimvec.probes.results import Amount, ProbeResult
+from slimvec.statistics.intervals import MIN_UNITS
 from slimvec.text.embeddings import Vectors
 from slimvec.text.prompts import Role
 
@@ -46,8 +47,8 @@ class ProbeConfig:
     on_progress: Callable[[int], None] = ignore
 
     def count(self, full: int) -> int:
-        """Give the number of items to draw where `full` are drawn for a report; at least 8."""
-        return max(8, min(full, round(full * SHARES[self.amount])))
+        """Give the number of items to draw where `full` are drawn for a report; at least what an interval needs."""
+        return max(MIN_UNITS, min(full, round(full * SHARES[self.amount])))
 
     def folder(self, name: str) -> Path | None:
         """Give the folder of an outside set, or None where it is not at hand."""

@@ -20,7 +20,8 @@ class Metric(Frozen):
         name: Unique in its result; parts from the general to the particular, with `/` between:
             `accuracy/role swap/en`.
         value: The number.
-        low: Lower end of its interval; None where it is counted over everything there is, so nothing is estimated.
+        low: Lower end of its interval; None where it is counted over everything there is, so nothing is estimated, and
+            where it rests on too few items for an interval.
         high: Upper end; None with `low`.
         unit: What it counts.
         baseline: The number a model without the property would have, on the same items.

@@ -5,6 +5,7 @@ Letters: N items, M measures, R resamples.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypedDict
 
 import numpy as np
 
@@ -23,11 +24,51 @@ class Interval:
     high: float
 
 
+class Estimated(Protocol):
+    """A number with its 95% interval, as `Interval` is one."""
+
+    @property
+    def value(self) -> float:
+        """The number."""
+        ...
+
+    @property
+    def low(self) -> float:
+        """Lower end."""
+        ...
+
+    @property
+    def high(self) -> float:
+        """Upper end."""
+        ...
+
+
+class Ends(TypedDict):
+    """The ends of an interval; None where there is none."""
+
+    low: float | None
+    high: float | None
+
+
+def ends_of(found: Estimated, num_units: int) -> Ends:
+    """Give the ends of a number's interval, or None where it is from too few units to be one.
+
+    Whatever is written or shown takes its ends from here.
+    """
+    enough = num_units >= MIN_UNITS
+    return {"low": float(found.low) if enough else None, "high": float(found.high) if enough else None}
+
+
 def shown_interval(low: float | None, high: float | None, num_units: int, *, form: str = ".3f") -> str:
     """Write an interval for people, or that it is from too few units to be one."""
     if low is None or high is None or num_units < MIN_UNITS:
         return f"too few ({num_units})"
     return f"{low:{form}} to {high:{form}}"
+
+
+def shown_ends(low: float | None, high: float | None, *, form: str = ".3f") -> str:
+    """Write the ends of an interval behind its value, with a space before; nothing where there is none."""
+    return "" if low is None or high is None else f" [{low:{form}}, {high:{form}}]"
 
 
 def interval_ends(drawn: Values, *, level: float = LEVEL) -> Values:

@@ -21,7 +21,7 @@ from slimvec.probes.protocol import ProbeConfig, embed
 from slimvec.probes.results import Metric
 from slimvec.ranking.bm25 import lexical_words, rank_lexically
 from slimvec.reports.parts import Curve, Plot
-from slimvec.statistics.intervals import bootstrap_intervals
+from slimvec.statistics.intervals import Interval, bootstrap_intervals, shown_ends
 from slimvec.statistics.jackknife import spearman_values
 
 RELATED = (FERTILITY, PIECES, COVERAGE)
@@ -122,12 +122,10 @@ def relation_measure(
         return None
     floor = _relation(values, bitext.by_words)
     interval = bootstrap_intervals(pseudo_values[:, None], seed=seed)[0]
-    return Metric(
-        name=f"{RELATION}/{figure.name}",
-        value=interval.value,
-        low=max(-1.0, interval.low),
-        high=min(1.0, interval.high),
-        unit="score",
+    return estimated(
+        f"{RELATION}/{figure.name}",
+        Interval(interval.value, max(-1.0, interval.low), min(1.0, interval.high)),
+        "score",
         baseline=0.0 if floor is None else float(floor.mean()),
         baseline_name="no relation" if floor is None else WORDS,
         num_items=len(values),
@@ -164,13 +162,11 @@ def describe_bitext(accuracy: Metric, related: Sequence[Metric], bitext: Bitext)
     ]
     for found in related:
         assert found.baseline is not None
-        assert found.low is not None
-        assert found.high is not None
-        apart = not found.low <= found.baseline <= found.high
+        apart = found.low is not None and found.high is not None and not found.low <= found.baseline <= found.high
         verdict = "" if apart else "not distinguishable from "
         parts.append(
-            f"rank correlation with {found.name.split('/')[1]} {found.value:.2f} [{found.low:.2f}, {found.high:.2f}], "
-            f"{verdict}{found.baseline:.2f} ({found.baseline_name})"
+            f"rank correlation with {found.name.split('/')[1]} {found.value:.2f}"
+            f"{shown_ends(found.low, found.high, form='.2f')}, {verdict}{found.baseline:.2f} ({found.baseline_name})"
         )
     return "; ".join(parts) + "."
 

@@ -241,7 +241,8 @@ def _answer(found: dict[str, Metric]) -> str:
     """Say how the vectors lie, and whether they stay."""
     cosine, dimension, hubs = found["mean cosine"], found["effective dimension"], found["hubness"]
     usual = hubs.baseline or 0.0
-    more = "not distinguishable from" if (hubs.low or 0.0) <= usual <= (hubs.high or 0.0) else "against"
+    apart = hubs.low is not None and hubs.high is not None and not hubs.low <= usual <= hubs.high
+    more = "against" if apart else "not distinguishable from"
     stable = {name: measure.value for name, measure in found.items() if name.startswith("lowest cosine")}
     worst = min(stable, key=stable.__getitem__)
     steady = "keeps its vector" if stable[worst] >= _STEADY else "does not keep its vector"

@@ -7,6 +7,8 @@ from slimvec.probes.order.findings import ACCURACY, AUC, BAG, CHOICE, MARGIN, PA
 from slimvec.probes.order.items import SHUFFLES
 from slimvec.probes.results import Metric
 from slimvec.reports.parts import Curve, Plot, Table
+from slimvec.statistics.estimates import Estimate
+from slimvec.statistics.intervals import ends_of, shown_ends
 
 
 def all_tables(found: Findings) -> Iterable[Table]:
@@ -57,7 +59,7 @@ def all_plots(found: Findings) -> Iterable[Plot]:
 
 def percent(measure: Metric) -> str:
     """Write a share with its interval."""
-    return f"{measure.value:.0%} [{measure.low:.0%}, {measure.high:.0%}]"
+    return f"{measure.value:.0%}{shown_ends(measure.low, measure.high, form='.0%')}"
 
 
 def _kinds(found: Findings) -> Table:
@@ -87,17 +89,14 @@ def _accuracies(cells: Sequence[Cell]) -> tuple[str, ...]:
 
 
 def _separations(found: Findings) -> Table:
-    def row(group: str, language: str, value: float, low: float, high: float, bag: float, num: int) -> tuple[str, ...]:
-        return group, language, f"{value:.2f} [{low:.2f}, {high:.2f}]", f"{bag:.2f}", f"{num:,}"
+    def row(group: str, language: str, auc: Estimate, bag: float) -> tuple[str, ...]:
+        ends = shown_ends(**ends_of(auc, auc.num_items), form=".2f")
+        return group, language, f"{auc.value:.2f}{ends}", f"{bag:.2f}", f"{auc.num_items:,}"
 
     return Table(
         title="Pairs that say the same, against pairs of the same words that do not",
         header=("set", "language", "AUC", BAG, "pairs"),
-        rows=tuple(
-            row(pairs.group, pairs.language, auc.value, auc.low, auc.high, pairs.bag, auc.num_items)
-            for pairs in found.separations
-            for auc in [pairs.auc]
-        ),
+        rows=tuple(row(pairs.group, pairs.language, pairs.auc, pairs.bag) for pairs in found.separations),
     )
 
 
@@ -107,7 +106,7 @@ def _kept(found: Findings) -> Table:
         title="What is left of the likeness after the words are moved",
         header=("set", "language", "moved", "kept", "sentences"),
         rows=tuple(
-            (cell.key[0], cell.key[2], cell.key[1], f"{m.value:.3f} [{m.low:.3f}, {m.high:.3f}]", f"{m.num_items}")
+            (cell.key[0], cell.key[2], cell.key[1], f"{m.value:.3f}{shown_ends(m.low, m.high)}", f"{m.num_items}")
             for cell, m in measured
         ),
         note="1: the vector does not change at all, as a bag of words has it; 0: as far as an unrelated sentence.",
@@ -135,8 +134,8 @@ def _dots(label: str, measures: Sequence[Metric]) -> Curve:
         label=label,
         xs=tuple(float(place) for place in range(len(measures))),
         ys=tuple(measure.value for measure in measures),
-        lows=tuple(float(measure.low or 0.0) for measure in measures),
-        highs=tuple(float(measure.high or 0.0) for measure in measures),
+        lows=tuple(measure.value if measure.low is None else measure.low for measure in measures),
+        highs=tuple(measure.value if measure.high is None else measure.high for measure in measures),
     )
 
 

@@ -3,6 +3,7 @@
 from slimvec.probes.order.findings import ACCURACY, CHOICE, Findings, all_measures, symmetric_measure
 from slimvec.probes.order.layout import all_plots, all_tables, percent
 from slimvec.probes.results import Metric, ProbeResult
+from slimvec.statistics.intervals import ends_of, shown_ends
 
 DEFINITION = (
     "Items are an anchor, a paraphrase of it and a negative: the anchor's words in another order (numbers, persons, "
@@ -59,6 +60,7 @@ def _answer(found: Findings) -> str:
     """Put the main figures into sentences."""
     accuracy, choice = ACCURACY.measure(found.templates), CHOICE.measure(found.templates)
     words = found.explained["words"]
+    known = shown_ends(**ends_of(words, words.num_items), form=".0%")
     pairs = CHOICE.of_pairs(found.templates)
     return (
         f"A paraphrase is nearer to a sentence than that sentence's own words in another order in "
@@ -66,8 +68,7 @@ def _answer(found: Findings) -> str:
         f"({accuracy.baseline:.0%}). Asked which of two orders a paraphrase says, it is right in {percent(choice)}, "
         f"{_verdict(choice)} a bag of words ({choice.baseline:.0%}; one of neighbouring pairs too has {pairs:.0%}). "
         f"{_symmetric(found)}"
-        f"The mean of its words' own vectors explains "
-        f"{words.value:.0%} [{words.low:.0%}, {words.high:.0%}] of the variance of its cosines."
+        f"The mean of its words' own vectors explains {words.value:.0%}{known} of the variance of its cosines."
     )
 
 
@@ -77,15 +78,14 @@ def _symmetric(found: Findings) -> str:
         return ""
     measure = symmetric_measure(found)
     return (
-        f"Names exchanged around a symmetric verb and around another differ with an AUC of {measure.value:.2f} "
-        f"[{measure.low:.2f}, {measure.high:.2f}], {_verdict(measure)} a bag of words ({measure.baseline:.2f}). "
+        f"Names exchanged around a symmetric verb and around another differ with an AUC of {measure.value:.2f}"
+        f"{shown_ends(measure.low, measure.high, form='.2f')}, {_verdict(measure)} a bag of words "
+        f"({measure.baseline:.2f}). "
     )
 
 
 def _verdict(measure: Metric) -> str:
-    assert measure.low is not None
-    assert measure.high is not None
     assert measure.baseline is not None
-    if measure.low <= measure.baseline <= measure.high:
+    if measure.low is None or measure.high is None or measure.low <= measure.baseline <= measure.high:
         return "not distinguishable from"
     return "more often than" if measure.value > measure.baseline else "less often than"
