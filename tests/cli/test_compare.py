@@ -218,3 +218,10 @@ def test_training_on_scored_text_is_refused_before_anything_is_trained(slimvec, 
     found = compare(slimvec, "--json").json
     assert found["shared_text"]["num_shared"] == 1
     assert "1 of 13 training records" in (tmp_path / "out/report.md").read_text()
+
+
+def test_sets_with_faults_are_refused_if_asked(slimvec, folder):
+    with (folder / "words/qrels.jsonl").open("a") as file:
+        file.write('{"query_id": "q-file", "doc_id": "gone", "score": 1}\n')
+    assert "unknown document gone" in compare(slimvec, "--strict").error
+    assert compare(slimvec, "--report-only").err.startswith("words: 1 judgements of queries or documents that are not")

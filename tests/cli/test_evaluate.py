@@ -91,8 +91,13 @@ def test_what_is_left_out_of_a_set_is_said_and_refused_if_asked(slimvec, model, 
     with (folder / "qrels.jsonl").open("a") as file:
         file.write('{"query_id": "en0", "doc_id": "gone", "score": 1}\n')
     outcome = slimvec("evaluate", "-m", model, "-d", folder, "--no-bm25")
-    assert outcome.err == "one: 1 judgements of queries or documents that are not there left out\n"
+    said = "one: 1 judgements of queries or documents that are not there left out\n"
+    assert outcome.err == said
     assert "unknown document gone" in slimvec("evaluate", "-m", model, "-d", folder, "--strict").error
+    (tmp_path / "mine.yaml").write_text("{name: mine, tasks: [{name: one, kind: retrieval}]}")
+    suite = ("evaluate", "-m", model, "-d", ".", "--suite", "mine.yaml", "--no-cache")
+    assert slimvec(*suite).err.startswith(said)  # mteb shows progress behind it
+    assert "unknown document gone" in slimvec(*suite, "--strict").error
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from slimvec.cli.evaluate import score_sets
 from slimvec.cli.models import describe_model, load_embedder
 from slimvec.cli.options import ForceOption, RevisionOption
 from slimvec.cli.progress import clock
+from slimvec.cli.retrieval_sets import read_set
 from slimvec.cli.scores import interval, scores_table
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.cli.training import run_training
@@ -74,13 +75,12 @@ def adapt(
     after: how well a phrase finds the one that follows it, among all held-out ones. With --data, a retrieval set of
     yours is scored too. A model that became worse on everything that was scored is not saved.
     """
-    from slimvec.data.retrieval_reading import read_retrieval_set
     from slimvec.training.recipe.text_objectives import NextPhrase
     from slimvec.training.run.held_out_phrases import hold_out_phrases
 
     terminal.reserve(output, force=force)
     terminal.kept = lambda: "nothing is kept; start again with the same command"
-    further = [] if data is None else [read_retrieval_set(data)]
+    further = [] if data is None else [read_set(terminal, data)]
     found = read_folder(terminal, documents, field=field)
     embedder = load_embedder(terminal, model, revision=revision)
     chosen = choose_method(embedder, method)
@@ -136,7 +136,7 @@ def _describe(found: FoundDocuments, num_passages: int, held_out: "RetrievalSet"
 
 def _change(before: "TaskResult", after: "TaskResult") -> dict[str, Any]:
     """Give the scores of a set before and after, and their difference on the same queries."""
-    from slimvec.statistics.intervals import paired_difference
+    from slimvec.statistics.intervals import ends_of, paired_difference
 
     values = [result.values for result in (after, before)]
     change = paired_difference(*values, seed=_LEVEL_SEED)
@@ -145,18 +145,20 @@ def _change(before: "TaskResult", after: "TaskResult") -> dict[str, Any]:
         "num_documents": after.num_documents,
         "before": interval(before.score),
         "after": interval(after.score),
-        "change": {"value": change.value, "low": change.low, "high": change.high},
+        "change": {"value": change.value, **ends_of(change, after.num_samples)},
     }
 
 
 def _show(terminal: Terminal, before: "Sequence[TaskResult]", after: "Sequence[TaskResult]") -> None:
     """Show a table a set, and what changed."""
+    from slimvec.statistics.intervals import shown_ends
+
     for first, second in zip(before, after, strict=True):
         change = _change(first, second)["change"]
         terminal.print(
             scores_table([("before", first), ("after", second)], first_column=first.task),
             f"{second.num_samples:,} queries, {second.num_documents:,} documents; change of nDCG@10 "
-            f"{change['value']:+.3f} [{change['low']:+.3f}, {change['high']:+.3f}]",
+            f"{change['value']:+.3f}{shown_ends(change['low'], change['high'], form='+.3f')}",
         )
 
 

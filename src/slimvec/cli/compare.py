@@ -9,6 +9,7 @@ import typer
 
 from slimvec.cli.failures import AGAIN
 from slimvec.cli.progress import Task
+from slimvec.cli.retrieval_sets import StrictOption, say_left_out
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
 
@@ -42,6 +43,7 @@ def compare(
         str, typer.Option(help="Do the I-th of N parts, for N processes that share the output folder.", metavar="I/N")
     ] = "1/1",
     report_only: Annotated[bool, typer.Option("--report-only", help="Write the report of the runs there are.")] = False,
+    strict: StrictOption = False,
 ) -> Result:
     """Compare variants of one recipe, everything else held equal, and write a report with intervals.
 
@@ -59,7 +61,9 @@ def compare(
     chosen = _part(part)
     terminal.reserve(output / f"part-{chosen[0]}-of-{chosen[1]}", force=False)
     with terminal.task("looking for text that is trained on and scored"):
-        shared = study_overlap(study, read_sets(study, data))
+        sets = read_sets(study, data, strict=strict)
+        shared = study_overlap(study, sets)
+    say_left_out(terminal, sets)
     if not report_only:
         if shared is not None:
             shared.check(study.evaluation.max_shared, setting="evaluation.max_shared of the study")

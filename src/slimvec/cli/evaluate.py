@@ -19,6 +19,7 @@ from slimvec.cli.options import (
     ThroughOption,
     backend_by_either_name,
 )
+from slimvec.cli.retrieval_sets import StrictOption, read_set
 from slimvec.cli.scores import scores_table, summary_of
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError, ModelError
@@ -70,9 +71,7 @@ def evaluate(
     backend: BackendOption = "auto",
     through: ThroughOption = None,
     by_language: Annotated[bool, typer.Option("--by-language", help="Score each language of a set by itself.")] = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse a set with empty documents or judgements of what is not there.")
-    ] = False,
+    strict: StrictOption = False,
     bm25: Annotated[bool, typer.Option("--bm25/--no-bm25", help="Score BM25 beside the model.")] = True,
     output: Annotated[
         Path | None,
@@ -113,6 +112,7 @@ def evaluate(
             data=data,
             backend=backend,
             cache=cache,
+            strict=strict,
             settings={
                 "revision": revision,
                 "dtype": dtype,
@@ -158,7 +158,7 @@ def _read(
     Raises:
         InputError: there is none, one is malformed, or a name is not among them.
     """
-    from slimvec.data.retrieval_reading import find_retrieval_sets, read_retrieval_set
+    from slimvec.data.retrieval_reading import find_retrieval_sets
 
     found = {path.absolute().name: path for path in find_retrieval_sets(folder)}
     unknown = [name for name in names if name not in found]
@@ -168,9 +168,7 @@ def _read(
         datasets: list[RetrievalSet] = []
         for name in names or found:
             task.update(description=f"reading {name}")
-            dataset = read_retrieval_set(found[name], strict=strict)
-            if dataset.left_out:
-                terminal.remark(dataset.left_out)
+            dataset = read_set(terminal, found[name], strict=strict)
             datasets += dataset.by_language().values() if by_language else [dataset]
             task.advance()
     return datasets

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from slimvec.cli.options import ForceOption
+from slimvec.cli.retrieval_sets import read_set
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
 
@@ -59,7 +60,7 @@ def merge(
         from slimvec.model.merging import greedy_soup, merge_models
 
         if data is not None:
-            record = greedy_soup(models, output, _scorer(data, task.share), force=force)
+            record = greedy_soup(models, output, _scorer(terminal, data, task.share), force=force)
         elif method != "soup":
             record = merge_models(models, output, method=method, weights=given, force=force)
     report = record.model_dump(mode="json")
@@ -83,7 +84,7 @@ def _parse(weights: str) -> list[float]:
         raise InputError(f"--weights {weights}", expected="numbers with commas between them, as in 0.7,0.3") from error
 
 
-def _scorer(data: Path, notice: Callable[[str, float | None], None]) -> Callable[[Path], float]:
+def _scorer(terminal: Terminal, data: Path, notice: Callable[[str, float | None], None]) -> Callable[[Path], float]:
     """Give a function that scores the model in a folder: nDCG@10 on pairs, or the mean of it over retrieval sets.
 
     Raises:
@@ -103,10 +104,10 @@ def _scorer(data: Path, notice: Callable[[str, float | None], None]) -> Callable
 
         return score_pairs
 
-    from slimvec.data.retrieval_reading import find_retrieval_sets, read_retrieval_set
+    from slimvec.data.retrieval_reading import find_retrieval_sets
     from slimvec.evaluation.retrieval import score_retrieval
 
-    sets = [read_retrieval_set(path) for path in find_retrieval_sets(data)]
+    sets = [read_set(terminal, path) for path in find_retrieval_sets(data)]
 
     def score_sets(folder: Path) -> float:
         notice(f"scoring {folder.name}", None)

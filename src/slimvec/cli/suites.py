@@ -1,6 +1,6 @@
 """The part of `slimvec evaluate` that runs suites of tasks, compares two models, and writes the report."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,6 +65,7 @@ def evaluate_models(
     data: Path | None,
     backend: "Backend",
     cache: bool,
+    strict: bool,
     settings: "EvaluatedSettings",
     output: Path | None,
     force: bool,
@@ -75,8 +76,16 @@ def evaluate_models(
 
     check_extra()
     reports = [
-        _evaluate(terminal, open_with_progress(terminal, source, backend, settings), suite, data, cache=cache)
-        for source in sources
+        _evaluate(
+            terminal,
+            open_with_progress(terminal, source, backend, settings),
+            suite,
+            data,
+            cache=cache,
+            strict=strict,
+            on_left_out=terminal.remark if number == 0 else None,
+        )
+        for number, source in enumerate(sources)
     ]
     comparison = compare_reports(*reports) if len(reports) > 1 else None
     for report in reports:  # before the files: a full disk shall not take the scores with it
@@ -108,7 +117,14 @@ def open_with_progress(
 
 
 def _evaluate(
-    terminal: Terminal, model: "EvaluatedModel", suite: "Suite", data: Path | None, *, cache: bool
+    terminal: Terminal,
+    model: "EvaluatedModel",
+    suite: "Suite",
+    data: Path | None,
+    *,
+    cache: bool,
+    strict: bool,
+    on_left_out: Callable[[str], None] | None,
 ) -> "EvaluationResult":
     """Run a suite with a progress bar over its tasks."""
     from slimvec.evaluation.scoring import evaluate_suite
@@ -134,6 +150,8 @@ def _evaluate(
             suite,
             data=data,
             store=store,
+            strict=strict,
+            on_left_out=on_left_out,
             on_task=start,
             on_progress=embedded,
             on_result=lambda _: progress.advance(),

@@ -170,16 +170,21 @@ def plan_runs(study: Study) -> list[Run]:
     ]
 
 
-def read_sets(study: Study, folder: Path) -> list[RetrievalSet]:
+def read_sets(study: Study, folder: Path, *, strict: bool = False) -> list[RetrievalSet]:
     """Read and cut down the sets that a study scores on.
 
+    Args:
+        study: The study.
+        folder: With its retrieval sets.
+        strict: As for `read_retrieval_set`.
+
     Raises:
-        InputError: one is missing or malformed.
+        InputError: one is missing or malformed, or `strict` finds something.
     """
     chosen = study.evaluation
     found = []
     for name in chosen.sets:
-        dataset = read_retrieval_set(folder / name)
+        dataset = read_retrieval_set(folder / name, strict=strict)
         if chosen.language is not None:
             dataset = _one_language(dataset, chosen.language)
         found.append(

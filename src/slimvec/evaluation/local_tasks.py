@@ -21,8 +21,9 @@ from mteb.abstasks import (
 from mteb.abstasks.task_metadata import TaskMetadata
 
 from slimvec.data.retrieval import RetrievalSet
+from slimvec.data.retrieval_reading import read_retrieval_set
 from slimvec.errors import FetchError, InputError
-from slimvec.evaluation.samples import Samples, candidates, read_retrieval, read_samples
+from slimvec.evaluation.samples import Samples, candidates, folder_of, read_samples, split_retrieval
 from slimvec.evaluation.suite import TaskEntry
 
 _RETRIEVAL = ("retrieval", "reranking")
@@ -50,6 +51,7 @@ class LoadedTask:
         sample_ids: By subset, in the order of the samples; empty for data from the hub.
         query_names: By subset and query id, what a query is called in all languages: its `align`.
         dataset_hash: SHA-256 over everything a score depends on.
+        left_out: What the files of a retrieval set hold and the task does not, in words; empty when that is nothing.
     """
 
     entry: TaskEntry
@@ -58,15 +60,17 @@ class LoadedTask:
     sample_ids: Mapping[str, tuple[str, ...]]
     query_names: Mapping[str, Mapping[str, str]]
     dataset_hash: str
+    left_out: str = ""
 
 
-def load_task(entry: TaskEntry, data: Path | None, *, seed: int = 42) -> LoadedTask:
+def load_task(entry: TaskEntry, data: Path | None, *, seed: int = 42, strict: bool = False) -> LoadedTask:
     """Load a task's data, from the folder or, for a task of mteb's own, from the hub.
 
     Args:
         entry: The task.
         data: Folder with the folders of local tasks.
         seed: Random seed for mteb's sampling; 42 is mteb's own.
+        strict: As for `read_retrieval_set`.
 
     Raises:
         InputError: the data is missing or malformed, or mteb knows no such task.
@@ -76,11 +80,12 @@ def load_task(entry: TaskEntry, data: Path | None, *, seed: int = 42) -> LoadedT
         return _from_hub(entry, seed)
     if data is None:
         raise InputError(f"task {entry.name} has local data", expected="its folder", do="pass --data FOLDER")
-    return _retrieval(entry, data, seed) if entry.kind in _RETRIEVAL else _rows(entry, data, seed)
+    return _retrieval(entry, data, seed, strict=strict) if entry.kind in _RETRIEVAL else _rows(entry, data, seed)
 
 
-def _retrieval(entry: TaskEntry, data: Path, seed: int) -> LoadedTask:
-    sets = read_retrieval(entry, data)
+def _retrieval(entry: TaskEntry, data: Path, seed: int, *, strict: bool) -> LoadedTask:
+    whole = read_retrieval_set(folder_of(entry, data), name=entry.name, strict=strict)
+    sets = split_retrieval(entry, whole)
     dataset = {}
     for subset, found in sets.items():
         part, ranked = candidates(found, entry.candidates) if entry.kind == "reranking" else (found, None)
@@ -99,6 +104,7 @@ def _retrieval(entry: TaskEntry, data: Path, seed: int) -> LoadedTask:
             name: {query.id: query.align or query.id for query in part.queries} for name, part in sets.items()
         },
         dataset_hash=_hash([f"{name} {part.content_hash}" for name, part in sets.items()]),
+        left_out=whole.left_out,
     )
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from slimvec.data.records import check_text
 from slimvec.data.retrieval import Query, RetrievalSet
-from slimvec.data.retrieval_reading import read_retrieval_set
 from slimvec.data.tables import Row, iter_rows, located
 from slimvec.errors import InputError
 from slimvec.evaluation.suite import CandidateSource, TaskEntry
@@ -71,13 +70,12 @@ def read_samples(entry: TaskEntry, data: Path) -> dict[str, Samples]:
     return found
 
 
-def read_retrieval(entry: TaskEntry, data: Path) -> dict[str, RetrievalSet]:
-    """Read a retrieval set, by subset: a language, or a pair of them.
+def split_retrieval(entry: TaskEntry, whole: RetrievalSet) -> dict[str, RetrievalSet]:
+    """Give a retrieval set by subset: a language, or a pair of them.
 
     Raises:
-        InputError: as for `read_retrieval_set`, or nothing is left.
+        InputError: nothing is left.
     """
-    whole = read_retrieval_set(folder_of(entry, data), name=entry.name)
     if entry.across:
         sets = {pair: _across(whole, *pair.split("-")) for pair in entry.across}
     elif entry.by is not None:

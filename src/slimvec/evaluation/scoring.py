@@ -51,6 +51,8 @@ def evaluate_suite(
     seed: int = 0,
     task_seed: int = TASK_SEED,
     num_resamples: int = NUM_RESAMPLES,
+    strict: bool = False,
+    on_left_out: Callable[[str], None] | None = None,
     on_task: Callable[[TaskEntry], None] | None = None,
     on_progress: OnProgress | None = None,
     on_result: Callable[[TaskResult], None] | None = None,
@@ -65,6 +67,8 @@ def evaluate_suite(
         seed: Random seed for the bootstrap.
         task_seed: Random seed for mteb's sampling.
         num_resamples: Number of resamples of the bootstrap.
+        strict: Refuse retrieval sets with empty documents or judgements of what is not there.
+        on_left_out: Otherwise called with what is left out of one, in words.
         on_task: Called with each task before it is loaded.
         on_progress: Called with how many more texts are embedded.
         on_result: Given each task's result as it is done.
@@ -78,7 +82,9 @@ def evaluate_suite(
     for entry in suite.tasks:
         if on_task is not None:
             on_task(entry)
-        loaded = load_task(entry, data, seed=task_seed)
+        loaded = load_task(entry, data, seed=task_seed, strict=strict)
+        if loaded.left_out and on_left_out is not None:
+            on_left_out(loaded.left_out)
         instructions = {loaded.task.metadata.name: entry.instruction}
         encoder = MtebEncoder(model, store=store, instructions=instructions, on_progress=on_progress)
         results.append(run_task(loaded, encoder, seed=seed, num_resamples=num_resamples))
