@@ -1,12 +1,12 @@
 """Command lines by chance: options, files and environments that hypothesis draws, run within this process.
 
-    python -m benchmarks.fuzz_cli --count 5000
+    python -m benchmarks.fuzz_cli --count 5000 --seed 1
 
 Half of the lines are drawn from options alone, which nearly always ask for something wrong; the others are whole
 lines that work, with up to two words changed, dropped or added. A command line must end in one of two ways: exit code
 0 with its whole output (with `--json` one object), or one line on stderr (with `--json` one object too), exit code 2
 (1 where a run itself failed for a cause that slimvec names) and nothing written. Commands that train, fetch or
-measure for long are drawn with an option that is surely wrong.
+measure for long are drawn with an option that is surely wrong. No line may ask the network for anything.
 """
 
 import argparse
@@ -14,25 +14,29 @@ import io
 import json
 import os
 import shutil
+import socket
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, get_args, get_origin
+from typing import Any, Literal, NoReturn, get_args, get_origin
 from unittest.mock import patch
 
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when the hub's library is imported
+
 import typer
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from slimvec.cli import app as application
 from slimvec.cli import progress
 
 Parameter = typer.core.TyperOption
-SLOW = ("quickstart", "doctor", "fetch", "synthesize", "train", "adjust", "probe", "compare", "serve", "mcp")
+SLOW = ("quickstart", "doctor", "fetch", "synthesize", "train", "adapt", "adjust", "probe", "compare", "serve", "mcp")
 """Commands that are only drawn with a wrong option: what they do well takes minutes or a network."""
 MODEL = "model"
 _SHARED = ("json", "quiet", "debug", "help")
@@ -90,18 +94,21 @@ WORKING = (
     "embed --input docs.jsonl --output out.parquet --model model --role document --dims 8",
     "explain a_file a_word --model model",
     "evaluate --model model --data set --output out.json",
-    "tokenizers model",
+    "tokenizers model --text-file texts.txt",
     "merge model model --output merged",
     "triplets --output out.jsonl --num 4",
     "plan recipe.yaml",
     "rerank a_question --model model --documents texts.txt --weight 0",
-    "doctor model",
 )
 """Command lines that end with exit code 0."""
 _OUTPUTS = ("out", "out.npy", "out.jsonl", "out.jsonl.gz", "new/out.json", "texts.txt/out", "set", "x" * 300)
 _WORDS = ("", " ", "a", "query", "\x1b[31mred\x1b[0m", "\u202egpj", "\ud800", "a\x00b", "--", "-", "[/x]", "a=b")
 _NUMBERS = ("0", "1", "2", "-1", "1e9", "nan", "x", "99999999999999999999", "0.5")
 _PATHS = (*_FILES, ".", "set", "none", "none/at.all", "hollow", "broken", "/dev/null", "a\x00b", MODEL)
+
+
+class NetworkError(BaseException):
+    """The network was asked for something; nothing in the program catches it."""
 
 
 @dataclass
@@ -119,8 +126,15 @@ class Trial:
 
 @contextmanager
 def workplace(model: Path) -> Iterator[Path]:
-    """Give a folder with the files that command lines name, and be in it."""
-    with tempfile.TemporaryDirectory() as name, patch.object(progress, "LINE_SECONDS", 1e6), chdir(name):
+    """Give a folder with the files that command lines name, and be in it, without a network."""
+    with (
+        tempfile.TemporaryDirectory() as name,
+        patch.object(progress, "LINE_SECONDS", 1e6),
+        patch.object(application, "app", _commands()),  # made once: that takes longer than most lines
+        patch.object(socket, "getaddrinfo", _no_network),
+        patch.dict(os.environ, {"PIP_NO_INDEX": "1"}),
+        chdir(name),
+    ):
         folder = Path(name)
         for file, content in _FILES.items():
             (folder / file).parent.mkdir(exist_ok=True)
@@ -129,9 +143,19 @@ def workplace(model: Path) -> Iterator[Path]:
         yield folder
 
 
+@cache
+def _commands() -> Any:
+    """Give the application as typer runs it."""
+    return typer.main.get_command(application.app)
+
+
+def _no_network(host: object, *_: object, **__: object) -> NoReturn:
+    raise NetworkError(f"the address of {host!r} was asked for")
+
+
 def command_lines() -> st.SearchStrategy[tuple[list[str], dict[str, str]]]:
     """Draw arguments and an environment."""
-    commands = typer.main.get_command(application.app).commands  # type: ignore[attr-defined]
+    commands = _commands().commands
     by_chance = st.sampled_from(sorted(commands)).flatmap(lambda name: _of_command(name, commands[name].params))
     return st.one_of(by_chance, st.tuples(_working(), _environments()))
 
@@ -262,20 +286,20 @@ def _restore(folder: Path, before: Mapping[Path, object], after: Mapping[Path, o
             path.write_bytes(content)
 
 
-def fuzz(model: Path, count: int, *, on_fault: Callable[[str], None] = lambda _: None) -> Trial:
+def fuzz(model: Path, count: int, *, number: int = 0, on_fault: Callable[[str], None] = lambda _: None) -> Trial:
     """Run `count` command lines with a model.
 
     Args:
         model: A folder with a tiny model.
-        count: How many; the same ones every time.
+        count: How many.
+        number: Random seed: the same lines every time.
         on_fault: Told of each line that ended in a wrong way.
     """
     trial = Trial()
     with workplace(model) as folder:
 
-        @settings(
-            max_examples=count, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
-        )
+        @seed(number)
+        @settings(max_examples=count, database=None, deadline=None, suppress_health_check=list(HealthCheck))
         @given(command_lines())
         def run(drawn: tuple[list[str], dict[str, str]]) -> None:
             before = len(trial.faults)
@@ -294,10 +318,11 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=5000)
-    count = parser.parse_args().count
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         save_model(tiny.embedding_model(), Path(name) / MODEL)
-        trial = fuzz(Path(name) / MODEL, count, on_fault=print)
+        trial = fuzz(Path(name) / MODEL, options.count, number=options.seed, on_fault=print)
     for (command, code), number in sorted(trial.codes.items()):
         print(f"{command:12} exit code {code}: {number:,}")
     print(f"{trial.codes.total():,} command lines, {len(trial.faults):,} ended in a wrong way")

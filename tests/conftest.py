@@ -1,6 +1,9 @@
 """Settings of every test: one thread each, hypothesis without a clock, no hub, a list of what was skipped."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -27,6 +30,23 @@ def pytest_configure(config):
 @pytest.fixture(autouse=True, scope="session")
 def _few_threads():
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def stage():
+    """A process with everything imported that forks commands (`tests.forking`), one for all tests of this process."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "SLIMVEC_KERNELS": "off"}
+    command = [sys.executable, "-W", "ignore", "-m", "tests.forking"]
+    with subprocess.Popen(
+        command,
+        cwd=Path(__file__).parents[1],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process
+        process.stdin.close()
 
 
 @pytest.fixture(autouse=True)

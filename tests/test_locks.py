@@ -112,6 +112,21 @@ def test_what_cannot_be_written_is_refused_before_the_work(tmp_path):
     assert names(tmp_path) == ["file"]
 
 
+def test_a_lock_that_cannot_be_written_leaves_nothing(tmp_path):
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with (
+            pytest.raises(StorageError, match="larger than the limit on the size of files"),
+            reserved(tmp_path / "out"),
+        ):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert names(tmp_path) == []
+
+
 def test_the_partial_file_of_a_killed_writer_goes_with_the_next_run(tmp_path):
     body = "context = files.atomic_file(path); context.__enter__().write_text('half')"
     process = paused(tmp_path / "out.npy", body)

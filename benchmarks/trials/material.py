@@ -62,6 +62,7 @@ def _commands(folder: Path, pairs: Path, texts: Path, recipe: Path) -> list[Comm
         Command(
             "embed", lambda out: ["embed", "-m", base, "--role", "document", "-i", texts, "-o", out], "v.npy", _file
         ),
+        Command("clean", lambda out: ["clean", pairs, "-o", out], "cleaned.jsonl", _file),
         Command("mine", lambda out: ["mine", pairs, "-o", out, "-m", base, "-n", "3"], "mined.jsonl", _file),
         Command("filter", lambda out: ["filter", pairs, "-o", out, "-m", base, "-k", "5"], "kept.jsonl", _file),
         Command("merge", lambda out: ["merge", base, folder / "base1", "-o", out], "merged", _folder),

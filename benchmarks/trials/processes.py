@@ -1,7 +1,6 @@
 """Commands in processes forked from one that has everything imported, so that a trial takes no seconds to start."""
 
 import os
-import resource
 import signal
 import sys
 import time
@@ -35,15 +34,15 @@ class Started:
     Args:
         arguments: Of `slimvec`.
         log: File for what it writes.
-        limit: Most bytes that a file of its may have; None for no limit.
+        before: Called in its process before it begins.
     """
 
-    def __init__(self, arguments: Sequence[str | Path], log: Path, *, limit: int | None = None) -> None:
+    def __init__(self, arguments: Sequence[str | Path], log: Path, *, before: Callable[[], None]) -> None:
         self._log, self._began = log, time.perf_counter()
         sys.stdout.flush()
         self.pid = os.fork()
         if self.pid == 0:
-            _work([str(argument) for argument in arguments], log, limit)
+            _work([str(argument) for argument in arguments], log, before)
 
     def kill(self) -> None:
         """End it with SIGKILL."""
@@ -56,7 +55,7 @@ class Started:
         return Ended(os.waitstatus_to_exitcode(status), self._log.read_text(errors="replace"), seconds)
 
 
-def _work(arguments: list[str], log: Path, limit: int | None) -> NoReturn:
+def _work(arguments: list[str], log: Path, before: Callable[[], None]) -> NoReturn:
     """Run a command in this process, a fresh fork, and end it."""
     code = 70
     try:
@@ -64,8 +63,7 @@ def _work(arguments: list[str], log: Path, limit: int | None) -> NoReturn:
         for stream in (1, 2):
             os.dup2(descriptor, stream)
         sys.argv = ["slimvec", *arguments]
-        if limit is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        before()
         code = run(arguments)
         sys.stdout.flush()
     except BaseException:

@@ -104,13 +104,23 @@ def _acquire(lock: Path) -> int | None:
                 return None
             # The last holder may have removed the file between our opening and locking it: then it locks nothing.
             if lock.exists() and os.path.samestat(os.fstat(descriptor), lock.stat()):
-                os.ftruncate(descriptor, 0)
-                os.write(descriptor, _holder().encode())
+                _write_holder(descriptor, lock)
                 return descriptor
         except OSError:
             os.close(descriptor)
             raise
         os.close(descriptor)
+
+
+def _write_holder(descriptor: int, lock: Path) -> None:
+    """Write this process into a file that it has locked; one that cannot be written goes again."""
+    try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, _holder().encode())
+    except OSError:
+        with suppress(OSError):
+            lock.unlink()
+        raise
 
 
 def _lock(descriptor: int) -> bool:

@@ -1,29 +1,20 @@
-"""The trials run, short: a kill, a full disk and two writers of a command each."""
+"""The trials run, short: a command under each hostile condition, in a process that forks its own."""
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
+from tests.forking import Child
+
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="trials fork")
-@pytest.mark.timeout(400)  # an interpreter with torch, on a machine that is busy
-def test_a_killed_a_limited_and_a_second_embed_end_as_they_should(tmp_path):
-    root = Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.trials", "--count", "1", "--commands", "embed"],
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root / "src"), str(root)]), "TMPDIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert [line.partition(":")[0] for line in done.stdout.splitlines()] == [
-        "kill embed",
-        "disk embed",
-        "writers embed",
-        "0 failed",
-    ]
+def test_a_command_under_each_condition_ends_as_it_should(tmp_path, stage):
+    arguments = ("--count", 1, "--commands", "clean", "--output", "trials.json")
+    child = Child(stage, tmp_path, *arguments, module="benchmarks.trials.__main__")
+    code, _ = child.wait()
+    assert code == 0, child.output + child.errors
+    *trials, end = child.output.splitlines()
+    kinds = ("kill", "limit", "disk", "read-only", "inputs", "writers")
+    assert [line.partition(":")[0] for line in trials] == [f"{kind} clean" for kind in kinds]
+    assert end.endswith(" trials, 0 failed")
+    assert (tmp_path / "trials.json").is_file()

@@ -198,26 +198,6 @@ def test_a_file_that_grows_meanwhile_is_an_error(slimvec, model, texts, monkeypa
     only("texts.txt")
 
 
-@pytest.mark.parametrize("output", ["v.npy", "v.parquet"])
-def test_an_output_that_cannot_be_written(output, process, model, tmp_path):
-    """A limit on the size of files stands in for a disk that is really full; the output needs 40 kB."""
-    import resource
-
-    (tmp_path / "many.txt").write_text("".join(f"line {number}\n" for number in range(320)), encoding="utf-8")
-
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-
-    outcome = process(
-        "embed", "--model", model, "--role", "document", "--input", "many.txt", "--output", output, "--json", "--quiet",
-        preexec_fn=limit,
-    )  # fmt: skip
-    assert outcome.code == 2
-    assert outcome.error.startswith("error: cannot write")
-    assert outcome.error.endswith("larger than the limit on the size of files; free some space or choose another place")
-    assert not [path for path in tmp_path.iterdir() if output in path.name]
-
-
 def test_a_real_process_prints_one_json_object_and_nothing_else(process, model, texts):
     outcome = process(
         "embed", "--model", model, "--role", "query", "--input", texts, "--output", "v.npy", "--json", "--quiet"

@@ -3,9 +3,7 @@
 import json
 import os
 import random
-import select
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -14,10 +12,10 @@ import pytest
 import yaml
 
 from tests import tiny
-from tests.cli import forking
 from tests.cli.test_compare import STUDY
 from tests.cli.test_quickstart import PACKAGES, write_package
 from tests.cli.test_train import RECIPE
+from tests.forking import Child
 
 WORDS = ("file", "list", "time", "number", "folder", "error", "socket", "tree", "colour", "letter", "page", "house")
 LAYER = "torch.nn.functional:silu"
@@ -42,18 +40,6 @@ class Stopped:
     lines: list[str]
     seconds: float
     files: list[str]
-
-
-@pytest.fixture(scope="session")
-def stage():
-    """The process that forks commands."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "SLIMVEC_KERNELS": "off"}
-    command = [sys.executable, "-W", "ignore", forking.__file__]
-    with subprocess.Popen(
-        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        yield process
-        process.stdin.close()
 
 
 @pytest.fixture
@@ -88,41 +74,22 @@ def stop(stage, work):
 
     def call(*arguments, slow=LAYER, after=None, number=signal.SIGINT, twice=False):
         before = set(work.rglob("*"))
-        request = {
-            "folder": str(work),
-            "environment": {"SLIMVEC_CACHE": os.environ["SLIMVEC_CACHE"]},
-            "arguments": [str(argument) for argument in arguments],
-            "slow": slow,
-            "after": after,
-        }
-        stage.stdin.write(json.dumps(request) + "\n")
-        stage.stdin.flush()
-        word, pid = stage.stdout.readline().split()
-        assert word == "pid"
-        pid = int(pid)
-        wait_for(work / "slow", stage, work / "stderr.txt")
+        child = Child(stage, work, *arguments, slow=slow, after=after)
+        child.wait_until((work / "slow").exists)
         sent = time.monotonic()
-        os.kill(pid, number)
+        os.kill(child.pid, number)
         if twice:
-            wait_for(work / "stderr.txt", stage, work / "stderr.txt", text="stopping")
+            child.wait_until(lambda: "stopping" in child.errors)
             time.sleep(0.2)
-            os.kill(pid, number)
-        _, code, ended = stage.stdout.readline().split()
-        lines = (work / "stderr.txt").read_text(encoding="utf-8").splitlines()
+            os.kill(child.pid, number)
+        code, ended = child.wait()
         left = sorted(str(path.relative_to(work)) for path in set(work.rglob("*")) - before if path.is_file())
-        return Stopped(int(code), lines, float(ended) - sent, [n for n in left if n not in OWN_FILES])
+        return Stopped(code, child.errors.splitlines(), ended - sent, [n for n in left if n not in OWN_FILES])
 
     return call
 
 
 OWN_FILES = ("slow", "stdout.txt", "stderr.txt")
-
-
-def wait_for(path, stage, errors, *, text=""):
-    """Wait until a file is there and has the text in it; a command that ends before that is an error."""
-    while not (path.exists() and text in path.read_text(encoding="utf-8")):
-        if select.select([stage.stdout], [], [], 0.02)[0]:
-            pytest.fail(f"ended, {stage.stdout.readline().strip()}: {errors.read_text(encoding='utf-8')}")
 
 
 def assert_answered(stopped, *, doing=""):

@@ -5,8 +5,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 
@@ -18,6 +16,7 @@ from slimvec.model.folder import load_model, save_model
 from slimvec.training.recipe.reading import read_recipe, recipe_yaml
 from slimvec.training.run.training_run import train
 from tests import tiny
+from tests.forking import Child
 from tests.training import support
 
 
@@ -101,40 +100,33 @@ def test_a_stopped_run_waits_for_resume_or_force(tmp_path, recipe):
     assert torch.equal(vectors(tmp_path / "out"), vectors(tmp_path / "whole"))
 
 
-CHILD = """
-import sys
-from pathlib import Path
-import torch
-torch.set_num_threads(1)
-from slimvec.training.recipe.reading import read_recipe
-from slimvec.training.run.training_run import train
-train(read_recipe(Path(sys.argv[1])), Path(sys.argv[2]), resume=True, on_step=[lambda e: print(e.step, flush=True)])
-"""
-
-
 @pytest.mark.parametrize("tuning", ["{rank: 4, dropout: 0.1}", "{method: full}"])
-def test_killed_at_any_moment_and_resumed_ends_bit_by_bit_as_if_not(tmp_path, recipe, tuning):
-    overrides = (f"tuning={tuning}", "run.steps=12", "run.checkpoint_steps=1", "batch.graph_tokens=0")
-    settings = recipe(*overrides)
-    (tmp_path / "r.yaml").write_text(recipe_yaml(settings))
-    command = [sys.executable, "-W", "ignore", "-c", CHILD, str(tmp_path / "r.yaml"), str(tmp_path / "out")]
+def test_killed_at_any_moment_and_resumed_ends_bit_by_bit_as_if_not(tmp_path, recipe, stage, tuning):
+    overrides = (f"tuning={tuning}", "run.steps=8", "run.checkpoint_steps=1", "batch.graph_tokens=0")
+    (tmp_path / "r.yaml").write_text(recipe_yaml(recipe(*overrides)))
     dice = random.Random(tuning)
-    last_step = dice.randint(2, 6)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
-        for line in child.stdout:
-            if int(line) >= last_step:
-                break
-        time.sleep(dice.uniform(0, 0.05))
-        child.kill()
-    assert child.returncode == -signal.SIGKILL
-    assert not (tmp_path / "out").exists()
-    subprocess.run(command, check=True, stdout=subprocess.PIPE)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    train(settings, tmp_path / "whole")
-    torch.set_num_threads(threads)
+    train_killed(stage, tmp_path, "", dice.randint(2, 4), dice.uniform(0, 0.05))
+    for name in ("out", "whole"):
+        code, _ = Child(stage, tmp_path, "train", "r.yaml", "-o", name, "--resume").wait()
+        assert code == 0
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("out", "whole")]
     assert weights[0] == weights[1]
+
+
+def train_killed(stage, folder, name, step, seconds):
+    """Train `r.yaml` into `out` in a process, killed so long after a step of a stage is written down."""
+
+    def is_there():
+        metrics = folder / "out.training/metrics.jsonl"
+        lines = metrics.read_text().splitlines(keepends=True) if metrics.exists() else []
+        events = [json.loads(line) for line in lines if line.endswith("\n")]
+        return any(event["stage"] == name and event["step"] >= step for event in events if "loss" in event)
+
+    child = Child(stage, folder, "train", "r.yaml", "-o", "out", "--resume")
+    child.wait_until(is_there)
+    time.sleep(seconds)
+    child.kill()
+    assert not (folder / "out").exists()
 
 
 def test_a_second_training_into_the_same_output_is_refused_while_the_first_works(tmp_path, recipe):

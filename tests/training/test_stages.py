@@ -4,9 +4,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 import torch
@@ -21,7 +18,7 @@ from slimvec.training.run import training_run as run_module
 from slimvec.training.run.training_run import TrainingRecord, train
 from tests import tiny
 from tests.training import support
-from tests.training.test_run import CHILD
+from tests.training.test_run import train_killed
 
 RECIPE = """\
 base: {source: in-memory}
@@ -65,7 +62,7 @@ def write(path, rows):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def recipe(folder):
     def make(*overrides):
         return parse_recipe(RECIPE, overrides=[f"base.source={folder / 'base'}", f"data_root={folder}", *overrides])
@@ -75,6 +72,14 @@ def recipe(folder):
 
 def weights(folder):
     return (folder / "model.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def whole(recipe, tmp_path_factory):
+    """The weights of a run that nothing disturbs."""
+    output = tmp_path_factory.mktemp("whole") / "out"
+    train(recipe(), output)
+    return weights(output)
 
 
 def test_three_stages_in_one_run(tmp_path, recipe, folder):
@@ -155,7 +160,7 @@ def test_a_head_is_trained_beside_the_adapter_or_stays(tmp_path, recipe, trained
     assert all(heads[1][key].equal(value) for key, value in heads[0].items()) is not trained
 
 
-def test_finished_stages_are_not_done_again_and_another_recipe_is_refused(tmp_path, recipe):
+def test_finished_stages_are_not_done_again_and_another_recipe_is_refused(tmp_path, recipe, whole):
     def interrupt(event):
         if (event.stage, event.step) == ("supervised", 2):
             os.kill(os.getpid(), signal.SIGTERM)
@@ -175,11 +180,10 @@ def test_finished_stages_are_not_done_again_and_another_recipe_is_refused(tmp_pa
         ("supervised", 4),
         ("distilled", 1),
     ]
-    train(recipe(), tmp_path / "whole")
-    assert weights(tmp_path / "out") == weights(tmp_path / "whole")
+    assert weights(tmp_path / "out") == whole
 
 
-def test_killed_between_two_stages(tmp_path, recipe, monkeypatch):
+def test_killed_between_two_stages(tmp_path, recipe, monkeypatch, whole):
     """The model of a stage is there and its checkpoints too: they are of a stage that is over, and do not count."""
 
     class KilledError(Exception):
@@ -196,29 +200,17 @@ def test_killed_between_two_stages(tmp_path, recipe, monkeypatch):
     events = []
     train(recipe(), tmp_path / "out", resume=True, on_step=[events.append])
     assert events[0].stage == "supervised"
-    train(recipe(), tmp_path / "whole")
-    assert weights(tmp_path / "out") == weights(tmp_path / "whole")
+    assert weights(tmp_path / "out") == whole
 
 
-def test_killed_in_two_stages_and_resumed_ends_bit_by_bit_as_if_not(tmp_path, recipe):
+def test_killed_in_two_stages_and_resumed_ends_bit_by_bit_as_if_not(tmp_path, recipe, stage, whole):
     settings = recipe()
     (tmp_path / "r.yaml").write_text(recipe_yaml(settings))
-    child = CHILD.replace("print(e.step", "print(e.stage, e.step")
-    command = [sys.executable, "-W", "ignore", "-c", child, str(tmp_path / "r.yaml"), str(tmp_path / "out")]
     dice = random.Random(0)
-    for stage in ("supervised", "distilled"):
-        last = f"{stage} {dice.randint(1, 3)}"
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            for line in process.stdout:
-                if line.strip() == last:
-                    break
-            time.sleep(dice.uniform(0, 0.05))
-            process.kill()
-        assert process.returncode == -signal.SIGKILL
-        assert not (tmp_path / "out").exists()
+    for name in ("supervised", "distilled"):
+        train_killed(stage, tmp_path, name, dice.randint(1, 3), dice.uniform(0, 0.05))
     train(settings, tmp_path / "out", resume=True)
-    train(settings, tmp_path / "whole")
-    assert weights(tmp_path / "out") == weights(tmp_path / "whole")
+    assert weights(tmp_path / "out") == whole
 
 
 def test_missing_data_of_a_later_stage_is_told_before_the_first_begins(tmp_path, recipe):
