@@ -119,7 +119,7 @@ def test_a_lock_that_cannot_be_written_leaves_nothing(tmp_path):
     try:
         with (
             pytest.raises(StorageError, match="larger than the limit on the size of files"),
-            reserved(tmp_path / "out"),
+            reserved(tmp_path / "out", force=False),
         ):
             pass
     finally:
