@@ -33,7 +33,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from slimvec.cli import app as application
-from slimvec.cli import progress
+from slimvec.cli import index, models, progress, search
 
 Parameter = typer.core.TyperOption
 SLOW = ("quickstart", "doctor", "fetch", "synthesize", "train", "adapt", "adjust", "probe", "compare", "serve", "mcp")
@@ -131,6 +131,9 @@ def workplace(model: Path) -> Iterator[Path]:
         tempfile.TemporaryDirectory() as name,
         patch.object(progress, "LINE_SECONDS", 1e6),
         patch.object(application, "app", _commands()),  # made once: that takes longer than most lines
+        patch.object(index, "DEFAULT_MODEL", MODEL),
+        patch.object(models, "DEFAULT_MODEL", MODEL),
+        patch.object(search, "DEFAULT_MODEL", MODEL),
         patch.object(socket, "getaddrinfo", _no_network),
         patch.dict(os.environ, {"PIP_NO_INDEX": "1"}),
         chdir(name),
