@@ -21,7 +21,8 @@ def test_from_a_folder_to_an_answer(slimvec, model, tmp_path, indexed):
     outcome = slimvec("search", "where do fish swim", "--index", "ix", "--top", 2)
     assert (outcome.code, outcome.err) == (0, "")
     lines = outcome.out.splitlines()
-    assert lines[0].strip() == "where do fish swim"
+    assert lines[0] == "where do fish swim"
+    assert [line for line in lines if line != line.rstrip()] == []
     assert lines[1].split()[0] == "1"
     assert "docs/animals.jsonl, record f1" in lines[1]
     assert lines[2].strip() == "Fish swim in water."
@@ -41,6 +42,16 @@ def test_again_it_tells_what_changed(slimvec, tmp_path):
     assert outcome.code == 0
     assert outcome.out.splitlines()[0] == "files: 1 removed, 3 unchanged"
     assert outcome.err.startswith(f"not read: {tmp_path}/docs/cut.pdf: cannot be read: ")
+
+
+def test_late_chunks_are_asked_for_once_and_kept(slimvec, model, tmp_path):
+    write_documents(tmp_path / "docs")
+    made = slimvec("index", "docs", "--to", "late", "-m", model, "--chunk-tokens", 60, "--late", "--json").json
+    assert made["num_written"] == made["num_chunks"] > 4
+    assert json.loads((tmp_path / "late" / "index.json").read_text())["settings"]["late"] is True
+    assert slimvec("search", "where do fish swim", "--index", "late", "--json").json["results"][0]["hits"]
+    again = slimvec("index", "--to", "late", "--json").json
+    assert (again["num_unchanged"], again["num_written"]) == (4, 0)
 
 
 @pytest.mark.usefixtures("indexed")

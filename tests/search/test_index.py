@@ -101,6 +101,19 @@ def test_one_writes_at_a_time(index):
     assert errors[0].startswith(f"another process writes {index.folder}: process ")
 
 
+def test_progress_is_told_before_the_first_block_is_done(tmp_path, embedder):
+    (tmp_path / "docs").mkdir()
+    for number in range(12):
+        (tmp_path / "docs" / f"{number}.txt").write_text(f"Text {number}.", encoding="utf-8")
+    index, told = Index.create(tmp_path / "index", embedder, model="tiny"), []
+    plan = index.plan([tmp_path / "docs"])
+    index.update([tmp_path / "docs"], plan=plan, on_progress=told.append)
+    assert sum(told) == pytest.approx(plan.num_bytes)
+    steps = [amount for amount in told if amount]
+    assert steps[0] < 0.7 * plan.num_bytes
+    assert index.num_chunks == 12
+
+
 def test_late_chunks_know_their_document(tmp_path, embedder, documents):
     index = make_index(tmp_path / "late", embedder, documents, late=True)
     path = str(documents / "cats.md")

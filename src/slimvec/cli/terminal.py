@@ -1,9 +1,10 @@
 """`Terminal`: where a command's words go. Results on stdout, all else on stderr; with `--json` only JSON on stdout."""
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ Result = dict[str, Any]
 """What a command gives back: the object that `--json` prints."""
 
 _PIPE_WIDTH = 200  # files and pipes have no width of their own
+_BLANKS = re.compile(r"[ \t]+$", re.MULTILINE)
 
 
 class Terminal:
@@ -58,15 +60,19 @@ class Terminal:
     def print(self, *parts: "RenderableType") -> None:
         """Show a result to a person: text or rich tables, on stdout. With `--json`, nothing.
 
-        Text is never folded, so that commands in it can be copied.
+        Text is never folded, so that commands in it can be copied; in files and pipes no line ends in blanks.
         """
         if self.json or self.muted:
             return
         from slimvec.cli.console import SafeConsole
 
-        console = SafeConsole(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
-        for part in parts:
-            console.print(part, soft_wrap=isinstance(part, str))
+        is_seen = sys.stdout.isatty()
+        console = SafeConsole(width=None if is_seen else _PIPE_WIDTH)
+        with nullcontext() if is_seen else console.capture() as captured:
+            for part in parts:
+                console.print(part, soft_wrap=isinstance(part, str))
+        if captured is not None:
+            print(_BLANKS.sub("", captured.get()), end="", flush=True)  # noqa: T201
 
     def remark(self, text: str) -> None:
         """Tell something on the side that a person should know, on stderr."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 BLOCK_CHUNKS = 256
 BLOCK_TOKENS = 8192
 """Chunks and tokens that are embedded and written together: what a killed run computes again, at most."""
+_FIRST_CHUNKS = 8
+"""Chunks of a run's first block that are embedded by themselves, so that progress and time left are told in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,20 +178,28 @@ class BlockWriter:
         found = np.empty((len(block), self._embedder.dims), dtype=np.float32)
         plain = [number for number, pending in enumerate(block) if pending.vector is None]
         if plain:
-            texts = [block[number].chunk.content for number in plain]
-            share = sum(block[number].weight for number in plain) / len(plain)
-            embedded = self._embedder.embed(
-                texts, role="document", on_bad="mark", on_progress=lambda count: self._on_progress(count * share)
-            )
-            found[plain] = embedded.vectors
-            self.num_tokens += embedded.num_tokens
-            self.num_truncated += embedded.num_truncated
+            num_first = 0 if self.num_chunks else _FIRST_CHUNKS
+            for part in filter(None, (plain[:num_first], plain[num_first:])):
+                found[part] = self._embedded([block[number] for number in part])
         for number, pending in enumerate(block):
             if pending.vector is not None:
                 found[number] = pending.vector
         if self._embedder.spec.similarity == "cosine" and not self._embedder.spec.normalize:
             found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), np.finfo(np.float32).tiny)
         return found
+
+    def _embedded(self, block: list[_Pending]) -> Vectors:
+        """Vectors [N, D] of chunks by themselves."""
+        share = sum(pending.weight for pending in block) / len(block)
+        embedded = self._embedder.embed(
+            [pending.chunk.content for pending in block],
+            role="document",
+            on_bad="mark",
+            on_progress=lambda count: self._on_progress(count * share),
+        )
+        self.num_tokens += embedded.num_tokens
+        self.num_truncated += embedded.num_truncated
+        return embedded.vectors
 
     def _late_vectors(self, document: Document, chunks: Sequence[Chunk]) -> Vectors:
         """Vectors [C, D] of chunks within their document, run in windows where it is long."""
