@@ -23,19 +23,19 @@ class Work:
 
     @property
     def linear(self) -> int:
-        """Of all linear layers for one token."""
+        """Operations of all linear layers for one token."""
         spec = self.spec
         inner = spec.heads * spec.head_dim
         weights = spec.width * (inner + 2 * spec.kv_heads * spec.head_dim) + inner * spec.width
         return 2 * len(spec.layers) * (weights + 3 * spec.width * spec.hidden)
 
     def attention(self, length: int, *, shared: int = 0) -> int:
-        """Of scores and weighted values in all layers, for a text of `length` tokens behind `shared` known ones."""
+        """Operations of attention in all layers, for a text of `length` tokens behind `shared` known ones."""
         per_pair = 4 * self.spec.heads * self.spec.head_dim
         return sum(per_pair * self._pairs(length, shared, layer.window) for layer in self.spec.layers)
 
     def of(self, lengths: Iterable[int], *, shared: int = 0) -> int:
-        """Of whole texts; `shared` tokens before each are known and only looked at."""
+        """Operations of whole texts; `shared` tokens before each are known and only looked at."""
         return sum(length * self.linear + self.attention(length, shared=shared) for length in lengths)
 
     def _pairs(self, length: int, shared: int, window: int | None) -> int:

@@ -61,7 +61,7 @@ def run_case(corpus: Mapping[str, Path], seed: int, work: Path, *, gguf: bool = 
 
     Args:
         corpus: Models by name.
-        seed: Of all choices.
+        seed: Random seed for all choices.
         work: An empty folder for the copy.
         gguf: Whether GGUF files are among the choices: each takes a process of its own.
     """

@@ -85,7 +85,7 @@ class GpuResult(Frozen):
         device: Name of the device.
         dtype: Working dtype.
         versions: Packages and CUDA.
-        shape: Of the model.
+        shape: Shape of the model.
         gemm_gflops: The device's own peak in the working dtype.
         parity: By attention mode.
         timings: By workload and engine.

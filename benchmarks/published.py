@@ -35,7 +35,7 @@ class Row(Frozen):
     Attributes:
         task: mteb's name.
         subset: mteb's name.
-        split: Of the data.
+        split: Split of the data.
         ours: Score through `slimvec evaluate`.
         low: Lower end of its 95% interval.
         high: Upper end.
@@ -69,7 +69,7 @@ class PublishedResult(Frozen):
         model: As it is published.
         limit: Points that `same` rows may differ by.
         rows: By task and subset.
-        versions: Of the packages the scores depend on.
+        versions: Versions of the packages the scores depend on.
     """
 
     model: str

@@ -73,9 +73,9 @@ class WorkloadResult(Frozen):
         num_tokens: Tokens credited to every engine, instruction included.
         mean_tokens: By text, instruction included.
         longest: Tokens of the longest.
-        instruction_tokens: Of the instruction before each text; 0 without one.
+        instruction_tokens: Tokens of the instruction before each text; 0 without one.
         one_by_one: Whether texts were timed alone.
-        sha256: Of the texts.
+        sha256: SHA-256 of the texts.
         engines: Timing by engine.
     """
 
@@ -133,8 +133,8 @@ class Settings(Frozen):
 
     Attributes:
         engines: In the order of the first round; every second round goes backwards.
-        rounds: Of every engine on every workload.
-        num_threads: Of every engine.
+        rounds: Rounds of every engine on every workload.
+        num_threads: Threads of every engine.
         max_tokens: Longest text.
         instruction: Before queries.
         texts: Where they are from.

@@ -111,7 +111,7 @@ class Bench:
 
     Args:
         folder: The model.
-        threads: Of each server, and of the engine.
+        threads: Threads of each server, and of the engine.
         offline_seconds: How long the engine is timed between loads.
     """
 

@@ -36,9 +36,9 @@ class StartupResult(Frozen):
         machine: Where.
         num_runs: Fresh processes, after one that is not counted.
         total_seconds: From the start of the process to its first vector, Python's own start included.
-        import_seconds: Of that, importing slimvec, and torch with it.
-        load_seconds: Of that, `Embedder.load`.
-        first_seconds: Of that, embedding one word.
+        import_seconds: Its part for importing slimvec, and torch with it.
+        load_seconds: Its part for `Embedder.load`.
+        first_seconds: Its part for embedding one word.
         exit_seconds: After that, until the process is gone.
         import_share: Import over total, in the middle run.
         limit_seconds: Most the total may be.

@@ -35,7 +35,7 @@ class Settings(Frozen):
         data: Pairs, `query` and `positive`.
         steps: Optimiser steps; the first is not timed.
         pairs: Pairs a step.
-        max_tokens: Of a text.
+        max_tokens: Longest text, in tokens.
     """
 
     model: str
@@ -62,7 +62,7 @@ class Course(Frozen):
 
     @property
     def tokens_per_s(self) -> float:
-        """Of all steps but the first."""
+        """Seconds of all steps but the first."""
         return sum(self.tokens[1:]) / sum(self.seconds[1:])
 
 
@@ -72,7 +72,7 @@ class TrainingBenchmark(Frozen):
     Attributes:
         settings: As above.
         machine: Where.
-        num_rounds: Of all engines in turn.
+        num_rounds: Rounds of all engines in turn.
         tokens_per_s: By engine, every round.
         ratios: slimvec's speed over the other's, by engine.
         losses: By engine, of the first round's steps.

@@ -20,7 +20,7 @@ MAX_TOKENS = 512
 _SEED = 27
 _SHORTEST, _LONGEST = 10, 250
 _MEDIAN, _SPREAD = 45, 0.68
-"""Of the log-normal lengths of `mixed`: after cutting to the limits, 56 tokens on average."""
+"""Parameters of the log-normal lengths of `mixed`: after cutting to the limits, 56 tokens on average."""
 _QUERY_TOKENS = range(8, 17)
 _MAX_SINGLE = 40
 _DOCUMENT_SHARE = 16
@@ -33,7 +33,7 @@ class Workload:
     """Texts to embed.
 
     Attributes:
-        name: Of the workload.
+        name: Name of the workload.
         texts: Different texts.
         instructed: Whether the instruction stands before each.
         one_by_one: Whether each text is timed alone.

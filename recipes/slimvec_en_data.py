@@ -39,9 +39,9 @@ CLASSES: Mapping[str, int] = {"banking77": 2500, "clinc150": 2500, "debian_secti
 """How many texts of each classification set; their labels are not used."""
 ALIKE = {"stsb_multi": 3500}
 MAX_CHARACTERS = 240
-"""Of a text that is distilled: teacher and student read the same, and more texts say more than longer ones."""
+"""Longest text that is distilled: teacher and student read the same, and more texts say more than longer ones."""
 MAX_PAIR_CHARACTERS = 300
-"""Of the texts of short pairs, as much as a training of an hour reads."""
+"""Longest text of the short pairs, as much as a training of an hour reads."""
 AGAINST = (
     "code_retrieval", "cacm", "cranfield", "liveqa_med", "medquad_retrieval", "qed_nq_retrieval", "debian_retrieval",
     "tldr_retrieval", "scitldr_retrieval", "pubmedqa_retrieval", "xquad", "sts12_16/test.jsonl.gz",

@@ -65,7 +65,7 @@ def hf_model(architecture: str, *, seed: int = 0, **changes: Any) -> transformer
 
     Args:
         architecture: Its name.
-        seed: Of the weights.
+        seed: Random seed for the weights.
         changes: Settings of the config that differ from the usual ones.
     """
     name, settings = CONFIGS[architecture]

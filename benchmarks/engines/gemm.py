@@ -10,7 +10,7 @@ def gemm_peaks(num_threads: int, *, side: int = _SIDE, best_of: int = _BEST_OF) 
     """GFLOP/s by dtype; bfloat16 is among them only where the processor computes in it.
 
     Args:
-        num_threads: Of torch.
+        num_threads: Number of torch threads.
         side: Rows and columns of both factors.
         best_of: How often each product is timed, after one that is not.
     """

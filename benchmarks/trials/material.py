@@ -23,10 +23,10 @@ class Command:
     """A command that is tried.
 
     Attributes:
-        name: Of it, and of its output in the trial's folder.
+        name: Name of the command, and of its output in the trial's folder.
         arguments: For an output.
         output: Name of the output.
-        digest: Of what must be the same after every trial.
+        digest: Digest of what must be the same after every trial.
         again: Arguments that are added when it is run again.
     """
 

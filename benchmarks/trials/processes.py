@@ -32,7 +32,7 @@ class Started:
     """A command at work.
 
     Args:
-        arguments: Of `slimvec`.
+        arguments: Arguments of `slimvec`.
         log: File for what it writes.
         before: Called in its process before it begins.
     """

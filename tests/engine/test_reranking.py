@@ -5,7 +5,7 @@ import pytest
 
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError
-from slimvec.ranking.fusion import fuse
+from slimvec.ranking.fusion import fuse_scores
 from tests import tiny
 
 QUERY = "who sat?"
@@ -36,7 +36,9 @@ def test_each_judge_alone(embedder):
 def test_both_fused_and_known_cosines_are_not_computed_again(embedder):
     found = embedder.rerank(QUERY, DOCUMENTS, weight=0.3)
     by_index = sorted(found, key=lambda one: one.index)
-    wanted = fuse(np.array([one.cosine for one in by_index]), np.array([one.likelihood for one in by_index]), 0.3)
+    wanted = fuse_scores(
+        np.array([one.cosine for one in by_index]), np.array([one.likelihood for one in by_index]), 0.3
+    )
     assert [one.score for one in by_index] == pytest.approx(wanted.tolist(), abs=1e-5)
     assert [one.index for one in found] == np.argsort(-wanted, kind="stable").tolist()
     known = embedder.rerank(QUERY, DOCUMENTS, weight=0.3, cosines=[one.cosine for one in by_index])

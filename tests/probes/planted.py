@@ -158,7 +158,7 @@ class Decaying(Planted):
     """Weight falls with position: exp(-rate * place).
 
     Attributes:
-        rate: Of the fall; 0 is a bag of words.
+        rate: Rate of the fall; 0 is a bag of words.
         per: The place is a share of the text (`text`: the same curve at every length, the first third weighs
             exp(2/3 rate) times the last) or a number of words (`word`).
     """

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from slimvec.ranking.fusion import fit_weight, fuse, fused_ndcg, standardise
+from slimvec.ranking.fusion import fit_weight, fuse_scores, fused_ndcg, standardise
 
 scores = arrays(np.float32, st.integers(1, 12), elements=st.floats(-100, 100, width=32))
 
@@ -28,9 +28,9 @@ def test_scores_all_alike_say_nothing():
 
 def test_a_weight_is_a_share():
     first, second = np.array([1.0, 2.0, 3.0]), np.array([300.0, 100.0, 200.0])
-    np.testing.assert_allclose(fuse(first, second, 0), standardise(first))
-    np.testing.assert_allclose(fuse(first, second, 1), standardise(second))
-    np.testing.assert_allclose(fuse(first, second, 0.25), 0.75 * standardise(first) + 0.25 * standardise(second))
+    np.testing.assert_allclose(fuse_scores(first, second, 0), standardise(first))
+    np.testing.assert_allclose(fuse_scores(first, second, 1), standardise(second))
+    np.testing.assert_allclose(fuse_scores(first, second, 0.25), 0.75 * standardise(first) + 0.25 * standardise(second))
 
 
 def judged(first, second, right):

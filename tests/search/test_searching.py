@@ -8,12 +8,11 @@ import pytest
 
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError
+from slimvec.ranking.fusion import Ranked, fuse_ranks
 from slimvec.search.chunking import embedded_text
 from slimvec.search.filters import Filters, parse_day, path_pattern
-from slimvec.search.fusion import fuse
 from slimvec.search.highlighting import highlight, matched_words
 from slimvec.search.quantized import QuantizedQuery, Rest, rotate
-from slimvec.search.store import Ranked
 from tests import tiny
 from tests.search.support import make_index, write_documents
 
@@ -134,7 +133,7 @@ def test_reranking_reads_the_best_once_more(tmp_path):
 
 
 def test_fusion_of_rankings():
-    fused = fuse([Ranked([1, 2], [0.9, 0.8]), Ranked([2, 3], [5.0, 4.0])], top=3)
+    fused = fuse_ranks([Ranked([1, 2], [0.9, 0.8]), Ranked([2, 3], [5.0, 4.0])], top=3)
     assert [(one.row, one.ranks, one.scores) for one in fused] == [
         (2, (2, 1), (0.8, 5.0)), (1, (1, None), (0.9, None)), (3, (None, 2), (None, 4.0)),
     ]  # fmt: skip

@@ -206,7 +206,7 @@ def test_a_language_model_that_was_trained_is_kept_on_request(tmp_path, base, re
 
 
 def mean_loss(model, texts):
-    """Of the next token, by the model's own head."""
+    """Loss of the next token, by the model's own head."""
     losses = []
     for text in texts:
         ids = tiny.tokenizer_backend().encode(text).ids

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimvec.errors import InputError
-from slimvec.ranking.fusion import fuse
+from slimvec.ranking.fusion import fuse_scores
 from slimvec.text.embeddings import Embeddings, Vectors
 from slimvec.text.prompts import Role
 
@@ -143,7 +143,7 @@ def rerank(
         num_computed += asked.num_computed + answers.num_computed
         num_truncated = max(num_truncated, answers.num_truncated)
     blank = np.zeros(len(documents), dtype=np.float32)
-    scores = fuse(blank if near is None else near, blank if likelihoods is None else likelihoods, weight)
+    scores = fuse_scores(blank if near is None else near, blank if likelihoods is None else likelihoods, weight)
     ordered = tuple(
         RerankedDocument(index, float(scores[index]), _at(near, index), _at(likelihoods, index))
         for index in np.argsort(-scores, kind="stable").tolist()

@@ -26,7 +26,7 @@ from torch import Tensor
 from slimvec.engine.fused import FusedDecoder, KeyValues
 from slimvec.engine.language_model import LanguageModel
 from slimvec.errors import InputError
-from slimvec.ranking.fusion import fuse
+from slimvec.ranking.fusion import fuse_scores
 from slimvec.ranking.ngrams import MAX_LENGTH, NGram, NGramIndex
 from slimvec.text.batch import PackedBatch
 
@@ -281,5 +281,5 @@ def _fused(values: dict[int, float], cosines: NDArray[np.floating], weight: floa
     near = np.argsort(-cosines, kind="stable")[:_BEST_COSINES].tolist()
     candidates = sorted({*values, *near})
     written = np.array([values.get(document, 0.0) for document in candidates])
-    both = fuse(cosines[candidates], written, weight)
+    both = fuse_scores(cosines[candidates], written, weight)
     return {document: float(value) for document, value in zip(candidates, both, strict=True)}

@@ -8,12 +8,11 @@ import numpy as np
 
 from slimvec.errors import InputError
 from slimvec.ranking.bm25 import lexical_words
+from slimvec.ranking.fusion import RANKED_DEPTH, FusedRow, Ranked, fuse_ranks
 from slimvec.search.chunking import embedded_text
 from slimvec.search.filters import Filters
-from slimvec.search.fusion import DEPTH, FusedRow, fuse
 from slimvec.search.highlighting import highlight, matched_words
 from slimvec.search.results import Explanation, Hit, SearchResult
-from slimvec.search.store import Ranked
 from slimvec.search.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -140,14 +139,14 @@ def _find(
         approximation = index.description.approximation
         if exact or (where is not None and num_searched <= _FEW):
             approximation = None
-        depth = max(top, DEPTH) if ranking == "hybrid" else top
+        depth = max(top, RANKED_DEPTH) if ranking == "hybrid" else top
         nearest, matching = Ranked([], []), Ranked([], [])
         if vector is not None and num_searched and index.columns is not None:
             num_probes = approximation.num_probes if approximation else None
             nearest = index.columns.search(index.table, vector, top=depth, where=where, num_probes=num_probes)
         if ranking != "vector" and num_searched:
             matching = index.table.search_words(words, top=depth, where=where)
-        rows = fuse([nearest, matching], top=top)
+        rows = fuse_ranks([nearest, matching], top=top)
         values = index.table.take([row.row for row in rows])
     is_exact = approximation is None or vector is None
     recall = None if is_exact or approximation is None else approximation.recall

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from slimvec.errors import InputError
 from slimvec.files import FileState
 from slimvec.optional import require
+from slimvec.ranking.fusion import Ranked
 from slimvec.search.quantized import num_bytes
 from slimvec.search.settings import VectorKind
 
@@ -52,19 +53,6 @@ class StoredFile:
     source: str
     num_chunks: int
     is_whole: bool
-
-
-@dataclass(frozen=True, eq=False)
-class Ranked:
-    """Rows that a search gave, best first.
-
-    Attributes:
-        rows: Their ids within LanceDB, as long as the table is not changed.
-        scores: Larger is better.
-    """
-
-    rows: list[int]
-    scores: list[float]
 
 
 def vector_columns(kind: VectorKind, dims: int) -> dict[str, pa.DataType]:

@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from slimvec.ranking.fusion import Ranked
 from slimvec.search.quantized import QuantizedQuery, Rest
 from slimvec.search.settings import VectorKind
-from slimvec.search.store import ChunkTable, Ranked, vector_columns
+from slimvec.search.store import ChunkTable, vector_columns
 
 _T = TypeVar("_T", bound=np.generic)
 Vectors = NDArray[np.float32]
