@@ -45,7 +45,10 @@ ENGINES: Mapping[str, EngineEntry] = {
         "sentence-transformers, OpenVINO", f"{_SENTENCE_TRANSFORMERS}:OpenVino", environment="st-openvino"
     ),
     "openvino": EngineEntry("OpenVINO directly, sorted", "benchmarks.engines.openvino_engine:OpenVinoDirect"),
+    "openvino-int8": EngineEntry("OpenVINO directly, int8 by NNCF", "benchmarks.engines.openvino_engine:OpenVinoInt8"),
+    "onnx-int8": EngineEntry("ONNX Runtime directly, int8", "benchmarks.engines.onnx_engine:OnnxInt8"),
     "llama-cpp": EngineEntry("llama.cpp, GGUF", "benchmarks.engines.llama_cpp_engine:LlamaCpp"),
+    "llama-cpp-q8": EngineEntry("llama.cpp, Q8_0", "benchmarks.engines.llama_cpp_engine:Q8"),
     "hf-pipeline": EngineEntry("transformers pipeline", "benchmarks.engines.pipeline:Pipeline"),
 }
 REFERENCE_ENTRY = EngineEntry("slimvec through transformers, float32", f"{_OURS}:Reference")

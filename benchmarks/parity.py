@@ -1,6 +1,6 @@
 """Do the engines compute the same thing? Vectors against the float32 reference, and what the difference costs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -64,21 +64,29 @@ def compare(vectors: Vectors, reference: Vectors) -> Parity:
     return Parity(min_cosine=float(cosines.min()), mean_cosine=float(cosines.mean()), num_texts=len(cosines))
 
 
-def compare_retrieval(ours: HasVectors, reference: HasVectors, dataset: RetrievalSet) -> RetrievalResult:
-    """Score both on the same set.
+def compare_retrieval(
+    engines: Mapping[str, HasVectors], reference: HasVectors, dataset: RetrievalSet
+) -> dict[str, RetrievalResult]:
+    """Score engines and the reference on the same set, by engine.
 
     Raises:
         WorkerError: a worker failed.
     """
-    score, expected = _ndcg(ours, dataset), _ndcg(reference, dataset)
-    return RetrievalResult(
-        name=dataset.name,
-        num_documents=len(dataset.documents),
-        num_queries=len(dataset.queries),
-        ndcg_at_10=score,
-        reference_ndcg_at_10=expected,
-        difference=score - expected,
-    )
+    if not engines:
+        return {}
+    expected = _ndcg(reference, dataset)
+    scores = {name: _ndcg(worker, dataset) for name, worker in engines.items()}
+    return {
+        name: RetrievalResult(
+            name=dataset.name,
+            num_documents=len(dataset.documents),
+            num_queries=len(dataset.queries),
+            ndcg_at_10=score,
+            reference_ndcg_at_10=expected,
+            difference=score - expected,
+        )
+        for name, score in scores.items()
+    }
 
 
 def _ndcg(worker: HasVectors, dataset: RetrievalSet) -> float:

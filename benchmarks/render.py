@@ -123,14 +123,15 @@ def _engines(result: BenchResult) -> str:
 
 
 def _retrieval(result: BenchResult) -> str:
-    found = result.retrieval
-    if found is None:
-        return ""
-    return (
-        f"## Search\n\n{found.name}, {found.num_documents} documents, {found.num_queries} queries: nDCG@10 "
-        f"{found.ndcg_at_10:.4f} by slimvec as it comes, {found.reference_ndcg_at_10:.4f} by the float32 reference, "
+    named = (("as it comes", result.retrieval), ("in int8", result.int8_retrieval))
+    lines = [
+        f"{found.name}, {found.num_documents} documents, {found.num_queries} queries: nDCG@10 "
+        f"{found.ndcg_at_10:.4f} by slimvec {how}, {found.reference_ndcg_at_10:.4f} by the float32 reference, "
         f"difference {found.difference:+.4f}."
-    )
+        for how, found in named
+        if found is not None
+    ]
+    return "\n\n".join(["## Search", *lines]) if lines else ""
 
 
 def _absent(result: BenchResult) -> str:

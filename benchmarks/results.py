@@ -118,7 +118,7 @@ class EngineResult(Frozen):
 
 
 class RetrievalResult(Frozen):
-    """nDCG@10 of slimvec as it comes and of the float32 reference, on the same set."""
+    """nDCG@10 of slimvec, as it comes or in int8, and of the float32 reference, on the same set."""
 
     name: str
     num_documents: int
@@ -166,6 +166,7 @@ class BenchResult(Frozen):
         engines: Engines that ran.
         absent: Engines that did not run, or not to the end, and why.
         retrieval: What the number format costs in search.
+        int8_retrieval: What int8 costs there; None where it did not run.
     """
 
     model: str
@@ -179,6 +180,7 @@ class BenchResult(Frozen):
     engines: Mapping[str, EngineResult]
     absent: Mapping[str, str]
     retrieval: RetrievalResult | None = None
+    int8_retrieval: RetrievalResult | None = None
     int8_ratios: Mapping[str, Mapping[str, Spread]] = {}
 
 

@@ -100,7 +100,7 @@ class Start:
 
 def check_vectors(
     start: Start, model: Model, workloads: Sequence[Workload], pool: TextPool
-) -> tuple[dict[str, Parity], RetrievalResult | None]:
+) -> tuple[dict[str, Parity], dict[str, RetrievalResult]]:
     """Compare every worker's vectors with the reference's; a worker that fails leaves."""
     say("comparing vectors with the float32 reference")
     samples = parity_samples(workloads)
@@ -114,8 +114,8 @@ def check_vectors(
             except WorkerError as error:
                 start.absent[engine] = str(error)
                 start.workers.pop(engine).stop()
-        ours = start.workers.get(BASELINE)
-        return parities, None if ours is None else compare_retrieval(ours, reference, pool.retrieval)
+        ours = {engine: start.workers[engine] for engine in (BASELINE, INT8) if engine in start.workers}
+        return parities, compare_retrieval(ours, reference, pool.retrieval)
 
 
 def _finite(vectors: Vectors) -> Vectors:
@@ -151,7 +151,7 @@ def run(options: argparse.Namespace, stack: ExitStack) -> None:
     for engine in options.engines:
         start.start(engine, ENGINES[engine], make_venv=options.peer_venv)
     parities: dict[str, Parity] = {}
-    retrieval = None
+    retrieval: dict[str, RetrievalResult] = {}
     if not options.no_parity:
         parities, retrieval = check_vectors(start, model, workloads, pool)
     peak = stack.enter_context(
@@ -181,7 +181,7 @@ def summarise(
     pool: TextPool,
     work: Work,
     parities: Mapping[str, Parity],
-    retrieval: RetrievalResult | None,
+    retrieval: Mapping[str, RetrievalResult],
     *,
     rounds_done: int,
 ) -> BenchResult:
@@ -222,7 +222,8 @@ def summarise(
             for engine, worker in bench.workers.items()
         },
         absent={**start.absent, **bench.failed, **_unasked(options.engines)},
-        retrieval=retrieval,
+        retrieval=retrieval.get(BASELINE),
+        int8_retrieval=retrieval.get(INT8),
     )
 
 

@@ -50,6 +50,20 @@ def test_what_does_not_compile_leaves_nothing_but_the_reason(hook, monkeypatch, 
     assert [path.name for path in tmp_path.iterdir()] == [hook.MISSING]
 
 
+def test_a_process_that_has_the_library_loaded_keeps_it_while_a_new_one_is_built(hook, monkeypatch, tmp_path):
+    def compiled(command):
+        if "-o" in command:
+            Path(command[command.index("-o") + 1]).write_text("new", encoding="utf-8")
+
+    monkeypatch.setattr(hook, "_run", compiled)
+    library = tmp_path / hook.LIBRARY
+    library.write_text("old", encoding="utf-8")
+    with library.open(encoding="utf-8") as used:
+        hook.build(hook.Plan("x86_64", "true"), library)
+        assert used.read() == "old"
+    assert [(path.name, path.read_text(encoding="utf-8")) for path in tmp_path.iterdir()] == [(hook.LIBRARY, "new")]
+
+
 def test_build_and_package_agree_on_names_and_sources(hook):
     assert (hook.LIBRARY, hook.MISSING) == (library._LIBRARY, library._NOTE)
     assert hook.sources_hash() == library.sources_hash(hook.KERNELS)

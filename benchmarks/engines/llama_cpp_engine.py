@@ -1,11 +1,12 @@
 """llama.cpp through llama-cpp-python: the GGUF file as it is, quantised weights and all, mean pooling."""
 
+import ctypes
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from benchmarks.engines.base import Model, Run, UnusableError, unit, versions
+from benchmarks.engines.base import Model, Run, UnusableError, built_once, unit, versions
 
 _BATCH_TOKENS = 2048
 
@@ -16,6 +17,10 @@ class LlamaCpp:
     def __init__(self) -> None:
         self._llama: Any = None
         self._instruction = ""
+
+    def file(self, model: Model) -> str:
+        """Path of the file that is run."""
+        return model.gguf
 
     def prepare(self, model: Model) -> None:
         """Check that there is a GGUF file."""
@@ -29,7 +34,7 @@ class LlamaCpp:
 
         self._instruction = model.instruction
         self._llama = Llama(
-            model.gguf,
+            self.file(model),
             embedding=True,
             pooling_type=LLAMA_POOLING_TYPE_MEAN,
             n_ctx=_BATCH_TOKENS,
@@ -47,3 +52,27 @@ class LlamaCpp:
         prompt = self._instruction if instructed else ""
         vectors = self._llama.embed([prompt + text for text in texts], normalize=True)
         return Run(unit(np.asarray(vectors, dtype=np.float32)))
+
+
+class Q8(LlamaCpp):
+    """The same weights in Q8_0, which llama.cpp makes of its file; it multiplies them in 8 bits."""
+
+    def file(self, model: Model) -> str:
+        """Path of the file in Q8_0."""
+        return str(model.cached("q8_0") / "model.gguf")
+
+    def prepare(self, model: Model) -> None:
+        """Quantise the file anew, once."""
+        super().prepare(model)
+        target = model.cached("q8_0")
+        if target.is_dir():
+            return
+        import llama_cpp
+
+        settings = llama_cpp.llama_model_quantize_default_params()
+        settings.ftype, settings.allow_requantize = llama_cpp.LLAMA_FTYPE_MOSTLY_Q8_0, True
+        settings.nthread = model.num_threads
+        with built_once(target) as building:
+            made = str(building / "model.gguf").encode()
+            if llama_cpp.llama_model_quantize(model.gguf.encode(), made, ctypes.byref(settings)):
+                raise UnusableError(f"llama.cpp does not quantise {model.gguf}")

@@ -1,25 +1,27 @@
-"""OpenVINO directly: the backbone converted with its pooling, bfloat16, batches sorted by length and hardly padded."""
+"""OpenVINO directly: the backbone converted with its pooling, in the machine's dtype or in int8 by NNCF."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmarks.engines.base import Model, Run, built_once, unit, versions
-
-_BATCH_TOKENS = 2048
-"""Tokens of a batch, padding included; not tuned."""
+from benchmarks.engines.base import Model, Vectors, built_once, versions
+from benchmarks.engines.padded import Ids, Padded, calibration_batches, pooled_model
 
 
-class OpenVinoDirect:
+class OpenVinoDirect(Padded):
     """A graph from token ids to pooled vectors, run with as many threads as there are cores."""
 
+    packages: tuple[str, ...] = ("openvino",)
+
     def __init__(self) -> None:
+        super().__init__()
         self._compiled: Any = None
-        self._tokenizer: Any = None
-        self._instruction = ""
+
+    def graph(self, model: Model) -> Path:
+        """Folder of the converted graph."""
+        return model.cached("openvino-direct")
 
     def prepare(self, model: Model) -> None:
         """Convert the float32 weights, once."""
@@ -34,7 +36,6 @@ class OpenVinoDirect:
     def load(self, model: Model) -> Mapping[str, str]:
         """Compile for the CPU with the hint to compute in bfloat16."""
         import openvino
-        from tokenizers import Tokenizer
 
         core = openvino.Core()
         native = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -43,89 +44,55 @@ class OpenVinoDirect:
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": model.num_threads,
         }
-        self._compiled = core.compile_model(model.cached("openvino-direct") / "model.xml", "CPU", hints)
-        self._tokenizer = Tokenizer.from_file(str(Path(model.folder) / "tokenizer.json"))
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(model.max_tokens)
-        self._instruction = model.instruction
-        return {"dtype": "bfloat16" if native else "float32", **versions("openvino")}
+        self._compiled = core.compile_model(self.graph(model) / "model.xml", "CPU", hints)
+        self.read_tokenizer(model)
+        return {"dtype": self.dtype("bfloat16" if native else "float32"), **versions(*self.packages)}
 
-    def embed(self, texts: Sequence[str], instructed: bool) -> Run:
-        """Tokenise, sort, pad little, run, put back in order."""
-        prompt = self._instruction if instructed else ""
-        encodings = self._tokenizer.encode_batch_fast([prompt + text for text in texts])
-        sequences = [encoding.ids for encoding in encodings]
-        vectors: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(sequences)
-        for members in _batches([len(sequence) for sequence in sequences]):
-            ids, mask = _pad([sequences[number] for number in members])
-            for number, vector in zip(members, self._compiled([ids, mask])[0], strict=True):
-                vectors[number] = vector
-        return Run(unit(np.stack(vectors)))
+    def dtype(self, hinted: str) -> str:
+        """Name what it computes in, where the hint says `hinted`."""
+        return hinted
+
+    def run(self, ids: Ids, mask: Ids) -> Vectors:
+        """Run the graph."""
+        vectors: Vectors = self._compiled([ids, mask])[0]
+        return vectors
 
 
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Cut the texts, longest first, into batches of about the same padded size."""
-    members: list[int] = []
-    longest = 0
-    for number in sorted(range(len(lengths)), key=lambda text: -lengths[text]):
-        if members and longest * (len(members) + 1) > _BATCH_TOKENS:
-            yield members
-            members = []
-        longest = longest if members else lengths[number]
-        members.append(number)
-    yield members
+class OpenVinoInt8(OpenVinoDirect):
+    """The same with weights and activations of every product in int8, calibrated by NNCF on slimvec's own texts."""
 
+    packages = ("openvino", "nncf")
 
-def _pad(sequences: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Ids and mask, both [B, longest]."""
-    shape = len(sequences), max(map(len, sequences))
-    ids, mask = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-    for row, sequence in enumerate(sequences):
-        ids[row, : len(sequence)] = sequence
-        mask[row, : len(sequence)] = 1
-    return ids, mask
+    def graph(self, model: Model) -> Path:
+        """Folder of the quantised graph."""
+        return model.cached("openvino-int8")
+
+    def prepare(self, model: Model) -> None:
+        """Quantise the float32 graph, once."""
+        super().prepare(model)
+        if self.graph(model).is_dir():
+            return
+        import nncf
+        import openvino
+
+        batches = calibration_batches(model)
+        graph = openvino.Core().read_model(model.cached("openvino-direct") / "model.xml")
+        quantised = nncf.quantize(
+            graph, nncf.Dataset(batches), model_type=nncf.ModelType.TRANSFORMER, subset_size=len(batches)
+        )
+        with built_once(self.graph(model)) as building:
+            openvino.save_model(quantised, building / "model.xml", compress_to_fp16=False)
+
+    def dtype(self, hinted: str) -> str:
+        """Int8, and what the hint says between the products."""
+        return f"int8 and {hinted}"
 
 
 def _convert(folder: str) -> Any:
     """Trace backbone and pooling into a graph with free batch and length."""
     import openvino
     import torch
-    from transformers import AutoModel
 
-    backbone = AutoModel.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa").eval()
-    ids = torch.randint(1, 100, (2, 12))
-    mask = torch.ones(2, 12, dtype=torch.int64)
-    mask[0, 8:] = 0
+    pooled, example = pooled_model(folder)
     with torch.inference_mode():
-        graph = openvino.convert_model(
-            _pooled(backbone), example_input=(ids, mask), input=[([-1, -1], np.int64), ([-1, -1], np.int64)]
-        )
-    return graph
-
-
-def _pooled(backbone: Any) -> Any:
-    """The backbone with a mask made of plain operations (tracing transformers' own fails) and mean pooling."""
-    import torch
-    from torch import Tensor, nn
-
-    class Pooled(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.backbone = backbone
-
-        def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-            place = torch.arange(ids.shape[1])
-            seen = place[None, :] <= place[:, None]
-            allowed = seen[None, None] & (mask[:, None, None, :] > 0)
-            scores = torch.where(allowed, 0.0, torch.finfo(torch.float32).min)
-            masks: Any = scores
-            if backbone.config.model_type == "gemma3_text":  # texts are no longer than its window
-                masks = {"full_attention": scores, "sliding_attention": scores}
-            states = self.backbone(
-                input_ids=ids, attention_mask=masks, position_ids=place[None], use_cache=False
-            ).last_hidden_state
-            weights = mask[..., None].to(states.dtype)
-            pooled: Tensor = (states * weights).sum(dim=1) / weights.sum(dim=1)
-            return pooled
-
-    return Pooled()
+        return openvino.convert_model(pooled, example_input=example, input=[([-1, -1], np.int64), ([-1, -1], np.int64)])

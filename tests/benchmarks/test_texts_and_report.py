@@ -7,6 +7,7 @@ import pytest
 from benchmarks import gpu, memory, startup
 from benchmarks.machine import this_machine
 from benchmarks.parity import compare
+from benchmarks.real_models import misses
 from benchmarks.render import render
 from benchmarks.results import (
     BenchResult,
@@ -114,6 +115,17 @@ def test_parity_finds_the_worst_row():
     assert found.num_texts == 2
 
 
+def search_result(score):
+    return RetrievalResult(
+        name="set",
+        num_documents=5,
+        num_queries=4,
+        ndcg_at_10=score,
+        reference_ndcg_at_10=0.501,
+        difference=score - 0.501,
+    )
+
+
 def a_result():
     timing = Timing(
         tokens_per_s=(900.0, 1100.0),
@@ -159,9 +171,8 @@ def a_result():
         ratios={"single": {"st": Spread(median=2.6, low=2.2, high=3.0)}},
         engines={"slimvec": engine, "st": engine.model_copy(update={"label": "peer"})},
         absent={"llama-cpp": "there is no GGUF file"},
-        retrieval=RetrievalResult(
-            name="set", num_documents=5, num_queries=4, ndcg_at_10=0.5, reference_ndcg_at_10=0.501, difference=-0.001
-        ),
+        retrieval=search_result(0.5),
+        int8_retrieval=search_result(0.504),
     )
 
 
@@ -170,7 +181,8 @@ def test_the_report_shows_medians_spreads_and_reasons():
     assert "| **slimvec** | 1,000 (900 to 1,100) |  | 50% | 200% | 4.0 | 9.0 |" in text
     assert "| peer | 400 (300 to 500) | 2.60 x (2.20 to 3.00) | 50% | 200% | 4.0 | 9.0 |" in text
     assert "2 rounds of 5 asked for" in text
-    assert "difference -0.0010" in text
+    assert "nDCG@10 0.5000 by slimvec as it comes, 0.5010 by the float32 reference, difference -0.0010." in text
+    assert "nDCG@10 0.5040 by slimvec in int8, 0.5010 by the float32 reference, difference +0.0030." in text
     assert "- llama.cpp, GGUF: there is no GGUF file" in text
     assert "0.99950" in text
 
@@ -180,6 +192,14 @@ def test_a_result_is_read_back_as_it_was_and_renders_the_same(tmp_path):
     again = BenchResult.model_validate_json((tmp_path / "r.json").read_bytes())
     assert again == a_result()
     assert render(again) == render(a_result())
+
+
+def test_real_models_miss_what_is_below_or_no_number():
+    assert misses({"sentence-transformers": 0.9999, "equal ids": 1.0, "llama.cpp": 0.995}) == []
+    assert misses({"sentence-transformers": 0.9998, "transformers": float("nan")}) == [
+        "sentence-transformers",
+        "transformers",
+    ]
 
 
 def test_options_out_of_range_are_refused(capsys):
