@@ -8,42 +8,19 @@ several tasks the p-values are corrected by Holm's step-down method (1979), whic
 Letters: N samples, R flips or resamples.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from slimvec.errors import InputError
 from slimvec.evaluation.models import ModelCard
-from slimvec.evaluation.results import EvaluationResult, SubsetResult, TaskResult
+from slimvec.evaluation.results import EvaluationResult, TaskResult
 from slimvec.evaluation.task_values import task_values
-from slimvec.statistics.intervals import Interval, bootstrap_intervals, ends_of
-from slimvec.statistics.resampling import LEVEL, NUM_RESAMPLES, Values
+from slimvec.statistics.intervals import bootstrap_intervals, ends_of
+from slimvec.statistics.resampling import LEVEL, NUM_RESAMPLES
 from slimvec.statistics.significance import holm, sign_flip_p_value, smallest_visible
 
 Verdict = Literal["first", "second", "not distinguishable"]
-
-
-@dataclass(frozen=True, slots=True)
-class PairedComparison:
-    """How two systems compare on the same samples.
-
-    Attributes:
-        difference: Mean of first minus second.
-        low: Lower end of its interval.
-        high: Upper end.
-        p_value: p-value of the sign-flip test, two-sided, of no difference.
-        smallest_seen: The smallest difference that such a test would have found in four of five repetitions.
-        num_samples: N.
-    """
-
-    difference: float
-    low: float
-    high: float
-    p_value: float
-    smallest_seen: float
-    num_samples: int
 
 
 class TaskComparison(BaseModel):
@@ -120,75 +97,49 @@ def compare_reports(
     pairs = [(task, others[task.task]) for task in first.tasks if task.task in others]
     if not pairs:
         raise InputError("the two evaluations share no task", expected="evaluations of the same suite")
-    found = [
-        _compare_task(one, other, seed=seed, num_resamples=num_resamples, level=level, num_tests=len(pairs))
-        for one, other in pairs
-    ]
-    corrected = holm([comparison.p_value for comparison in found])
-    tasks = [_verdict(*pair, result, p, level) for pair, result, p in zip(pairs, found, corrected, strict=True)]
+    parts = [_differences(*pair) for pair in pairs]
+    flipped = [task_values(part, centred=False) for part in parts]
+    p_values = [sign_flip_p_value(values, seed=seed, num_flips=num_resamples) for values in flipped]
+    tasks = []
+    for pair, part, p_value, corrected in zip(pairs, parts, p_values, holm(p_values), strict=True):
+        drawn = task_values(part)  # the mean of those whose signs are flipped, and the spread of samples alone
+        interval = bootstrap_intervals(drawn[:, None], seed=seed, num_resamples=num_resamples, level=level)[0]
+        one, other = pair
+        tasks.append(
+            TaskComparison(
+                task=one.task,
+                measure=one.measure,
+                first=one.score.value,
+                second=other.score.value,
+                difference=interval.value,
+                **ends_of(interval, len(drawn)),
+                p_value=p_value,
+                p_corrected=corrected,
+                smallest_seen=smallest_visible(drawn, level=level, num_tests=len(pairs)),
+                num_samples=len(drawn),
+                unit=one.unit,
+                verdict=_verdict(interval.value, corrected, level),
+            )
+        )
     return ComparisonReport(first=first.model, second=second.model, level=level, seed=seed, tasks=tuple(tasks))
 
 
-def _compare_task(
-    first: TaskResult, second: TaskResult, *, seed: int, num_resamples: int, level: float, num_tests: int
-) -> PairedComparison:
+def _differences(first: TaskResult, second: TaskResult) -> dict[str, dict[str, float]]:
+    """Give first minus second of a task, by subset and sample."""
     if (first.dataset_hash, first.measure) != (second.dataset_hash, second.measure):
         raise InputError(
             f"task {first.task} was not the same in both evaluations",
             expected="the same data and measure",
             do="run both again",
         )
-    differences = {
-        one.subset: {
-            name: a - b for name, a, b in zip(one.sample_ids, one.values, _in_order(one.sample_ids, other), strict=True)
-        }
-        for one, other in zip(first.subsets, second.subsets, strict=True)
-    }
-    return _comparison(
-        task_values(differences, centred=False),
-        task_values(differences),
-        seed=seed,
-        num_resamples=num_resamples,
-        level=level,
-        num_tests=num_tests,
-    )
+    found = {}
+    for one, other in zip(first.subsets, second.subsets, strict=True):
+        others = dict(zip(other.sample_ids, other.values, strict=True))
+        found[one.subset] = {name: a - others[name] for name, a in zip(one.sample_ids, one.values, strict=True)}
+    return found
 
 
-def _in_order(names: Sequence[str], subset: SubsetResult) -> list[float]:
-    values = dict(zip(subset.sample_ids, subset.values, strict=True))
-    return [values[name] for name in names]
-
-
-def _comparison(
-    flipped: Values, drawn: Values, *, seed: int, num_resamples: int, level: float, num_tests: int
-) -> PairedComparison:
-    """Flip signs of one form of the differences, draw from the other; both have the same mean."""
-    interval = bootstrap_intervals(drawn[:, None], seed=seed, num_resamples=num_resamples, level=level)[0]
-    return PairedComparison(
-        difference=interval.value,
-        low=interval.low,
-        high=interval.high,
-        p_value=sign_flip_p_value(flipped, seed=seed, num_flips=num_resamples),
-        smallest_seen=smallest_visible(drawn, level=level, num_tests=num_tests),
-        num_samples=len(drawn),
-    )
-
-
-def _verdict(
-    first: TaskResult, second: TaskResult, found: PairedComparison, corrected: float, level: float
-) -> TaskComparison:
-    better: Verdict = "first" if found.difference > 0 else "second"
-    return TaskComparison(
-        task=first.task,
-        measure=first.measure,
-        first=first.score.value,
-        second=second.score.value,
-        difference=found.difference,
-        **ends_of(Interval(found.difference, found.low, found.high), found.num_samples),
-        p_value=found.p_value,
-        p_corrected=corrected,
-        smallest_seen=found.smallest_seen,
-        num_samples=found.num_samples,
-        unit=first.unit,
-        verdict=better if corrected <= 1 - level else "not distinguishable",
-    )
+def _verdict(difference: float, corrected: float, level: float) -> Verdict:
+    if corrected > 1 - level:
+        return "not distinguishable"
+    return "first" if difference > 0 else "second"
