@@ -9,6 +9,7 @@ import base64
 import random
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -188,43 +189,60 @@ async def _watch(server: psutil.Process, start: float, seen: Seen) -> None:
 
 async def _client(port: int, requests: Sequence[Request], seed: int, until: float, seen: Seen, *, again: bool) -> None:
     """Ask until the time is over."""
-    generator = random.Random(seed)
-    connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+    generator, connection = random.Random(seed), _Connection(port)
     number, began = None, 0.0
-    while number is not None or time.perf_counter() < until:
-        if number is None:
-            number, began = generator.randrange(len(requests)), time.perf_counter()
-        try:
-            connection = connection or await asyncio.open_connection("127.0.0.1", port)
-            status, headers, body = await _exchange(*connection, requests[number].data)
-        except (OSError, asyncio.IncompleteReadError):
-            if not again:
-                raise
-            if connection:
-                connection[1].close()
-            connection, seen.broken = None, seen.broken + 1
-            await asyncio.sleep(_RETRY_SECONDS)
-            continue
-        if status == 429:
-            seen.refused += 1
-            await asyncio.sleep(float(headers["retry-after"]))
-            began = time.perf_counter()
-            continue
-        if status != 200:
-            raise BadAnswerError(f"{status}: {body[:500].decode(errors='replace')}")
-        seen.seconds.append(time.perf_counter() - began)
-        seen.answers.append((number, body))
-        seen.tokens += requests[number].tokens
-        number = None
-    if connection:
-        connection[1].close()
+    try:
+        while number is not None or time.perf_counter() < until:
+            if number is None:
+                number, began = generator.randrange(len(requests)), time.perf_counter()
+            try:
+                status, headers, body = await connection.exchange(requests[number].data)
+            except (OSError, asyncio.IncompleteReadError):
+                if not again:
+                    raise
+                await connection.close()
+                seen.broken += 1
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            if status == 429:
+                seen.refused += 1
+                await asyncio.sleep(float(headers["retry-after"]))
+                began = time.perf_counter()
+                continue
+            if status != 200:
+                raise BadAnswerError(f"{status}: {body[:500].decode(errors='replace')}")
+            seen.seconds.append(time.perf_counter() - began)
+            seen.answers.append((number, body))
+            seen.tokens += requests[number].tokens
+            number = None
+    finally:
+        await connection.close()
 
 
-async def _exchange(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: bytes
-) -> tuple[int, dict[str, str], bytes]:
-    """Send a request; give status, headers and body of the answer."""
-    writer.write(data)
-    first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    return int(first.split()[1]), headers, await reader.readexactly(int(headers["content-length"]))
+class _Connection:
+    """A connection to a server on loopback, opened when it is needed.
+
+    Args:
+        port: The server's.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def exchange(self, data: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Send a request; give status, headers and body of the answer."""
+        self._streams = self._streams or await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = self._streams
+        writer.write(data)
+        first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        return int(first.split()[1]), headers, await reader.readexactly(int(headers["content-length"]))
+
+    async def close(self) -> None:
+        """Close it, if it is open."""
+        if self._streams is not None:
+            self._streams[1].close()
+            with suppress(OSError):
+                await self._streams[1].wait_closed()
+        self._streams = None

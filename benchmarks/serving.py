@@ -17,10 +17,12 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 import numpy as np
+import psutil
 
 from benchmarks.environments import EnvironmentMissing, bench_cache, make_environment
 from benchmarks.machine import Machine, this_machine
@@ -60,6 +62,8 @@ class Load(Frozen):
         tokens_per_second: Tokens of the texts answered, prompts included.
         offline_tokens_per_second: Speed of slimvec's engine on the same texts, just before and after.
         share: The one over the other.
+        cpu_share: The same by processor time: the engine's for a token over the server's. Other work on the machine
+            leaves it as it is.
         p50_seconds: Median time of a request.
         p99_seconds: Its 99th percentile.
         client_cpu: Cores that the clients kept busy.
@@ -77,6 +81,7 @@ class Load(Frozen):
     tokens_per_second: float
     offline_tokens_per_second: float
     share: float
+    cpu_share: float
     p50_seconds: float
     p99_seconds: float
     client_cpu: float
@@ -106,6 +111,14 @@ class ServingResult(Frozen):
     failures: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Speed:
+    """Tokens a second, of the clock and of processor time."""
+
+    wall: float
+    cpu: float
+
+
 class Bench:
     """Puts servers of one model under load, one after another.
 
@@ -132,16 +145,27 @@ class Bench:
         command = command_of(server, self._folder, port, _STRICT if what == "overload" else _PATIENT)
         with serving(command, port, num_threads=self._threads) as process:
             put_under_load(port, requests, clients=1, seconds=_WARM_SECONDS, server=process)
+            busy = _cpu_seconds(process)
             seen = put_under_load(port, requests, clients=clients, seconds=seconds, server=process)
+            busy = _cpu_seconds(process) - busy
         after = self._offline()
-        self.loads.append(self._load(server, what, clients, seen, requests, (self._before + after) / 2))
+        engine = Speed((self._before.wall + after.wall) / 2, (self._before.cpu + after.cpu) / 2)
+        served = Speed(seen.tokens / seen.took, seen.tokens / busy)
+        self.loads.append(self._load(server, what, clients, seen, requests, served, engine))
         self._before = after
         print(self.loads[-1].model_dump_json(), file=sys.stderr, flush=True)
 
     def _load(
-        self, server: str, what: str, clients: int, seen: Seen, requests: Sequence[Request], engine: float
+        self,
+        server: str,
+        what: str,
+        clients: int,
+        seen: Seen,
+        requests: Sequence[Request],
+        served: Speed,
+        engine: Speed,
     ) -> Load:
-        speed, memory = seen.tokens / seen.took, [megabytes for _, megabytes in seen.memory]
+        memory = [megabytes for _, megabytes in seen.memory]
         return Load(
             server=server,
             what=what,
@@ -150,9 +174,10 @@ class Bench:
             requests=len(seen.seconds),
             refused=seen.refused,
             wrong=count_wrong(seen, requests, self._texts),
-            tokens_per_second=round(speed, 1),
-            offline_tokens_per_second=round(engine, 1),
-            share=round(speed / engine, 3),
+            tokens_per_second=round(served.wall, 1),
+            offline_tokens_per_second=round(engine.wall, 1),
+            share=round(served.wall / engine.wall, 3),
+            cpu_share=round(served.cpu / engine.cpu, 3),
             p50_seconds=round(median(seen.seconds), 3),
             p99_seconds=round(float(np.quantile(seen.seconds, 0.99)), 3),
             client_cpu=round(seen.cpu_seconds / seen.took, 3),
@@ -160,14 +185,21 @@ class Bench:
             memory_growth=round(growth(memory), 4),
         )
 
-    def _offline(self) -> float:
-        """Embed the texts in both roles, half by half, for some seconds: tokens a second."""
-        texts, start, done, number = self._texts, time.perf_counter(), 0, 0
+    def _offline(self) -> Speed:
+        """Embed the texts in both roles, half by half, for some seconds."""
+        texts, done, number = self._texts, 0, 0
+        start, busy = time.perf_counter(), time.process_time()
         while time.perf_counter() - start < self._offline_seconds or number % 2:
             role, part = ("query", "document")[number % 2], slice(number // 2 % 2, 2 * _OFFLINE_TEXTS, 2)
             self.embedder.embed(list(texts.texts[part]), role=role)
             done, number = done + sum(texts.tokens[role][part]), number + 1
-        return done / (time.perf_counter() - start)
+        return Speed(done / (time.perf_counter() - start), done / (time.process_time() - busy))
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    """Processor time of a process so far."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def growth(memory: Sequence[float]) -> float:
