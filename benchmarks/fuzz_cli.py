@@ -99,6 +99,8 @@ WORKING = (
     "triplets --output out.jsonl --num 4",
     "plan recipe.yaml",
     "rerank a_question --model model --documents texts.txt --weight 0",
+    "search a_file --model model --documents texts.txt",
+    "index texts.txt docs.jsonl --to out --model model",
 )
 """Command lines that end with exit code 0."""
 _OUTPUTS = ("out", "out.npy", "out.jsonl", "out.jsonl.gz", "new/out.json", "texts.txt/out", "set", "x" * 300)

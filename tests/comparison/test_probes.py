@@ -25,7 +25,8 @@ def probed(monkeypatch):
         name, question = "order", "?"
 
         def run(self, model, config):
-            found = model.embed(["one text", "another"], model.prompt(_usage()))
+            prompt = model.prompt(_usage())
+            found = model.embed(["one text", "another"], role=prompt.role, task=prompt.task)
             assert model.card.max_tokens == tiny.embedding_model().spec.max_tokens
             seen.append((found.vectors.shape, config.data, config.amount, config.seed))
             value = float(found.vectors[0] @ found.vectors[1])
