@@ -13,6 +13,7 @@
 """
 
 import argparse
+import io
 import json
 import os
 import platform
@@ -23,6 +24,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import torch
@@ -30,6 +32,7 @@ import torch
 from benchmarks.trials import conditions
 from benchmarks.trials.material import Command, make_material
 from benchmarks.trials.processes import Ended, Started, complete
+from slimvec.cli.app import run
 
 SKIPPED = "skipped: "
 _PAGE = 4096
@@ -51,7 +54,7 @@ class Trials:
         self._command, self._folder, self._material, self._chance = command, folder, material, chance
         folder.mkdir(parents=True)
         place = self._place("reference")
-        complete(lambda: self._start(place))  # what is made once, such as kernels
+        self._prepare(place)
         self._clear(place)
         self._seconds = complete(lambda: self._start(place)).seconds
         self._expected = command.digest(place / command.output)
@@ -183,6 +186,18 @@ class Trials:
         if not self._command.output:
             shutil.rmtree(self._written(place), ignore_errors=True)
 
+    def _prepare(self, place: Path) -> None:
+        """Run it here: what it imports and what is made once, no fork of this process has to do again.
+
+        Raises:
+            RuntimeError: it failed.
+        """
+        said = io.StringIO()
+        with redirect_stdout(said), redirect_stderr(said):
+            code = run([*map(str, self._command.arguments(place / self._command.output)), "--quiet"])
+        if code:
+            raise RuntimeError(f"exit code {code}: {said.getvalue()}")
+
     def _start(self, place: Path, *more: str, before: Callable[[], None] = lambda: None, log: str = "log") -> Started:
         arguments = [*self._command.arguments(place / self._command.output), *more]
         return Started(arguments, self._folder / log, before=before)
@@ -238,6 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, help="write the counts here")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a process that has used a GPU cannot fork
     found = run_trials(given.kinds, given.commands, given.count, given.seed)
     failed = sum(n for counts in found.values() for what, n in counts.items() if what.startswith("FAILED"))
     tried = sum(n for counts in found.values() for what, n in counts.items() if not what.startswith(SKIPPED))

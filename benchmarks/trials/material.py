@@ -13,7 +13,7 @@ from tests import tiny
 from tests.model.tiny_sources import write_gguf
 from tests.training.support import RECIPE, records
 
-NUM_TEXTS = 2000
+NUM_TEXTS = 800
 _TIMED = {"metrics.jsonl", "slimvec.json", "README.md"}
 """Files of a model folder that hold times; its weights, vectors and settings do not."""
 
