@@ -10,7 +10,7 @@ import numpy as np
 from slimvec.comparison.runs import RunResult
 from slimvec.comparison.study import Study
 from slimvec.evaluation.results import Score
-from slimvec.reports.parts import Frozen
+from slimvec.frozen import Frozen
 from slimvec.statistics.intervals import MIN_UNITS
 from slimvec.statistics.resampling import Values
 from slimvec.statistics.significance import Difference, compare_runs, holm

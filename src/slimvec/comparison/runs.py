@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from slimvec.comparison.context_mixing import measure_mixing
 from slimvec.comparison.probing import outside_hashes, probe_reader
@@ -28,6 +28,7 @@ from slimvec.evaluation.results import TaskResult, package_versions
 from slimvec.evaluation.retrieval import score_retrieval
 from slimvec.evaluation.slimvec_model import describe_embedder
 from slimvec.files import atomic_file
+from slimvec.frozen import Frozen
 from slimvec.model.opening import OpenSettings
 from slimvec.model.spec import Pooling
 from slimvec.probes.results import ProbeResult
@@ -122,7 +123,7 @@ class Material:
         return cls(study, folder, read_sets(study, folder), outside_hashes(study.probes, folder))
 
 
-class RunResult(BaseModel):
+class RunResult(Frozen):
     """What came of a run.
 
     Attributes:
@@ -140,8 +141,6 @@ class RunResult(BaseModel):
         mixing: How much of a state comes from its context; None where nobody asks.
         readings: What the study's probes read.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     variant: str
     seed: int

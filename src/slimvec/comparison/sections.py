@@ -4,18 +4,17 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from slimvec.data.overlap_limit import MAX_SHARED
+from slimvec.frozen import Frozen
 from slimvec.model.spec import Pooling
 from slimvec.probes.registry import PROBES
 from slimvec.text.prompts import Prompts
 
 
-class Section(BaseModel):
+class Section(Frozen):
     """A part of a study: frozen, and closed to keys it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Loaded(Section):

@@ -20,8 +20,8 @@ from slimvec.comparison.study import Study
 from slimvec.comparison.sweeps import CheckResult, Sweeps, SweptModel
 from slimvec.data.contamination import TrainingOverlap
 from slimvec.evaluation.results import package_versions
+from slimvec.frozen import Frozen
 from slimvec.ranking.metrics import MAIN_METRIC
-from slimvec.reports.parts import Frozen
 
 TOKENS_APART = 0.02
 """Share by which trainings may differ in tokens and still count as equal: a last step may go a little beyond."""

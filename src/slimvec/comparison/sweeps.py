@@ -14,7 +14,7 @@ from slimvec.comparison.runs import RunResult
 from slimvec.comparison.sections import Check, beta_of
 from slimvec.comparison.study import Study
 from slimvec.evaluation.results import Score
-from slimvec.reports.parts import Frozen
+from slimvec.frozen import Frozen
 from slimvec.statistics.correlation import rank_correlation
 from slimvec.statistics.intervals import (
     MIN_UNITS,

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from slimvec.errors import InputError
+from slimvec.frozen import Frozen
 from slimvec.yaml_files import read_yaml
 
 Kind = Literal["role swap", "direction", "before and after", "cause", "comparison", "number swap", "negation"]
@@ -45,7 +46,7 @@ class Triplet:
     negative: str
 
 
-class Template(BaseModel):
+class Template(Frozen):
     """A sentence with open places.
 
     Attributes:
@@ -55,15 +56,13 @@ class Template(BaseModel):
         negative: Likewise.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     slots: dict[str, str] = Field(min_length=1)
     anchor: str
     paraphrase: str
     negative: str
 
 
-class Templates(BaseModel):
+class Templates(Frozen):
     """The templates of a language.
 
     Attributes:
@@ -71,8 +70,6 @@ class Templates(BaseModel):
         words: Lists of words by name.
         templates: By kind.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     language: str
     words: dict[str, tuple[Word, ...]]

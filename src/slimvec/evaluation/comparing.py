@@ -16,6 +16,7 @@ from slimvec.errors import InputError
 from slimvec.evaluation.models import ModelCard
 from slimvec.evaluation.results import EvaluationResult, TaskResult
 from slimvec.evaluation.task_values import task_values
+from slimvec.frozen import Frozen
 from slimvec.statistics.intervals import bootstrap_intervals, ends_of
 from slimvec.statistics.resampling import LEVEL, NUM_RESAMPLES
 from slimvec.statistics.significance import holm, sign_flip_p_value, smallest_visible
@@ -60,7 +61,7 @@ class TaskComparison(BaseModel):
     verdict: Verdict
 
 
-class ComparisonReport(BaseModel):
+class ComparisonReport(Frozen):
     """How two models compare on a suite.
 
     Attributes:
@@ -70,8 +71,6 @@ class ComparisonReport(BaseModel):
         seed: Random seed for flips and resamples.
         tasks: By task.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     first: ModelCard
     second: ModelCard

@@ -9,13 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from pydantic import BaseModel, ConfigDict
-
+from slimvec.frozen import Frozen
 from slimvec.text.embeddings import Embeddings, OnProgress, TextEmbedder
 from slimvec.text.prompts import Role
 
 
-class ModelCard(BaseModel):
+class ModelCard(Frozen):
     """What is known of a model that is evaluated.
 
     Attributes:
@@ -34,8 +33,6 @@ class ModelCard(BaseModel):
         prompts: What is written in front of a text, by role.
         remark: Anything a reader of the scores should know.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     kind: str = ""

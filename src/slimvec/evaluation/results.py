@@ -5,19 +5,16 @@ One type, two producers: `retrieval` scores retrieval sets by itself, `scoring` 
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from platform import python_version
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
+from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from slimvec.errors import InputError, validation_summary
 from slimvec.evaluation.models import ModelCard
 from slimvec.evaluation.older_results import evaluation_of_older, older_keys, task_of_older
 from slimvec.evaluation.task_values import task_values
-from slimvec.files import atomic_file
-from slimvec.reports.parts import Frozen
+from slimvec.frozen import Frozen, Stored
 from slimvec.statistics.intervals import Interval, ends_of
 from slimvec.statistics.resampling import NUM_RESAMPLES, Values
 
@@ -25,41 +22,6 @@ Unit = Literal["queries", "pairs", "texts", "sentences", "experiments", "samples
 Method = Literal["mean", "pseudo-values"]
 
 _PACKAGES = ("slimvec", "torch", "transformers", "tokenizers", "numpy", "bm25s")
-
-
-class Stored(Frozen):
-    """A result with a file of its own, which is read again.
-
-    Attributes:
-        what: What its file is called in errors.
-    """
-
-    what: ClassVar[str] = "a file of results"
-
-    @classmethod
-    def read(cls, path: str | Path) -> Self:
-        """Read what `write` wrote.
-
-        Raises:
-            InputError: the file is missing or holds something else.
-        """
-        path = Path(path)
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}", expected=cls.what) from error
-        except ValidationError as error:
-            raise InputError(f"{path}: {validation_summary(error)}", expected=cls.what) from error
-
-    def write(self, path: str | Path, *, force: bool = False) -> None:
-        """Write as JSON.
-
-        Raises:
-            InputError: the file exists, and not `force`.
-            StorageError: it cannot be written.
-        """
-        with atomic_file(path, force=force) as temporary:
-            temporary.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 class Score(Frozen):

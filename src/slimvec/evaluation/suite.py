@@ -13,9 +13,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from slimvec.errors import InputError, validation_summary
+from slimvec.frozen import Frozen
 from slimvec.yaml_files import read_text, read_yaml
 
 Kind = Literal["retrieval", "reranking", "sts", "pair_classification", "classification", "clustering", "bitext"]
@@ -23,7 +24,7 @@ CandidateSource = Literal["judged", "bm25"]
 SHIPPED = ("core", "full", "multilingual")
 
 
-class TaskEntry(BaseModel):
+class TaskEntry(Frozen):
     """A task of a suite: a local folder as a task of mteb's kind, or one of mteb's own from the hub.
 
     Attributes:
@@ -52,8 +53,6 @@ class TaskEntry(BaseModel):
         instruction: What models that take instructions are given; default their own choice.
         split: mteb's name of the split.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[\w.-]+$")
     kind: Kind | None = None
@@ -92,7 +91,7 @@ class TaskEntry(BaseModel):
         return self
 
 
-class Suite(BaseModel):
+class Suite(Frozen):
     """A list of tasks.
 
     Attributes:
@@ -100,8 +99,6 @@ class Suite(BaseModel):
         about: What it is for, and how long it takes.
         tasks: In the order they are run; names occur once.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     about: str = ""

@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Literal
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from slimvec.errors import FetchError, StorageError
 from slimvec.files import FileState, atomic_file, atomic_folder, remove_partial, sha256_of, storage_errors
+from slimvec.frozen import Frozen
 
 RECORD_NAME = "source.json"
 FILES_NAME = "files.sha256"
@@ -32,7 +33,7 @@ Progress = Callable[[str, float | None], None]
 """Called with what is being done, and how far it is (0 to 1, None when that is not known)."""
 
 
-class SourceRecord(BaseModel):
+class SourceRecord(Frozen):
     """Where a model's weights came from.
 
     Attributes:
@@ -46,16 +47,14 @@ class SourceRecord(BaseModel):
         versions: Packages that converted the weights; they do not make another source.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     format: Literal[1] = 1
     kind: Literal["builtin", "gguf", "hub", "folder"]
     name: str
     revision: str | None = None
     sha256: str | None = None
     licence: str | None = None
-    packages: dict[str, str] = {}
-    versions: dict[str, str] = {}
+    packages: Mapping[str, str] = {}
+    versions: Mapping[str, str] = {}
 
     def same_source(self, other: "SourceRecord") -> bool:
         """Whether both name the same bytes, whatever converted them."""
@@ -128,19 +127,15 @@ def _is_complete(folder: Path, record: SourceRecord) -> bool:
     return found is not None and found.same_source(record)
 
 
-class _Listed(BaseModel):
+class _Listed(Frozen):
     """What a file of an entry was when it was written."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     size: int
     sha256: str
 
 
-class _FileList(BaseModel):
+class _FileList(Frozen):
     """The contents of `files.sha256`: the other files of the folder by their path in it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal[1] = 1
     files: dict[str, _Listed]
@@ -222,10 +217,8 @@ def _locked(name: str, progress: Progress) -> Iterator[None]:
         lock.release()
 
 
-class _FileHash(BaseModel):
+class _FileHash(Frozen):
     """SHA-256 of a file as it was in a state."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     state: FileState
     sha256: str

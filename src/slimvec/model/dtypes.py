@@ -14,10 +14,11 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from slimvec.errors import StorageError
 from slimvec.files import atomic_file
+from slimvec.frozen import Frozen
 from slimvec.model.cache import cache_root
 from slimvec.model.processor import has_bf16, instruction_sets
 
@@ -28,15 +29,13 @@ _SECONDS = 0.05
 """Time a measurement takes at most, once each product has run twice."""
 
 
-class _Measured(BaseModel):
+class _Measured(Frozen):
     """What was measured, and on what.
 
     Attributes:
         bf16_factor: Time of a product in bfloat16 by its time in float32.
         measured_for: Processor and library.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     bf16_factor: float
     measured_for: list[str]

@@ -25,10 +25,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict
-
 import slimvec
 from slimvec.files import sha256_of
+from slimvec.frozen import Frozen
 from slimvec.model.architectures import Config
 from slimvec.model.cache import Progress, cached_sha256
 from slimvec.model.opening import ADAPTER_NAME, ADAPTER_WEIGHTS, OpenedModel
@@ -42,7 +41,7 @@ _PACKAGES = ("torch", "transformers", "tokenizers")
 _FOLDER_SUFFIXES = (".safetensors", ".bin", ".json", ".model", ".txt")
 
 
-class ModelIdentity(BaseModel):
+class ModelIdentity(Frozen):
     """What decides the vectors of a model.
 
     Attributes:
@@ -50,8 +49,6 @@ class ModelIdentity(BaseModel):
         spec: Its settings, with `dims` as a number and without `trained_dims`.
         dtype: What it is computed in: `float32`, `bfloat16` or `int8`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     weights: str
     spec: ModelSpec

@@ -1,19 +1,21 @@
 """`slimvec.json`: what a model folder says about itself beyond what other readers understand."""
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from slimvec.errors import ModelError, validation_summary
+from slimvec.frozen import Frozen
 from slimvec.model.spec import ModelSpec
 
 MANIFEST_NAME = "slimvec.json"
 PACKAGES = ("slimvec", "torch", "transformers", "tokenizers", "peft")
 
 
-class Origin(BaseModel):
+class Origin(Frozen):
     """Where a model's weights started.
 
     Attributes:
@@ -21,13 +23,11 @@ class Origin(BaseModel):
         revision: Revision of a hub name.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     source: str
     revision: str | None = None
 
 
-class Manifest(BaseModel):
+class Manifest(Frozen):
     """The contents of `slimvec.json`.
 
     Attributes:
@@ -41,15 +41,13 @@ class Manifest(BaseModel):
         versions: Packages the folder was written with.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     format: Literal[1] = 1
     spec: ModelSpec
     base: Origin | None = None
     adapter: bool = False
     language_model: Literal["own", "base"] = "base"
     training: dict[str, Any] | None = None
-    versions: dict[str, str] = {}
+    versions: Mapping[str, str] = {}
 
 
 def package_versions() -> dict[str, str]:

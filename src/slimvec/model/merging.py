@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from slimvec.errors import InputError, ModelError
 from slimvec.files import check_free
+from slimvec.frozen import Frozen
 from slimvec.model.adapters import merge_lora
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.folder import load_model, load_opened, save_model
@@ -33,7 +33,7 @@ Score = Callable[[Path], float]
 _PARALLEL = 1e-4
 
 
-class Parent(BaseModel):
+class Parent(Frozen):
     """A model that went into an average.
 
     Attributes:
@@ -43,15 +43,13 @@ class Parent(BaseModel):
         score: By itself, in a soup.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     source: str
     sha256: str
     weight: float
     score: float | None = None
 
 
-class MergeRecord(BaseModel):
+class MergeRecord(Frozen):
     """How an average was made; `slimvec.json` holds it under `training.merge`.
 
     Attributes:
@@ -59,8 +57,6 @@ class MergeRecord(BaseModel):
         parents: In the order they were named; those a soup left out have weight 0.
         score: Score of the result, in a soup.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: str
     parents: tuple[Parent, ...]

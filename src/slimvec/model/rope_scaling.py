@@ -16,9 +16,10 @@ does, is not offered). They are transformers' own rope parameters, so every read
 from collections.abc import Mapping
 from typing import Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from slimvec.errors import InputError, ModelError, validation_summary
+from slimvec.frozen import Frozen
 from slimvec.model.architectures import Config, is_decoder
 
 RopeKind = Literal["theta", "ntk", "linear", "yarn"]
@@ -31,15 +32,13 @@ _THETA = 10_000.0
 _GEMMA_THETAS = {_FULL: 1_000_000.0, _SLIDING: _THETA}
 
 
-class RopeScaling(BaseModel):
+class RopeScaling(Frozen):
     """How rotary positions are stretched.
 
     Attributes:
         kind: One of `theta`, `ntk`, `linear` and `yarn`.
         factor: By how much; the model then takes texts longer by it. 1 changes nothing.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: RopeKind
     factor: float = Field(ge=1, allow_inf_nan=False)

@@ -7,7 +7,9 @@ parameters would be the larger half otherwise.
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from slimvec.frozen import Frozen
 
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<mask>")
 """Special tokens of a new tokenizer, with the ids 0 to 3. Every text stands between `<s>` and `</s>`, whoever reads it:
@@ -16,7 +18,7 @@ SMALLEST_VOCABULARY = 256 + len(SPECIAL_TOKENS)
 """Every byte is a token, so that no text is unknown."""
 
 
-class Shape(BaseModel):
+class Shape(Frozen):
     """The shape of a model.
 
     Attributes:
@@ -28,8 +30,6 @@ class Shape(BaseModel):
         intermediate: Width of the feed-forward layers.
         max_positions: Longest text it is meant for.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     architecture: Literal["llama"] = "llama"
     hidden: int = Field(ge=2)
@@ -65,7 +65,7 @@ class Shape(BaseModel):
         }
 
 
-class TokenizerChoice(BaseModel):
+class TokenizerChoice(Frozen):
     """The tokenizer of a model from scratch: another model's, or one trained on its own texts.
 
     Attributes:
@@ -74,8 +74,6 @@ class TokenizerChoice(BaseModel):
         vocabulary: Train one of so many tokens, on the texts of the first stage. 8,192 leave a model of a few million
             parameters most of them for its layers.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str | None = Field(default=None, min_length=1)
     revision: str | None = None

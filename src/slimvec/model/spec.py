@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from slimvec.errors import InputError, validation_summary
+from slimvec.frozen import Frozen
 from slimvec.text.prompts import Prompts, Role
 
 AttentionMode = Literal["causal", "bidirectional"]
@@ -60,7 +61,7 @@ class Pooling(BaseModel):
         return names.get(self.beta, "beta")
 
 
-class DenseLayer(BaseModel):
+class DenseLayer(Frozen):
     """A linear layer behind the pooling: activation(W x + b), plus x itself with `residual`.
 
     Attributes:
@@ -71,8 +72,6 @@ class DenseLayer(BaseModel):
         residual: Add x, through a matrix of its own where the widths differ.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: Literal["dense"] = "dense"
     in_dims: int = Field(ge=1)
     out_dims: int = Field(ge=1)
@@ -81,28 +80,22 @@ class DenseLayer(BaseModel):
     residual: bool = False
 
 
-class NormLayer(BaseModel):
+class NormLayer(Frozen):
     """A layer norm with weight and bias behind the pooling; `dims` is its width."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["layer_norm"] = "layer_norm"
     dims: int = Field(ge=1)
 
 
-class DropoutLayer(BaseModel):
+class DropoutLayer(Frozen):
     """Dropout behind the pooling: in training alone, with probability `rate`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["dropout"] = "dropout"
     rate: float = Field(default=0.2, ge=0, le=1)
 
 
-class UnitLayer(BaseModel):
+class UnitLayer(Frozen):
     """Scaling to unit length ahead of another layer; the scaling that comes last is `ModelSpec.normalize`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["normalize"] = "normalize"
 
@@ -110,13 +103,11 @@ class UnitLayer(BaseModel):
 HeadLayer = Annotated[DenseLayer | NormLayer | DropoutLayer | UnitLayer, Field(discriminator="kind")]
 
 
-class Route(BaseModel):
+class Route(Frozen):
     """Settings of queries in a model that runs them through other modules than documents (a Router).
 
     Attributes as in `ModelSpec`; those that it has not, prompts and dims among them, are the model's for both roles.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     attention: AttentionMode
     pooling: Pooling
@@ -126,7 +117,7 @@ class Route(BaseModel):
     max_tokens: int = Field(ge=1)
 
 
-class ModelSpec(BaseModel):
+class ModelSpec(Frozen):
     """Everything about an embedding model that its weights do not say.
 
     Attributes:
@@ -150,8 +141,6 @@ class ModelSpec(BaseModel):
         queries: What is different for queries, where they run through other modules than documents; the fields above
             are then those of documents.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     attention: AttentionMode = "causal"
     pooling: Pooling = Pooling()

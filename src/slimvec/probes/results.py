@@ -6,8 +6,8 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, FiniteFloat, model_validator
 
 from slimvec.evaluation.models import ModelCard
-from slimvec.evaluation.results import Stored
-from slimvec.reports.parts import Frozen, Plot, Table
+from slimvec.frozen import Frozen, Stored
+from slimvec.reports.parts import Plot, Table
 
 Unit = Literal["share", "cosine", "score", "ratio", "tokens", "characters", "count"]
 Amount = Literal["tiny", "quick", "full"]

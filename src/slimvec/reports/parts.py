@@ -3,13 +3,9 @@
 from collections.abc import Mapping
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
-
-class Frozen(BaseModel):
-    """Base of all results."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from slimvec.frozen import Frozen
 
 
 class Table(Frozen):

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from slimvec.reports.parts import Frozen
+from slimvec.frozen import Frozen
 
 
 class Highlight(Frozen):

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from slimvec.errors import InputError, ModelError, validation_summary
 from slimvec.files import atomic_file
+from slimvec.frozen import Frozen
 from slimvec.model.identity import ModelIdentity
 
 FORMAT = 1
@@ -15,11 +16,7 @@ SETTINGS_NAME = "index.json"
 VectorKind = Literal["float32", "int8", "binary"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Approximation(_Frozen):
+class Approximation(Frozen):
     """The approximate index over the vectors, and what it was measured to find.
 
     Attributes:
@@ -38,7 +35,7 @@ class Approximation(_Frozen):
     num_chunks: int
 
 
-class IndexSettings(_Frozen):
+class IndexSettings(Frozen):
     """How an index is made; decided once, when it is created.
 
     Attributes:
@@ -55,7 +52,7 @@ class IndexSettings(_Frozen):
     field: str | None = None
 
 
-class IndexDescription(_Frozen):
+class IndexDescription(Frozen):
     """The contents of `index.json`.
 
     Attributes:

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
-
 from slimvec.data.bad_rows import BadRows
 from slimvec.errors import InputError, ModelError, SlimvecError
 from slimvec.files import FileState, sha256_of
+from slimvec.frozen import Frozen
 from slimvec.search.blocks import BlockWriter, ReadFile
 from slimvec.search.chunking import chunk_document
 from slimvec.search.finding import SourceFile, find_files
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 _COMMITS_BEFORE_SETTLING = 256
 
 
-class Fault(BaseModel):
+class Fault(Frozen):
     """Something that could not be read.
 
     Attributes:
@@ -36,13 +35,11 @@ class Fault(BaseModel):
         reason: What is wrong with it, or a part of it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     path: str
     reason: str
 
 
-class UpdateReport(BaseModel):
+class UpdateReport(Frozen):
     """What an update did.
 
     Attributes:
@@ -59,8 +56,6 @@ class UpdateReport(BaseModel):
         faults: What could not be read.
         seconds: It took.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     num_files: int
     num_chunks: int

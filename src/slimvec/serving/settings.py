@@ -2,15 +2,16 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from slimvec.engine.scheduler import MAX_WAIT_SECONDS, MAX_WAITING_TOKENS
+from slimvec.frozen import Frozen
 from slimvec.text.prompts import Role
 
 LongTexts = Literal["cut", "refuse"]
 
 
-class ServerSettings(BaseModel):
+class ServerSettings(Frozen):
     """Limits and defaults of a server.
 
     Attributes:
@@ -25,8 +26,6 @@ class ServerSettings(BaseModel):
         body_seconds: Longest time for a request to arrive.
         drain_seconds: Longest time that a server which is asked to stop spends on what it has taken.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     input_type: Role = "document"
     long_texts: LongTexts = "cut"

@@ -3,10 +3,10 @@
 from math import sqrt
 from statistics import NormalDist
 
-from pydantic import BaseModel, ConfigDict
+from slimvec.frozen import Frozen
 
 
-class Proportion(BaseModel):
+class Proportion(Frozen):
     """A share of things counted, with its 95% interval.
 
     Attributes:
@@ -16,8 +16,6 @@ class Proportion(BaseModel):
         low: Lower end of the interval.
         high: Upper end.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     count: int
     total: int

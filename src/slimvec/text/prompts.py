@@ -8,9 +8,10 @@ the instruction's tokens are the same whatever text follows.
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import field_validator
 
 from slimvec.errors import InputError
+from slimvec.frozen import Frozen
 
 Role = Literal["query", "document"]
 ROLES: tuple[Role, ...] = ("query", "document")
@@ -18,7 +19,7 @@ ROLES: tuple[Role, ...] = ("query", "document")
 RETRIEVAL = "Given a question or a short description, find the text that it is about"
 
 
-class Task(BaseModel):
+class Task(Frozen):
     """An instruction a model knows by name.
 
     Attributes:
@@ -26,13 +27,11 @@ class Task(BaseModel):
         symmetric: Both sides are alike (STS, paraphrases): no prompt on either, as in KaLM-Embedding.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     instruction: str
     symmetric: bool = False
 
 
-class Prompts(BaseModel):
+class Prompts(Frozen):
     """What is written in front of a text, by role and task.
 
     Attributes:
@@ -43,8 +42,6 @@ class Prompts(BaseModel):
         named: Whole prompts by name, of models that others made: asked for as a task, they stand for the role's.
         literal: The templates have no place for an instruction, so that a `{task}` in them is text.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     query: str = ""
     document: str = ""

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from slimvec.frozen import Frozen
 
 _README_NAMES = ("README.md", "README.rst", "README.txt", "README")
 _LICENSE_NAMES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "LICENCE.txt", "COPYING")
@@ -11,15 +11,13 @@ _LICENSE_NAMES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "LICENCE.tx
 _STATEMENT = re.compile(r"^[\s>*_#-]*licen[cs]es?[*_]*\s*:[\s*_]*(?P<text>\S.*?)\s*$", re.I | re.M)
 
 
-class License(BaseModel):
+class License(Frozen):
     """A licence, and who says so.
 
     Attributes:
         text: As it is stated; None when nothing states it.
         stated_by: `the recipe`, or the name of a file in the data's folder; empty when unknown.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: str | None = None
     stated_by: str = ""

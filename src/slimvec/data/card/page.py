@@ -1,6 +1,6 @@
 """The data card as a page of Markdown."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from slimvec.data.card.card import DataCard
 from slimvec.data.card.summary import Lengths, SourceSummary
@@ -142,7 +142,7 @@ def _table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]], *, note: 
     return Table(title="", header=headings, rows=tuple(rows), note=note)
 
 
-def _counts(counts: dict[str, int]) -> str:
+def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "none"
 
 

@@ -3,21 +3,21 @@
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from slimvec.data.card.licenses import License
 from slimvec.data.records import Record, record_row
+from slimvec.frozen import Frozen
 from slimvec.ranking.words import normal_form
 
 _TOKEN_SAMPLE = 2000
 """Texts of each side that are tokenised: enough for a 90% quantile within two points, whatever the size."""
 
 
-class Lengths(BaseModel):
+class Lengths(Frozen):
     """Quantiles of the lengths of some texts.
 
     Attributes:
@@ -29,8 +29,6 @@ class Lengths(BaseModel):
         longest: Length of the longest.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     num_texts: int
     shortest: int
     median: int
@@ -39,7 +37,7 @@ class Lengths(BaseModel):
     longest: int
 
 
-class SourceSummary(BaseModel):
+class SourceSummary(Frozen):
     """A source as it was used.
 
     Attributes:
@@ -66,8 +64,6 @@ class SourceSummary(BaseModel):
         document_tokens: Likewise.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     name: str
     path: str
     sha256: str | None
@@ -76,8 +72,8 @@ class SourceSummary(BaseModel):
     weight: float = 1.0
     num_read: int
     num_used: int
-    skipped: dict[str, int] = {}
-    dropped: dict[str, int] | None = None
+    skipped: Mapping[str, int] = {}
+    dropped: Mapping[str, int] | None = None
     num_merged: int = 0
     num_repeated: int
     num_positives: int
@@ -99,8 +95,8 @@ def summarise_source(
     license: License,  # noqa: A002  # the field's name
     num_read: int | None = None,
     weight: float = 1.0,
-    skipped: dict[str, int] | None = None,
-    dropped: dict[str, int] | None = None,
+    skipped: Mapping[str, int] | None = None,
+    dropped: Mapping[str, int] | None = None,
     num_merged: int = 0,
     count_tokens: Callable[[Sequence[str]], Sequence[int]] | None = None,
     seen: set[bytes] | None = None,

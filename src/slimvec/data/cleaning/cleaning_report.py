@@ -4,15 +4,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pydantic import BaseModel, ConfigDict
-
 from slimvec.data.cleaning.rules import Rule
+from slimvec.frozen import Frozen
 
 _EXAMPLES = 3
 _EXAMPLE_CHARS = 200
 
 
-class SourceCleaning(BaseModel):
+class SourceCleaning(Frozen):
     """What happened to the records of one source. Every record read was kept, dropped or merged into another.
 
     Attributes:
@@ -28,8 +27,6 @@ class SourceCleaning(BaseModel):
             model. 0 when languages are not checked.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     source: str
     num_read: int
     num_kept: int
@@ -40,17 +37,15 @@ class SourceCleaning(BaseModel):
     num_unjudged: int
 
 
-class Example(BaseModel):
+class Example(Frozen):
     """A text that a rule refused, cut at 200 characters."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     rule: Rule
     source: str
     text: str
 
 
-class CleaningReport(BaseModel):
+class CleaningReport(Frozen):
     """What cleaning did.
 
     Attributes:
@@ -58,8 +53,6 @@ class CleaningReport(BaseModel):
         examples: The first few texts that each rule refused.
         unknown_languages: Records by declared language, for those that the language model does not know.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     sources: tuple[SourceCleaning, ...]
     examples: tuple[Example, ...]

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from slimvec.data.bad_rows import BadRowsReport
 from slimvec.data.cleaning.cleaner import clean
@@ -14,11 +14,11 @@ from slimvec.data.contamination import ContaminationReport, Decontamination, Eva
 from slimvec.data.records import Record
 from slimvec.data.writers import record_writer
 from slimvec.errors import InputError, validation_summary
-from slimvec.files import atomic_file
+from slimvec.frozen import Stored
 from slimvec.yaml_files import read_yaml
 
 
-class CleanFileReport(BaseModel):
+class CleanFileReport(Stored):
     """What stands between some records and a clean file of them.
 
     Attributes:
@@ -30,24 +30,12 @@ class CleanFileReport(BaseModel):
         bad_rows: Rows that could not be read, when the reader was to leave them out.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     settings: Cleaning
     cleaning: CleaningReport
     contamination: ContaminationReport | None
     dropped_contaminated: bool
     num_written: int
     bad_rows: BadRowsReport | None = None
-
-    def write(self, path: Path, *, force: bool = False) -> None:
-        """Write the report as JSON.
-
-        Raises:
-            InputError: the file is there and not `force`.
-            StorageError: it cannot be written.
-        """
-        with atomic_file(path, force=force) as temporary:
-            temporary.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def clean_to_file(

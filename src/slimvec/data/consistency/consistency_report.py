@@ -4,20 +4,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from slimvec.data.mining.mining_report import SearchReport
 from slimvec.data.mining.texts import Numbers
+from slimvec.frozen import Frozen
 from slimvec.statistics.proportions import Proportion, proportion
 
 REPORTED_KS = (1, 5, 10, 20, 50, 100)
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DroppedShare(_Frozen):
+class DroppedShare(Frozen):
     """What a k drops.
 
     Attributes:
@@ -29,7 +25,7 @@ class DroppedShare(_Frozen):
     dropped: Proportion
 
 
-class GroupReport(_Frozen):
+class GroupReport(Frozen):
     """The records of one source or language.
 
     Attributes:
@@ -41,7 +37,7 @@ class GroupReport(_Frozen):
     dropped: Mapping[int, int]
 
 
-class SelfTestShare(_Frozen):
+class SelfTestShare(Frozen):
     """What a k does to wrong and to other pairs.
 
     Attributes:
@@ -56,7 +52,7 @@ class SelfTestShare(_Frozen):
     lost: Proportion
 
 
-class SelfTest(_Frozen):
+class SelfTest(Frozen):
     """Wrong pairs planted among the records, and the filter run on them.
 
     Attributes:

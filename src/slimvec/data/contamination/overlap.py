@@ -9,14 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict
-
 from slimvec.data.contamination.evaluation_texts import EvaluationText
 from slimvec.data.contamination.index import EvaluationIndex
 from slimvec.data.contamination.search import find_contamination
 from slimvec.data.records import Record
 from slimvec.data.retrieval import RetrievalSet
 from slimvec.errors import InputError
+from slimvec.frozen import Frozen
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class ScoredTexts:
         yield from (EvaluationText(self.name, "documents", document) for document in self.documents)
 
 
-class SetOverlap(BaseModel):
+class SetOverlap(Frozen):
     """Queries of a set that were met in training.
 
     Attributes:
@@ -66,14 +65,12 @@ class SetOverlap(BaseModel):
         num_met: Number of those whose text, or a document that answers, shares text with a training record.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     dataset: str
     num_queries: int
     num_met: int
 
 
-class TrainingOverlap(BaseModel):
+class TrainingOverlap(Frozen):
     """Text that training and evaluation share.
 
     Attributes:
@@ -81,8 +78,6 @@ class TrainingOverlap(BaseModel):
         num_shared: Number of those of which a query or positive shares text with what is scored.
         sets: By set, the queries met.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     num_records: int
     num_shared: int

@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from slimvec.data.contamination.evaluation_texts import EvaluationText
 from slimvec.data.contamination.index import EvaluationIndex, Match
 from slimvec.data.records import Record
+from slimvec.frozen import Frozen
 
 _How = Literal["exact_query", "exact_document", "long_run", "run"]
 _GRAVITY: tuple[_How, ...] = get_args(_How)
@@ -17,7 +18,7 @@ _EXAMPLES = 3
 _EXAMPLE_CHARS = 200
 
 
-class Decontamination(BaseModel):
+class Decontamination(Frozen):
     """What counts as contamination.
 
     Attributes:
@@ -31,8 +32,6 @@ class Decontamination(BaseModel):
             answers; negatives that are evaluation texts are counted all the same.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     words: int = Field(default=13, ge=2)
     characters: int = Field(default=40, ge=2)
     max_texts: int = Field(default=10, ge=1)
@@ -40,7 +39,7 @@ class Decontamination(BaseModel):
     negatives: bool = False
 
 
-class Overlap(BaseModel):
+class Overlap(Frozen):
     """How many records of a source share something with a part of an evaluation set.
 
     Attributes:
@@ -55,8 +54,6 @@ class Overlap(BaseModel):
         examples: The first shared texts and runs, cut at 200 characters.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     source: str
     dataset: str
     part: str
@@ -68,7 +65,7 @@ class Overlap(BaseModel):
     examples: tuple[str, ...]
 
 
-class ContaminationReport(BaseModel):
+class ContaminationReport(Frozen):
     """What training data shares with evaluation data.
 
     Attributes:
@@ -80,8 +77,6 @@ class ContaminationReport(BaseModel):
         num_common_runs: Runs of evaluation texts ignored as set phrases.
         settings: What counted as contamination.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     num_records: int
     num_contaminated: int

@@ -1,21 +1,19 @@
 """What a mining run did, with everything needed to judge and to repeat it."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from slimvec.data.bad_rows import BadRowsReport
 from slimvec.data.mining.settings import MiningSettings
-from slimvec.files import atomic_file
+from slimvec.frozen import Frozen, Stored
 
 _NUM_BINS = 20
 
 
-class Histogram(BaseModel):
+class Histogram(Frozen):
     """How often values fall between two edges; the last bin holds its upper edge too.
 
     Attributes:
@@ -23,13 +21,11 @@ class Histogram(BaseModel):
         counts: Values in each bin.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     edges: tuple[float, ...] = ()
     counts: tuple[int, ...] = ()
 
 
-class SearchReport(BaseModel):
+class SearchReport(Stored):
     """What every search over records says of itself.
 
     Attributes:
@@ -44,8 +40,6 @@ class SearchReport(BaseModel):
         bad_rows: Rows left out by policy.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     num_records: int
     num_queries: int
     num_candidates: int
@@ -55,16 +49,6 @@ class SearchReport(BaseModel):
     resumed: bool
     num_truncated: Mapping[str, int]
     bad_rows: BadRowsReport | None = None
-
-    def write(self, path: Path, *, force: bool = False) -> None:
-        """Write as JSON.
-
-        Raises:
-            InputError: the file exists, and not `force`.
-            StorageError: it cannot be written.
-        """
-        with atomic_file(path, force=force) as temporary:
-            temporary.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 class MiningReport(SearchReport):

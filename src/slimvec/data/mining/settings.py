@@ -2,10 +2,12 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from slimvec.frozen import Frozen
 
 
-class MiningSettings(BaseModel):
+class MiningSettings(Frozen):
     """Which of the documents found become negatives.
 
     Attributes:
@@ -24,8 +26,6 @@ class MiningSettings(BaseModel):
         seed: Random seed for the choice. It depends on the texts of the record and on nothing else, not even on its
             place.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     num_negatives: int = Field(default=7, ge=1)
     first_rank: int | None = Field(default=None, ge=1)

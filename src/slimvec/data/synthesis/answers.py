@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from slimvec.files import atomic_file
+from slimvec.frozen import Frozen
 
 Message = Mapping[str, str]
 """`role` (`system` or `user`) and `content`."""
@@ -51,7 +52,7 @@ class Generator(Protocol):
         ...
 
 
-class Completion(BaseModel):
+class Completion(Frozen):
     """An answer as it is kept.
 
     Attributes:
@@ -61,23 +62,19 @@ class Completion(BaseModel):
         from_cache: Whether it was answered in an earlier run, or earlier in this one.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     text: str
     tokens_in: int = 0
     tokens_out: int = 0
     from_cache: bool = False
 
 
-class Prices(BaseModel):
+class Prices(Frozen):
     """Money for a million tokens, in the endpoint's currency.
 
     Attributes:
         tokens_in: Tokens of requests.
         tokens_out: Tokens of answers.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     tokens_in: float = Field(default=0.0, ge=0)
     tokens_out: float = Field(default=0.0, ge=0)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from slimvec.data.records import Record
 from slimvec.data.synthesis.answers import AnswerCache, Completion, Generator, Message, Prices
@@ -19,6 +19,7 @@ from slimvec.data.synthesis.personas import Personas
 from slimvec.data.synthesis.tasks import TASK_TYPES, Assignment, TaskType, instruction_messages, sample_messages
 from slimvec.data.synthesis.validation import AnswerError, Novelty, Refusal, parse_instruction, parse_sample
 from slimvec.errors import InputError
+from slimvec.frozen import Frozen
 
 T = TypeVar("T")
 _MAX_FACTOR = 4
@@ -26,7 +27,7 @@ _MAX_FACTOR = 4
 _EXAMPLES = 3
 
 
-class SynthesisSettings(BaseModel):
+class SynthesisSettings(Frozen):
     """What is to be written.
 
     Attributes:
@@ -39,8 +40,6 @@ class SynthesisSettings(BaseModel):
         concurrency: Requests under way at once.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     num_records: int = Field(ge=1)
     seed: int = Field(default=0, ge=0)
     kinds: tuple[TaskType, ...] = Field(default=TASK_TYPES, min_length=1)
@@ -50,7 +49,7 @@ class SynthesisSettings(BaseModel):
     concurrency: int = Field(default=8, ge=1)
 
 
-class SynthesisReport(BaseModel):
+class SynthesisReport(Frozen):
     """What was written, refused and paid.
 
     Attributes:
@@ -69,8 +68,6 @@ class SynthesisReport(BaseModel):
         cost: Cost of these, by the prices given; 0 without prices.
         total_cost: With those of earlier runs that the cache answered.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     settings: SynthesisSettings
     model: str

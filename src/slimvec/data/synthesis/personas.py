@@ -3,13 +3,14 @@
 from importlib import resources
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from slimvec.errors import InputError, validation_summary
+from slimvec.frozen import Frozen
 from slimvec.yaml_files import read_yaml, read_yaml_file
 
 
-class Persona(BaseModel):
+class Persona(Frozen):
     """A person in a few words.
 
     Attributes:
@@ -17,21 +18,17 @@ class Persona(BaseModel):
         language: Code of the language that the person writes in.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     persona: str = Field(min_length=1)
     language: str
 
 
-class Personas(BaseModel):
+class Personas(Frozen):
     """Personas and the languages they write in.
 
     Attributes:
         languages: English name by code.
         personas: At least one; each in one of the languages.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     languages: dict[str, str]
     personas: tuple[Persona, ...] = Field(min_length=1)

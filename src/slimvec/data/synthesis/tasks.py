@@ -8,9 +8,8 @@ translation pairs (bitext) need no invented task and take one step. KaLM-Embeddi
 import random
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict
-
 from slimvec.data.synthesis.personas import Persona
+from slimvec.frozen import Frozen
 
 TaskType = Literal["short-long", "long-short", "short-short", "long-long", "sts", "bitext"]
 TASK_TYPES: tuple[TaskType, ...] = get_args(TaskType)
@@ -40,7 +39,7 @@ _STYLE = (
 _ANSWER = "Answer with one JSON object and nothing else"
 
 
-class Assignment(BaseModel):
+class Assignment(Frozen):
     """One sample to be written.
 
     Attributes:
@@ -52,8 +51,6 @@ class Assignment(BaseModel):
         other_language: Its name.
         seed: Random seed for the run.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     number: int
     kind: TaskType

@@ -10,7 +10,8 @@ from typing import ClassVar
 import tokenizers
 
 from slimvec.errors import InputError
-from slimvec.evaluation.results import Stored, package_versions
+from slimvec.evaluation.results import package_versions
+from slimvec.frozen import Frozen, Stored
 from slimvec.probes.coverage.answers import describe
 from slimvec.probes.coverage.characters import (
     DEFINITION,
@@ -25,7 +26,7 @@ from slimvec.probes.coverage.sentences import FOLDER, ParallelSentences
 from slimvec.probes.coverage.tokenizer_probe import QUESTION, SENTENCES, SOURCES, TokenizerProbe, measure_sentences
 from slimvec.probes.protocol import ProbeConfig
 from slimvec.probes.results import Metric, ProbeResult
-from slimvec.reports.parts import Frozen, Table
+from slimvec.reports.parts import Table
 from slimvec.text.coverage import CoverageMeter
 
 _COMPARED = (COVERAGE, FERTILITY, PIECES, UNKNOWN, EXACT, CHARACTERS)

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from importlib import resources
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from slimvec.frozen import Frozen
 from slimvec.probes.order.findings import SYMMETRIC
 from slimvec.probes.order.outside import Pair
 
@@ -20,7 +21,7 @@ NUM_EACH = 8
 """Pairs of names a verb, at full amount: verbs are what is drawn anew for the interval, names vary little."""
 
 
-class Verbs(BaseModel):
+class Verbs(Frozen):
     """Verbs of a language that two names stand around.
 
     Attributes:
@@ -28,21 +29,17 @@ class Verbs(BaseModel):
         directed: It does not.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     symmetric: tuple[str, ...] = Field(min_length=8)
     directed: tuple[str, ...] = Field(min_length=8)
 
 
-class Lists(BaseModel):
+class Lists(Frozen):
     """The file `symmetric.yaml`.
 
     Attributes:
         names: Names of persons; none begins with a vowel, before which French words change.
         verbs: By language.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     names: tuple[str, ...] = Field(min_length=8)
     verbs: dict[str, Verbs]

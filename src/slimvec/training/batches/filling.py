@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from slimvec.data.records import Record
 from slimvec.errors import InputError
+from slimvec.frozen import Frozen
 from slimvec.training.batches.plan import BatchPlan
 from slimvec.training.recipe import Recipe
 
@@ -63,7 +63,7 @@ class Contrasts:
         return BatchContrasts(len(chosen), int(met.sum()), int((met == 0).sum()))
 
 
-class Filling(BaseModel):
+class Filling(Frozen):
     """The batches of an epoch.
 
     Attributes:
@@ -74,8 +74,6 @@ class Filling(BaseModel):
         small: Batches of under half of the pairs asked for.
         empty: Batches in which most pairs meet no negative.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     asked: int
     batches: int

@@ -4,13 +4,12 @@ import hashlib
 import json
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from slimvec.data.bad_rows import BadRows
 from slimvec.data.classes import read_class_records
@@ -21,10 +20,11 @@ from slimvec.data.records import Record
 from slimvec.data.tables import check_file
 from slimvec.errors import InputError
 from slimvec.files import sha256_of
+from slimvec.frozen import Frozen
 from slimvec.training.recipe import Source
 
 
-class SourceRecord(BaseModel):
+class SourceRecord(Frozen):
     """What a source held when it was read.
 
     Attributes:
@@ -44,18 +44,16 @@ class SourceRecord(BaseModel):
         num_used: Records taken.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     path: str
     sha256: str
     passages_sha256: str | None = None
     license: str | None = None
     weight: float = 1.0
     num_records: int
-    skipped: dict[str, int] = {}
+    skipped: Mapping[str, int] = {}
     unread: tuple[str, ...] = ()
-    dropped: dict[str, int] = {}
-    removed: dict[str, int] = {}
+    dropped: Mapping[str, int] = {}
+    removed: Mapping[str, int] = {}
     num_merged: int = 0
     num_used: int
 

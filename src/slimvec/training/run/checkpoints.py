@@ -9,16 +9,17 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from slimvec.files import atomic_folder, remove_partial, sha256_of
+from slimvec.frozen import Frozen
 
 _TENSORS, _PROGRESS, _MANIFEST = "tensors.safetensors", "progress.json", "manifest.json"
 
 
-class Best(BaseModel):
+class Best(Frozen):
     """The best evaluation of a run.
 
     Attributes:
@@ -26,13 +27,11 @@ class Best(BaseModel):
         score: The measure that decides.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     step: int
     score: float
 
 
-class Progress(BaseModel):
+class Progress(Frozen):
     """How far a run is.
 
     Attributes:
@@ -51,8 +50,6 @@ class Progress(BaseModel):
         best: The best one after a step.
         stale: Evaluations since the best.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     run_id: str
     step: int = 0
@@ -94,10 +91,8 @@ class TrainingOutcome:
     checkpoint: Path | None
 
 
-class _Manifest(BaseModel):
+class _Manifest(Frozen):
     """SHA-256 by file name."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     sha256: dict[str, str]
 

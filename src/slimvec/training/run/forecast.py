@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from slimvec.frozen import Frozen
 from slimvec.model.adapters import add_lora
 from slimvec.model.architectures import Config, read_attention_mode
 from slimvec.model.backbone import TransformersBackbone
@@ -38,7 +38,7 @@ _SHORTEST_PHRASE = 16
 """Tokens of passages that give a pair of vectors, at least."""
 
 
-class Forecast(BaseModel):
+class Forecast(Frozen):
     """What a stage needs, in one process.
 
     Attributes:
@@ -52,8 +52,6 @@ class Forecast(BaseModel):
         graph_tokens: Largest batch that can keep its results in that memory; 0 for none, None for an adaptation, which
             never has to.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     num_parameters: int
     num_trained: int

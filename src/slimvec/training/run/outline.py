@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 
-from pydantic import BaseModel, ConfigDict
-
 from slimvec.data.records import Record
+from slimvec.frozen import Frozen
 from slimvec.model.sources import find_source
 from slimvec.training.batches.adaptation_texts import all_texts
 from slimvec.training.batches.filling import Contrasts, Filling, check_filling
@@ -16,7 +15,7 @@ from slimvec.training.step.contrastive import plan_contrastive
 from slimvec.training.step.text_vectors import epoch_length
 
 
-class SourceOutline(BaseModel):
+class SourceOutline(Frozen):
     """A source of a stage.
 
     Attributes:
@@ -26,15 +25,13 @@ class SourceOutline(BaseModel):
         unread: Columns of the file that nothing is made of; empty likewise.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     path: str
     present: bool | None
     num_records: int | None = None
     unread: tuple[str, ...] = ()
 
 
-class StageOutline(BaseModel):
+class StageOutline(Frozen):
     """A stage.
 
     Attributes:
@@ -51,8 +48,6 @@ class StageOutline(BaseModel):
         filling: Pairs and negatives of a batch; None when the data is not there, and for texts.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     name: str
     objective: str
     attention: str | None
@@ -66,7 +61,7 @@ class StageOutline(BaseModel):
     filling: Filling | None = None
 
 
-class Outline(BaseModel):
+class Outline(Frozen):
     """A recipe.
 
     Attributes:
@@ -75,8 +70,6 @@ class Outline(BaseModel):
         stages: One after the other.
         missing: Files of data that are not there.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     base: str
     base_found: str | None

@@ -21,11 +21,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_serializer
+from pydantic import ValidationError, field_serializer
 
 from slimvec.data.contamination import TrainingOverlap
 from slimvec.data.records import Record
 from slimvec.errors import TrainingError
+from slimvec.frozen import Frozen
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.folder import save_model
 from slimvec.model.guard import check_attention_mode
@@ -54,7 +55,7 @@ _CHECKPOINT_KEYS = ("checkpoint_steps", "checkpoint_minutes", "keep", "loggers",
 """Settings of `run` that change nothing in what a run computes."""
 
 
-class StageRecord(BaseModel):
+class StageRecord(Frozen):
     """What is known of a stage that is over.
 
     Attributes:
@@ -67,8 +68,6 @@ class StageRecord(BaseModel):
         progress: Steps, seconds, tokens, truncated texts, scores.
         num_trained: Trainable parameters.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     recipe: Recipe

@@ -12,10 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, field_serializer
+from pydantic import field_serializer
 
 from slimvec.errors import InputError
 from slimvec.files import atomic_file, atomic_folder, check_free
+from slimvec.frozen import Frozen
 from slimvec.locks import reserved
 from slimvec.model.folder import save_model
 from slimvec.model.manifest import MANIFEST_NAME
@@ -44,7 +45,7 @@ from slimvec.training.step.loggers import check_loggers
 from slimvec.training.step.processes import started
 
 
-class TrainingRecord(BaseModel):
+class TrainingRecord(Frozen):
     """What a trained model's folder says about its training.
 
     Attributes:
@@ -54,8 +55,6 @@ class TrainingRecord(BaseModel):
         num_trained: Trainable parameters of the last stage.
         stages: One after the other; a single one in a run without stages.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     recipe: Recipe
     data: tuple[SourceRecord, ...]
@@ -69,7 +68,7 @@ class TrainingRecord(BaseModel):
         return recipe_json(recipe)
 
 
-class TrainingResult(BaseModel):
+class TrainingResult(Frozen):
     """How a run ended.
 
     Attributes:
@@ -80,8 +79,6 @@ class TrainingResult(BaseModel):
         num_trained: Trainable parameters of the last stage.
         stages: Those that are over, and the one in which the run was stopped.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     finished: bool
     output: Path

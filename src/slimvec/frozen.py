@@ -1,0 +1,50 @@
+"""Typed objects that do not change once they are made, and those of them that have a file."""
+
+from pathlib import Path
+from typing import ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from slimvec.errors import InputError, validation_summary
+from slimvec.files import atomic_file
+
+
+class Frozen(BaseModel):
+    """Frozen, and closed to keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Stored(Frozen):
+    """An object with a file of its own, which is read again.
+
+    Attributes:
+        what: What its file is called in errors.
+    """
+
+    what: ClassVar[str] = "a file of results"
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read what `write` wrote.
+
+        Raises:
+            InputError: the file is missing or holds something else.
+        """
+        path = Path(path)
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}", expected=cls.what) from error
+        except ValidationError as error:
+            raise InputError(f"{path}: {validation_summary(error)}", expected=cls.what) from error
+
+    def write(self, path: str | Path, *, force: bool = False) -> None:
+        """Write as JSON.
+
+        Raises:
+            InputError: the file exists, and not `force`.
+            StorageError: it cannot be written.
+        """
+        with atomic_file(path, force=force) as temporary:
+            temporary.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
