@@ -81,3 +81,17 @@ def test_search_prints_no_nan(slimvec, fragile, tmp_path):
     assert ended.code == 2
     assert "documents.jsonl:2: text 'a bell \\x07' has a vector with NaN" in ended.err
     assert "nan" not in ended.out
+
+
+@pytest.mark.parametrize("vectors", ["float32", "binary"])
+def test_an_index_names_a_text_without_a_vector_and_finds_the_others(vectors, slimvec, fragile, tmp_path):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/a.txt").write_text("a bell \u0007")
+    alone = slimvec("index", "docs", "-m", fragile, "--to", "index", "--vectors", vectors)
+    assert alone.code == 0
+    assert "a.txt: chunk 1 has no vector" in alone.out + alone.err
+    (tmp_path / "docs/b.txt").write_text("turtles swim")
+    assert slimvec("index", "--to", "index").code == 0
+    found = slimvec("search", "--index", "index", "turtles", "--json", "-q")
+    assert "NaN" not in found.out
+    assert found.json["results"][0]["hits"][0]["path"].endswith("b.txt")
