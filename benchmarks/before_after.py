@@ -49,7 +49,7 @@ RECIPES: Mapping[str, Sequence[str]] = {
     "all terms": ("loss.terms=[q-d, q-q, d-d]", "loss.mask_equal_texts=false"),
     "margin, focal, hard": ("loss.margin=0.1", "loss.focal=0.5", "loss.hardness=1.0"),
     "widths": ("loss.mrl_dims=[32, 8]", "model.pooling=last"),
-    "bidirectional": ("model.attention=bidirectional", "loss.spread=0.1"),
+    "spread": ("loss.spread=0.1",),
 }
 """By name, what differs from the recipe above."""
 _DECIMALS = 4
