@@ -225,6 +225,28 @@ def failures(loads: Sequence[Load]) -> list[str]:
     return found
 
 
+def table(loads: Sequence[Load]) -> str:
+    """Lay loads out as Markdown, for docs/serving.md."""
+    header = ("server", "what", "clients", "tokens/s", "of the engine offline", "p50", "p99", "429", "wrong", "memory")
+    rows = [
+        (
+            one.server,
+            one.what,
+            str(one.clients),
+            f"{one.tokens_per_second:,.0f}",
+            f"{one.share:.0%} ({one.cpu_share:.0%} by processor time)",
+            f"{one.p50_seconds:.2f} s",
+            f"{one.p99_seconds:.2f} s",
+            f"{one.refused:,}",
+            f"{one.wrong:,}",
+            f"{one.memory_mb[1]:,.0f} MiB ({one.memory_growth:+.1%})",
+        )
+        for one in loads
+    ]
+    rule = ["---", "---", *["---:"] * (len(header) - 2)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (header, rule, *rows))
+
+
 def main() -> None:
     """Measure, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -264,6 +286,7 @@ def main() -> None:
         loads=tuple(bench.loads), left_out=left_out, failures=tuple(missed),
     )  # fmt: skip
     write_json(result, arguments.output)
+    print(table(bench.loads))
     print("\n".join(missed) or "all limits hold")
     sys.exit(1 if missed else 0)
 

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from benchmarks.server_load import BadAnswerError, Texts, count_wrong, make_requests, put_under_load
-from benchmarks.serving import Load, failures, growth
+from benchmarks.serving import Load, failures, growth, table
 
 VECTORS = np.eye(8, dtype=np.float32)
 
@@ -132,6 +132,13 @@ def test_missed_limits_are_named():
         "overload of 64 clients: nothing was refused",
         "endurance of 64 clients: memory grew by 2.0%",
     ]
+
+
+def test_the_table_has_a_row_a_load():
+    _, _, row = table([load(refused=1234)]).splitlines()
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[:6] == ["slimvec", "load", "64", "95", "95% (90% by processor time)", "1.00 s"]
+    assert cells[6:] == ["1.00 s", "1,234", "0", "1 MiB (+0.0%)"]
 
 
 def test_growth_is_counted_behind_the_first_quarter():
