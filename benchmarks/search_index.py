@@ -187,13 +187,9 @@ def _recall(index: Index, vectors: Sequence[np.ndarray]) -> float | None:
     """Recall of the approximate index on queries it was not fitted on."""
     if index.description.approximation is None:
         return None
-    probes = index.description.approximation.num_probes
-    shares = []
-    for vector in vectors:
-        exact = set(index.columns.search(index.table, vector, top=DEPTH).rows)
-        found = set(index.columns.search(index.table, vector, top=DEPTH, num_probes=probes).rows)
-        shares.append(len(exact & found) / DEPTH)
-    return float(np.mean(shares))
+    exact = [index.columns.search(index.table, vector, top=DEPTH) for vector in vectors]
+    num_probes = index.description.approximation.num_probes
+    return approximation.measure_recall(index.table, index.columns, vectors, exact, num_probes=num_probes)
 
 
 def _latencies(index: Index, queries: Sequence[str], vectors: Sequence[np.ndarray]) -> dict[str, SearchTime]:

@@ -6,6 +6,7 @@ import pytest
 
 from slimvec.search import approximation
 from slimvec.search.index import Index
+from slimvec.search.store import Ranked
 from tests.search.support import make_index
 
 WORDS = ["river", "stone", "light", "paper", "window", "garden", "music", "silver", "engine", "forest"]
@@ -27,7 +28,7 @@ def test_it_is_measured_and_used(index):
     assert found.recall >= approximation.RECALL
     assert (found.num_chunks, found.num_queries) == (300, approximation.NUM_QUERIES)
     queries = approximation.own_queries(index.table, index.embedder)
-    exact = [set(index.columns.search(index.table, query, top=10).rows) for query in queries]
+    exact = [index.columns.search(index.table, query, top=10) for query in queries]
     measured = approximation.measure_recall(index.table, index.columns, queries, exact, num_probes=found.num_probes)
     assert measured == pytest.approx(found.recall)
     result = index.search("silver engine", ranking="vector")
@@ -44,6 +45,16 @@ def test_it_is_taken_away_and_not_made_where_it_finds_too_little(index, monkeypa
     assert Index.open(index.folder).description.approximation is None
     assert "vector_idx" not in index.table.indexes()
     assert "bits_idx" not in index.table.indexes()
+
+
+def test_equal_chunks_count_for_each_other(index):
+    (query, *_) = approximation.own_queries(index.table, index.embedder)
+    best = index.columns.search(index.table, query, top=10)
+    twins = Ranked([row + 10**6 for row in best.rows], best.scores)
+    measured = approximation.measure_recall(index.table, index.columns, [query], [twins], num_probes=10**3)
+    assert measured == 1
+    nearer = Ranked(best.rows, [score + 0.5 for score in best.scores])
+    assert approximation.measure_recall(index.table, index.columns, [query], [nearer], num_probes=10**3) < 0.5
 
 
 @pytest.mark.parametrize(("num_chunks", "measured", "due"), [(49_999, None, False), (50_000, None, True)])
