@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from slimvec.ranking.fusion import Ranked
 from slimvec.search import approximation
 from slimvec.search.index import Index
-from slimvec.search.store import Ranked
 from tests.search.support import make_index
 
 WORDS = ["river", "stone", "light", "paper", "window", "garden", "music", "silver", "engine", "forest"]

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slimvec.ranking.fusion import Ranked
 from slimvec.search.settings import Approximation
-from slimvec.search.store import ChunkTable, Ranked
+from slimvec.search.store import ChunkTable
 from slimvec.search.vectors import VectorColumns, Vectors
 from slimvec.text.sentences import split_sentences
 
