@@ -111,7 +111,7 @@ BUILTINS: Mapping[str, Builtin] = {
     "slimvec-en": Builtin(
         wheels=(),
         weights=("adapter_model.safetensors",),
-        sha256="edae7d1f476e477e765f43330155685f9fad48ce03d261bce1cba37046a51d2b",
+        sha256="9bfc8262464450e7f81d453b6a515306a496799e036d32c75b8d7ef3083dc46d",
         licence="Apache-2.0",
         base="smollm2-135m",
     ),
