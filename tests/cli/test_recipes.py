@@ -15,7 +15,7 @@ STAGES = {
     "kalm-v2.5": ["weak", "supervised", "distilled"],
     "smollm2-135m": ["weak", "supervised"],
     "gemma3-270m": ["weak", "supervised"],
-    "slimvec-en": [""],
+    "slimvec-en": ["texts", "pairs"],
     "tiny": [""],
 }
 
