@@ -36,6 +36,8 @@ from slimvec.cli.app import run
 
 SKIPPED = "skipped: "
 _PAGE = 4096
+_SAID = 2048
+"""Bytes that a command says; the limit on files holds for the file that keeps them too."""
 _KEPT = (".training", ".work")
 """Folders from which the same command goes on."""
 
@@ -94,7 +96,7 @@ class Trials:
 
     def limit(self) -> str:
         """Limit its files, run it, run it again without the limit."""
-        place, size = self._place("limit"), self._chance.randrange(self._largest)
+        place, size = self._place("limit"), self._chance.randrange(min(_SAID, self._largest - 1), self._largest)
         limited = self._start(place, before=lambda: conditions.limit_files(size)).wait()
         return self._after_refusal(place, limited, "had room enough")
 

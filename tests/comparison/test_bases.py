@@ -253,4 +253,4 @@ def test_a_stopped_sweep_keeps_what_it_has(study, data, tmp_path, quiet):
     assert quiet.begun == [("base", 0), ("raw", 0), ("base@beta=2", 0)]
     assert quiet.trained == [("base", 0), ("base", 0)]  # its model was gone
     stored = json.loads((tmp_path / "out/runs/base@beta=2-0.json").read_text())
-    assert np.isfinite(stored["tasks"][0]["metrics"]["ndcg_at_10"]["value"])
+    assert np.isfinite(stored["tasks"][0]["score"]["value"])

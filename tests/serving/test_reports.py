@@ -26,7 +26,7 @@ def test_the_card_of_a_loaded_model_says_what_servers_know_it_by(folder, server)
 def test_reports_on_other_models_and_on_unknown_ones_are_refused(tmp_path, server, probed):
     report().write(tmp_path / "old.json")
     with pytest.raises(
-        InputError, match=r"does not say by its files which model it is about; .*run slimvec probe again"
+        InputError, match=r"does not say by its files which model it is about; .*run `slimvec probe` again"
     ):
         read_report(tmp_path / "old.json", server.models)
     found = ProbeReport.read(probed / "report.json")

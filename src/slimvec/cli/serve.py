@@ -39,7 +39,9 @@ def serve(
     ] = None,
     report: Annotated[
         list[Path] | None,
-        typer.Option(help="A folder of slimvec probe --output about such a model, for the page.", metavar="FOLDER"),
+        typer.Option(
+            help="A folder that `slimvec probe --output` wrote about such a model, for the page.", metavar="FOLDER"
+        ),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes a free one.")] = 8000,

@@ -39,14 +39,14 @@ def read_report(source: Path, models: Models) -> ShownReport:
         raise InputError(
             f"{source} does not say by its files which model it is about",
             expected="a report on a slimvec model, by this version or a later one",
-            do="run slimvec probe again",
+            do="run `slimvec probe` again",
         )
     model = next((model for model in models if model.identity.sha256 == said.model_sha256), None)
     if model is None:
         raise ModelError(
             f"{source} is about {said.name} as it was then, which is not served",
             expected=f"a report on {', '.join(model.name for model in models)}, with the same weights and settings",
-            do="serve that model, or run slimvec probe on this one",
+            do="serve that model, or run `slimvec probe` on this one",
         )
     return ShownReport(
         model=model.name,

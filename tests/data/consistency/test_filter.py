@@ -15,6 +15,7 @@ from slimvec.data.readers import read_records
 from slimvec.data.records import Record
 from slimvec.data.text_ids import text_id
 from slimvec.errors import InputError
+from slimvec.text.embeddings import Embeddings
 from tests.data.mining.support import TEXT, corpus_of, forbidden_ids, inputs, known, record_lists, word_scores
 
 
@@ -162,7 +163,7 @@ def test_the_self_test_finds_out_a_search_that_knows_nothing(tmp_path):
         def embed(self, texts, **_):
             vectors = np.zeros((len(texts), 5), dtype=np.float32)
             vectors[:, 0] = 1
-            return type("Found", (), {"vectors": vectors, "num_truncated": 0})
+            return Embeddings.uncounted(vectors)
 
     records = [Record(f"q{number}", (f"p{number}",)) for number in range(30)]
     report = filter_records(
