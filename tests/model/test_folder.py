@@ -139,6 +139,15 @@ def test_another_mode_than_trained_is_refused(tmp_path):
         load_model(tmp_path / "model", attention="bidirectional")
 
 
+def test_the_tokenizer_s_class_is_one_that_transformers_4_knows(tmp_path):
+    embedder().save(tmp_path / "m")
+    settings = json.loads((tmp_path / "m/tokenizer_config.json").read_text())
+    assert settings["tokenizer_class"] == "PreTrainedTokenizerFast"
+    (tmp_path / "m/tokenizer_config.json").write_text(json.dumps({**settings, "tokenizer_class": "TokenizersBackend"}))
+    Embedder.load(tmp_path / "m").save(tmp_path / "copy")  # one that was made with transformers 5
+    assert json.loads((tmp_path / "copy/tokenizer_config.json").read_text()) == settings
+
+
 def test_an_existing_folder_is_kept(tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model/precious").write_text("x")

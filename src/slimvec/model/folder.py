@@ -34,6 +34,9 @@ from slimvec.model.sentence_transformers_files import write_modules
 from slimvec.model.sources import portable_name
 from slimvec.text.prompts import Role
 
+_CLASS = "PreTrainedTokenizerFast"
+"""What transformers calls its class for any `tokenizer.json`; 5 writes a new name for it, which 4 does not know."""
+
 
 def load_model(
     source: str | Path, *, dtype: torch.dtype | None = None, **settings: Unpack[OpenSettings]
@@ -194,21 +197,23 @@ def _write_tokenizer(model: EmbeddingModel, folder: Path) -> None:
         for name in TOKENIZER_FILES:
             if (model.tokenizer_folder / name).is_file():
                 shutil.copyfile(model.tokenizer_folder / name, folder / name)
-        _drop_code(folder / "tokenizer_config.json")
-        return
-    backend = model.tokenizer.backend
-    padding = backend.id_to_token(int(model.backbone.config.pad_token_id or 0))
-    PreTrainedTokenizerFast(tokenizer_object=backend, pad_token=padding).save_pretrained(folder)
+    else:
+        backend = model.tokenizer.backend
+        padding = backend.id_to_token(int(model.backbone.config.pad_token_id or 0))
+        PreTrainedTokenizerFast(tokenizer_object=backend, pad_token=padding).save_pretrained(folder)
+    _settle_class(folder / "tokenizer_config.json")
 
 
-def _drop_code(path: Path) -> None:
-    """Take the code that a tokenizer's settings name out of them: it is not run, and does not travel with the model.
+def _settle_class(path: Path) -> None:
+    """Name a class that every reader has where a tokenizer's settings name code, or a class of transformers 5 alone.
 
-    What remains is read by transformers' class for any `tokenizer.json`; that it gives the same ids is checked.
+    Code is not run, and does not travel with the model. What remains is read by transformers' class for any
+    `tokenizer.json`; that it gives the same ids is checked.
     """
     settings = json.loads(path.read_bytes()) if path.is_file() else {}
-    if settings.pop("auto_map", None) is not None:
-        settings["tokenizer_class"] = PreTrainedTokenizerFast.__name__
+    has_code = settings.pop("auto_map", None) is not None
+    if has_code or settings.get("tokenizer_class") == PreTrainedTokenizerFast.__name__:
+        settings["tokenizer_class"] = _CLASS
         path.write_text(json.dumps(settings, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
