@@ -28,6 +28,7 @@ from slimvec.model.golden import TEXTS, EmbedRole, write_golden
 from slimvec.model.guard import check_attention_mode
 from slimvec.model.lm_head import LMHead, save_lm_head
 from slimvec.model.manifest import MANIFEST_NAME, Manifest, package_versions
+from slimvec.model.older_config import add_older_keys
 from slimvec.model.opening import OpenedModel, OpenSettings, open_model
 from slimvec.model.rope_scaling import scaled_settings
 from slimvec.model.sentence_transformers_files import write_modules
@@ -161,6 +162,8 @@ def write_transformer(model: EmbeddingModel, folder: Path) -> None:
     """
     model.backbone.hf_model.save_pretrained(folder)
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty card
+    if (folder / "config.json").is_file():
+        add_older_keys(folder / "config.json")
     _write_tokenizer(model, folder)
     _check_tokenizer(model, folder)
 
