@@ -72,6 +72,7 @@ def test_every_tensor_of_an_adapter_is_accounted_for(change, message, engine, tm
 REFUSED = [
     ({"use_qalora": True}, "use_qalora True; expected False: an update by text or in blocks"),
     ({"modules_to_save": ["embed_tokens"]}, "expected none: weights beside the update"),
+    ({"megatron_config": [1]}, "expected none: layers of another library"),
     ({"peft_type": "IA3"}, "peft_type 'IA3'; expected 'LORA': another kind of adapter"),
 ]
 

@@ -148,6 +148,16 @@ def test_the_tokenizer_s_class_is_one_that_transformers_4_knows(tmp_path):
     assert json.loads((tmp_path / "copy/tokenizer_config.json").read_text()) == settings
 
 
+@pytest.mark.parametrize("change", [{"recency": "7"}, {"echo": True}])
+def test_a_manifest_with_what_is_never_saved_is_refused(change, tmp_path):
+    embedder().save(tmp_path / "m")
+    path = tmp_path / "m/slimvec.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps({**manifest, "spec": {**manifest["spec"], **change}}))
+    with pytest.raises(ModelError, match=r"slimvec.json has (recency 7.0|echo True); expected none"):
+        Embedder.load(tmp_path / "m")
+
+
 def test_an_existing_folder_is_kept(tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model/precious").write_text("x")

@@ -199,6 +199,7 @@ def test_what_may_change_a_vector_is_a_warning(folder, file, content, message):
         ("sentence_bert_config.json", {"transformer_task": "fill-mask"}, "transformer_task 'fill-mask'"),
         ("sentence_bert_config.json", {"tokenizer_args": {"padding_side": "left"}}, "arguments of other libraries"),
         ("sentence_bert_config.json", {"config_args": {"hidden_size": 3}}, "hidden_size 3; expected 32"),
+        ("sentence_bert_config.json", {"config_args": {"is_causal": None}}, "is_causal None; expected true or false"),
         ("sentence_bert_config.json", {"query_length": 32}, "query_length 32; expected none: limits by role"),
         ("1_Pooling/config.json", {"pooling_mode_max_tokens": True}, "pools by"),
         (WHOLE, {"similarity_fn_name": "maxsim"}, "similarity_fn_name 'maxsim'; expected one of cosine, dot, "),

@@ -148,6 +148,8 @@ def _read_attention(
     changes: dict[str, Any] = {}
     for name in ("config_args", "config_kwargs"):
         for key, value in (module.get(name) or {}).items():
+            if key in ("is_decoder", "is_causal") and not isinstance(value, bool):
+                raise ModelError(f"{sentence} has {name} with {key} {value!r}", expected="true or false")
             if key == "is_decoder" or (key == "is_causal" and key in config):
                 changes[key] = value
             elif key == "is_causal":

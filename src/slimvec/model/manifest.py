@@ -65,6 +65,10 @@ def read_manifest(folder: Path) -> Manifest | None:
     if not path.is_file():
         return None
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        manifest = Manifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise ModelError(f"{path}: {validation_summary(error)}", expected="a manifest of format 1") from error
+    for name in ("recency", "echo"):
+        if value := getattr(manifest.spec, name):
+            raise ModelError(f"{path} has {name} {value}", expected="none: models are never saved with it")
+    return manifest

@@ -211,12 +211,13 @@ ADAPTER = _table(
         base_model_name_or_path, revision, auto_mapping, task_type: slimvec.json says what the base is
         lora_dropout, inference_mode, peft_version, ensure_weight_tying: training alone
         init_lora_weights, loftq_config, eva_config, corda_config, lora_ga_config, runtime_config: how it began
-        megatron_config, megatron_core, qalora_group_size: not used
+        megatron_core, qalora_group_size: not used
     """,
     refused="""
         peft_type = LORA: another kind of adapter
         modules_to_save, target_parameters, trainable_token_indices, layer_replication: weights beside the update
         alora_invocation_tokens, arrow_config, use_bdlora, use_qalora = false: an update by text or in blocks
+        megatron_config: layers of another library, which PEFT would import
         kasa_config, velora_config, monteclora_config: another form of update
     """,
 )
