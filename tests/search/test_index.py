@@ -77,6 +77,14 @@ def test_what_is_no_index(tmp_path, embedder):
         Index.create(tmp_path / "x", embedder, model="m", chunk_tokens=9999)
 
 
+def test_an_index_can_lie_in_any_folder_that_its_store_can_name(tmp_path, embedder, documents, model):
+    index = make_index(tmp_path / "a b%20c#d\u00e9?", embedder, documents, model=model)
+    assert contents(Index.open(index.folder, embedder=embedder)) == contents(index)
+    with pytest.raises(InputError, match=r"an index at '.*\\x1b\[31mred'; expected a path without control characters"):
+        Index.create(tmp_path / "\x1b[31mred", embedder, model="m")
+    assert not (tmp_path / "\x1b[31mred").exists()
+
+
 def test_sources_that_are_gone_are_an_error_and_not_an_empty_index(index, documents):
     before = contents(index)
     documents.rename(documents.with_name("moved"))

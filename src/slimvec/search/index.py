@@ -89,11 +89,15 @@ class Index:
             field: Field with the text, in tables.
 
         Raises:
-            InputError: the folder is taken, or chunks would be longer than the model takes.
+            InputError: the folder is taken, its path has control characters, or chunks are longer than the model takes.
             ModelError: the model compares by distance, or late chunking has no tokens to pool.
             StorageError: it cannot be written.
         """
         folder = Path(folder).absolute()
+        if not str(folder).isprintable():
+            raise InputError(
+                f"an index at {str(folder)!r}", expected="a path without control characters, as LanceDB wants"
+            )
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InputError(f"{folder} exists", expected="a new folder for the index, or an index")
         settings = IndexSettings(
