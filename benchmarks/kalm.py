@@ -42,7 +42,7 @@ class Run(Frozen):
 
     Attributes:
         stages: Its stages in order.
-        seconds: Of training, without loading and saving.
+        seconds: Training time, without loading and saving.
         num_trained: Trainable parameters.
         peak_rss_mb: Most memory held by the process.
         overrides: What was set otherwise than in the recipe.
@@ -172,7 +172,7 @@ def main() -> None:
         for recipe in given.recipe or RECIPES:
             runs[recipe] = run(recipe, given.base, folder / "data", folder / recipe, given.steps)
             print(f"{recipe}: {runs[recipe].model_dump_json(exclude={'overrides'})}", flush=True)
-            write_json(given.output, KalmRuns(machine=this_machine(), base=given.base, runs=runs))
+            write_json(KalmRuns(machine=this_machine(), base=given.base, runs=runs), given.output)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ evaluate --data`.
 import argparse
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -60,6 +60,14 @@ def part_of(whole: RetrievalSet, *, queries: int, documents: int, characters: in
             if name in ids
         },
     )
+
+
+def read_parts(data: Path, *, queries: int, documents: int, characters: int) -> list[RetrievalSet]:
+    """Read the part of each set; arguments as for `part_of`."""
+    return [
+        part_of(read_retrieval_set(data / name), queries=queries, documents=documents, characters=characters)
+        for name in SETS
+    ]
 
 
 def _place(name: str) -> bytes:
@@ -161,11 +169,14 @@ def table(result: dict[str, Any]) -> str:
     lines = ["| | dims | mean of the sets | " + " | ".join(sizes) + " |", "| --- " * (len(names) + 3) + "|"]
     for model, found in result["models"].items():
         for dims, scores in found["dims"].items():
-            mean = scores["mean"]
             cells = [f"{scores['sets'][name]['value']:.3f}" for name in names]
-            whole = f"{mean['value']:.3f} [{mean['low']:.3f}, {mean['high']:.3f}]"
-            lines.append(f"| {model} | {dims} | {whole} | {' | '.join(cells)} |")
+            lines.append(f"| {model} | {dims} | {shown(scores['mean'])} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def shown(mean: Mapping[str, float]) -> str:
+    """Write a mean with its interval."""
+    return f"{mean['value']:.3f} [{mean['low']:.3f}, {mean['high']:.3f}]"
 
 
 def main() -> None:
@@ -179,15 +190,7 @@ def main() -> None:
     parser.add_argument("--characters", type=int, default=500)
     parser.add_argument("--max-tokens", type=int, default=256)
     given = parser.parse_args()
-    sets = [
-        part_of(
-            read_retrieval_set(given.data / name),
-            queries=given.queries,
-            documents=given.documents,
-            characters=given.characters,
-        )
-        for name in SETS
-    ]
+    sets = read_parts(given.data, queries=given.queries, documents=given.documents, characters=given.characters)
     result = json.loads(given.output.read_text()) if given.output.exists() else {}
     result["settings"] = {name: value for name, value in vars(given).items() if isinstance(value, int)}
     result["sizes"] = {part.name: [len(part.queries), len(part.documents)] for part in sets}

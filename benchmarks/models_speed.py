@@ -21,9 +21,8 @@ from typing import Any
 import torch
 
 from benchmarks.machine import this_machine
-from benchmarks.models import SETS, load_named, part_of
+from benchmarks.models import SETS, load_named, read_parts, shown
 from slimvec import Embedder
-from slimvec.data.retrieval_reading import read_retrieval_set
 
 
 @dataclass(frozen=True)
@@ -103,8 +102,7 @@ def table(result: Mapping[str, Any]) -> str:
         speed = result["speed"]["models"].get(name)
         cost = f"{speed['documents_per_second']:.1f} | {speed['query_ms']:.1f}" if speed else " | "
         for dims, scores in found["dims"].items():
-            mean = scores["mean"]
-            lines.append(f"| {name} | {dims} | {mean['value']:.3f} [{mean['low']:.3f}, {mean['high']:.3f}] | {cost} |")
+            lines.append(f"| {name} | {dims} | {shown(scores['mean'])} | {cost} |")
     return "\n".join(lines) + "\n"
 
 
@@ -121,10 +119,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
     each = -(-given.documents // len(SETS)), -(-given.queries // len(SETS))
-    parts = [
-        part_of(read_retrieval_set(given.data / name), queries=each[1], documents=each[0], characters=given.characters)
-        for name in SETS
-    ]
+    parts = read_parts(given.data, queries=each[1], documents=each[0], characters=given.characters)
     documents = [document.content for part in parts for document in part.documents]
     queries = [query.text for part in parts for query in part.queries]
     contestants = {name: contestant(name, given.max_tokens) for name in given.model}

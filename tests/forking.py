@@ -80,11 +80,11 @@ class Child:
     Args:
         stage: The stage's process.
         folder: To be in.
-        arguments: Of the command line.
+        arguments: Words of the command line.
         more: As `child` reads it.
 
     Attributes:
-        pid: Of the process.
+        pid: Number of the process.
     """
 
     def __init__(self, stage: "subprocess.Popen[str]", folder: Path, *arguments: object, **more: object) -> None:

@@ -222,7 +222,7 @@ def run_trials(kinds: Sequence[str], commands: Sequence[str], count: int, seed: 
     """Run trials, printing a line for each kind and command.
 
     Args:
-        kinds: Of trials; none for all.
+        kinds: Kinds of trials; none for all.
         commands: Names of commands; none for all.
         count: Trials of each kind and command.
         seed: Decides moments and sizes.
