@@ -39,6 +39,7 @@ def isa(request, monkeypatch):
 @pytest.fixture
 def package(monkeypatch, tmp_path):
     """An empty place of the library, without sources."""
+    monkeypatch.delenv("SLIMVEC_KERNELS", raising=False)  # the reason asked for is the library's, not the switch
     monkeypatch.setattr(loading, "_FOLDER", tmp_path)
     monkeypatch.delenv("SLIMVEC_KERNELS_LIBRARY", raising=False)
     return tmp_path
