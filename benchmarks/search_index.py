@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from benchmarks.machine import Machine, this_machine
 from benchmarks.results import Frozen, Latency, write_json
-from benchmarks.search_quality import KINDS, Remembering, shortened
+from benchmarks.search_quality import KINDS, Remembering
 from slimvec.data.retrieval_reading import read_retrieval_set
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import SlimvecError
@@ -233,13 +233,13 @@ def main() -> None:
     parser.add_argument("--sets", type=Path, nargs="+", required=True, help="folders of retrieval sets")
     parser.add_argument("--documents", type=Path, nargs="+", required=True, help="folders of documents")
     parser.add_argument("--num-chunks", type=int, default=100_000)
-    parser.add_argument("--num-documents", type=int, default=400, help="of each set, the first so many")
+    parser.add_argument("--num-documents", type=int, default=400, help="of each set, with what is judged")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/search-index.json"))
     settings = parser.parse_args()
     before = psutil.getloadavg()[0]
     embedder = Remembering(Embedder.load(settings.model))
     for folder in settings.sets:
-        data = shortened(read_retrieval_set(folder), settings.num_documents)
+        data = read_retrieval_set(folder).sample(num_queries=100, num_documents=settings.num_documents, seed=0)
         embedder.embed([document.content for document in data.documents])
         embedder.embed([query.text for query in data.queries], role="query")
     with tempfile.TemporaryDirectory() as name:

@@ -16,7 +16,6 @@ import numpy as np
 
 from benchmarks.machine import Machine, this_machine
 from benchmarks.results import Frozen, write_json
-from slimvec.data.retrieval import RetrievalSet
 from slimvec.data.retrieval_reading import read_retrieval_set
 from slimvec.engine.embedder import Embedder
 from slimvec.ranking.metrics import ndcg
@@ -27,7 +26,8 @@ from slimvec.text.embeddings import Embeddings
 KINDS = ("float32", "int8", "binary")
 LIMIT_NDCG = 0.01
 DEPTH = 10
-_MOST_QUERIES = 1000
+MOST_QUERIES = 1000
+"""Of a set, chosen by chance."""
 
 
 class QualityResult(Frozen):
@@ -92,23 +92,11 @@ class Remembering:
         return Embeddings.uncounted(np.stack([self.known[role, text] for text in texts]))
 
 
-def shortened(data: RetrievalSet, num_documents: int | None) -> RetrievalSet:
-    """Keep the first documents of a set, and the queries whose answers are all among them."""
-    kept = {document.id for document in data.documents[:num_documents]}
-    queries = [query for query in data.queries if data.qrels[query.id].keys() <= kept]
-    return RetrievalSet(
-        name=data.name,
-        documents=tuple(data.documents[:num_documents]),
-        queries=tuple(queries[:_MOST_QUERIES]),
-        qrels={query.id: data.qrels[query.id] for query in queries[:_MOST_QUERIES]},
-    )
-
-
 def measure_quality(
     folder: Path, embedder: Remembering, work: Path, model: str, num_documents: int | None
 ) -> list[QualityResult]:
     """Index a retrieval set in each form, and score it."""
-    data = shortened(read_retrieval_set(folder), num_documents)
+    data = read_retrieval_set(folder).sample(num_queries=MOST_QUERIES, num_documents=num_documents, seed=0)
     source = work / f"{data.name}.jsonl"
     source.write_text(
         "".join(json.dumps({"id": one.id, "title": one.title, "text": one.text}) + "\n" for one in data.documents)
@@ -153,7 +141,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="minilm-l6")
     parser.add_argument("--sets", type=Path, nargs="+", required=True, help="folders of retrieval sets")
-    parser.add_argument("--num-documents", type=int, help="of each set, the first so many; default all")
+    parser.add_argument("--num-documents", type=int, help="of each set, with what is judged; default all")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/search-quality.json"))
     settings = parser.parse_args()
     embedder = Remembering(Embedder.load(settings.model))

@@ -3,8 +3,10 @@
 import pytest
 
 from slimvec.comparison.runs import run_study
+from slimvec.engine import split_decoder
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError
+from tests.comparison.conftest import STUDY
 
 CALIBRATED = {"base": {}, "calibrated": {"load": {"recency": 4}}}
 
@@ -42,3 +44,27 @@ def test_texts_read_twice_are_a_variant_of_the_same_base(study, data, tmp_path, 
     both_ways = {"load": {"echo": True}, "set": ["model.attention=bidirectional"]}
     with pytest.raises(InputError, match="echo of bidirectional attention; expected causal attention"):
         study(variants={"base": {}, "echo": both_ways})
+
+
+def test_states_of_the_layers_that_variants_share_are_computed_once(study, data, tmp_path, quiet, monkeypatch):
+    computed = []
+    real = split_decoder.open_frozen
+
+    def counting(backbone, number):
+        states = real(backbone, number)
+        return lambda batch: computed.extend(batch.lengths) or states(batch)
+
+    monkeypatch.setattr(split_decoder, "open_frozen", counting)
+    changes = {
+        "recipe": {**STUDY["recipe"], "tuning": {"rank": 2, "alpha": 4, "first_layer": 2, "merge": False}},
+        "seeds": [0, 1],
+    }
+    whole = list(run_study(study(**changes), data, tmp_path / "whole", watcher=quiet))
+    assert not computed
+    kept = {**STUDY["evaluation"], "cache_states": 0.1}
+    found = list(run_study(study(**changes, evaluation=kept), data, tmp_path / "kept", watcher=quiet))
+    assert len(found) == 4
+    assert 14 <= len(computed) <= 20  # six queries, eight documents and what the guard of attention asks
+    for one, other in zip(whole, found, strict=True):
+        assert one.key == other.key
+        assert one.tasks[0].score == other.tasks[0].score

@@ -12,10 +12,10 @@ from slimvec.model.cache import cache_root
 from slimvec.model.folder import save_model
 from slimvec.model.frozen_layers import own_states
 from slimvec.model.spec import LoraSettings
+from slimvec.model.state_cache import StateCache, kept_states
 from slimvec.text.batch import PackedBatch
 from slimvec.training.recipe.reading import parse_recipe
 from slimvec.training.run.training_run import train
-from slimvec.training.step.state_cache import StateCache, kept_states
 from tests import tiny
 from tests.training import support
 

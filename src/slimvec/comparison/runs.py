@@ -7,6 +7,7 @@ one model with different poolings are scored together, on states that are comput
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -22,6 +23,7 @@ from slimvec.comparison.trainings import Training, TrainingFigures, TrainingPlan
 from slimvec.data.retrieval import RetrievalSet
 from slimvec.data.retrieval_reading import read_retrieval_set
 from slimvec.engine.embedder import Embedder
+from slimvec.engine.split_decoder import open_split
 from slimvec.errors import InputError
 from slimvec.evaluation.models import ModelCard
 from slimvec.evaluation.results import TaskResult, package_versions
@@ -262,29 +264,29 @@ def _score(keys: Mapping[Run, str], material: Material, models: Path, watcher: W
     """Score runs, given with their keys, whose states are the same; train first what is not there."""
     first = next(iter(keys))
     source = provide(first.training, models, announce=watcher.train)
-    embedder = _load(first, source)
-    poolings = {run: run.pooling(embedder) for run in keys}
-    states = SharedStates(embedder, list(dict.fromkeys(poolings.values())))
-    readers = {run: states.read(pooling) for run, pooling in poolings.items()}
-    cards = {run: _card(run, embedder, key) for run, key in keys.items()}
-    tasks: dict[Run, list[TaskResult]] = {run: [] for run in keys}
-    for dataset in material.datasets:
-        for run in keys:
-            result = score_retrieval(
-                readers[run],
-                dataset,
-                prompts=cards[run].prompts,
-                task=run.settings.load.task,
-                seed=material.study.evaluation.seed,
-                on_progress=watcher.scored,
-            )
-            tasks[run].append(result)
-        states.drop()
-    readings = {run: _probe(run, readers[run], material, watcher) for run in keys}
-    mixing = None
-    if any(run.mixing for run in keys):
-        documents = [document.content for dataset in material.datasets for document in dataset.documents]
-        mixing = measure_mixing(embedder, documents)
+    with _load(first, source, material.study.evaluation.cache_states) as embedder:
+        poolings = {run: run.pooling(embedder) for run in keys}
+        states = SharedStates(embedder, list(dict.fromkeys(poolings.values())))
+        readers = {run: states.read(pooling) for run, pooling in poolings.items()}
+        cards = {run: _card(run, embedder, key) for run, key in keys.items()}
+        tasks: dict[Run, list[TaskResult]] = {run: [] for run in keys}
+        for dataset in material.datasets:
+            for run in keys:
+                result = score_retrieval(
+                    readers[run],
+                    dataset,
+                    prompts=cards[run].prompts,
+                    task=run.settings.load.task,
+                    seed=material.study.evaluation.seed,
+                    on_progress=watcher.scored,
+                )
+                tasks[run].append(result)
+            states.drop()
+        readings = {run: _probe(run, readers[run], material, watcher) for run in keys}
+        mixing = None
+        if any(run.mixing for run in keys):
+            documents = [document.content for dataset in material.datasets for document in dataset.documents]
+            mixing = measure_mixing(embedder, documents)
     figures = TrainingFigures.read(Path(source)) if first.training.trained else TrainingFigures()
     base_tokens = first.training.base_tokens(models)
     return {
@@ -315,7 +317,8 @@ def _probe(run: Run, reader: PooledReader, material: Material, watcher: Watcher)
     return probe_reader(reader, run.probing, material.folder, seed=seed, on_progress=watcher.scored)
 
 
-def _load(run: Run, source: str | Path) -> Embedder:
+@contextmanager
+def _load(run: Run, source: str | Path, cache_states: float) -> Iterator[Embedder]:
     """Load a model as its variant says, but for the pooling; an untrained base takes the recipe's settings."""
     asked, model = run.settings.load, run.training.recipe.model
     chosen: OpenSettings = {"prompts": asked.prompts, "dims": asked.dims, "recency": asked.recency}
@@ -323,7 +326,12 @@ def _load(run: Run, source: str | Path) -> Embedder:
     if not run.training.trained:
         given = model.model_dump(include=model.model_fields_set & {"attention", "max_tokens"})
         chosen.update({"prompts": asked.prompts or model.prompts, **given})  # type: ignore[typeddict-item]
-    return Embedder.load(source, **chosen)
+    frozen = run.training.recipe.tuning.first_layer
+    if not cache_states or not frozen:
+        yield Embedder.load(source, **chosen)
+        return
+    with open_split(source, frozen, max_bytes=int(cache_states * (1 << 30)), **chosen) as embedder:
+        yield embedder
 
 
 def _card(run: Run, embedder: Embedder, key: str) -> ModelCard:

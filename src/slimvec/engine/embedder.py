@@ -146,13 +146,28 @@ class Embedder:
         engines = load_engines(opened, dtype=_DTYPES[dtype], device=target, engine=engine, compiled=compile)
         embedders = []
         for route, loaded, tokenizer in zip(routes, engines, tokenizers, strict=True):
-            head, width = route.head().to(target), int(route.config["hidden_size"])
-            embedders.append(cls(loaded, tokenizer, route.spec, head, width=width, token_budget=token_budget))
-            embedders[-1]._opened = route
+            embedders.append(cls.from_engine(route, loaded, tokenizer, token_budget=token_budget))
         for queries in embedders[1:]:
             embedders[0]._queries = queries
             queries.executor.lock = embedders[0].executor.lock  # they may share a backbone
         return embedders[0]
+
+    @classmethod
+    def from_engine(
+        cls, opened: OpenedModel, engine: LoadedEngine, tokenizer: Tokenizer, *, token_budget: int | None = None
+    ) -> Self:
+        """Put a model around an engine that runs its backbone, whoever made that; queries have no route of their own.
+
+        Args:
+            opened: The model.
+            engine: Runs it.
+            tokenizer: The model's.
+            token_budget: As for `load`.
+        """
+        head, width = opened.head().to(engine.device), int(opened.config["hidden_size"])
+        embedder = cls(engine, tokenizer, opened.spec, head, width=width, token_budget=token_budget)
+        embedder._opened = opened
+        return embedder
 
     def for_role(self, role: Role) -> Self:
         """Give what texts in a role run through: itself, but for queries of a model with a route of their own."""

@@ -20,6 +20,7 @@ from slimvec.engine.fused.weights import (
     open_folder,
     read_final_norm,
     read_layers,
+    upper_tensors,
 )
 from slimvec.engine.kernels.library import load_kernels
 from slimvec.model.architectures import Config, read_config
@@ -161,6 +162,25 @@ class FusedDecoder:
         embedding = source.embedding(spec, dtype)
         return cls(spec, source, embedding, causal=causal, dtype=dtype, kernel="auto", final_norm=False)
 
+    @classmethod
+    def above(cls, hf_model: torch.nn.Module, number: int, *, causal: bool, dtype: torch.dtype) -> Self:
+        """Build from the layers above the first ones, and the final norm: for `from_states`, not for tokens.
+
+        Args:
+            hf_model: As for `from_backbone`, without an adapter.
+            number: How many layers are left out, fewer than there are.
+            causal: See `from_folder`.
+            dtype: See `from_folder`.
+
+        Raises:
+            UnsupportedError: see `from_folder`.
+        """
+        spec = read_spec(hf_model.config.to_dict())  # type: ignore[operator, union-attr]
+        spec = replace(spec, layers=spec.layers[number:], scale_embedding=False)
+        tensors = upper_tensors(hf_model.state_dict(), number)
+        source = WeightSource(tensors, tensors.__getitem__)
+        return cls(spec, source, source.embedding(spec, dtype), causal=causal, dtype=dtype, kernel="auto")
+
     @property
     def width(self) -> int:
         """H, width of a state."""
@@ -208,6 +228,20 @@ class FusedDecoder:
         with torch.inference_mode():
             states, kept = self._layers.run(batch, self._embedding, self._final_norm, past, return_kv=return_kv)
         return states if kept is None else (states, kept)
+
+    def from_states(self, batch: PackedBatch, states: Tensor) -> Tensor:
+        """Run a decoder made by `above` on the states that leave the layers below it.
+
+        Args:
+            batch: Its lengths count; its tokens do not.
+            states: [T, H], in the order of the batch.
+
+        Returns:
+            States [T, H] float32 after the final norm.
+        """
+        rows = replace(batch, input_ids=torch.arange(batch.num_tokens))  # each token looks its own state up
+        with torch.inference_mode():
+            return self._layers.run(rows, states.contiguous(), self._final_norm, None, return_kv=False)[0]
 
     def __call__(self, batch: PackedBatch) -> Tensor:
         """Give the states [T, H] float32 of a batch, as any backbone does."""

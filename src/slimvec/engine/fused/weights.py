@@ -4,7 +4,7 @@ A folder is read through memory maps, one layer at a time, and never held twice.
 memory it has in the file: only the rows of tokens that occur are ever read.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -153,6 +153,19 @@ def lower_names(names: Collection[str], number: int) -> list[str]:
     prefixes = [name.removesuffix(_EMBEDDING) for name in names if name.endswith(_EMBEDDING)]
     kept = tuple(f"{prefix}layers.{layer}." for prefix in prefixes for layer in range(number))
     return [name for name in names if name.endswith(_EMBEDDING) or name.startswith(kept)]
+
+
+def upper_tensors(tensors: Mapping[str, Tensor], number: int) -> dict[str, Tensor]:
+    """Take the first layers away and number the others anew, from 0; the embedding and the final norm stay."""
+    kept = {}
+    for name, tensor in tensors.items():
+        before, mark, rest = name.partition("layers.")
+        layer, dot, after = rest.partition(".")
+        if not mark:
+            kept[name] = tensor
+        elif int(layer) >= number:
+            kept[f"{before}{mark}{int(layer) - number}{dot}{after}"] = tensor
+    return kept
 
 
 def read_layers(source: WeightSource, spec: DecoderSpec, dtype: torch.dtype) -> Iterator[LayerWeights]:

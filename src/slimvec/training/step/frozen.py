@@ -12,9 +12,9 @@ from torch import Tensor
 from slimvec.errors import InputError
 from slimvec.model.backbone import TransformersBackbone
 from slimvec.model.frozen_layers import LowerStates, frozen_layers, num_frozen, own_states
+from slimvec.model.state_cache import kept_states
 from slimvec.text.batch import PackedBatch
 from slimvec.training.recipe import Recipe
-from slimvec.training.step.state_cache import kept_states
 
 OpenFrozen = Callable[[TransformersBackbone, int], LowerStates | None]
 """Gives what runs the first layers of a backbone faster than it does, or None."""
