@@ -18,7 +18,6 @@ import signal
 import subprocess
 import sys
 import time
-import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +27,7 @@ import torch
 from transformers.utils import logging
 
 from benchmarks.trials import conditions
+from benchmarks.trials.processes import COMMAND_LINE, Started
 
 
 def stuck(marker: Path) -> None:
@@ -81,7 +81,7 @@ class Child:
         stage: The stage's process.
         folder: To be in.
         arguments: Words of the command line.
-        more: As `child` reads it.
+        more: As `started` reads it.
 
     Attributes:
         pid: Number of the process.
@@ -141,29 +141,35 @@ class Child:
         assert code == -signal.SIGKILL, f"ended with code {code} before it was killed: {self.errors}"
 
 
-def child(request: dict) -> None:
-    """Be the process of a command: `main` of a module, with arguments.
+def started(request: dict) -> Started:
+    """Fork the process of a command: `main` of a module, with arguments.
 
     Args:
         request: `folder` to be in, `arguments`, `environment`; and where they are wanted `module` (default slimvec's),
             `limit` (most bytes of a file), `read_only` (folders), `slow` and `after` (as for `make_slow`).
     """
-    main = importlib.import_module(request.get("module", "slimvec.cli.app")).main
-    os.chdir(request["folder"])
-    os.environ.update(request["environment"])
-    for number, name in ((0, os.devnull), (1, "stdout.txt"), (2, "stderr.txt")):
-        os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), number)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # As in the background of a script: SIGINT is ignored there.
-        signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else signal.SIG_DFL)
-    if request.get("slow"):
-        make_slow(request["slow"], request.get("after"), Path("slow"))
-    if request.get("limit") is not None:
-        conditions.limit_files(request["limit"])
-    conditions.make_read_only(request.get("read_only", ()))
-    sys.argv = ["slimvec", *request["arguments"]]
-    warnings.simplefilter("ignore")
-    sys.exit(main())
+    folder = Path(request["folder"])
+
+    def before() -> None:
+        os.chdir(folder)
+        os.environ.update(request["environment"])
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # As in the background of a script: SIGINT is ignored there.
+            signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else signal.SIG_DFL)
+        if request.get("slow"):
+            make_slow(request["slow"], request.get("after"), Path("slow"))
+        if request.get("limit") is not None:
+            conditions.limit_files(request["limit"])
+        conditions.make_read_only(request.get("read_only", ()))
+        warnings.simplefilter("ignore")
+
+    return Started(
+        request["arguments"],
+        folder / "stdout.txt",
+        stderr=folder / "stderr.txt",
+        before=before,
+        module=request.get("module", COMMAND_LINE),
+    )
 
 
 def serve() -> None:
@@ -171,7 +177,7 @@ def serve() -> None:
     torch.set_num_threads(1)
     logging.disable_progress_bar()  # as the command line does by the environment, before transformers is there
     for module in (
-        "slimvec.cli.app",
+        COMMAND_LINE,
         "benchmarks.trials.__main__",
         "slimvec.engine.embedder",
         "slimvec.engine.frozen",
@@ -182,18 +188,9 @@ def serve() -> None:
         importlib.import_module(module)
     gc.collect()
     for line in sys.stdin:
-        pid = os.fork()
-        if pid == 0:
-            try:
-                child(json.loads(line))
-            except SystemExit as error:
-                os._exit(error.code if isinstance(error.code, int) else 1)
-            except BaseException:
-                traceback.print_exc()
-            os._exit(70)
-        print("pid", pid, flush=True)
-        _, status = os.waitpid(pid, 0)
-        print("code", os.waitstatus_to_exitcode(status), time.monotonic(), flush=True)
+        command = started(json.loads(line))
+        print("pid", command.pid, flush=True)
+        print("code", command.wait().code, time.monotonic(), flush=True)
 
 
 if __name__ == "__main__":

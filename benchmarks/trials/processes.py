@@ -1,5 +1,6 @@
 """Commands in processes forked from one that has everything imported, so that a trial takes no seconds to start."""
 
+import importlib
 import os
 import signal
 import sys
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from slimvec.cli.app import run
+COMMAND_LINE = "slimvec.cli.app"
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Ended:
 
     Attributes:
         code: Its exit code; below 0 the signal that killed it.
-        said: What it wrote on stdout and stderr.
+        said: What it wrote on stdout, and on stderr where that has no file of its own.
         seconds: It took.
     """
 
@@ -29,20 +30,33 @@ class Ended:
 
 
 class Started:
-    """A command at work.
+    """A command at work: `main` of a module, in a fork of this process.
 
     Args:
-        arguments: Arguments of `slimvec`.
-        log: File for what it writes.
+        arguments: Words of the command line, without the program's name.
+        stdout: File for what it writes.
         before: Called in its process before it begins.
+        stderr: File for what it says on stderr; default the same.
+        module: Whose `main` is run.
+
+    Attributes:
+        pid: Number of the process.
     """
 
-    def __init__(self, arguments: Sequence[str | Path], log: Path, *, before: Callable[[], None]) -> None:
-        self._log, self._began = log, time.perf_counter()
+    def __init__(
+        self,
+        arguments: Sequence[str | Path],
+        stdout: Path,
+        *,
+        before: Callable[[], None],
+        stderr: Path | None = None,
+        module: str = COMMAND_LINE,
+    ) -> None:
+        self._stdout, self._began = stdout, time.perf_counter()
         sys.stdout.flush()
         self.pid = os.fork()
         if self.pid == 0:
-            _work([str(argument) for argument in arguments], log, before)
+            _work(module, [*map(str, arguments)], [stdout, stderr or stdout], before)
 
     def kill(self) -> None:
         """End it with SIGKILL."""
@@ -52,24 +66,26 @@ class Started:
         """Wait for its end."""
         _, status = os.waitpid(self.pid, 0)
         seconds = time.perf_counter() - self._began
-        return Ended(os.waitstatus_to_exitcode(status), self._log.read_text(errors="replace"), seconds)
+        return Ended(os.waitstatus_to_exitcode(status), self._stdout.read_text(errors="replace"), seconds)
 
 
-def _work(arguments: list[str], log: Path, before: Callable[[], None]) -> NoReturn:
+def _work(module: str, arguments: list[str], outputs: Sequence[Path], before: Callable[[], None]) -> NoReturn:
     """Run a command in this process, a fresh fork, and end it."""
     code = 70
     try:
-        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        for stream in (1, 2):
-            os.dup2(descriptor, stream)
-        sys.argv = ["slimvec", *arguments]
+        for number, path in enumerate([Path(os.devnull), *outputs]):
+            # Appended to, so that stdout and stderr may share a file.
+            os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600), number)
+        main = importlib.import_module(module).main
         before()
-        code = run(arguments)
+        sys.argv = ["slimvec", *arguments]
+        code = main()
         sys.stdout.flush()
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1
     except BaseException:
         traceback.print_exc()
     finally:
-        sys.stderr.flush()
         os._exit(code)
 
 
