@@ -7,7 +7,6 @@ quality: the models are thrown away.
 """
 
 import argparse
-import gzip
 import json
 import os
 import random
@@ -23,6 +22,8 @@ from typing import Any
 from benchmarks.machine import Machine, this_machine
 from benchmarks.processes import ROOT
 from benchmarks.results import Frozen, write_json
+from slimvec.data.tables import iter_rows
+from slimvec.data.writers import write_rows
 
 RECIPES = ("kalm-v1", "kalm-v2", "kalm-v2.5")
 NUM_NEGATIVES = 7
@@ -100,14 +101,12 @@ def _pair(row: Row) -> Row:
 
 
 def _rows(path: Path) -> Iterator[Row]:
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        yield from map(json.loads, file)
+    return (dict(row.values) for row in iter_rows(path))
 
 
 def _write(path: Path, rows: Sequence[Row]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with gzip.open(path, "wt", encoding="utf-8") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    write_rows(path, rows)
 
 
 def _slimvec(*words: object) -> tuple[str, float]:

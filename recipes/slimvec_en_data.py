@@ -3,14 +3,14 @@
     python recipes/slimvec_en_data.py DATA OUTPUT [--scale X]
 
 DATA is the folder of the shared data sets. OUTPUT gets `pairs.jsonl.gz` (query and positive, by source),
-`alike.jsonl.gz` (two texts side by side that need not answer each other), `short_pairs.jsonl.gz` (the pairs without their
-tasks, long texts cut at a word) and `texts.jsonl.gz` (all texts of both, each once, cut likewise), with the reports of the cleaning, and their counts alone in `cleaning.json`.
+`alike.jsonl.gz` (two texts side by side that need not answer each other), `short_pairs.jsonl.gz` (the pairs without
+their tasks, long texts cut at a word) and `texts.jsonl.gz` (all texts of both, each once, cut likewise), with the
+reports of the cleaning, and their counts alone in `cleaning.json`.
 Documentation of the Python packages installed here is part of it, so OUTPUT differs a little from machine to machine;
 the model's data card has the digests of what it was trained on.
 """
 
 import argparse
-import gzip
 import json
 import random
 import subprocess
@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from slimvec.data.pydocs import build_doc_corpus
+from slimvec.data.tables import iter_rows
+from slimvec.data.writers import write_rows
 
 Row = dict[str, str]
 SEED = 19
@@ -60,8 +62,8 @@ def main(data: Path, output: Path, scale: float) -> None:
     alike += [row for name, count in CLASSES.items() for row in side_by_side(texts_of(data, name), count, scale, name)]
     cleaned = [clean(data, output, name, rows) for name, rows in (("pairs", pairs), ("alike", alike))]
     texts = dict.fromkeys(shortened(text) for path in cleaned for text in texts_in(path))
-    write(output / "texts.jsonl.gz", [{"text": text} for text in texts])
-    write(output / "short_pairs.jsonl.gz", [short_pair(row) for row in rows_of(cleaned[0])])
+    write_rows(output / "texts.jsonl.gz", [{"text": text} for text in texts])
+    write_rows(output / "short_pairs.jsonl.gz", [short_pair(row) for row in rows_of(cleaned[0])])
     counts = {path.name: without_examples(json.loads(report_of(path).read_text())) for path in cleaned}
     (output / "cleaning.json").write_text(json.dumps(counts, indent=1) + "\n")
     print(f"{output / 'texts.jsonl.gz'}: {len(texts):,} texts")
@@ -110,7 +112,7 @@ def some(rows: Iterator[Row], count: int, scale: float, name: str, task: str | N
 def clean(data: Path, output: Path, name: str, rows: Sequence[Row]) -> Path:
     """Write rows, and have `slimvec clean` take out what evaluation data has too."""
     raw, cleaned = output / f"{name}-all.jsonl.gz", output / f"{name}.jsonl.gz"
-    write(raw, rows)
+    write_rows(raw, rows)
     against = [part for path in AGAINST for part in ("--against", str(data / path))]
     command = [sys.executable, "-m", "slimvec", "clean", str(raw), "--output", str(cleaned), "--force", *against]
     subprocess.run(command, check=True)
@@ -149,16 +151,9 @@ def texts_in(path: Path) -> Iterator[str]:
         yield from [found] if isinstance(found, str) else found
 
 
-def rows_of(path: Path) -> Iterator[dict]:  # type: ignore[type-arg]
+def rows_of(path: Path) -> Iterator[dict[str, Any]]:
     """Read JSON lines."""
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        yield from map(json.loads, file)
-
-
-def write(path: Path, rows: Sequence[Row]) -> None:
-    """Write JSON lines."""
-    with gzip.open(path, "wt", encoding="utf-8") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    return (dict(row.values) for row in iter_rows(path))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from slimvec.data.writers import write_rows
 from slimvec.engine.embedder import Embedder
 from slimvec.model.cache import cache_root
 from slimvec.model.folder import save_model
@@ -44,7 +45,8 @@ def make_material(folder: Path) -> dict[str, Command]:
         save_model(tiny.embedding_model(seed=seed), folder / f"base{seed}")
         Embedder.load(folder / f"base{seed}")
     rows = [{"query": r.query, "positives": r.positives, "negatives": r.negatives} for r in records(48)]
-    pairs = _write(folder / "pairs.jsonl", rows)
+    pairs = folder / "pairs.jsonl"
+    write_rows(pairs, rows)
     texts = folder / "texts.txt"
     texts.write_text("".join(f"text {number} about {number % 7}\n" for number in range(NUM_TEXTS)))
     _write_set(folder / "set")
@@ -91,14 +93,9 @@ def _cache(_: Path) -> str:
     return _folder(entry)
 
 
-def _write(path: Path, rows: Sequence[object]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
-
-
 def _write_set(folder: Path) -> None:
     """Write a retrieval set of 300 documents and 60 queries."""
     folder.mkdir()
-    _write(folder / "corpus.jsonl", [{"id": str(n), "text": f"document {n} of {n % 13}"} for n in range(300)])
-    _write(folder / "queries.jsonl", [{"id": str(n), "text": f"which is {n}"} for n in range(60)])
-    _write(folder / "qrels.jsonl", [{"query_id": str(n), "doc_id": str(n), "score": 1} for n in range(60)])
+    write_rows(folder / "corpus.jsonl", [{"id": str(n), "text": f"document {n} of {n % 13}"} for n in range(300)])
+    write_rows(folder / "queries.jsonl", [{"id": str(n), "text": f"which is {n}"} for n in range(60)])
+    write_rows(folder / "qrels.jsonl", [{"query_id": str(n), "doc_id": str(n), "score": 1} for n in range(60)])

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import slimvec
 from slimvec.cli.terminal import Terminal
+from slimvec.data.writers import write_rows
 
 if TYPE_CHECKING:
     from slimvec.data.pydocs import DocCorpus
@@ -90,14 +91,14 @@ def write_retrieval_set(dataset: "RetrievalSet", folder: Path) -> None:
         dataset: The set.
         folder: Exists, and is filled.
     """
-    _write_rows(folder / "corpus.jsonl", map(_row, dataset.documents))
-    _write_rows(folder / "queries.jsonl", map(_row, dataset.queries))
+    write_rows(folder / "corpus.jsonl", map(_row, dataset.documents))
+    write_rows(folder / "queries.jsonl", map(_row, dataset.queries))
     judgements = [
         {"query_id": query, "doc_id": document, "score": grade}
         for query, grades in dataset.qrels.items()
         for document, grade in grades.items()
     ]
-    _write_rows(folder / "qrels.jsonl", judgements)
+    write_rows(folder / "qrels.jsonl", judgements)
 
 
 def _fingerprint(roots: Sequence[Path] | None, num_heldout: int) -> str:
@@ -115,7 +116,7 @@ def _fingerprint(roots: Sequence[Path] | None, num_heldout: int) -> str:
 
 def _write(corpus: "DocCorpus", folder: Path) -> None:
     records = [{"query": record.query, "positive": record.positives[0]} for record in corpus.train]
-    _write_rows(folder / "train.jsonl", records)
+    write_rows(folder / "train.jsonl", records)
     (folder / "heldout").mkdir()
     write_retrieval_set(corpus.heldout, folder / "heldout")
     about = {
@@ -130,8 +131,3 @@ def _row(item: Any) -> dict[str, Any]:
     """Give the fields of a document or query that say something, under their names in files."""
     values = {"lang" if name == "language" else name: value for name, value in asdict(item).items()}
     return {name: value for name, value in values.items() if value not in (None, "")}
-
-
-def _write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

@@ -1,8 +1,8 @@
-"""Training records into files that `read_records` reads back."""
+"""Rows into JSON lines, and training records into files that `read_records` reads back."""
 
 import gzip
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -43,14 +43,30 @@ def record_writer(path: Path, *, force: bool = False) -> Iterator[Callable[[Reco
         StorageError: it cannot be written.
     """
     check_records_output(path, force=force)
-    with atomic_file(path, force=force) as temporary, ExitStack() as stack:
-        file = cast(BinaryIO, stack.enter_context(temporary.open("wb")))
+    with atomic_file(path, force=force) as temporary, _opened(temporary) as file:
+        yield lambda record: _write(file, record_row(record))
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
+    """Write rows as JSON lines, gzipped if the name ends in `.gz`; equal rows give equal bytes.
+
+    For files of a folder that appears whole: this one is there from the first row on.
+    """
+    with _opened(path) as file:
+        for row in rows:
+            _write(file, row)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    with ExitStack() as stack:
+        file = cast(BinaryIO, stack.enter_context(path.open("wb")))
         if has_suffix(path, (".gz",)):
             # No name and no time in the header, or equal records would give different bytes.
             packed = gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0)
             file = cast(BinaryIO, stack.enter_context(packed))
-        yield lambda record: _write(file, record)
+        yield file
 
 
-def _write(file: BinaryIO, record: Record) -> None:
-    file.write(json.dumps(record_row(record), ensure_ascii=False).encode() + b"\n")
+def _write(file: BinaryIO, row: Mapping[str, object]) -> None:
+    file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
