@@ -5,6 +5,8 @@ import json
 import pytest
 
 from slimvec.cli.adapt import KEYS
+from slimvec.cli.adaptation import read_folder
+from slimvec.cli.terminal import Terminal
 from slimvec.engine.embedder import Embedder
 from slimvec.model.folder import save_model
 from tests import tiny
@@ -77,6 +79,27 @@ def test_a_model_that_became_worse_is_not_saved(slimvec, model, documents, only,
     assert "the adapted model finds less than the one before: nDCG@10 went from " in ran.err
     assert "it is not saved; expected a gain on one of them; give more documents" in ran.err
     only(*before)
+
+
+def test_rows_left_out_are_named_and_strict_refuses_what_cannot_be_read(slimvec, model, documents, tmp_path):
+    (documents / "rows.jsonl").write_text('{"text": "a row that is read"}\n{"text": ""}\n')
+    found = read_folder(Terminal(quiet=True), [documents], field=None)
+    assert found.num_files == 26
+    assert "a row that is read" in found.texts
+    assert any("rows.jsonl: 1 bad rows left out (fields 1)" in fault for fault in found.faults)
+    asked = ("adapt", "--documents", documents, "-m", model, "-o", "adapted", "--strict")
+    assert "broken.pdf" in slimvec(*asked).error
+    (documents / "broken.pdf").unlink()
+    assert "rows.jsonl row 2: no text" in slimvec(*asked).error
+    (documents / "rows.jsonl").unlink()
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "corpus.jsonl").write_text('{"id": "d", "text": "a"}\n')
+    (own / "queries.jsonl").write_text('{"id": "q", "text": "a"}\n')
+    rows = [{"query_id": "q", "doc_id": name, "score": 1} for name in ("d", "gone")]
+    (own / "qrels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    refused = slimvec(*asked, "--data", own)
+    assert (refused.code, "unknown document gone" in refused.error) == (2, True)
 
 
 def test_an_encoder_learns_from_crops(slimvec, documents, tmp_path):

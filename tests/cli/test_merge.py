@@ -50,6 +50,10 @@ def test_a_soup_on_retrieval_sets(slimvec, models, tmp_path):
     outcome = slimvec("merge", *models, "--method", "soup", "--data", "sets", "-o", "out")
     assert outcome.code == 0, outcome.err
     assert outcome.out.splitlines()[-1].startswith("out: soup, nDCG@10 ")
+    with (tmp_path / "sets" / "one" / "qrels.jsonl").open("a") as file:
+        file.write('{"query_id": "q1", "doc_id": "gone", "score": 1}\n')
+    refused = slimvec("merge", *models, "--method", "soup", "--data", "sets", "-o", "new", "--strict")
+    assert (refused.code, "unknown document gone" in refused.error) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,14 @@ def adapt(
         list[str] | None,
         typer.Option("--set", help="A setting of the recipe, as in optim.lr=0.0005.", metavar="SECTION.KEY=VALUE"),
     ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Refuse documents that cannot be read, and a set with empty documents or judgements of what is not "
+            "there.",
+        ),
+    ] = False,
     force: ForceOption = False,
 ) -> Result:
     """Adapt a model to documents of your own, from their text alone.
@@ -80,8 +88,8 @@ def adapt(
 
     terminal.reserve(output, force=force)
     terminal.kept = lambda: "nothing is kept; start again with the same command"
-    further = [] if data is None else [read_set(terminal, data)]
-    found = read_folder(terminal, documents, field=field)
+    further = [] if data is None else [read_set(terminal, data, strict=strict)]
+    found = read_folder(terminal, documents, field=field, strict=strict)
     embedder = load_embedder(terminal, model, revision=revision)
     chosen = choose_method(embedder, method)
     with terminal.task("holding phrases out"):

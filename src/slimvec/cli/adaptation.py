@@ -34,11 +34,13 @@ class FoundDocuments:
     faults: list[str]
 
 
-def read_folder(terminal: Terminal, sources: Sequence[Path], *, field: str | None) -> FoundDocuments:
+def read_folder(
+    terminal: Terminal, sources: Sequence[Path], *, field: str | None, strict: bool = False
+) -> FoundDocuments:
     """Read files and folders as `slimvec index` does.
 
     Raises:
-        InputError: a source does not exist, or no document has any text.
+        InputError: a source does not exist, no document has any text, or with `strict` a file or a row cannot be read.
     """
     with terminal.task("reading documents") as task:
         from slimvec.data.bad_rows import BadRows
@@ -50,14 +52,17 @@ def read_folder(terminal: Terminal, sources: Sequence[Path], *, field: str | Non
         faults: list[str] = []
         for number, path in enumerate(paths, start=1):
             task.update(completed=number, total=len(paths))
+            bad = BadRows("error" if strict else "skip")
             try:
-                texts += [
-                    document.text
-                    for document in read_documents(path, field=field, bad=BadRows("skip"))
-                    if document.text.strip()
-                ]
+                documents = [document.text for document in read_documents(path, field=field, bad=bad)]
             except InputError as error:
+                if strict:
+                    raise
                 faults.append(str(error))
+                continue
+            texts += [text for text in documents if text.strip()]
+            if bad.num_skipped:
+                faults.append(f"{path}: {bad.summary()}")
     if not texts:
         raise InputError(
             f"no text in {len(paths):,} files of {', '.join(map(str, sources))}" + (f"; {faults[0]}" if faults else ""),

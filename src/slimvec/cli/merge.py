@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from slimvec.cli.options import ForceOption
-from slimvec.cli.retrieval_sets import read_set
+from slimvec.cli.retrieval_sets import StrictOption, read_set
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
 
@@ -42,6 +42,7 @@ def merge(
             metavar="D",
         ),
     ] = None,
+    strict: StrictOption = False,
     force: ForceOption = False,
 ) -> Result:
     """Average models that were trained from one base.
@@ -60,7 +61,7 @@ def merge(
         from slimvec.model.merging import greedy_soup, merge_models
 
         if data is not None:
-            record = greedy_soup(models, output, _scorer(terminal, data, task.share), force=force)
+            record = greedy_soup(models, output, _scorer(terminal, data, task.share, strict=strict), force=force)
         elif method != "soup":
             record = merge_models(models, output, method=method, weights=given, force=force)
     report = record.model_dump(mode="json")
@@ -84,11 +85,13 @@ def _parse(weights: str) -> list[float]:
         raise InputError(f"--weights {weights}", expected="numbers with commas between them, as in 0.7,0.3") from error
 
 
-def _scorer(terminal: Terminal, data: Path, notice: Callable[[str, float | None], None]) -> Callable[[Path], float]:
+def _scorer(
+    terminal: Terminal, data: Path, notice: Callable[[str, float | None], None], *, strict: bool
+) -> Callable[[Path], float]:
     """Give a function that scores the model in a folder: nDCG@10 on pairs, or the mean of it over retrieval sets.
 
     Raises:
-        InputError: the data cannot be read.
+        InputError: the data cannot be read, or a set holds what `strict` refuses.
     """
     from slimvec.engine.embedder import Embedder
 
@@ -107,7 +110,7 @@ def _scorer(terminal: Terminal, data: Path, notice: Callable[[str, float | None]
     from slimvec.data.retrieval_reading import find_retrieval_sets
     from slimvec.evaluation.retrieval import score_retrieval
 
-    sets = [read_set(terminal, path) for path in find_retrieval_sets(data)]
+    sets = [read_set(terminal, path, strict=strict) for path in find_retrieval_sets(data)]
 
     def score_sets(folder: Path) -> float:
         notice(f"scoring {folder.name}", None)
