@@ -1,5 +1,6 @@
 """Forecasts: counts that are those of the real model, and costs that follow the settings."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -7,8 +8,11 @@ from slimvec.errors import InputError
 from slimvec.model.adapters import add_lora
 from slimvec.model.folder import save_model
 from slimvec.model.shapes import count_weights, read_shape
-from slimvec.model.spec import LoraSettings
+from slimvec.model.spec import DenseLayer, LoraSettings
 from slimvec.training.run.forecast import forecast, measure_layer, tokens_per_step
+from slimvec.training.run.kinds import KINDS, StageInput
+from slimvec.training.run.parameters import count_trained
+from slimvec.training.run.preparation import prepare_model
 from tests import tiny
 from tests.training import support
 
@@ -32,6 +36,70 @@ def test_counts_are_those_of_the_real_model(architecture):
     assert counts.linear == sum(m.numel() for m in matrices)
     add_lora(made, LoraSettings(rank=3, alpha=6))
     assert 3 * counts.sides == sum(p.numel() for n, p in made.named_parameters() if "lora_" in n)
+
+
+HEAD = "model.head=[{kind: dense, in_dims: 32, out_dims: 8, bias: false, activation: Identity}, {kind: normalize}]"
+LINEAR = "model.head=[{kind: dense, in_dims: 32, out_dims: 8, bias: false, activation: Identity}]"
+TARGETS = "objective={kind: text-vectors, teachers: [TEACHER], axes: own, field: body}"
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """A base of 32 dims, and a model of 12 that has a head."""
+    folder = tmp_path_factory.mktemp("models")
+    save_model(tiny.embedding_model("gemma3_text"), folder / "base")
+    save_model(tiny.embedding_model(head=(DenseLayer(in_dims=32, out_dims=12),)), folder / "teacher")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("overrides", "extra"),
+    [
+        (["tuning.first_layer=1"], 0),
+        ([HEAD], 8 * 32),
+        ([HEAD, "tuning.train_head=false"], 0),
+        ([HEAD, "tuning={method: full}"], 8 * 32),
+        (["objective={kind: anchor}"], 32 * 32),
+        ([HEAD, "objective={kind: anchor}"], 8 * 32 + 32 * 8),
+        (["loss.distill={teacher: TEACHER, kind: mse}"], 12 * 32),
+        (["loss.distill={teacher: TEACHER, kind: mse}", "model.dims=12"], 0),
+        (["loss.distill={teacher: TEACHER, kind: kl}"], 0),
+        ([LINEAR, TARGETS], 8 * 32 + 12 * 8),
+        ([LINEAR, TARGETS, "objective.head_texts=12"], 12 * 8),
+        ([LINEAR, TARGETS, "objective.axes=principal", "objective.head_texts=12", "tuning={method: full}"], 0),
+    ],
+)
+def test_what_is_trained_is_what_a_run_trains(overrides, extra, models):
+    given = [override.replace("TEACHER", str(models / "teacher")) for override in overrides]
+    settings = support.recipe(f"base.source={models / 'base'}", *given)
+    model = prepare_model(settings, before=None, records=(), notice=None, rehearse=lambda _: None)
+    stage = StageInput(
+        model,
+        support.records(),
+        np.zeros(24, np.int64),
+        settings,
+        lambda *_: None,
+        lambda _: support.LetterTeacher(),
+    )
+    work = KINDS[settings.kind].make(stage)
+    trained = [p for p in model.parameters() if p.requires_grad] + [p for _, p in work.extra_parameters]
+    config = read_shape(str(models / "base"))
+    counts = count_weights(config, first_layer=settings.tuning.first_layer)
+    found = count_trained(settings, config, counts)
+    assert found.total == sum(p.numel() for p in trained)
+    assert found.head + found.objective == extra
+
+
+def test_a_projection_to_a_teacher_that_is_not_here_is_not_counted():
+    settings = support.recipe("loss.distill={teacher: some/teacher, kind: mse}")
+    assert count_trained(settings, SHAPE, count_weights(SHAPE)).objective == 0
+
+
+def test_the_head_of_a_base_counts_where_all_is_trained(models):
+    config = read_shape(str(models / "teacher"))
+    for overrides, head in (("tuning={method: full}", 12 * 33), ("tuning={rank: 2}", 0)):
+        settings = support.recipe(f"base.source={models / 'teacher'}", overrides)
+        assert count_trained(settings, config, count_weights(config)).head == head
 
 
 def test_known_shapes_are_the_published_ones():

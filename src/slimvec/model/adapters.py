@@ -1,5 +1,6 @@
 """LoRA on every linear layer of a backbone, through PEFT (arXiv 2106.09685)."""
 
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -49,20 +50,29 @@ def add_lora(backbone: TransformersBackbone, settings: LoraSettings, *, seed: in
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
-        target_modules=_targets(backbone, settings.first_layer),
+        target_modules=_targets(backbone.hf_model, settings.first_layer),
     )
     with torch.random.fork_rng(devices=[]), _quiet_peft():
         torch.manual_seed(seed)
         backbone.hf_model = get_peft_model(backbone.hf_model, config)
 
 
-def _targets(backbone: TransformersBackbone, first_layer: int) -> str:
+def adapted_layers(model: PreTrainedModel, first_layer: int) -> list[nn.Linear]:
+    """List the linear layers of a bare model that `add_lora` puts an adapter on."""
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    if first_layer == 0:
+        return [*layers.values()]
+    targets = re.compile(_targets(model, first_layer))
+    return [layer for name, layer in layers.items() if targets.fullmatch(name)]
+
+
+def _targets(model: PreTrainedModel, first_layer: int) -> str:
     """Say in PEFT's words which layers get an adapter; its own choice of layers does not go with "all-linear"."""
     if first_layer == 0:
         return "all-linear"
-    modules = backbone.hf_model.named_modules()
+    modules = model.named_modules()
     names = sorted({name.rpartition(".")[2] for name, module in modules if isinstance(module, nn.Linear)})
-    numbers = range(first_layer, backbone.config.num_hidden_layers)
+    numbers = range(first_layer, model.config.num_hidden_layers)
     return rf"(.*\.)?layers?\.({'|'.join(map(str, numbers))})\..*\.({'|'.join(names)})"
 
 

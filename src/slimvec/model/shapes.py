@@ -7,14 +7,16 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 
-from slimvec.errors import InputError
+from slimvec.errors import InputError, ModelError
+from slimvec.model.adapters import adapted_layers
 from slimvec.model.architectures import Config, check_served, read_config
 from slimvec.model.backbone import TransformersBackbone
+from slimvec.model.manifest import read_manifest
+from slimvec.model.modules import MODULES_NAME, read_modules
 from slimvec.model.sources import find_source
-from slimvec.model.spec import AttentionMode
+from slimvec.model.spec import AttentionMode, ModelSpec
 
 _QWEN = {"model_type": "qwen2", "vocab_size": 151936, "max_position_embeddings": 32768, "num_key_value_heads": 2}
 _KNOWN: Mapping[str, Config] = MappingProxyType(
@@ -65,15 +67,13 @@ class WeightCounts:
 
     Attributes:
         total: All.
-        linear: In the matrices of linear layers, which an adapter is put on.
+        linear: In the matrices of linear layers that an adapter is put on.
         sides: Sum over those matrices of height and width: an adapter of rank r has r times as many numbers.
-        matrices: Number of those matrices.
     """
 
     total: int
     linear: int
     sides: int
-    matrices: int
 
 
 def read_shape(source: str, *, revision: str | None = None, config: Path | None = None) -> Config:
@@ -100,16 +100,53 @@ def read_shape(source: str, *, revision: str | None = None, config: Path | None 
     )
 
 
-def count_weights(config: Config) -> WeightCounts:
-    """Count the numbers of the bare model, by building it without memory."""
+def read_spec(source: str | None, *, revision: str | None = None) -> ModelSpec:
+    """Read the settings of a model as far as the widths of its vectors depend on them, touching no network.
+
+    Args:
+        source: As for `resolve_source`; None for a new model.
+        revision: Revision of a hub name.
+
+    Returns:
+        The defaults for a model that is not on this machine, and for a plain language model.
+
+    Raises:
+        ModelError: its files cannot be used.
+    """
+    try:
+        folder = None if source is None else find_source(source, revision=revision)
+    except InputError:  # nowhere: its config came from elsewhere
+        return ModelSpec()
+    if folder is None or not folder.is_dir():
+        return ModelSpec()
+    if (manifest := read_manifest(folder)) is not None:
+        return manifest.spec
+    return ModelSpec(head=read_modules(folder).head if (folder / MODULES_NAME).is_file() else ())
+
+
+def read_width(source: str) -> int | None:
+    """Find the width of a model's vectors, touching no network; None where its files do not say it."""
+    try:
+        spec, states = read_spec(source), int(read_shape(source)["hidden_size"])
+    except (InputError, ModelError):
+        return None
+    return spec.dims or spec.full_width(states)
+
+
+def count_weights(config: Config, *, first_layer: int = 0) -> WeightCounts:
+    """Count the numbers of the bare model, by building it without memory.
+
+    Args:
+        config: Shape of the model.
+        first_layer: Lowest layer that an adapter is put on.
+    """
     with torch.device("meta"):
         model = build_bare(config, torch.float32)
-    matrices = [module.weight for module in model.modules() if isinstance(module, nn.Linear)]
+    matrices = [module.weight for module in adapted_layers(model, first_layer)]
     return WeightCounts(
         total=sum(parameter.numel() for parameter in model.parameters()),
         linear=sum(matrix.numel() for matrix in matrices),
         sides=sum(sum(matrix.shape) for matrix in matrices),
-        matrices=len(matrices),
     )
 
 

@@ -67,6 +67,10 @@ class Distillation(Section):
         """Whether vectors are compared, not scores."""
         return self.kind in ("cosine", "mse")
 
+    def projects(self, dims: int, teacher_dims: int) -> bool:
+        """Whether a matrix leads from vectors of the student, of width `dims`, to the teacher's."""
+        return dims != teacher_dims if self.projection is None else self.projection
+
     @property
     def has_model(self) -> bool:
         """Whether the teacher is a model."""

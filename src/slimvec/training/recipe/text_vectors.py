@@ -67,6 +67,16 @@ class TextVectorsObjective(Section):
             raise ContradictionError("train_head", "train_head false without head_texts leaves the head random")
         return self
 
+    def projects(self, dims: int, teacher_dims: int) -> bool:
+        """Whether a matrix leads from the student's vectors to the teachers'.
+
+        Args:
+            dims: Width of the student.
+            teacher_dims: Widths of the teachers together.
+        """
+        wider = teacher_dims > dims and self.axes == "own"
+        return wider and bool(self.cosine) if self.projection is None else self.projection
+
     @property
     def trains_head(self) -> bool:
         """Whether the model's own head is trained."""

@@ -65,6 +65,14 @@ class Recipe(Section):
         return self.objective.kind if self.adaptation is None else self.adaptation.objective
 
     @property
+    def trains_head(self) -> bool:
+        """Whether the layers behind the pooling are trained."""
+        if isinstance(self.objective, TextVectorsObjective) and not self.objective.trains_head:
+            return False
+        given = bool(self.model.head) or self.tuning.method == "full"
+        return given if self.tuning.train_head is None else self.tuning.train_head
+
+    @property
     def texts(self) -> Adaptation | TextObjective | None:
         """The section by which the recipe learns from texts; None where it learns from pairs."""
         if self.adaptation is not None:

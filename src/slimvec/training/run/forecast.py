@@ -26,6 +26,7 @@ from slimvec.model.shapes import WeightCounts, count_weights, read_shape, sample
 from slimvec.objectives.blocks import BLOCK_ELEMENTS
 from slimvec.text.batch import PackedBatch
 from slimvec.training.recipe import Base, Recipe, TextVectorsObjective
+from slimvec.training.run.parameters import TrainedParameters, count_trained
 from slimvec.training.step.dtypes import run_dtype
 from slimvec.training.step.folding import folded_lora
 
@@ -43,7 +44,7 @@ class Forecast(Frozen):
 
     Attributes:
         num_parameters: Parameters of the bare model.
-        num_trained: Numbers that are trained.
+        num_trained: Trainable parameters, those of the head and of the objective among them.
         tokens_per_step: At most, with all texts as long as the recipe lets them be.
         keeps_graph: Whether such a step keeps all intermediate results, or computes them twice.
         bytes: By purpose; they add up to the highest memory in use.
@@ -112,9 +113,10 @@ def forecast(recipe: Recipe, config: Config, *, memory: int | None = None, num_p
         memory: Bytes it has; the sizes of pieces are proposed for them.
         num_processes: That share each batch, and with `run.shard` the weights.
     """
-    counts = count_weights(config)
+    counts = count_weights(config, first_layer=recipe.tuning.first_layer)
+    trained = count_trained(recipe, config, counts)
     cost = measure_layer(recipe, config)
-    fixed = {"runtime": _runtime_bytes(), **_weight_bytes(recipe, counts, num_processes)}
+    fixed = {"runtime": _runtime_bytes(), **_weight_bytes(recipe, counts, trained, num_processes)}
     tokens = tokens_per_step(recipe, num_processes)
     batch = recipe.batch
     piece = min(batch.micro_batch_tokens, tokens)
@@ -130,7 +132,7 @@ def forecast(recipe: Recipe, config: Config, *, memory: int | None = None, num_p
         proposal = _propose(recipe, config, cost, tokens, int(memory * MARGIN) - sum(fixed.values()))
     return Forecast(
         num_parameters=counts.total,
-        num_trained=_num_trained(recipe, counts),
+        num_trained=trained.total,
         tokens_per_step=tokens,
         keeps_graph=keeps,
         bytes=needed,
@@ -204,20 +206,17 @@ def _folds(recipe: Recipe) -> bool:
     return recipe.tuning.method == "lora" and recipe.tuning.folded
 
 
-def _num_trained(recipe: Recipe, counts: WeightCounts) -> int:
-    """Count the numbers that are trained."""
-    return counts.total if recipe.tuning.method == "full" else recipe.tuning.rank * counts.sides
-
-
-def _weight_bytes(recipe: Recipe, counts: WeightCounts, num_processes: int) -> dict[str, int]:
+def _weight_bytes(
+    recipe: Recipe, counts: WeightCounts, parameters: TrainedParameters, num_processes: int
+) -> dict[str, int]:
     """Count what lies in memory all the time."""
-    width = run_dtype(recipe.run).itemsize
-    trained = _num_trained(recipe, counts)
+    width, trained = run_dtype(recipe.run).itemsize, parameters.total
     if recipe.run.shard and num_processes > 1:
         share = -(-counts.total // num_processes)
         return {"weights": 4 * share, "gradients": 4 * share, "moments": 8 * share}
     found = {"weights": width * counts.total, "gradients": 4 * trained, "moments": 8 * trained}
     if recipe.tuning.method == "lora":
+        # Trained in float32: the adapter, and with it what is trained of the head and beside the model.
         found |= {"adapter": 4 * trained, "folded": width * counts.linear * _folds(recipe)}
     elif width < 4:
         found["masters"] = 4 * trained

@@ -206,8 +206,7 @@ def _text_vectors(stage: StageInput) -> StageWork:
     with Processes.current().main_first():  # the others find the vectors that it keeps
         principal = settings.axes == "principal"
         targets = TargetVectors(teachers, texts, role=settings.role, principal=principal, notice=stage.notice)
-    wider = targets.dims > model.dims and not principal
-    wanted = wider and bool(settings.cosine) if settings.projection is None else settings.projection
+    wanted = settings.projects(model.dims, targets.dims)
     projection = make_projection(model.dims, targets.dims, stage.recipe.run.seed) if wanted else None
     extra = () if projection is None else (("objective.projection", nn.Parameter(projection.to(model.device))),)
     steps = TextVectorSteps(
@@ -221,8 +220,6 @@ def _text_vectors(stage: StageInput) -> StageWork:
     )
     if settings.head_texts:
         linear_head(model, targets.dims)  # refused before anything is computed
-    if not settings.trains_head:
-        model.head.requires_grad_(False)
     start = partial(steps.start_head, model, stage.notice) if settings.head_texts else None
     return StageWork(model, steps, extra, targets.identity, start)
 

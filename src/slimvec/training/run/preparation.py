@@ -168,9 +168,8 @@ def _make_trainable(model: EmbeddingModel, recipe: Recipe, *, later: bool) -> No
         merge_lora(model.backbone)
     if tuning.method == "full":
         model.requires_grad_(True)
-        return
-    if trains_on:
+    elif trains_on:
         train_lora(model.backbone)
     else:
         add_lora(model.backbone, tuning, seed=recipe.run.seed)
-    model.head.requires_grad_(bool(recipe.model.head) if tuning.train_head is None else tuning.train_head)
+    model.head.requires_grad_(recipe.trains_head)

@@ -114,7 +114,7 @@ def _projection(distill: Distillation, dims: int, teacher_dims: int, seed: int) 
             expected="equal widths, or a projection",
             do="leave loss.distill.projection out",
         )
-    if not (dims != teacher_dims if distill.projection is None else distill.projection):
+    if not distill.projects(dims, teacher_dims):
         return None
     return nn.Parameter(make_projection(dims, teacher_dims, seed))
 
