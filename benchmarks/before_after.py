@@ -103,7 +103,9 @@ def prepare(work: Path, data: Path, sets: Sequence[str]) -> None:
 
 def record(tree: Path, work: Path, models: Sequence[str], sets: Sequence[str]) -> Recording:
     """Run the commands of a tree on what `prepare` has written."""
-    vectors, losses, scores = {}, {}, {}
+    vectors: dict[str, list[list[float]]] = {}
+    losses: dict[str, list[float]] = {}
+    scores: dict[str, float] = {}
     with TemporaryDirectory() as name:
         output = Path(name)
         for model in (str(work / "model"), *models):

@@ -211,7 +211,8 @@ def _of_parameter(parameter: Parameter) -> st.SearchStrategy[list[str]]:
 
 def _values(parameter: Parameter) -> st.SearchStrategy[str]:
     """Draw a value by what a parameter takes, and now and then any other."""
-    kind, name = parameter.type_descriptor.annotation, parameter.name or ""
+    kind: object = parameter.type_descriptor.annotation
+    name = parameter.name or ""
     if name == "output":
         likely: Sequence[str] = _OUTPUTS
     elif name in ("model", "models", "sources", "against"):

@@ -7,6 +7,7 @@ machine that is free takes as many seconds, divided by the cores it uses.
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -76,13 +77,10 @@ def main() -> None:
         return language.log_likelihood([query], texts, max_document_tokens=tokens)
 
     ask(queries[0], 16)
-    costs = [
-        _measure("every document run", tokens, queries[1:], lambda query, tokens=tokens: ask(query, tokens))
-        for tokens in (32, 128)
-    ]
+    costs = [_measure("every document run", tokens, queries[1:], partial(ask, tokens=tokens)) for tokens in (32, 128)]
     language.keep_documents(_ROOM)
     ask(queries[0], 128)
-    costs.append(_measure("documents' states kept", 128, queries[1:], lambda query: ask(query, 128)))
+    costs.append(_measure("documents' states kept", 128, queries[1:], partial(ask, tokens=128)))
     result = RerankSpeed(
         machine=this_machine(),
         model=options.model,

@@ -33,7 +33,9 @@ from slimvec.search.approximation import DEPTH, NUM_QUERIES
 from slimvec.search.blocks import BLOCK_CHUNKS
 from slimvec.search.index import Index
 from slimvec.search.readers.kinds import kind_of, read_documents
-from slimvec.search.settings import SETTINGS_NAME, Approximation
+from slimvec.search.searching import RankingName
+from slimvec.search.settings import SETTINGS_NAME, Approximation, VectorKind
+from slimvec.search.vectors import VectorColumns, Vectors
 
 LIMIT_MS, LIMIT_RECALL = 50.0, 0.95
 PIECE = 500
@@ -96,7 +98,7 @@ class SearchIndexResult(Frozen):
     failures: tuple[str, ...]
 
 
-def varied(pool: np.ndarray, count: int, seed: int) -> np.ndarray:
+def varied(pool: Vectors, count: int, seed: int) -> Vectors:
     """Draw vectors [count, D] between those of a pool [P, D] and their nearest, with noise."""
     chance = np.random.default_rng(seed)
     near = np.argsort(-pool @ pool.T, axis=1)[:, 1 : _NEAREST + 1]
@@ -105,7 +107,8 @@ def varied(pool: np.ndarray, count: int, seed: int) -> np.ndarray:
     share = chance.uniform(0, 0.5, size=(count, 1)).astype(np.float32)
     noise = chance.normal(size=(count, pool.shape[1])).astype(np.float32) * (_NOISE / np.sqrt(pool.shape[1]))
     found = (1 - share) * pool[first] + share * pool[second] + noise
-    return found / np.linalg.norm(found, axis=1, keepdims=True)
+    units: Vectors = (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+    return units
 
 
 def gather(folders: Sequence[Path], num_chunks: int) -> list[dict[str, Any]]:
@@ -149,7 +152,7 @@ def measure_size(rows: list[dict[str, Any]], embedder: Remembering, work: Path, 
     results = []
     for kind in KINDS:
         started = time.perf_counter()
-        index = _written(rows, vectors, fitting, embedder, work / kind, model, kind)
+        index = _written(rows, vectors, fitting, embedder.as_embedder, work / kind, model, kind)
         results.append(
             SizeResult(
                 vectors=kind, num_chunks=index.num_chunks, build_seconds=time.perf_counter() - started,
@@ -162,15 +165,15 @@ def measure_size(rows: list[dict[str, Any]], embedder: Remembering, work: Path, 
 
 
 def _written(
-    rows: list[dict[str, Any]], vectors: np.ndarray, queries: np.ndarray, embedder: Remembering, folder: Path,
-    model: str, kind: str,
+    rows: list[dict[str, Any]], vectors: Vectors, queries: Vectors, embedder: Embedder, folder: Path, model: str,
+    kind: VectorKind,
 ) -> Index:  # fmt: skip
     """Make an index of rows and vectors, by the parts that `slimvec index` is made of."""
     index = Index.create(folder, embedder, model=model, vectors=kind)
     centre = tuple(vectors[:BLOCK_CHUNKS].mean(axis=0).tolist())
     index.description.model_copy(update={"centre": centre}).write(folder / SETTINGS_NAME)
     index = Index.open(folder, embedder=embedder)
-    schema, columns = index.table.schema, index.columns
+    schema, columns = index.table.schema, _columns(index)
     plain = pa.schema([field for field in schema if field.name not in columns.names])
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         table = pa.Table.from_pylist(rows[start : start + _ROWS_AT_ONCE], schema=plain)
@@ -183,28 +186,35 @@ def _written(
     return Index.open(folder, embedder=embedder)
 
 
-def _recall(index: Index, vectors: Sequence[np.ndarray]) -> float | None:
+def _columns(index: Index) -> VectorColumns:
+    """Columns of an index that has its centre."""
+    assert index.columns is not None
+    return index.columns
+
+
+def _recall(index: Index, vectors: Vectors) -> float | None:
     """Recall of the approximate index on queries it was not fitted on."""
     if index.description.approximation is None:
         return None
-    exact = [index.columns.search(index.table, vector, top=DEPTH) for vector in vectors]
+    columns = _columns(index)
+    exact = [columns.search(index.table, vector, top=DEPTH) for vector in vectors]
     num_probes = index.description.approximation.num_probes
-    return approximation.measure_recall(index.table, index.columns, vectors, exact, num_probes=num_probes)
+    return approximation.measure_recall(index.table, columns, vectors, exact, num_probes=num_probes)
 
 
-def _latencies(index: Index, queries: Sequence[str], vectors: Sequence[np.ndarray]) -> dict[str, SearchTime]:
+def _latencies(index: Index, queries: Sequence[str], vectors: Vectors) -> dict[str, SearchTime]:
     """Time searches for ten hits, query by query, each kind in its turn."""
-    forms = {
-        "vector": {"ranking": "vector"},
-        "vector, exact": {"ranking": "vector", "exact": True},
-        "text": {"ranking": "text"},
-        "hybrid": {"ranking": "hybrid"},
+    forms: dict[str, tuple[RankingName, bool]] = {
+        "vector": ("vector", False),
+        "vector, exact": ("vector", True),
+        "text": ("text", False),
+        "hybrid": ("hybrid", False),
     }
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in forms}
     for query, vector in zip(queries, vectors, strict=True):
-        for name, form in forms.items():
+        for name, (ranking, exact) in forms.items():
             started = time.process_time()
-            result = index.search(query, vector=vector, highlight_by_model=False, **form)
+            result = index.search(query, vector=vector, ranking=ranking, exact=exact, highlight_by_model=False)
             times[name].append((result.search_seconds * 1e3, (time.process_time() - started) * 1e3))
     return {
         name: SearchTime(

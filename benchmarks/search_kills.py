@@ -96,7 +96,7 @@ def _update(folder: Path, embedder: Embedder, told: int) -> None:
         for path, number in zip(rows["path"].to_pylist(), rows["number"].to_pylist(), strict=True):
             os.write(told, f"{number} {path}\n".encode())
 
-    ChunkTable.write = reporting  # type: ignore[method-assign]
+    ChunkTable.write = reporting  # type: ignore[method-assign, assignment]
     blocks.BLOCK_CHUNKS = 4
     try:
         Index.open(folder, embedder=embedder).update()

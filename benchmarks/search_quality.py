@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import numpy as np
 
@@ -21,9 +21,11 @@ from slimvec.engine.embedder import Embedder
 from slimvec.ranking.metrics import ndcg
 from slimvec.search.index import Index
 from slimvec.search.migration import migrate
+from slimvec.search.settings import VectorKind
 from slimvec.text.embeddings import Embeddings
+from slimvec.text.prompts import Role
 
-KINDS = ("float32", "int8", "binary")
+KINDS: tuple[VectorKind, ...] = get_args(VectorKind)
 LIMIT_NDCG = 0.01
 DEPTH = 10
 MOST_QUERIES = 1000
@@ -83,7 +85,12 @@ class Remembering:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._embedder, name)
 
-    def embed(self, texts: Sequence[str], *, role: str = "document", **options: Any) -> Embeddings:
+    @property
+    def as_embedder(self) -> Embedder:
+        """This itself, which has all that an embedder has."""
+        return cast(Embedder, self)
+
+    def embed(self, texts: Sequence[str], *, role: Role = "document", **options: Any) -> Embeddings:
         """Give vectors, computed or remembered; tokens are not counted."""
         missing = list(dict.fromkeys(text for text in texts if (role, text) not in self.known))
         if missing:
@@ -101,15 +108,15 @@ def measure_quality(
     source.write_text(
         "".join(json.dumps({"id": one.id, "title": one.title, "text": one.text}) + "\n" for one in data.documents)
     )
-    index = Index.create(work / data.name, embedder, model=model)
+    index = Index.create(work / data.name, embedder.as_embedder, model=model)
     index.update([source])
     vectors = embedder.embed([query.text for query in data.queries], role="query").vectors
     results = []
     for kind in KINDS:
         if kind != "float32":
             settings = index.description.settings.model_copy(update={"vectors": kind})
-            migrate(index.folder, embedder, settings, model=model)
-            index = Index.open(index.folder, embedder=embedder)
+            migrate(index.folder, embedder.as_embedder, settings, model=model)
+            index = Index.open(index.folder, embedder=embedder.as_embedder)
         gains = np.zeros((len(data.queries), DEPTH))
         for number, (query, vector) in enumerate(zip(data.queries, vectors, strict=True)):
             hits = index.search(query.text, top=100, ranking="vector", vector=vector, highlight_by_model=False).hits

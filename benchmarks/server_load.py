@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from benchmarks.texts import read_pool
 from slimvec.engine.embedder import Embedder
+from slimvec.text.prompts import ROLES
 
 MIN_COSINE = 0.9999
 _MAX_CHARACTERS = 400
@@ -99,9 +100,11 @@ def read_texts(embedder: Embedder) -> Texts:
     pool = read_pool(None, num_retrieval=1)
     texts = [text[:_MAX_CHARACTERS] for text in (*pool.short[: _NUM_TEXTS // 2], *pool.long[: _NUM_TEXTS // 2])]
     random.Random(0).shuffle(texts)
-    prompts = {role: embedder.spec.prompts.render(role) for role in ("query", "document")}
-    tokens = {role: embedder.tokenizer.tokenize(texts, prompt=prompt).lengths for role, prompt in prompts.items()}
-    vectors = {role: embedder.embed(texts, role=role).vectors for role in prompts}
+    prompts: dict[str, str] = {role: embedder.spec.prompts.render(role) for role in ROLES}
+    tokens: dict[str, Sequence[int]] = {
+        role: embedder.tokenizer.tokenize(texts, prompt=prompt).lengths for role, prompt in prompts.items()
+    }
+    vectors: dict[str, NDArray[np.float32]] = {role: embedder.embed(texts, role=role).vectors for role in ROLES}
     return Texts(texts, prompts, tokens, vectors)
 
 

@@ -39,6 +39,7 @@ from benchmarks.server_load import (
 )
 from benchmarks.server_processes import PEERS, ServerEndedError, command_of, free_port, serving
 from slimvec.engine.embedder import Embedder
+from slimvec.text.prompts import ROLES
 
 LIMIT_SHARE, LIMIT_GROWTH = 0.9, 0.02
 MOST_CLIENTS = 64
@@ -190,7 +191,7 @@ class Bench:
         texts, done, number = self._texts, 0, 0
         start, busy = time.perf_counter(), time.process_time()
         while time.perf_counter() - start < self._offline_seconds or number % 2:
-            role, part = ("query", "document")[number % 2], slice(number // 2 % 2, 2 * _OFFLINE_TEXTS, 2)
+            role, part = ROLES[number % 2], slice(number // 2 % 2, 2 * _OFFLINE_TEXTS, 2)
             self.embedder.embed(list(texts.texts[part]), role=role)
             done, number = done + sum(texts.tokens[role][part]), number + 1
         return Speed(done / (time.perf_counter() - start), done / (time.process_time() - busy))

@@ -122,8 +122,8 @@ def train_peer(settings: Settings, *, low_precision: bool) -> Course:
         SentenceTransformer,
         SentenceTransformerTrainer,
         SentenceTransformerTrainingArguments,
-        losses,
     )
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
     from torch.utils.data import BatchSampler, SequentialSampler
     from transformers import TrainerCallback
 
@@ -168,7 +168,7 @@ def train_peer(settings: Settings, *, low_precision: bool) -> Course:
             save_strategy="no",
             report_to="none",
             disable_tqdm=True,
-            batch_sampler=lambda dataset, batch_size, drop_last, **_: BatchSampler(
+            batch_sampler=lambda dataset, batch_size, drop_last, **_: BatchSampler(  # type: ignore[arg-type]  # any will do
                 SequentialSampler(dataset), batch_size, drop_last
             ),
         )
@@ -176,7 +176,7 @@ def train_peer(settings: Settings, *, low_precision: bool) -> Course:
             model=model,
             args=arguments,
             train_dataset=Dataset.from_list(rows),
-            loss=losses.MultipleNegativesRankingLoss(model, scale=1 / TEMPERATURE),
+            loss=MultipleNegativesRankingLoss(model, scale=1 / TEMPERATURE),
             callbacks=[follow],
         ).train()
     return _course(follow.found, follow.seconds, tokens)

@@ -54,10 +54,11 @@ def tokenizer_of(model: Model) -> Any:
 
 def calibration_batches(model: Model) -> list[tuple[Ids, Ids]]:
     """Give the texts on which slimvec calibrates its own int8, each as a batch."""
-    from slimvec.engine.int8_texts import GOLDEN_TEXTS, LONG_TEXTS
+    from slimvec.engine.int8_texts import LONG_TEXTS
+    from slimvec.model.golden import TEXTS
 
     tokenizer = tokenizer_of(model)
-    return [pad([tokenizer.encode(text).ids]) for text in (*GOLDEN_TEXTS, *LONG_TEXTS)]
+    return [pad([tokenizer.encode(text).ids]) for text in (*TEXTS, *LONG_TEXTS)]
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
