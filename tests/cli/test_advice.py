@@ -101,8 +101,8 @@ def complaint(line):
 
 def odd_argument(words, values):
     """An argument that stands where an option's value would, behind an option that takes none: a stray word."""
-    command = COMMANDS[words[0]][0]
-    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+    command = framed(COMMANDS[words[0]][0])
+    for parameter in inspect.signature(command).parameters.values():
         if any(isinstance(extra, ArgumentInfo) for extra in get_args(parameter.annotation)):
             given = values[parameter.name]
             for value in map(str, given if isinstance(given, list | tuple) else [given]):

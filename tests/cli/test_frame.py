@@ -102,6 +102,11 @@ def test_reference_holds_all_commands():
 
 def raising(error):
     def command(_, *, name: str = "x"):
+        """Fail.
+
+        Options:
+            name: A name.
+        """
         raise error if name else AssertionError
 
     return command

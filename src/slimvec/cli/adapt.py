@@ -5,14 +5,12 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from slimvec.cli.adaptation import MAX_TOKENS, FoundDocuments, MethodName, choose_method, make_recipe, read_folder
 from slimvec.cli.evaluate import score_sets
 from slimvec.cli.models import describe_model, load_embedder
-from slimvec.cli.options import ForceOption, RevisionOption
+from slimvec.cli.options import Loading
 from slimvec.cli.progress import clock
 from slimvec.cli.retrieval_sets import read_set
 from slimvec.cli.scores import interval, scores_table
@@ -41,47 +39,36 @@ _LEVEL_SEED = 0
 def adapt(
     terminal: Terminal,
     *,
-    documents: Annotated[
-        list[Path],
-        typer.Option("--documents", help="A file or folder of documents. Can be given several times.", metavar="PATH"),
-    ],
-    model: Annotated[
-        str, typer.Option("--model", "-m", help="The model to adapt: a folder or name.", metavar="M")
-    ] = "smollm2-135m",
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write the adapted model into.")],
-    revision: RevisionOption = None,
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", "-d", help="A retrieval set to score on too, before and after.", metavar="FOLDER"),
-    ] = None,
-    method: Annotated[
-        MethodName | None,
-        typer.Option(help="Objective; default next-phrase for causal models, crops for the others."),
-    ] = None,
-    minutes: Annotated[float, typer.Option(min=0.05, help="Time to train.", metavar="N")] = 8.0,
-    field: Annotated[
-        str | None, typer.Option(help="Field with the text in tables; default text, content, body, ...", metavar="F")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed for what is held out and the training.")] = 0,
-    setting: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="A setting of the recipe, as in optim.lr=0.0005.", metavar="SECTION.KEY=VALUE"),
-    ] = None,
-    strict: Annotated[
-        bool,
-        typer.Option(
-            "--strict",
-            help="Refuse documents that cannot be read, and a set with empty documents or judgements of what is not "
-            "there.",
-        ),
-    ] = False,
-    force: ForceOption = False,
+    documents: list[Path],
+    model: str = "smollm2-135m",
+    output: Path,
+    revision: str | None = None,
+    data: Path | None = None,
+    method: MethodName | None = None,
+    minutes: float = 8.0,
+    field: str | None = None,
+    seed: int = 0,
+    setting: list[str] | None = None,
+    strict: bool = False,
+    force: bool = False,
 ) -> Result:
     """Adapt a model to documents of your own, from their text alone.
 
     Reads what `slimvec index` reads, holds out phrases of some passages, trains on the rest, and scores both before and
     after: how well a phrase finds the one that follows it, among all held-out ones. With --data, a retrieval set of
     yours is scored too. A model that became worse on everything that was scored is not saved.
+
+    Options:
+        documents PATH: A file or folder of documents. Can be given several times.
+        model -m M: The model to adapt: a folder or name.
+        output -o: Folder to write the adapted model into.
+        data -d FOLDER: A retrieval set to score on too, before and after.
+        method: Objective; default next-phrase for causal models, crops for the others.
+        minutes N (from 0.05): Time to train.
+        field F: Field with the text in tables; default text, content, body, ...
+        seed (from 0): Random seed for what is held out and the training.
+        setting --set SECTION.KEY=VALUE: A setting of the recipe, as in optim.lr=0.0005.
+        strict: Refuse documents that cannot be read, and a set with empty documents or judgements of what is not there.
     """
     from slimvec.training.recipe.text_objectives import NextPhrase
     from slimvec.training.run.held_out_phrases import hold_out_phrases
@@ -90,7 +77,7 @@ def adapt(
     terminal.kept = lambda: "nothing is kept; start again with the same command"
     further = [] if data is None else [read_set(terminal, data, strict=strict)]
     found = read_folder(terminal, documents, field=field, strict=strict)
-    embedder = load_embedder(terminal, model, revision=revision)
+    embedder = load_embedder(terminal, model, Loading(revision=revision))
     chosen = choose_method(embedder, method)
     with terminal.task("holding phrases out"):
         lengths = NextPhrase(kind="next-phrase", max_tokens=MAX_TOKENS)

@@ -1,11 +1,9 @@
 """`slimvec adjust`: remedies for position and length that need no training, found on the probes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import typer
-
-from slimvec.cli.options import DtypeOption, ForceOption, RevisionOption
+from slimvec.cli.options import Dtype
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
 
@@ -31,49 +29,40 @@ KEYS = {
 def adjust(
     terminal: Terminal,
     *,
-    model: Annotated[str, typer.Argument(help="As for `embed --model`.", metavar="MODEL")],
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Write the adjusted model into this folder; default only measure."),
-    ] = None,
-    beta: Annotated[
-        str | None,
-        typer.Option(help="Pool by this beta, or by the one that `fit` finds: 0 is the mean.", metavar="fit|B"),
-    ] = None,
-    recency: Annotated[
-        bool, typer.Option("--recency", help="Find the attention calibration; it is given at loading, never saved.")
-    ] = False,
-    rope: Annotated[
-        str | None,
-        typer.Option(
-            help="Stretch rotary positions: theta, ntk, linear or yarn by a factor, or the best that `sweep` finds.",
-            metavar="sweep|KIND:F",
-        ),
-    ] = None,
-    lengths: Annotated[
-        str | None,
-        typer.Option(
-            help="Tokens of the documents of a sweep. Default: half, once and twice what the model has positions for.",
-            metavar="N,N",
-        ),
-    ] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Longest text of the model that is written.", metavar="N")
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", "-d", help="A folder with longdocs; default made texts.", metavar="FOLDER")
-    ] = None,
-    amount: Annotated[Literal["full", "quick", "tiny"], typer.Option(help="How much is measured.")] = "full",
-    seed: Annotated[int, typer.Option(min=0, help="Random seed for everything drawn.", metavar="N")] = 0,
-    dtype: DtypeOption = "auto",
-    revision: RevisionOption = None,
-    force: ForceOption = False,
+    model: str,
+    output: Path | None = None,
+    beta: str | None = None,
+    recency: bool = False,
+    rope: str | None = None,
+    lengths: str | None = None,
+    max_tokens: int | None = None,
+    data: Path | None = None,
+    amount: Literal["full", "quick", "tiny"] = "full",
+    seed: int = 0,
+    dtype: Dtype = "auto",
+    revision: str | None = None,
+    force: bool = False,
 ) -> Result:
     """Reduce position bias and lengthen the context of a model, without training.
 
     --beta weighs the states of late tokens more until the sentences of a document weigh alike; --rope lets a model take
     longer texts; both are kept in the files that are written, where sentence-transformers reads them too (beta needs
     slimvec there). --recency calibrates attention and is given to Embedder.load. docs/probes.md has the definitions.
+
+    Positional:
+        model MODEL: As for `embed --model`.
+
+    Options:
+        output -o: Write the adjusted model into this folder; default only measure.
+        beta fit|B: Pool by this beta, or by the one that `fit` finds: 0 is the mean.
+        recency: Find the attention calibration; it is given at loading, never saved.
+        rope sweep|KIND:F: Stretch rotary positions: theta, ntk, linear or yarn by a factor, or the best that `sweep`
+            finds.
+        lengths N,N: Tokens of the documents of a sweep. Default: half, once and twice what the model has positions for.
+        max_tokens N (from 1): Longest text of the model that is written.
+        data -d FOLDER: A folder with longdocs; default made texts.
+        amount: How much is measured.
+        seed N (from 0): Random seed for everything drawn.
     """
     _check(beta, recency, rope, lengths, output)
     terminal.reserve(output, force=force)

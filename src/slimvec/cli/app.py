@@ -6,7 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -47,34 +47,19 @@ from slimvec.errors import InputError, SlimvecError
 # Plain help: it takes half the time of the boxed kind, and pipes and copies well.
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
-COMMANDS: dict[str, tuple[Callable[..., Result], dict[str, str]]] = {
-    "quickstart": (quickstart.quickstart, quickstart.KEYS),
-    "doctor": (doctor.doctor, doctor.KEYS),
-    "fetch": (fetch.fetch, fetch.KEYS),
-    "synthesize": (synthesize.synthesize, synthesize.KEYS),
-    "triplets": (triplets.triplets, triplets.KEYS),
-    "clean": (clean.clean, clean.KEYS),
-    "mine": (mine.mine, mine.KEYS),
-    "filter": (filter_.filter_, filter_.KEYS),
-    "plan": (plan.plan, plan.KEYS),
-    "train": (train.train, train.KEYS),
-    "adapt": (adapt.adapt, adapt.KEYS),
-    "merge": (merge.merge, merge.KEYS),
-    "adjust": (adjust.adjust, adjust.KEYS),
-    "embed": (embed.embed, embed.KEYS),
-    "evaluate": (evaluate.evaluate, evaluate.KEYS),
-    "probe": (probe.probe, probe.KEYS),
-    "tokenizers": (tokenizers.tokenizers, tokenizers.KEYS),
-    "compare": (compare.compare, compare.KEYS),
-    "index": (index.index, index.KEYS),
-    "reindex": (reindex.reindex, reindex.KEYS),
-    "search": (search.search, search.KEYS),
-    "rerank": (rerank.rerank, rerank.KEYS),
-    "explain": (explain.explain, explain.KEYS),
-    "serve": (serve.serve, serve.KEYS),
-    "mcp": (mcp.mcp, mcp.KEYS),
-    "key": (key.key, key.KEYS),
-}
+_MODULES = (
+    quickstart, doctor, fetch, synthesize, triplets, clean, mine, filter_, plan, train, adapt, merge, adjust, embed,
+    evaluate, probe, tokenizers, compare, index, reindex, search, rerank, explain, serve, mcp, key,
+)  # fmt: skip
+
+
+def _command(module: Any) -> tuple[str, tuple[Callable[..., Result], dict[str, str]]]:
+    """Give the command of a module: its name, its function, and what the keys of its JSON mean."""
+    name = module.__name__.rpartition(".")[2]
+    return name, (getattr(module, name, None) or getattr(module, f"{name}_"), module.KEYS)
+
+
+COMMANDS = dict(map(_command, _MODULES))
 """The commands, and what the keys of their JSON mean."""
 
 
@@ -94,8 +79,8 @@ def _about(
     """Turn a small language model into a text-embedding model, prove what it did, and put it to work."""
 
 
-for _name, (_command, _keys) in COMMANDS.items():
-    app.command(_name, epilog=keys_epilog(_keys))(framed(_command))
+for _name, (_function, _keys) in COMMANDS.items():
+    app.command(_name, epilog=keys_epilog(_keys))(framed(_function))
 
 
 def run(arguments: Sequence[str]) -> int:

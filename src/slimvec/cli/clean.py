@@ -3,22 +3,10 @@
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from slimvec.cli.options import ForceOption
 from slimvec.cli.progress import Task
-from slimvec.cli.record_options import (
-    DataArgument,
-    OnBadOption,
-    PassagesOption,
-    RecordFiles,
-    RecordsOutputOption,
-    ReportOption,
-    bad_rows,
-    report_path,
-)
+from slimvec.cli.records import RecordFiles, RecordsOutput
 from slimvec.cli.terminal import Result, Terminal
 
 if TYPE_CHECKING:
@@ -42,78 +30,53 @@ KEYS = {
 def clean(
     terminal: Terminal,
     *,
-    data: DataArgument,
-    output: RecordsOutputOption,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            help="A rule that differs from its default, as in near_duplicates=0.8 or language.check=drop. Can be given "
-            "several times.",
-            metavar="RULE=VALUE",
-        ),
-    ] = None,
-    against: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Evaluation data that training must not repeat: a folder with retrieval sets, or a file of texts. Can "
-            "be given several times.",
-            metavar="PATH",
-        ),
-    ] = None,
-    run_words: Annotated[int, typer.Option(min=2, help="Words of a shared run that --against counts.")] = 13,
-    run_characters: Annotated[
-        int, typer.Option(min=2, help="The same for scripts without spaces, in characters.")
-    ] = 40,
-    min_share: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Count a shared run only where this share of the text, or of an evaluation text, is shared.",
-            metavar="X",
-        ),
-    ] = 0.0,
-    keep_contaminated: Annotated[
-        bool, typer.Option("--keep-contaminated", help="Only report records that repeat evaluation data.")
-    ] = False,
-    passages: PassagesOption = None,
-    on_bad: OnBadOption = "error",
-    report: ReportOption = None,
-    force: ForceOption = False,
+    records: RecordFiles,
+    into: RecordsOutput,
+    settings: list[str] | None = None,
+    against: list[Path] | None = None,
+    run_words: int = 13,
+    run_characters: int = 40,
+    min_share: float = 0.0,
+    keep_contaminated: bool = False,
 ) -> Result:
     """Clean training records, and leave out what evaluation data has too.
 
     The rules are those of the recipe's data.cleaning: lengths, letters, markup, stock phrases, repeated lines, copies
     of the query, exact and near duplicates, and languages. Everything left out is counted by source and rule, with
     examples, in the report.
+
+    Options:
+        settings --set RULE=VALUE: A rule that differs from its default, as in near_duplicates=0.8 or
+            language.check=drop. Can be given several times.
+        against PATH: Evaluation data that training must not repeat: a folder with retrieval sets, or a file of texts.
+            Can be given several times.
+        run_words (from 2): Words of a shared run that --against counts.
+        run_characters (from 2): The same for scripts without spaces, in characters.
+        min_share X (0 to 1): Count a shared run only where this share of the text, or of an evaluation text, is shared.
+        keep_contaminated: Only report records that repeat evaluation data.
     """
     from slimvec.data.cleaning.pipeline import clean_to_file, parse_cleaning
     from slimvec.data.contamination import Decontamination, read_evaluation_texts
-    from slimvec.data.writers import check_records_output
 
-    place, records = report_path(output, report), RecordFiles(data, passages, on_bad)
     rules = parse_cleaning(settings or ())
-    check_records_output(output, force=force)
-    terminal.reserve(output, place, force=force)
+    into.reserve(terminal)
     records.check()
     with terminal.task("reading evaluation data" if against else "cleaning") as progress:
         texts = chain.from_iterable(map(read_evaluation_texts, against)) if against else None
         done = clean_to_file(
             _followed(records(), progress),
-            output,
+            into.output,
             rules,
             evaluation_texts=texts,
             decontamination=Decontamination(words=run_words, characters=run_characters, min_share=min_share),
             drop_contaminated=not keep_contaminated,
-            force=force,
+            force=into.force,
         )
-    done = done.model_copy(update={"bad_rows": bad_rows(terminal, records)})
-    done.write(place, force=force)
-    _tell(terminal, done, output, place)
+    done = into.write_report(terminal, done, records)
+    _tell(terminal, done, into)
     return {
-        "output": str(output),
-        "report": str(place),
+        "output": str(into.output),
+        "report": str(into.report_path),
         "num_records": done.cleaning.num_read,
         "num_written": done.num_written,
         "num_merged": sum(source.num_merged for source in done.cleaning.sources),
@@ -131,7 +94,7 @@ def _followed(records: "Iterator[Record]", progress: Task) -> "Iterator[Record]"
         yield record
 
 
-def _tell(terminal: Terminal, done: "CleanFileReport", output: Path, place: Path) -> None:
+def _tell(terminal: Terminal, done: "CleanFileReport", into: RecordsOutput) -> None:
     """Show what was left out, and where everything is."""
     terminal.print(_rules_table(done))
     if done.contamination is not None and done.contamination.overlaps:
@@ -139,7 +102,9 @@ def _tell(terminal: Terminal, done: "CleanFileReport", output: Path, place: Path
     if done.cleaning.unknown_languages:
         names = ", ".join(f"{name} {count:,}" for name, count in done.cleaning.unknown_languages.items())
         terminal.remark(f"languages that the model does not know were not judged: {names}")
-    terminal.print(f"{output}: {done.num_written:,} of {done.cleaning.num_read:,} records; {place}: the report")
+    terminal.print(
+        f"{into.output}: {done.num_written:,} of {done.cleaning.num_read:,} records; {into.report_path}: the report"
+    )
 
 
 def _rules_table(done: "CleanFileReport") -> "Table":

@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from slimvec.cli.failures import AGAIN
 from slimvec.cli.progress import Task
-from slimvec.cli.retrieval_sets import StrictOption, say_left_out
+from slimvec.cli.retrieval_sets import say_left_out
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
 
@@ -31,24 +29,31 @@ KEYS = {
 
 def compare(
     terminal: Terminal,
-    study_file: Annotated[Path, typer.Argument(help="The study, a YAML file.", metavar="STUDY.yaml")],
+    study_file: Path,
     *,
-    data: Annotated[Path, typer.Option("--data", "-d", help="Folder with the retrieval sets; ${data} in the study.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for runs and report.")],
-    folder: Annotated[
-        list[str] | None, typer.Option(help="A folder the study names as ${NAME}.", metavar="NAME=PATH")
-    ] = None,
-    keep_models: Annotated[bool, typer.Option("--keep-models", help="Keep the trained models.")] = False,
-    part: Annotated[
-        str, typer.Option(help="Do the I-th of N parts, for N processes that share the output folder.", metavar="I/N")
-    ] = "1/1",
-    report_only: Annotated[bool, typer.Option("--report-only", help="Write the report of the runs there are.")] = False,
-    strict: StrictOption = False,
+    data: Path,
+    output: Path,
+    folder: list[str] | None = None,
+    keep_models: bool = False,
+    part: str = "1/1",
+    report_only: bool = False,
+    strict: bool = False,
 ) -> Result:
     """Compare variants of one recipe, everything else held equal, and write a report with intervals.
 
     Every variant is trained once with each seed and scored on the same queries. What is done is kept: a study that was
     stopped goes on where it was, and one that has grown runs only what is new.
+
+    Positional:
+        study_file STUDY.yaml: The study, a YAML file.
+
+    Options:
+        data -d: Folder with the retrieval sets; ${data} in the study.
+        output -o: Folder for runs and report.
+        folder NAME=PATH: A folder the study names as ${NAME}.
+        keep_models: Keep the trained models.
+        part I/N: Do the I-th of N parts, for N processes that share the output folder.
+        report_only: Write the report of the runs there are.
     """
     with terminal.task("reading the study"):
         from slimvec.comparison.layout import markdown, write_report

@@ -2,24 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
-
-import typer
+from typing import TYPE_CHECKING, Literal
 
 from slimvec.cli.blocks import embed_items, truncation_remark
 from slimvec.cli.coverage import OnLowCoverage, check_input_coverage
 from slimvec.cli.inputs import Item, check_input, read_items
 from slimvec.cli.models import describe_model, load_embedder, model_or_default
-from slimvec.cli.options import (
-    DimsOption,
-    DtypeOption,
-    FieldOption,
-    ForceOption,
-    ModelOption,
-    RevisionOption,
-    Role,
-    TaskOption,
-)
+from slimvec.cli.options import Loading, Role
 from slimvec.cli.progress import clock
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
@@ -49,28 +38,17 @@ _SUFFIXES = (".npy", ".parquet")
 def embed(
     terminal: Terminal,
     *,
-    model: ModelOption = None,
-    role: Annotated[Role, typer.Option(help="What the texts are; it decides the prompt.")],
-    input_path: Annotated[
-        Path, typer.Option("--input", "-i", help="A .txt (a text a line), .jsonl, .jsonl.gz or .parquet file.")
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the vectors: .npy or .parquet.")],
-    task: TaskOption = None,
-    field: FieldOption = "text",
-    dims: DimsOption = None,
-    dtype: DtypeOption = "auto",
-    revision: RevisionOption = None,
-    min_coverage: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=1, help="Share of each text's characters that the tokenizer shall read.", metavar="SHARE"
-        ),
-    ] = None,
-    on_low_coverage: Annotated[OnLowCoverage, typer.Option(help="What is done about texts below it.")] = "refuse",
-    on_bad: Annotated[
-        OnBadText, typer.Option(help="What is done about texts without a vector: no tokens, or NaN from the model.")
-    ] = "refuse",
-    force: ForceOption = False,
+    model: str | None = None,
+    role: Role,
+    input_path: Path,
+    output: Path,
+    task: str | None = None,
+    field: str = "text",
+    loading: Loading,
+    min_coverage: float | None = None,
+    on_low_coverage: OnLowCoverage = "refuse",
+    on_bad: OnBadText = "refuse",
+    force: bool = False,
 ) -> Result:
     """Turn the texts of a file into vectors.
 
@@ -81,6 +59,14 @@ def embed(
     is held against the limit: a text in a script that the model cannot read is named, not embedded.
 
     With --on-bad skip, texts that have no vector are left out, counted and named: a .npy file has fewer rows then.
+
+    Options:
+        role: What the texts are; it decides the prompt.
+        input_path --input -i: A .txt (a text a line), .jsonl, .jsonl.gz or .parquet file.
+        output -o: Where to write the vectors: .npy or .parquet.
+        min_coverage SHARE (0 to 1): Share of each text's characters that the tokenizer shall read.
+        on_low_coverage: What is done about texts below it.
+        on_bad: What is done about texts without a vector: no tokens, or NaN from the model.
     """
     _check_output(output)
     terminal.reserve(output, force=force)
@@ -88,14 +74,14 @@ def embed(
         raise InputError("--on-low-coverage warn without --min-coverage", expected="both, or nothing is looked at")
     num_texts = _count(terminal, input_path, field, blank=on_bad == "skip")
     model = model_or_default(terminal, model)
-    embedder = load_embedder(terminal, model, revision=revision, dtype=dtype, dims=dims)
+    embedder = load_embedder(terminal, model, loading)
     coverage = check_input_coverage(
         terminal, embedder, input_path, field=field, min_coverage=min_coverage, on_low_coverage=on_low_coverage
     )
     report: Result = {"output": str(output), "num_texts": num_texts, "dims": embedder.dims, "role": role}
     report["coverage"] = coverage
     report["prompt"] = embedder.spec.prompts.render(role, task)
-    report["model"] = describe_model(embedder, model, revision=revision)
+    report["model"] = describe_model(embedder, model, revision=loading.revision)
     with terminal.task("embedding", total=num_texts, unit="texts") as progress:
         skip = on_bad == "skip"
         items = read_items(input_path, field=field, blank=skip)

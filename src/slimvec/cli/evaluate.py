@@ -2,24 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from slimvec.cli.models import card_of, describe_model, load_embedder, model_or_default
-from slimvec.cli.options import (
-    BackendOption,
-    DimsOption,
-    DtypeOption,
-    EchoOption,
-    EvaluatedOption,
-    ForceOption,
-    RevisionOption,
-    TaskOption,
-    ThroughOption,
-    backend_by_either_name,
-)
-from slimvec.cli.retrieval_sets import StrictOption, read_set
+from slimvec.cli.options import Backend, Loading, backend_by_either_name
+from slimvec.cli.retrieval_sets import read_set
 from slimvec.cli.scores import scores_table, summary_of
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError, ModelError
@@ -44,60 +31,45 @@ KEYS = {
 def evaluate(
     terminal: Terminal,
     *,
-    model: EvaluatedOption = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data", "-d", help="A folder with corpus, queries and qrels, or with folders of a suite's tasks."
-        ),
-    ] = None,
-    suite: Annotated[
-        str | None,
-        typer.Option(help="core, full, multilingual or a YAML file: tasks of mteb's on local data.", metavar="S"),
-    ] = None,
-    mteb_task: Annotated[
-        list[str] | None,
-        typer.Option(help="A task of mteb's, from the hub. Can be given several times.", metavar="NAME"),
-    ] = None,
-    task_name: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--task-name", "--only", help="Only tasks of these names. Can be given several times.", metavar="NAME"
-        ),
-    ] = None,
-    against: Annotated[
-        str | None, typer.Option(help="A second model, to be compared task by task.", metavar="M")
-    ] = None,
-    backend: BackendOption = "auto",
-    through: ThroughOption = None,
-    by_language: Annotated[bool, typer.Option("--by-language", help="Score each language of a set by itself.")] = False,
-    strict: StrictOption = False,
-    bm25: Annotated[bool, typer.Option("--bm25/--no-bm25", help="Score BM25 beside the model.")] = True,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Write the results in full: JSON, or for suites a folder.", metavar="PATH"),
-    ] = None,
-    task: TaskOption = None,
-    query_prompt: Annotated[
-        str | None, typer.Option(help="Written in front of queries; for suites.", metavar="TEXT")
-    ] = None,
-    document_prompt: Annotated[
-        str | None, typer.Option(help="Written in front of documents; for suites.", metavar="TEXT")
-    ] = None,
-    cache: Annotated[
-        bool, typer.Option("--cache/--no-cache", help="Keep vectors for the next evaluation of a suite.")
-    ] = True,
-    dims: DimsOption = None,
-    echo: EchoOption = False,
-    dtype: DtypeOption = "auto",
-    revision: RevisionOption = None,
-    force: ForceOption = False,
+    model: str | None = None,
+    data: Path | None = None,
+    suite: str | None = None,
+    mteb_task: list[str] | None = None,
+    task_name: list[str] | None = None,
+    against: str | None = None,
+    backend: Backend = "auto",
+    through: Backend | None = None,
+    by_language: bool = False,
+    strict: bool = False,
+    bm25: bool = True,
+    output: Path | None = None,
+    task: str | None = None,
+    query_prompt: str | None = None,
+    document_prompt: str | None = None,
+    cache: bool = True,
+    loading: Loading,
+    echo: bool = False,
+    force: bool = False,
 ) -> Result:
     """Score a model on retrieval sets beside BM25, or on a suite of tasks, with 95% intervals.
 
     A set is a folder with corpus, queries and qrels as .jsonl or .jsonl.gz, or in the layout of BEIR. nDCG@10 is its
     main measure; the intervals are a bootstrap over the queries. With --suite, --mteb-task, --against, a server or
     --backend sentence-transformers, tasks and measures are mteb's own (pip install 'slimvec[eval]').
+
+    Options:
+        model -m M: As everywhere, or a server: http://HOST:PORT/v1#MODEL; default {DEFAULT_MODEL}.
+        data -d: A folder with corpus, queries and qrels, or with folders of a suite's tasks.
+        suite S: core, full, multilingual or a YAML file: tasks of mteb's on local data.
+        mteb_task NAME: A task of mteb's, from the hub. Can be given several times.
+        task_name --task-name --only NAME: Only tasks of these names. Can be given several times.
+        against M: A second model, to be compared task by task.
+        by_language: Score each language of a set by itself.
+        bm25 --bm25/--no-bm25: Score BM25 beside the model.
+        output -o PATH: Write the results in full: JSON, or for suites a folder.
+        query_prompt TEXT: Written in front of queries; for suites.
+        document_prompt TEXT: Written in front of documents; for suites.
+        cache --cache/--no-cache: Keep vectors for the next evaluation of a suite.
     """
     terminal.reserve(output, force=force)
     backend = backend_by_either_name(terminal, backend, through)
@@ -114,9 +86,9 @@ def evaluate(
             cache=cache,
             strict=strict,
             settings={
-                "revision": revision,
-                "dtype": dtype,
-                "dims": dims,
+                "revision": loading.revision,
+                "dtype": loading.dtype,
+                "dims": loading.dims,
                 "echo": echo,
                 "query_prompt": query_prompt,
                 "document_prompt": document_prompt,
@@ -128,10 +100,10 @@ def evaluate(
         raise InputError("nothing to evaluate on", expected="--data FOLDER, --suite NAME or --mteb-task NAME")
     datasets = _read(terminal, data, task_name or (), by_language=by_language, strict=strict)
     try:
-        embedder = load_embedder(terminal, model, revision=revision, dtype=dtype, dims=dims, echo=echo)
+        embedder = load_embedder(terminal, model, loading, echo=echo)
     except ModelError as error:
-        raise _naming_the_other(error, model, revision) from error
-    described = describe_model(embedder, model, revision=revision)
+        raise _naming_the_other(error, model, loading.revision) from error
+    described = describe_model(embedder, model, revision=loading.revision)
     result = score_sets(terminal, embedder, datasets, described, task)
     baseline = _score_bm25(terminal, datasets) if bm25 else None
     terminal.print(*_tables(result, baseline))  # before the file: a full disk shall not take the scores with it

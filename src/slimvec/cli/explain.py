@@ -2,12 +2,10 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from slimvec.cli.models import load_embedder, model_or_default
-from slimvec.cli.options import DimsOption, DtypeOption, ForceOption, ModelOption, RevisionOption, TaskOption
+from slimvec.cli.options import Loading
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.data.records import check_text
 from slimvec.files import atomic_file
@@ -29,29 +27,36 @@ KEYS = {
 def explain(
     terminal: Terminal,
     *,
-    query: Annotated[str, typer.Argument(help="A question, in quotes.", metavar="QUERY")],
-    document: Annotated[str, typer.Argument(help="A text, in quotes.", metavar="DOCUMENT")],
-    model: ModelOption = None,
-    task: TaskOption = None,
-    top: Annotated[int, typer.Option(min=1, help="Strongest pairs shown.")] = 8,
-    tokens: Annotated[bool, typer.Option("--tokens", help="Go by the model's tokens, not by words.")] = False,
-    html: Annotated[Path | None, typer.Option(help="Write a page to look at in a browser.", metavar="F")] = None,
-    dims: DimsOption = None,
-    dtype: DtypeOption = "auto",
-    revision: RevisionOption = None,
-    force: ForceOption = False,
+    query: str,
+    document: str,
+    model: str | None = None,
+    task: str | None = None,
+    top: int = 8,
+    tokens: bool = False,
+    html: Path | None = None,
+    loading: Loading,
+    force: bool = False,
 ) -> Result:
     """Show which words make a query and a document near.
 
     The cosine of the two vectors is a sum over pairs of words, one of the query and one of the document. Both texts
     are shown with each word on the colour of its share: blue adds to the cosine, orange takes away. The shares are
     exact; what a word's share holds includes the context that the model read into it.
+
+    Positional:
+        query QUERY: A question, in quotes.
+        document DOCUMENT: A text, in quotes.
+
+    Options:
+        top (from 1): Strongest pairs shown.
+        tokens: Go by the model's tokens, not by words.
+        html F: Write a page to look at in a browser.
     """
     check_text(query, "the query")
     check_text(document, "the document")
     terminal.reserve(html, force=force)
     model = model_or_default(terminal, model)
-    embedder = load_embedder(terminal, model, revision=revision, dtype=dtype, dims=dims)
+    embedder = load_embedder(terminal, model, loading)
     from slimvec.engine.explanation import explain as take_apart
     from slimvec.engine.explanation_view import terminal_view
 

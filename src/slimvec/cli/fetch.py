@@ -2,11 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from slimvec.cli.options import RevisionOption
 from slimvec.cli.progress import clock
 from slimvec.cli.terminal import Result, Terminal
 
@@ -22,22 +18,21 @@ KEYS = {
 def fetch(
     terminal: Terminal,
     *,
-    name: Annotated[
-        str,
-        typer.Argument(
-            help="A built-in name (slimvec-en, smollm2-135m, gemma3-270m, qwen2.5-0.5b, minilm-l6), a hub name or a "
-            ".gguf file."
-        ),
-    ],
-    revision: RevisionOption = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Hash every file that is here already, and fetch again what is damaged.")
-    ] = False,
+    name: str,
+    revision: str | None = None,
+    check: bool = False,
 ) -> Result:
     """Fetch a model into the cache, checked and converted, so that later commands need no network.
 
     The cache is the folder that SLIMVEC_CACHE names, ~/.cache/slimvec by default. Whoever uses an entry looks at the
     sizes and times of its files, and at their hashes when these have changed; --check hashes them all.
+
+    Positional:
+        name: A built-in name (slimvec-en, smollm2-135m, gemma3-270m, qwen2.5-0.5b, minilm-l6), a hub name or a .gguf
+            file.
+
+    Options:
+        check: Hash every file that is here already, and fetch again what is damaged.
     """
     started = time.perf_counter()
     with terminal.task(f"fetching {name}") as task:

@@ -9,6 +9,7 @@ from slimvec.cli.blocks import embed_all, truncation_remark
 from slimvec.cli.hits import Hit, best_hits, hits_table
 from slimvec.cli.inputs import Item, check_input, read_items
 from slimvec.cli.models import load_embedder
+from slimvec.cli.options import Loading
 from slimvec.cli.terminal import Result, Terminal
 
 if TYPE_CHECKING:
@@ -28,9 +29,7 @@ def search_file(
     top: int,
     task: str | None,
     field: str,
-    dims: int | None,
-    dtype: str,
-    revision: str | None,
+    loading: Loading,
     generate: float | None = None,
 ) -> Result:
     """Search the texts of a file by vectors, and show the hits.
@@ -43,15 +42,13 @@ def search_file(
         top: Most hits of each query.
         task: As for `Embedder.embed`.
         field: Field with the text.
-        dims: Width of the vectors.
-        dtype: Dtype of the weights.
-        revision: Revision of a hub name.
+        loading: How it is loaded.
         generate: Share of the score that is by n-grams the language model writes; default none.
     """
     check_input(documents)
     with terminal.task(f"reading {documents}"):
         items = list(read_items(documents, field=field))
-    embedder = load_embedder(terminal, model, revision=revision, dtype=dtype, dims=dims)
+    embedder = load_embedder(terminal, model, loading)
     with terminal.task("embedding", total=len(items) + len(queries), unit="texts") as progress:
         query_vectors, _ = embed_all(embedder, queries, role="query", task=task, progress=progress)
         vectors, num_truncated = embed_all(embedder, items, role="document", task=task, progress=progress, titles=True)

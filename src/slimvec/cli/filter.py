@@ -2,30 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from slimvec.cli.options import DimsOption, DtypeOption, FieldOption, ForceOption, RevisionOption, TaskOption
-from slimvec.cli.record_options import (
-    Bm25Option,
-    CorpusOption,
-    DataArgument,
-    OnBadOption,
-    PassagesOption,
-    RecordFiles,
-    RecordsOutputOption,
-    ReportOption,
-    RestartOption,
-    SearchModelOption,
-    WorkOption,
-    bad_rows,
-    kept_work,
-    open_embedder,
-    open_inputs,
-    report_path,
-    truncation_remarks,
-)
+from slimvec.cli.options import Loading
+from slimvec.cli.records import RecordFiles, RecordSearch, RecordsOutput, truncation_remarks
 from slimvec.cli.terminal import Result, Terminal
 
 if TYPE_CHECKING:
@@ -54,35 +34,15 @@ KEYS = {
 def filter_(
     terminal: Terminal,
     *,
-    data: DataArgument,
-    output: RecordsOutputOption,
-    model: SearchModelOption = None,
-    bm25: Bm25Option = False,
-    k: Annotated[
-        int, typer.Option("--k", "-k", min=1, help="Keep a pair whose positive is among the first k.", metavar="K")
-    ] = 50,
-    corpus: CorpusOption = None,
-    field: FieldOption = "text",
-    passages: PassagesOption = None,
-    dropped: Annotated[
-        Path | None, typer.Option(help="Write the records that are dropped there.", metavar="FILE")
-    ] = None,
-    self_test: Annotated[
-        bool, typer.Option("--self-test", help="Plant wrong pairs, and say how many each k catches and loses.")
-    ] = False,
-    plant: Annotated[
-        float, typer.Option(min=0.001, max=0.999, help="Share of the records planted by --self-test.", metavar="X")
-    ] = 0.1,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed for the wrong pairs of the self-test.")] = 0,
-    on_bad: OnBadOption = "error",
-    report: ReportOption = None,
-    work: WorkOption = None,
-    restart: RestartOption = False,
-    task: TaskOption = None,
-    dims: DimsOption = None,
-    dtype: DtypeOption = "auto",
-    revision: RevisionOption = None,
-    force: ForceOption = False,
+    records: RecordFiles,
+    into: RecordsOutput,
+    search: RecordSearch,
+    k: int = 50,
+    dropped: Path | None = None,
+    self_test: bool = False,
+    plant: float = 0.1,
+    seed: int = 0,
+    loading: Loading,
 ) -> Result:
     """Keep the training records whose positive a model or BM25 finds among the first k texts.
 
@@ -90,49 +50,41 @@ def filter_(
     do not count as competitors; a text that scores the same as the positive does. Of several positives those are kept
     that are found; a record with none is dropped. The report tells what other k would drop, by source and by language.
     A killed run goes on where it was when the same command is run again.
+
+    Options:
+        k -k K (from 1): Keep a pair whose positive is among the first k.
+        dropped FILE: Write the records that are dropped there.
+        self_test: Plant wrong pairs, and say how many each k catches and loses.
+        plant X (0.001 to 0.999): Share of the records planted by --self-test.
+        seed (from 0): Random seed for the wrong pairs of the self-test.
     """
     from slimvec.data.consistency.run import filter_records
-    from slimvec.data.writers import check_records_output
 
-    place, records = report_path(output, report), RecordFiles(data, passages, on_bad)
-    for path in [output, *([dropped] if dropped else [])]:
-        check_records_output(path, force=force)
-    terminal.reserve(output, dropped, place, force=force)
+    into.reserve(terminal, dropped)
     records.check()
-    embedder = open_embedder(terminal, model, bm25=bm25, revision=revision, dtype=dtype, dims=dims, task=task)
-    inputs = open_inputs(
-        terminal, records, output, embedder=embedder, corpus=corpus, field=field, work=work, restart=restart
-    )
-    terminal.kept = kept_work(inputs)
+    inputs, share = search.open(terminal, records, into.output, loading), plant if self_test else None
     done = filter_records(
-        inputs,
-        output,
-        k=k,
-        dropped=dropped,
-        plant_share=plant if self_test else None,
-        plant_seed=seed,
-        force=force,
+        inputs, into.output, k=k, dropped=dropped, plant_share=share, plant_seed=seed, force=into.force
     )
-    done = done.model_copy(update={"bad_rows": bad_rows(terminal, records)})
-    done.write(place, force=force)
-    _tell(terminal, done, output, place)
+    done = into.write_report(terminal, done, records)
+    _tell(terminal, done, into)
     known = done.model_dump(mode="json")
     return {
-        "output": str(output),
+        "output": str(into.output),
         "dropped_output": None if dropped is None else str(dropped),
-        "report": str(place),
+        "report": str(into.report_path),
         "num_skipped": records.passes[0].num_skipped,
         **{key: known[key] for key in KEYS if key in known},
     }
 
 
-def _tell(terminal: Terminal, report: "FilterReport", output: Path, place: Path) -> None:
+def _tell(terminal: Terminal, report: "FilterReport", into: RecordsOutput) -> None:
     """Say what was done."""
     terminal.print(
         f"{report.num_kept:,} of {report.num_records:,} records kept at k = {report.k}, "
         f"{report.num_candidates:,} texts searched",
         _table(report),
-        f"{output}: the records kept; {place}: the report",
+        f"{into.output}: the records kept; {into.report_path}: the report",
     )
     if report.num_kept == 0:
         terminal.remark("no record was kept")

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from slimvec.cli.described import describe
 from slimvec.cli.failures import Interrupted, report
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.interrupts import listening
@@ -27,7 +28,7 @@ def framed(command: Callable[..., Result]) -> Callable[..., None]:
     The shared options join the command's own; the result is printed when `--json` asks for it; an error becomes one
     line and an exit code.
     """
-    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+    described = describe(command)
     options = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation)
         for name, annotation in _SHARED.items()
@@ -53,14 +54,15 @@ def framed(command: Callable[..., Result]) -> Callable[..., None]:
             terminal.muted = launched().rank > 0
             with listening(acknowledge=terminal.acknowledge, end=end_at_once):
                 with joined_processes(), terminal.clean_stdout(), terminal.outputs:
-                    result = command(terminal, **values)
+                    result = command(terminal, **described.grouped(values))
                 terminal.finish(result)
         except (Exception, KeyboardInterrupt) as error:
             raise typer.Exit(end(error)) from None
 
-    keyword_only = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
-    run.__signature__ = inspect.Signature([*keyword_only, *options])  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *options]}
+    parameters = [*described.parameters, *options]
+    run.__doc__ = described.prose
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
 
 

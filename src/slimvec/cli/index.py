@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from slimvec.cli.models import load_embedder
-from slimvec.cli.options import DEFAULT_MODEL, DimsOption, DtypeOption, RevisionOption
+from slimvec.cli.options import DEFAULT_MODEL, Loading
 from slimvec.cli.progress import clock
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
@@ -56,51 +56,47 @@ ApproximateOption = Annotated[
 def index(
     terminal: Terminal,
     *,
-    sources: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Files and folders; default those it has already.", metavar="[PATH]..."),
-    ] = None,
-    to: Annotated[Path, typer.Option("--to", help="Folder of the index; made if it is new.", metavar="INDEX")],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model", "-m", help=f"Model of a new index: a folder or name; default {DEFAULT_MODEL}.", metavar="M"
-        ),
-    ] = None,
-    revision: RevisionOption = None,
-    dtype: DtypeOption = "auto",
-    dims: DimsOption = None,
-    vectors: VectorsOption = None,
-    chunk_tokens: ChunkTokensOption = None,
-    late: LateOption = None,
-    field: Annotated[
-        str | None, typer.Option(help="Field with the text in tables; default text, content, body, ...", metavar="F")
-    ] = None,
-    approximate: ApproximateOption = None,
+    sources: list[Path] | None = None,
+    to: Path,
+    model: str | None = None,
+    loading: Loading,
+    vectors: VectorsName | None = None,
+    chunk_tokens: int | None = None,
+    late: bool | None = None,
+    field: str | None = None,
+    approximate: bool | None = None,
 ) -> Result:
     """Index files and folders, to search them with `slimvec search --index`.
 
     Reads text, Markdown, HTML, PDF, .docx, source code, and tables (.jsonl, .csv, .tsv, .parquet: a document a row).
     Run again, it reads what is new or changed and removes what is gone. A run that was stopped, in whatever way, is
     gone on with by the same command. Hidden files are passed over; what cannot be read is named at the end.
+
+    Positional:
+        sources [PATH]...: Files and folders; default those it has already.
+
+    Options:
+        to INDEX: Folder of the index; made if it is new.
+        model -m M: Model of a new index: a folder or name; default {DEFAULT_MODEL}.
+        field F: Field with the text in tables; default text, content, body, ...
     """
     from slimvec.search.index import Index
     from slimvec.search.settings import SETTINGS_NAME
 
     terminal.kept = lambda: f"run the same command again to go on from {to}"
     if (to / SETTINGS_NAME).is_file():
-        asked = {"dims": dims, "vectors": vectors, "chunk_tokens": chunk_tokens, "late": late, "field": field}
+        asked = {"dims": loading.dims, "vectors": vectors, "chunk_tokens": chunk_tokens, "late": late, "field": field}
         _check_same(to, {name: value for name, value in asked.items() if value is not None})
-        found = open_index(terminal, to, model, revision, dtype)
+        found = open_index(terminal, to, model, loading)
     else:
         if not sources:
             raise InputError(f"{to} is not an index", expected="files or folders to make one from")
         _check_sources(sources)
         name = model or DEFAULT_MODEL
-        embedder = load_embedder(terminal, name, revision=revision, dtype=dtype, dims=dims)
+        embedder = load_embedder(terminal, name, loading)
         found = Index.create(
-            to, embedder, model=name, revision=revision, chunk_tokens=chunk_tokens, vectors=vectors or "float32",
-            late=bool(late), field=field,
+            to, embedder, model=name, revision=loading.revision, chunk_tokens=chunk_tokens,
+            vectors=vectors or "float32", late=bool(late), field=field,
         )  # fmt: skip
     report = update_index(terminal, found, sources or [], approximate=approximate)
     return describe_update(terminal, found, report)
@@ -156,17 +152,14 @@ def describe_update(terminal: Terminal, index: "Index", report: "UpdateReport") 
     }
 
 
-def open_index(
-    terminal: Terminal, to: Path, model: str | None, revision: str | None, dtype: str, *, load: bool = True
-) -> "Index":
+def open_index(terminal: Terminal, to: Path, model: str | None, loading: Loading, *, load: bool = True) -> "Index":
     """Open an index that there is, with the model asked for or its own.
 
     Args:
         terminal: Shows progress.
         to: The index.
         model: A model; default the index's own.
-        revision: Revision of a hub name.
-        dtype: Dtype of the weights.
+        loading: How it is loaded; its dims are the index's.
         load: Load the model.
 
     Raises:
@@ -180,9 +173,8 @@ def open_index(
     if not load:
         return Index.open(to)
     name = model or said.model
-    embedder = load_embedder(
-        terminal, name, revision=revision if model else said.revision, dtype=dtype, dims=said.identity.spec.dims
-    )
+    revision = loading.revision if model else said.revision
+    embedder = load_embedder(terminal, name, Loading(said.identity.spec.dims, loading.dtype, revision))
     return Index.open(to, embedder=embedder, name=name)
 
 

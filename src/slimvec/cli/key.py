@@ -1,9 +1,6 @@
 """`slimvec key`: a key that opens a server."""
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from slimvec.cli.terminal import Result, Terminal
 
@@ -18,12 +15,18 @@ KEYS = {
 def key(
     terminal: Terminal,
     *,
-    name: Annotated[str, typer.Argument(help="Whose key it is; the server's log names it.", metavar="NAME")],
-    to: Annotated[Path | None, typer.Option(help="File of keys to add it to.", metavar="F")] = None,
+    name: str,
+    to: Path | None = None,
 ) -> Result:
     """Make a key for slimvec serve --keys.
 
     The key is printed once. The file holds its SHA-256 alone.
+
+    Positional:
+        name NAME: Whose key it is; the server's log names it.
+
+    Options:
+        to F: File of keys to add it to.
     """
     from slimvec.serving.keys import add_key, key_line, new_key
 

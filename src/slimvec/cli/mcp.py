@@ -1,12 +1,9 @@
 """`slimvec mcp`: an index as a tool for assistants."""
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from slimvec.cli.index import open_index
-from slimvec.cli.options import DtypeOption
+from slimvec.cli.options import Dtype, Loading
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
 from slimvec.optional import require
@@ -20,26 +17,32 @@ KEYS = {
 def mcp(
     terminal: Terminal,
     *,
-    index: Annotated[Path, typer.Option("--index", "-x", help="What `slimvec index` made.", metavar="INDEX")],
-    http: Annotated[bool, typer.Option("--http", help="Serve over HTTP, at /mcp; else on stdin and stdout.")] = False,
-    host: Annotated[str, typer.Option(help="Address to listen at, with --http.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes a free one.")] = 8001,
-    keys: Annotated[
-        Path | None, typer.Option(help="File of keys that open it, made with slimvec key.", metavar="F")
-    ] = None,
-    allow_open: Annotated[bool, typer.Option("--allow-open", help="Serve other machines without keys.")] = False,
-    dtype: DtypeOption = "auto",
+    index: Path,
+    http: bool = False,
+    host: str = "127.0.0.1",
+    port: int = 8001,
+    keys: Path | None = None,
+    allow_open: bool = False,
+    dtype: Dtype = "auto",
 ) -> Result:
     """Let an assistant search your documents, by the Model Context Protocol.
 
     Put `slimvec mcp --index INDEX` into the assistant's list of servers. It can search, and read what the index holds
     of a document; it can change nothing, and read no other file.
+
+    Options:
+        index -x INDEX: What `slimvec index` made.
+        http: Serve over HTTP, at /mcp; else on stdin and stdout.
+        host: Address to listen at, with --http.
+        port (0 to 65535): Port to listen at; 0 takes a free one.
+        keys F: File of keys that open it, made with slimvec key.
+        allow_open: Serve other machines without keys.
     """
     if terminal.json and not http:
         raise InputError("--json on stdin and stdout, where the protocol runs", expected="--json with --http alone")
     require("mcp", purpose="mcp")
     if not http:
-        opened = open_index(terminal, index, None, None, dtype)
+        opened = open_index(terminal, index, None, Loading(dtype=dtype))
         from slimvec.serving.mcp_server import mcp_server
 
         terminal.remark(f"serving {index} on stdin and stdout")
@@ -53,7 +56,7 @@ def mcp(
     opened_keys = None if keys is None else ApiKeys.read(keys)
     check_exposure(host, has_keys=opened_keys is not None, allow_open=allow_open)
     with bind(host, port) as listening:
-        opened = open_index(terminal, index, None, None, dtype)
+        opened = open_index(terminal, index, None, Loading(dtype=dtype))
         url = f"{address(listening)}/mcp"
         terminal.waits_for = "the requests it has taken"
         terminal.remark(f"serving {index} at {url}; Ctrl-C stops it")

@@ -2,12 +2,9 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-import typer
-
-from slimvec.cli.options import ForceOption
-from slimvec.cli.retrieval_sets import StrictOption, read_set
+from slimvec.cli.retrieval_sets import read_set
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
 
@@ -22,33 +19,27 @@ KEYS = {
 def merge(
     terminal: Terminal,
     *,
-    models: Annotated[
-        list[str], typer.Argument(help="Models of one architecture, tokenizer and settings.", metavar="MODEL")
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write the model into.")],
-    method: Annotated[
-        Literal["linear", "slerp", "soup"],
-        typer.Option(help="Weighted mean; along the arc between two; or as many as do not make the score worse."),
-    ] = "linear",
-    weights: Annotated[
-        str | None, typer.Option(help="A weight for each model, as in 0.7,0.3. Default: all alike.", metavar="W,W")
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data",
-            "-d",
-            help="For a soup: held-out pairs, or a folder with retrieval sets, to score on.",
-            metavar="D",
-        ),
-    ] = None,
-    strict: StrictOption = False,
-    force: ForceOption = False,
+    models: list[str],
+    output: Path,
+    method: Literal["linear", "slerp", "soup"] = "linear",
+    weights: str | None = None,
+    data: Path | None = None,
+    strict: bool = False,
+    force: bool = False,
 ) -> Result:
     """Average models that were trained from one base.
 
     A soup adds models in the order of their scores (nDCG@10 on --data) and keeps each only if the score does not get
     worse. Adapters are merged into their base first.
+
+    Positional:
+        models MODEL: Models of one architecture, tokenizer and settings.
+
+    Options:
+        output -o: Folder to write the model into.
+        method: Weighted mean; along the arc between two; or as many as do not make the score worse.
+        weights W,W: A weight for each model, as in 0.7,0.3. Default: all alike.
+        data -d D: For a soup: held-out pairs, or a folder with retrieval sets, to score on.
     """
     if (data is None) == (method == "soup"):
         found = "a soup without --data" if data is None else f"--data for {method}"

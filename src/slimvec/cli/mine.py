@@ -1,30 +1,9 @@
 """`slimvec mine`: hard negatives for training records."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import typer
-
-from slimvec.cli.options import DimsOption, DtypeOption, FieldOption, ForceOption, RevisionOption, TaskOption
-from slimvec.cli.record_options import (
-    Bm25Option,
-    CorpusOption,
-    DataArgument,
-    OnBadOption,
-    PassagesOption,
-    RecordFiles,
-    RecordsOutputOption,
-    ReportOption,
-    RestartOption,
-    SearchModelOption,
-    WorkOption,
-    bad_rows,
-    kept_work,
-    open_embedder,
-    open_inputs,
-    report_path,
-    truncation_remarks,
-)
+from slimvec.cli.options import Loading
+from slimvec.cli.records import RecordFiles, RecordSearch, RecordsOutput, truncation_remarks
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError, validation_summary
 
@@ -53,68 +32,40 @@ Choice = Literal["sample", "top"]
 def mine(
     terminal: Terminal,
     *,
-    data: DataArgument,
-    output: RecordsOutputOption,
-    model: SearchModelOption = None,
-    bm25: Bm25Option = False,
-    corpus: CorpusOption = None,
-    field: FieldOption = "text",
-    passages: PassagesOption = None,
-    num_negatives: Annotated[
-        int, typer.Option("--negatives", "-n", min=1, help="Negatives wanted of each record.", metavar="N")
-    ] = 7,
-    first_rank: Annotated[
-        int | None, typer.Option(min=1, help="Best rank used. Default: half of --last-rank.", metavar="N")
-    ] = None,
-    last_rank: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Worst rank used. Default: 100, less for a corpus of under 1,000 texts.", metavar="N"
-        ),
-    ] = None,
-    relative_margin: Annotated[
-        float,
-        typer.Option(
-            min=0, max=1, help="Negatives score below this share of the lowest positive's score; 0 for no such rule.",
-            metavar="X",
-        ),
-    ] = 0.95,
-    margin: Annotated[
-        float | None,
-        typer.Option(min=0, help="Negatives score at least this much less than the lowest positive.", metavar="X"),
-    ] = None,
-    choice: Annotated[Choice, typer.Option(help="Take any within the ranks by chance, or the best.")] = "sample",
-    near_duplicates: Annotated[
-        float | None,
-        typer.Option(
-            min=0.01, max=1, help="Leave out negatives that share this much (Jaccard) of their runs of three words "
-            "with the query, a positive or another negative.", metavar="X",
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed for the choice.")] = 0,
-    on_bad: OnBadOption = "error",
-    report: ReportOption = None,
-    work: WorkOption = None,
-    restart: RestartOption = False,
-    task: TaskOption = None,
-    dims: DimsOption = None,
-    dtype: DtypeOption = "auto",
-    revision: RevisionOption = None,
-    force: ForceOption = False,
-) -> Result:  # fmt: skip
+    records: RecordFiles,
+    into: RecordsOutput,
+    search: RecordSearch,
+    num_negatives: int = 7,
+    first_rank: int | None = None,
+    last_rank: int | None = None,
+    relative_margin: float = 0.95,
+    margin: float | None = None,
+    choice: Choice = "sample",
+    near_duplicates: float | None = None,
+    seed: int = 0,
+    loading: Loading,
+) -> Result:
     """Find hard negatives for training records with a model or BM25.
 
     Texts found for a query are taken if they are within the ranks and stay below the margins. Never taken are the
     positives of any record with the same query, texts equal to one of these or to the query. Records keep their
     positives, task, language and source; their negatives are replaced, and the scores of both are written. Fields that
     are not of this schema are not carried over. A killed run goes on where it was when the same command is run again.
+
+    Options:
+        num_negatives --negatives -n N (from 1): Negatives wanted of each record.
+        first_rank N (from 1): Best rank used. Default: half of --last-rank.
+        last_rank N (from 1): Worst rank used. Default: 100, less for a corpus of under 1,000 texts.
+        relative_margin X (0 to 1): Negatives score below this share of the lowest positive's score; 0 for no such rule.
+        margin X (from 0): Negatives score at least this much less than the lowest positive.
+        choice: Take any within the ranks by chance, or the best.
+        near_duplicates X (0.01 to 1): Leave out negatives that share this much (Jaccard) of their runs of three words
+            with the query, a positive or another negative.
+        seed (from 0): Random seed for the choice.
     """
     from slimvec.data.mining.run import mine_negatives
-    from slimvec.data.writers import check_records_output
 
-    place, records = report_path(output, report), RecordFiles(data, passages, on_bad)
-    check_records_output(output, force=force)
-    terminal.reserve(output, place, force=force)
+    into.reserve(terminal)
     records.check()
     settings = _settings(
         num_negatives=num_negatives,
@@ -126,18 +77,12 @@ def mine(
         near_duplicates=near_duplicates,
         seed=seed,
     )
-    embedder = open_embedder(terminal, model, bm25=bm25, revision=revision, dtype=dtype, dims=dims, task=task)
-    inputs = open_inputs(
-        terminal, records, output, embedder=embedder, corpus=corpus, field=field, work=work, restart=restart
-    )
-    terminal.kept = kept_work(inputs)
-    done = mine_negatives(inputs, output, settings, force=force)
-    done = done.model_copy(update={"bad_rows": bad_rows(terminal, records)})
-    done.write(place, force=force)
-    _tell(terminal, done, output, place)
+    done = mine_negatives(search.open(terminal, records, into.output, loading), into.output, settings, force=into.force)
+    done = into.write_report(terminal, done, records)
+    _tell(terminal, done, into)
     return {
-        "output": str(output),
-        "report": str(place),
+        "output": str(into.output),
+        "report": str(into.report_path),
         "num_skipped": records.passes[0].num_skipped,
         **{key: getattr(done, key) for key in KEYS if key in type(done).model_fields},
     }
@@ -155,14 +100,14 @@ def _settings(**values: Any) -> "MiningSettings":
         raise InputError(validation_summary(error)) from error
 
 
-def _tell(terminal: Terminal, report: "MiningReport", output: Path, place: Path) -> None:
+def _tell(terminal: Terminal, report: "MiningReport", into: RecordsOutput) -> None:
     """Say what was done."""
     wanted = report.settings.num_negatives
     terminal.print(
         f"{report.num_records:,} records, {report.num_candidates:,} texts searched, ranks {report.first_rank} to "
         f"{report.last_rank}: {report.num_negatives:,} negatives",
         *[f"  {count:,} taken out by {rule.replace('_', ' ')}" for rule, count in report.dropped.items()],
-        f"{output}: {report.num_records:,} records with negatives; {place}: the report",
+        f"{into.output}: {report.num_records:,} records with negatives; {into.report_path}: the report",
     )
     if report.num_short:
         terminal.remark(f"{report.num_short:,} records got fewer than {wanted} negatives")

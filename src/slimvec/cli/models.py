@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, get_args
 
-from slimvec.cli.options import DEFAULT_MODEL, Role
+from slimvec.cli.options import DEFAULT_MODEL, PLAINLY, Loading, Role
 from slimvec.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -23,10 +23,8 @@ def model_or_default(terminal: Terminal, model: str | None) -> str:
 def load_embedder(
     terminal: Terminal,
     source: str,
+    loading: Loading = PLAINLY,
     *,
-    revision: str | None = None,
-    dtype: str = "auto",
-    dims: int | None = None,
     echo: bool = False,
     expected: float | None = None,
 ) -> "Embedder":
@@ -35,16 +33,21 @@ def load_embedder(
     Args:
         terminal: Shows progress.
         source: As for `Embedder.load`, whose errors these are.
-        revision: Revision of a hub name.
-        dtype: Data type of the weights.
-        dims: Width of the vectors.
+        loading: Width, dtype and revision.
         echo: Whether every text is read twice.
         expected: Seconds it is expected to take; default unknown.
     """
     with terminal.task(f"loading {source}", expected=expected) as task:
         from slimvec.engine.embedder import Embedder
 
-        embedder = Embedder.load(source, revision=revision, dtype=dtype, dims=dims, echo=echo, progress=task.share)
+        embedder = Embedder.load(
+            source,
+            revision=loading.revision,
+            dtype=loading.dtype,
+            dims=loading.dims,
+            echo=echo,
+            progress=task.share,
+        )
     if embedder.slowness:
         terminal.remark(f"{source}: {embedder.slowness}")
     return embedder

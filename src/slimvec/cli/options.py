@@ -1,8 +1,9 @@
-"""Options that several commands share, so that they read alike everywhere."""
+"""Options that several commands share, so that they read alike everywhere; `slimvec.cli.described` reads them."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-import typer
+from slimvec.probes.registry import PROBES
 
 if TYPE_CHECKING:
     from slimvec.cli.terminal import Terminal
@@ -12,50 +13,47 @@ Role = Literal["query", "document"]
 Dtype = Literal["auto", "float32", "bfloat16", "int8"]
 Backend = Literal["auto", "slimvec", "sentence-transformers"]
 """The backends of `slimvec.evaluation.opening`, written again for the same reason."""
+Amount = Literal["full", "quick", "tiny"]
+"""The amounts of `slimvec.probes.results`, likewise."""
 
 DEFAULT_MODEL = "slimvec-en"
 """Taken where a command needs a model and none is named; it comes with the package."""
 
-ModelOption = Annotated[
-    str | None,
-    typer.Option(
-        "--model",
-        "-m",
-        help=f"A model folder, a .gguf file, a built-in name or a hub name; default {DEFAULT_MODEL}.",
-        metavar="M",
-    ),
-]
-EvaluatedOption = Annotated[
-    str | None,
-    typer.Option(
-        "--model",
-        "-m",
-        help=f"As everywhere, or a server: http://HOST:PORT/v1#MODEL; default {DEFAULT_MODEL}.",
-        metavar="M",
-    ),
-]
-RevisionOption = Annotated[str | None, typer.Option(help="Revision of a hub name.", metavar="REV")]
-DtypeOption = Annotated[
-    Dtype,
-    typer.Option(
-        help="Data type of the weights; auto is what suits weights and machine, int8 is faster and less exact."
-    ),
-]
-DimsOption = Annotated[
-    int | None, typer.Option(min=1, help="Width of the vectors, when fewer than the model's.", metavar="N")
-]
-EchoOption = Annotated[
-    bool, typer.Option("--echo", help="Read every text twice and pool its second copy; causal models only.")
-]
-TaskOption = Annotated[
-    str | None, typer.Option(help="A task the model knows, or an instruction in words.", metavar="T")
-]
-FieldOption = Annotated[str, typer.Option(help="Field with the text, in .jsonl and .parquet files.", metavar="F")]
-ForceOption = Annotated[bool, typer.Option("--force", help="Replace the output if it exists.")]
-BackendOption = Annotated[
-    Backend, typer.Option(help="Library that runs the model; auto is sentence-transformers where slimvec cannot.")
-]
-ThroughOption = Annotated[Backend | None, typer.Option("--through", hidden=True, help="The old name of --backend.")]
+NAMES = {"DEFAULT_MODEL": DEFAULT_MODEL, "PROBES": ", ".join(PROBES)}
+"""What descriptions name as `{DEFAULT_MODEL}`, `{PROBES}`."""
+
+SHARED = """
+Options:
+    model -m M: A model folder, a .gguf file, a built-in name or a hub name; default {DEFAULT_MODEL}.
+    revision REV: Revision of a hub name.
+    dtype: Data type of the weights; auto is what suits weights and machine, int8 is faster and less exact.
+    dims N (from 1): Width of the vectors, when fewer than the model's.
+    echo: Read every text twice and pool its second copy; causal models only.
+    task T: A task the model knows, or an instruction in words.
+    field F: Field with the text, in .jsonl and .parquet files.
+    backend: Library that runs the model; auto is sentence-transformers where slimvec cannot.
+    through --through (hidden): The old name of --backend.
+    strict: Refuse a set with empty documents or judgements of what is not there.
+    vectors: How vectors are held: 4 bytes a dim, a byte, or a bit; default float32.
+    chunk_tokens N (from 16): Most tokens of a chunk; default 256, if the model takes that.
+    late --late/--no-late: Pool each chunk within its whole document (late chunking).
+    approximate --approximate/--exact: An approximate index over the vectors; default from 50,000 chunks on.
+    force: Replace the output if it exists.
+"""
+"""What a parameter of these names means in every command whose docstring says nothing else of it."""
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How a model is loaded."""
+
+    dims: int | None = None
+    dtype: Dtype = "auto"
+    revision: str | None = None
+
+
+PLAINLY = Loading()
+"""As the model says."""
 
 
 def backend_by_either_name(terminal: "Terminal", backend: Backend, through: Backend | None) -> Backend:

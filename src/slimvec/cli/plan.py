@@ -2,9 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from slimvec.cli.outlines import unread_remarks
 from slimvec.cli.terminal import Result, Terminal
@@ -27,24 +25,26 @@ _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(I?)B?\s*", re.IGNORECASE)
 def plan(
     terminal: Terminal,
     *,
-    recipe: Annotated[Path, typer.Argument(help="A recipe in YAML.", metavar="RECIPE")],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(help="Settings that replace the recipe's, as in batch.pairs=512.", metavar="SECTION.KEY=VALUE"),
-    ] = None,
-    memory: Annotated[
-        str | None, typer.Option(help="Memory of one process, as in 24GB; sizes that fit are proposed.", metavar="SIZE")
-    ] = None,
-    processes: Annotated[int, typer.Option(min=1, help="Processes that share each batch.", metavar="N")] = 1,
-    config: Annotated[
-        Path | None, typer.Option(help="Folder with the base's config.json, if it is not here.", metavar="DIR")
-    ] = None,
+    recipe: Path,
+    overrides: list[str] | None = None,
+    memory: str | None = None,
+    processes: int = 1,
+    config: Path | None = None,
 ) -> Result:
     """Predict memory and time of a training, and propose sizes that fit.
 
     No weights are read. Texts are taken to be as long as the recipe lets them be, so real steps need at most what is
     said. Time is measured on one layer, on this machine. Data that is on this machine is read for the pairs and
     negatives of a step; where most steps would teach nothing, that is the answer.
+
+    Positional:
+        recipe RECIPE: A recipe in YAML.
+        overrides SECTION.KEY=VALUE: Settings that replace the recipe's, as in batch.pairs=512.
+
+    Options:
+        memory SIZE: Memory of one process, as in 24GB; sizes that fit are proposed.
+        processes N (from 1): Processes that share each batch.
+        config DIR: Folder with the base's config.json, if it is not here.
     """
     from slimvec.training.recipe.reading import read_recipe
 

@@ -2,21 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-import typer
+from typing import TYPE_CHECKING, Any, Literal
 
 from slimvec.cli.models import model_or_default
-from slimvec.cli.options import (
-    BackendOption,
-    DimsOption,
-    DtypeOption,
-    EvaluatedOption,
-    ForceOption,
-    RevisionOption,
-    ThroughOption,
-    backend_by_either_name,
-)
+from slimvec.cli.options import Backend, Loading, backend_by_either_name
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
 from slimvec.probes.registry import PROBES, choose_probes
@@ -41,50 +30,43 @@ KEYS = {
 def probe(
     terminal: Terminal,
     *,
-    model: EvaluatedOption = None,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(help=f"Only this probe: {', '.join(PROBES)}. Can be given several times.", metavar="NAME"),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", "-d", help="A folder with outside sets, each in a folder.", metavar="FOLDER"),
-    ] = None,
-    text_file: Annotated[
-        Path | None, typer.Option(help="Your own texts, one a line, for probes that read them.", metavar="FILE")
-    ] = None,
-    amount: Annotated[
-        Literal["full", "quick", "tiny"],
-        typer.Option(help="How much is drawn: quick is about a quarter, tiny a twentieth."),
-    ] = "full",
-    seed: Annotated[int, typer.Option(min=0, help="Random seed for everything drawn.", metavar="N")] = 0,
-    against: Annotated[str | None, typer.Option(help="A second model, shown beside the first.", metavar="M")] = None,
-    backend: BackendOption = "auto",
-    through: ThroughOption = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the report into this folder.", metavar="FOLDER")
-    ] = None,
-    query_prompt: Annotated[str | None, typer.Option(help="Written in front of queries.", metavar="TEXT")] = None,
-    document_prompt: Annotated[str | None, typer.Option(help="Written in front of documents.", metavar="TEXT")] = None,
-    cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Keep vectors for the next run.")] = True,
-    max_tokens: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Longest text of the model, and of the probe of length. Default: the model's own; 4,096 at most.",
-            metavar="N",
-        ),
-    ] = None,
-    dims: DimsOption = None,
-    dtype: DtypeOption = "auto",
-    revision: RevisionOption = None,
-    force: ForceOption = False,
+    model: str | None = None,
+    only: list[str] | None = None,
+    data: Path | None = None,
+    text_file: Path | None = None,
+    amount: Literal["full", "quick", "tiny"] = "full",
+    seed: int = 0,
+    against: str | None = None,
+    backend: Backend = "auto",
+    through: Backend | None = None,
+    output: Path | None = None,
+    query_prompt: str | None = None,
+    document_prompt: str | None = None,
+    cache: bool = True,
+    max_tokens: int | None = None,
+    loading: Loading,
+    force: bool = False,
 ) -> Result:
     """Ask what a model sees of a text: word order, position, length, instruction, and what its tokenizer reads.
 
     Each probe gives an answer in words and numbers with 95% intervals, beside what a model without the property would
     have on the same items. Any model that `evaluate --suite` takes can be probed; what a model does not bear is left
     out, and the report says why. docs/probes.md says how each is measured, and how to read it.
+
+    Options:
+        model -m M: As everywhere, or a server: http://HOST:PORT/v1#MODEL; default {DEFAULT_MODEL}.
+        only NAME: Only this probe: {PROBES}. Can be given several times.
+        data -d FOLDER: A folder with outside sets, each in a folder.
+        text_file FILE: Your own texts, one a line, for probes that read them.
+        amount: How much is drawn: quick is about a quarter, tiny a twentieth.
+        seed N (from 0): Random seed for everything drawn.
+        against M: A second model, shown beside the first.
+        output -o FOLDER: Write the report into this folder.
+        query_prompt TEXT: Written in front of queries.
+        document_prompt TEXT: Written in front of documents.
+        cache --cache/--no-cache: Keep vectors for the next run.
+        max_tokens N (from 1): Longest text of the model, and of the probe of length. Default: the model's own; 4,096 at
+            most.
     """
     terminal.reserve(output, force=force)
     backend = backend_by_either_name(terminal, backend, through)
@@ -93,9 +75,9 @@ def probe(
         if path is not None and not there(path):
             raise InputError(f"no {what} {path}", expected=f"a {what} that exists")
     settings: EvaluatedSettings = {
-        "revision": revision,
-        "dtype": dtype,
-        "dims": dims,
+        "revision": loading.revision,
+        "dtype": loading.dtype,
+        "dims": loading.dims,
         "max_tokens": max_tokens,
         "query_prompt": query_prompt,
         "document_prompt": document_prompt,

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from slimvec.cli.hits import hits_table
-from slimvec.cli.options import ForceOption
 from slimvec.cli.phases import Quickstart, Setup, Stopwatch
 from slimvec.cli.progress import clock
 from slimvec.cli.scores import scores_table
@@ -36,23 +35,16 @@ DEFAULT_OUTPUT = Path("slimvec-quickstart")
 def quickstart(
     terminal: Terminal,
     *,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Folder to make.  [default: slimvec-quickstart, or the next free name]"),
-    ] = None,
-    minutes: Annotated[
-        float, typer.Option(min=0.1, help="Time for all of it; how much is done depends on the machine.", metavar="N")
-    ] = 8.0,
-    seed: Annotated[
-        int, typer.Option(min=0, help="Random seed for the order of the data and the adapter.", metavar="N")
-    ] = 0,
-    force: ForceOption = False,
-    base: Annotated[str, typer.Option(hidden=True, help="The language model to start from.")] = "smollm2-135m",
+    output: Path | None = None,
+    minutes: float = 8.0,
+    seed: int = 0,
+    force: bool = False,
+    base: str = "smollm2-135m",
     root: Annotated[
         list[Path] | None, typer.Option(hidden=True, exists=True, help="A folder of packages to read.")
     ] = None,
     num_documents: Annotated[int, typer.Option(min=1, hidden=True, help="Documents held out.")] = 1000,
-    setting: Annotated[list[str] | None, typer.Option(hidden=True, help="section.key=value of the recipe.")] = None,
+    setting: list[str] | None = None,
 ) -> Result:
     """Turn a raw language model into an embedding model, in ten minutes on two cores.
 
@@ -63,6 +55,13 @@ def quickstart(
     It measures the machine first, chooses how many documents are scored, how long they are and how much is trained, and
     says what it chose and what it would with more time. At least 300 documents are scored, and 45 seconds trained,
     however slow the machine is.
+
+    Options:
+        output -o: Folder to make.  [default: slimvec-quickstart, or the next free name]
+        minutes N (from 0.1): Time for all of it; how much is done depends on the machine.
+        seed N (from 0): Random seed for the order of the data and the adapter.
+        base (hidden): The language model to start from.
+        setting (hidden): section.key=value of the recipe.
     """
     folder = choose_output(output, force=force)
     terminal.reserve(folder, force=force)

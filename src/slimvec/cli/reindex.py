@@ -1,21 +1,10 @@
 """`slimvec reindex`: an index moved to another model or other settings."""
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from slimvec.cli.index import (
-    KEYS,
-    ApproximateOption,
-    ChunkTokensOption,
-    LateOption,
-    VectorsOption,
-    describe_update,
-    update_index,
-)
+from slimvec.cli.index import KEYS, VectorsName, describe_update, update_index
 from slimvec.cli.models import load_embedder
-from slimvec.cli.options import DimsOption, DtypeOption, RevisionOption
+from slimvec.cli.options import Loading
 from slimvec.cli.terminal import Result, Terminal
 
 __all__ = ["KEYS", "reindex"]
@@ -24,24 +13,27 @@ __all__ = ["KEYS", "reindex"]
 def reindex(
     terminal: Terminal,
     *,
-    index: Annotated[Path, typer.Argument(help="What `slimvec index` made.", metavar="INDEX")],
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Model from now on; default the index's own.", metavar="M")
-    ] = None,
-    revision: RevisionOption = None,
-    dtype: DtypeOption = "auto",
-    dims: DimsOption = None,
-    vectors: VectorsOption = None,
-    chunk_tokens: ChunkTokensOption = None,
-    late: LateOption = None,
-    field: Annotated[str | None, typer.Option(help="Field with the text in tables.", metavar="F")] = None,
-    approximate: ApproximateOption = None,
+    index: Path,
+    model: str | None = None,
+    loading: Loading,
+    vectors: VectorsName | None = None,
+    chunk_tokens: int | None = None,
+    late: bool | None = None,
+    field: str | None = None,
+    approximate: bool | None = None,
 ) -> Result:
     """Build an index anew, for another model or with other settings.
 
     It is built beside the old one, which answers searches until the new one is whole and takes its place at once. What
     is not named stays as it was; dims are the new model's own unless they are given. A run that was stopped is gone on
     with by the same command.
+
+    Positional:
+        index INDEX: What `slimvec index` made.
+
+    Options:
+        model -m M: Model from now on; default the index's own.
+        field F: Field with the text in tables.
     """
     from slimvec.search.index import Index, chosen_chunk_tokens
     from slimvec.search.migration import migrate
@@ -49,10 +41,10 @@ def reindex(
 
     terminal.kept = lambda: f"{index} is as it was; run the same command again to go on"
     said = IndexDescription.read(index / SETTINGS_NAME)
-    name, width = model or said.model, dims
-    if model is None and dims is None:
+    name, width, revision = model or said.model, loading.dims, loading.revision if model else said.revision
+    if model is None and width is None:
         width = said.identity.spec.dims
-    embedder = load_embedder(terminal, name, revision=revision if model else said.revision, dtype=dtype, dims=width)
+    embedder = load_embedder(terminal, name, Loading(width, loading.dtype, revision))
     asked = {"vectors": vectors, "late": late, "field": field}
     settings = IndexSettings.model_validate(
         {
@@ -66,7 +58,7 @@ def reindex(
         embedder,
         settings,
         model=name,
-        revision=revision if model else said.revision,
+        revision=revision,
         update=lambda new: update_index(terminal, new, (), approximate=approximate),
     )
     return describe_update(terminal, Index.open(index, embedder=embedder), report)

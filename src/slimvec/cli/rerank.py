@@ -1,22 +1,19 @@
 """`slimvec rerank`: the documents of a file, put in order for a question."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from slimvec.cli.blocks import truncation_remark
 from slimvec.cli.hits import Hit
 from slimvec.cli.inputs import Item, check_input, read_items
 from slimvec.cli.models import load_embedder, model_or_default
-from slimvec.cli.options import DtypeOption, FieldOption, ModelOption, RevisionOption, TaskOption
+from slimvec.cli.options import Dtype, Loading
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.data.records import check_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from slimvec.engine.language_model import LanguageModel
     from slimvec.engine.reranking import Reranking
 
 KEYS = {
@@ -31,52 +28,43 @@ KEYS = {
 def rerank(
     terminal: Terminal,
     *,
-    query: Annotated[str, typer.Argument(help="A question, in quotes.", metavar="QUERY")],
-    model: ModelOption = None,
-    documents: Annotated[
-        Path,
-        typer.Option(
-            "--documents",
-            "-d",
-            help="The candidates, mostly a few tens: a .txt (a text a line), .jsonl, .jsonl.gz or .parquet file.",
-        ),
-    ],
-    weight: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Share of the likelihood: 1 is it alone, 0 the cosine alone. Default fitted.",
-            metavar="W",
-        ),
-    ] = None,
-    language_model: Annotated[
-        str | None,
-        typer.Option(help="Take likelihoods from this model; an encoder has none of its own.", metavar="M"),
-    ] = None,
-    top: Annotated[int, typer.Option(min=1, help="Documents shown.")] = 10,
-    max_document_tokens: Annotated[
-        int | None,
-        typer.Option(min=1, help="Where documents are cut for the likelihood. Default as for vectors.", metavar="N"),
-    ] = None,
-    task: TaskOption = None,
-    field: FieldOption = "text",
-    dtype: DtypeOption = "auto",
-    revision: RevisionOption = None,
+    query: str,
+    model: str | None = None,
+    documents: Path,
+    weight: float | None = None,
+    language_model: str | None = None,
+    top: int = 10,
+    max_document_tokens: int | None = None,
+    task: str | None = None,
+    field: str = "text",
+    dtype: Dtype = "auto",
+    revision: str | None = None,
 ) -> Result:
     """Put the documents of a file in order for a question.
 
     The language model that the embedding model was trained from says how likely the question is given each document;
     that likelihood is fused with the cosine. It costs a pass over every document, so it is for the best few of a
     search. All documents are ordered; `--top` says how many are shown.
+
+    Positional:
+        query QUERY: A question, in quotes.
+
+    Options:
+        documents -d: The candidates, mostly a few tens: a .txt (a text a line), .jsonl, .jsonl.gz or .parquet file.
+        weight W (0 to 1): Share of the likelihood: 1 is it alone, 0 the cosine alone. Default fitted.
+        language_model M: Take likelihoods from this model; an encoder has none of its own.
+        top (from 1): Documents shown.
+        max_document_tokens N (from 1): Where documents are cut for the likelihood. Default as for vectors.
     """
     check_text(query, "the query")
     check_input(documents)
     with terminal.task(f"reading {documents}"):
         items = list(read_items(documents, field=field))
     model = model_or_default(terminal, model)
-    embedder = load_embedder(terminal, model, revision=revision, dtype=dtype)
-    other = None if language_model is None else _language_model(terminal, language_model, dtype)
+    embedder = load_embedder(terminal, model, Loading(dtype=dtype, revision=revision))
+    other = None
+    if language_model is not None:
+        other = load_embedder(terminal, language_model, Loading(dtype=dtype)).language_model
     with terminal.task("reranking", total=len(items), unit="documents") as progress:
         from slimvec.engine.reranking import WEIGHT
 
@@ -100,11 +88,6 @@ def rerank(
         "num_documents": len(items),
         "num_truncated": ranked.num_truncated,
     }
-
-
-def _language_model(terminal: Terminal, source: str, dtype: str) -> "LanguageModel":
-    """Load another model's language model."""
-    return load_embedder(terminal, source, dtype=dtype).language_model
 
 
 def _rows(ranked: "Reranking", items: list[Item]) -> list[dict[str, Any]]:

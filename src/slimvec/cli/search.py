@@ -1,14 +1,12 @@
 """`slimvec search`: what answers a question, in an index or in a file of documents."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
-
-import typer
+from typing import TYPE_CHECKING, Literal
 
 from slimvec.cli.index import open_index
 from slimvec.cli.index_hits import as_json, shown_hits
 from slimvec.cli.inputs import Item
-from slimvec.cli.options import DEFAULT_MODEL, DimsOption, DtypeOption, FieldOption, RevisionOption, TaskOption
+from slimvec.cli.options import DEFAULT_MODEL, Loading
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.data.records import check_text
 from slimvec.errors import InputError
@@ -24,67 +22,29 @@ KEYS = {
     "prompt": "what was written in front of each query",
     "model": "the model's name",
 }
-RankingOption = Annotated[
-    Literal["hybrid", "vector", "text"],
-    typer.Option(help="By meaning (vector), by words (text, BM25), or by the ranks of both (hybrid)."),
-]
+RankingName = Literal["hybrid", "vector", "text"]
 
 
 def search(
     terminal: Terminal,
     *,
-    queries: Annotated[list[str], typer.Argument(help="One or more questions, each in quotes.", metavar="QUERY...")],
-    index: Annotated[
-        Path | None, typer.Option("--index", "-x", help="What `slimvec index` made.", metavar="INDEX")
-    ] = None,
-    documents: Annotated[
-        Path | None,
-        typer.Option(
-            "--documents",
-            "-d",
-            help="Instead: a .txt (a text a line), .jsonl or .parquet file.",
-            metavar="FILE",
-        ),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model", "-m", help=f"Default the one that made the index; with --documents {DEFAULT_MODEL}.", metavar="M"
-        ),
-    ] = None,
-    top: Annotated[int, typer.Option(min=1, help="Hits shown of each query.")] = 5,
-    ranking: RankingOption = "hybrid",
-    path: Annotated[
-        list[str] | None, typer.Option(help="Only files with such a path: docs, 'docs/*.md'.", metavar="GLOB")
-    ] = None,
-    kind: Annotated[
-        list[str] | None,
-        typer.Option(help="Only such files: text, markdown, html, pdf, docx, code, table.", metavar="K"),
-    ] = None,
-    after: Annotated[
-        str | None, typer.Option(help="Only files changed since: 2026-11-29, or 30d for 30 days.", metavar="DAY")
-    ] = None,
-    before: Annotated[str | None, typer.Option(help="Only files changed before that day.", metavar="DAY")] = None,
-    rerank: Annotated[
-        int, typer.Option(min=0, help="So many of the best are read once more, with the query.", metavar="N")
-    ] = 0,
-    generate: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            help="With --documents: have the language model write n-grams of the texts, for this share of the score; "
-            "1 is them alone.",
-            metavar="SHARE",
-        ),
-    ] = None,
-    exact: Annotated[bool, typer.Option("--exact", help="Compare all vectors, with no approximate index.")] = False,
-    explain: Annotated[bool, typer.Option("--explain", help="Say why each hit stands where it does.")] = False,
-    task: TaskOption = None,
-    field: FieldOption = "text",
-    dims: DimsOption = None,
-    dtype: DtypeOption = "auto",
-    revision: RevisionOption = None,
+    queries: list[str],
+    index: Path | None = None,
+    documents: Path | None = None,
+    model: str | None = None,
+    top: int = 5,
+    ranking: RankingName = "hybrid",
+    path: list[str] | None = None,
+    kind: list[str] | None = None,
+    after: str | None = None,
+    before: str | None = None,
+    rerank: int = 0,
+    generate: float | None = None,
+    exact: bool = False,
+    explain: bool = False,
+    task: str | None = None,
+    field: str = "text",
+    loading: Loading,
 ) -> Result:
     """Find what answers a question, by meaning and by words.
 
@@ -94,6 +54,25 @@ def search(
     With --documents, the texts of one file, by vectors alone; they are embedded anew each time, title and text
     together, and each hit shows its rank, its cosine with the query, and its title or first line. --generate adds
     generative retrieval: documents are also found by n-grams of theirs that the language model writes for the query.
+
+    Positional:
+        queries QUERY...: One or more questions, each in quotes.
+
+    Options:
+        index -x INDEX: What `slimvec index` made.
+        documents -d FILE: Instead: a .txt (a text a line), .jsonl or .parquet file.
+        model -m M: Default the one that made the index; with --documents {DEFAULT_MODEL}.
+        top (from 1): Hits shown of each query.
+        ranking: By meaning (vector), by words (text, BM25), or by the ranks of both (hybrid).
+        path GLOB: Only files with such a path: docs, 'docs/*.md'.
+        kind K: Only such files: text, markdown, html, pdf, docx, code, table.
+        after DAY: Only files changed since: 2026-11-29, or 30d for 30 days.
+        before DAY: Only files changed before that day.
+        rerank N (from 0): So many of the best are read once more, with the query.
+        generate SHARE (0 to 1): With --documents: have the language model write n-grams of the texts, for this share of
+            the score; 1 is them alone.
+        exact: Compare all vectors, with no approximate index.
+        explain: Say why each hit stands where it does.
     """
     if (index is None) == (documents is None):
         found = "both --index and --documents" if index else "neither --index nor --documents"
@@ -106,15 +85,15 @@ def search(
         from slimvec.cli.file_search import search_file
 
         return search_file(
-            terminal, asked, documents, model=model or DEFAULT_MODEL, top=top, task=task, field=field, dims=dims,
-            dtype=dtype, revision=revision, generate=generate,
+            terminal, asked, documents, model=model or DEFAULT_MODEL, top=top, task=task, field=field,
+            loading=loading, generate=generate,
         )  # fmt: skip
     if generate is not None:
         raise InputError("--generate with --index", expected="--documents, whose texts it can read whole")
     assert index is not None
     filters = _filters(path, kind, after, before)
     needs_model = model is not None or ranking != "text" or rerank > 0
-    opened = open_index(terminal, index, model, revision, dtype, load=needs_model)
+    opened = open_index(terminal, index, model, loading, load=needs_model)
     results = []
     for query in queries:
         with terminal.task("searching"):

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from slimvec.cli.models import load_embedder, model_or_default
-from slimvec.cli.options import DimsOption, DtypeOption, Role
+from slimvec.cli.options import Dtype, Loading, Role
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.optional import require
 
@@ -25,50 +23,43 @@ KEYS = {
 def serve(
     terminal: Terminal,
     *,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="A model as everywhere, or NAME=MODEL; several times for several. Default the index's, or slimvec-en.",
-            metavar="M",
-        ),
-    ] = None,
-    index: Annotated[
-        Path | None, typer.Option("--index", "-x", help="What `slimvec index` made, to be searched.", metavar="INDEX")
-    ] = None,
-    report: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="A folder that `slimvec probe --output` wrote about such a model, for the page.", metavar="FOLDER"
-        ),
-    ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes a free one.")] = 8000,
-    keys: Annotated[
-        Path | None, typer.Option(help="File of keys that open it, made with slimvec key.", metavar="F")
-    ] = None,
-    allow_open: Annotated[bool, typer.Option("--allow-open", help="Serve other machines without keys.")] = False,
-    allow_host: Annotated[
-        list[str] | None, typer.Option(help="A name that requests may call it by, beside localhost.", metavar="NAME")
-    ] = None,
-    input_type: Annotated[Role, typer.Option(help="Role of texts whose request does not say it.")] = "document",
-    refuse_long: Annotated[
-        bool, typer.Option("--refuse-long", help="Refuse texts over the model's limit; else they are cut, and counted.")
-    ] = False,
-    max_texts: Annotated[int, typer.Option(min=1, help="Most texts in a request.")] = 2048,
-    max_body_mb: Annotated[int, typer.Option(min=1, help="Largest body of a request, in megabytes.")] = 8,
-    max_wait: Annotated[
-        float, typer.Option(min=0.1, help="Seconds of expected waiting beyond which requests get 429.")
-    ] = 30.0,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds from a request to its answer.")] = 120.0,
-    dims: DimsOption = None,
-    dtype: DtypeOption = "auto",
+    model: list[str] | None = None,
+    index: Path | None = None,
+    report: list[Path] | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    keys: Path | None = None,
+    allow_open: bool = False,
+    allow_host: list[str] | None = None,
+    input_type: Role = "document",
+    refuse_long: bool = False,
+    max_texts: int = 2048,
+    max_body_mb: int = 8,
+    max_wait: float = 30.0,
+    timeout: float = 120.0,
+    dims: int | None = None,
+    dtype: Dtype = "auto",
 ) -> Result:
     """Serve models as OpenAI's API and text-embeddings-inference do.
 
     Ctrl-C or SIGTERM stops it: what it has taken is finished first. Its log on stderr has a line of JSON a request,
     without any text.
+
+    Options:
+        model -m M: A model as everywhere, or NAME=MODEL; several times for several. Default the index's, or slimvec-en.
+        index -x INDEX: What `slimvec index` made, to be searched.
+        report FOLDER: A folder that `slimvec probe --output` wrote about such a model, for the page.
+        host: Address to listen at.
+        port (0 to 65535): Port to listen at; 0 takes a free one.
+        keys F: File of keys that open it, made with slimvec key.
+        allow_open: Serve other machines without keys.
+        allow_host NAME: A name that requests may call it by, beside localhost.
+        input_type: Role of texts whose request does not say it.
+        refuse_long: Refuse texts over the model's limit; else they are cut, and counted.
+        max_texts (from 1): Most texts in a request.
+        max_body_mb (from 1): Largest body of a request, in megabytes.
+        max_wait (from 0.1): Seconds of expected waiting beyond which requests get 429.
+        timeout (from 1): Seconds from a request to its answer.
     """
     if not model and index is None:
         model = [model_or_default(terminal, None)]
@@ -96,7 +87,7 @@ def serve(
             max_wait_seconds=min(max_wait, timeout),
             request_seconds=timeout,
         )
-        models = _load(terminal, _sources(model or [], index, dims), dtype, settings)
+        models = _load(terminal, _sources(model or [], index, dims, dtype), settings)
         served = None if index is None else ServedIndex.open(index, models)
         reports = [read_report(folder, models) for folder in report or []]
         log = None if terminal.quiet else stderr()
@@ -114,31 +105,30 @@ class _Source:
 
     name: str
     source: str
-    revision: str | None
-    dims: int | None
+    loading: Loading
 
 
-def _sources(given: Sequence[str], index: Path | None, dims: int | None) -> list[_Source]:
+def _sources(given: Sequence[str], index: Path | None, dims: int | None, dtype: Dtype) -> list[_Source]:
     """Say which models are loaded: those asked for, or the index's.
 
     Raises:
         InputError: there is no index.
     """
     if given or index is None:
-        return [_Source(*_named(one), revision=None, dims=dims) for one in given]
+        return [_Source(*_named(one), Loading(dims, dtype)) for one in given]
     from slimvec.search.settings import SETTINGS_NAME, IndexDescription
 
     said = IndexDescription.read(index / SETTINGS_NAME)
-    return [_Source(_named(said.model)[0], said.model, said.revision, said.identity.spec.dims)]
+    return [_Source(_named(said.model)[0], said.model, Loading(said.identity.spec.dims, dtype, said.revision))]
 
 
-def _load(terminal: Terminal, sources: Sequence[_Source], dtype: str, settings: "ServerSettings") -> "Models":
+def _load(terminal: Terminal, sources: Sequence[_Source], settings: "ServerSettings") -> "Models":
     """Load models, each with a queue in front of it."""
     from slimvec.serving.served import Models, ServedModel
 
     found = []
     for one in sources:
-        embedder = load_embedder(terminal, one.source, revision=one.revision, dtype=dtype, dims=one.dims)
+        embedder = load_embedder(terminal, one.source, one.loading)
         found.append(ServedModel.of(one.name, one.source, embedder, settings))
     return Models(found)
 

@@ -3,13 +3,10 @@
 import os
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from slimvec.cli.failures import AGAIN
-from slimvec.cli.options import ForceOption
-from slimvec.cli.record_options import RecordsOutputOption, ReportOption, report_path
+from slimvec.cli.records import RecordsOutput
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
 from slimvec.files import atomic_file
@@ -37,70 +34,60 @@ KEYS = {
 def synthesize(
     terminal: Terminal,
     *,
-    output: RecordsOutputOption,
-    endpoint: Annotated[
-        str | None,
-        typer.Option(help="Base address of a server, as in http://localhost:8000/v1.", metavar="URL"),
-    ] = None,
-    model: Annotated[str | None, typer.Option("--model", "-m", help="Name of the model there.", metavar="NAME")] = None,
-    local: Annotated[
-        str | None,
-        typer.Option(
-            help="Instead of a server: a causal language model on this machine, as a folder, a .gguf file, a built-in "
-            "name (smollm2-135m) or a hub name. Small ones write little that passes the checks.",
-            metavar="M",
-        ),
-    ] = None,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer of a local model.")] = 1024,
-    num: Annotated[int, typer.Option("--num", "-n", min=1, help="Records wanted.")] = 100,
-    kind: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="short-long, long-short, short-short, long-long, sts or bitext; default all. Can be given several "
-            "times.",
-            metavar="KIND",
-        ),
-    ] = None,
-    personas: Annotated[
-        Path | None, typer.Option(help="YAML with languages and personas. Default: slimvec's own.", metavar="FILE")
-    ] = None,
-    language: Annotated[
-        list[str] | None,
-        typer.Option(help="Only personas that write in this language. Can be given several times.", metavar="CODE"),
-    ] = None,
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder of the answers. Default: OUTPUT.answers.", metavar="DIR")
-    ] = None,
-    key_variable: Annotated[
-        str, typer.Option(help="Environment variable with the key, if the endpoint wants one.", metavar="NAME")
-    ] = "OPENAI_API_KEY",
-    concurrency: Annotated[
-        int, typer.Option(min=1, help="Requests under way at once; a local model answers one after the other.")
-    ] = 8,
-    timeout: Annotated[float, typer.Option(min=0.01, help="Seconds an answer may take.")] = 120.0,
-    retries: Annotated[int, typer.Option(min=0, help="Further attempts when the endpoint fails.")] = 6,
-    temperature: Annotated[float, typer.Option(min=0, help="Sampling temperature of the model.")] = 1.0,
-    price_in: Annotated[float, typer.Option(min=0, help="Price of a million tokens of requests.")] = 0.0,
-    price_out: Annotated[float, typer.Option(min=0, help="Price of a million tokens of answers.")] = 0.0,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed for personas, kinds and style.")] = 0,
-    report: ReportOption = None,
-    force: ForceOption = False,
+    into: RecordsOutput,
+    endpoint: str | None = None,
+    model: str | None = None,
+    local: str | None = None,
+    max_new_tokens: int = 1024,
+    num: int = 100,
+    kind: list[str] | None = None,
+    personas: Path | None = None,
+    language: list[str] | None = None,
+    cache: Path | None = None,
+    key_variable: str = "OPENAI_API_KEY",
+    concurrency: int = 8,
+    timeout: float = 120.0,
+    retries: int = 6,
+    temperature: float = 1.0,
+    price_in: float = 0.0,
+    price_out: float = 0.0,
+    seed: int = 0,
 ) -> Result:
     """Have a language model write training pairs in the voice of many personas.
 
     Retrieval tasks are invented first, then samples of them are written; answers are checked for form, length, language
     and repetition. Every answer is kept: a run that was stopped goes on when the same command is run again.
+
+    Options:
+        endpoint URL: Base address of a server, as in http://localhost:8000/v1.
+        model -m NAME: Name of the model there.
+        local M: Instead of a server: a causal language model on this machine, as a folder, a .gguf file, a built-in
+            name (smollm2-135m) or a hub name. Small ones write little that passes the checks.
+        max_new_tokens (from 1): Longest answer of a local model.
+        num -n (from 1): Records wanted.
+        kind KIND: short-long, long-short, short-short, long-long, sts or bitext; default all. Can be given several
+            times.
+        personas FILE: YAML with languages and personas. Default: slimvec's own.
+        language CODE: Only personas that write in this language. Can be given several times.
+        cache DIR: Folder of the answers. Default: OUTPUT.answers.
+        key_variable NAME: Environment variable with the key, if the endpoint wants one.
+        concurrency (from 1): Requests under way at once; a local model answers one after the other.
+        timeout (from 0.01): Seconds an answer may take.
+        retries (from 0): Further attempts when the endpoint fails.
+        temperature (from 0): Sampling temperature of the model.
+        price_in (from 0): Price of a million tokens of requests.
+        price_out (from 0): Price of a million tokens of answers.
+        seed (from 0): Random seed for personas, kinds and style.
     """
     import asyncio
 
     from slimvec.data.synthesis import Endpoint, Prices, read_personas
     from slimvec.data.synthesis import synthesize as write
-    from slimvec.data.writers import check_records_output, record_writer
+    from slimvec.data.writers import record_writer
 
     _check_model(endpoint=endpoint, model=model, local=local)
-    place = report_path(output, report)
-    check_records_output(output, force=force)
-    terminal.reserve(output, place, force=force)
+    into.reserve(terminal)
+    output, place = into.output, into.report_path
     settings = _settings(num=num, seed=seed, kinds=kind, temperature=temperature, concurrency=concurrency)
     voices = read_personas(personas).only(tuple(language or ()))
     answers = cache or output.parent / f"{output.name}.answers"
@@ -128,10 +115,10 @@ def synthesize(
                 )
 
         records, done = asyncio.run(run())
-    with record_writer(output, force=force) as write_record:
+    with record_writer(output, force=into.force) as write_record:
         for record in records:
             write_record(record)
-    with atomic_file(place, force=force) as path:
+    with atomic_file(place, force=into.force) as path:
         path.write_text(done.model_dump_json(indent=2) + "\n", encoding="utf-8")
     known = done.model_dump(mode="json")
     terminal.print(

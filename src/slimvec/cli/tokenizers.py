@@ -1,11 +1,8 @@
 """`slimvec tokenizers`: what tokenizers can read, side by side, without their models."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import typer
-
-from slimvec.cli.options import ForceOption
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
 
@@ -26,30 +23,29 @@ _SHOWN = 3
 def tokenizers(
     terminal: Terminal,
     *,
-    sources: Annotated[
-        list[str],
-        typer.Argument(help="Models, as for --model elsewhere, or files like tokenizer.json.", metavar="MODEL..."),
-    ],
-    data: Annotated[
-        Path | None, typer.Option("--data", "-d", help="Folder with sib200: the same sentences in 205 languages.")
-    ] = None,
-    text_file: Annotated[
-        Path | None, typer.Option(help="Texts of your own: .txt (one a line), .jsonl, .jsonl.gz or .parquet.")
-    ] = None,
-    amount: Annotated[
-        Literal["tiny", "quick", "full"], typer.Option(help="How many sentences are drawn; full is all 204.")
-    ] = "full",
-    seed: Annotated[int, typer.Option(min=0, help="Random seed for what is drawn and for the intervals.")] = 0,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder for the report: HTML, Markdown with plots, JSON.")
-    ] = None,
-    force: ForceOption = False,
+    sources: list[str],
+    data: Path | None = None,
+    text_file: Path | None = None,
+    amount: Literal["tiny", "quick", "full"] = "full",
+    seed: int = 0,
+    output: Path | None = None,
+    force: bool = False,
 ) -> Result:
     """Compare what tokenizers can read: by script and language, with 95% intervals. No weights are loaded.
 
     On the same sentences in many languages (--data), on texts of your own (--text-file), or, with neither, on
     characters of every script: how much comes back from the tokens, how many tokens it takes against English, how many
     of them are not whole characters, and how much text fits in 512 of them.
+
+    Positional:
+        sources MODEL...: Models, as for --model elsewhere, or files like tokenizer.json.
+
+    Options:
+        data -d: Folder with sib200: the same sentences in 205 languages.
+        text_file: Texts of your own: .txt (one a line), .jsonl, .jsonl.gz or .parquet.
+        amount: How many sentences are drawn; full is all 204.
+        seed (from 0): Random seed for what is drawn and for the intervals.
+        output -o: Folder for the report: HTML, Markdown with plots, JSON.
     """
     terminal.reserve(output, force=force)
     if data is not None and not (data / "sib200").is_dir():

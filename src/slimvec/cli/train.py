@@ -4,17 +4,13 @@ import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from slimvec.cli.options import ForceOption
 from slimvec.cli.outlines import outline_lines, unread_remarks
 from slimvec.cli.progress import clock
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.cli.training import probe_validators_of, run_training
 from slimvec.errors import InputError
-from slimvec.probes.registry import PROBES
 
 if TYPE_CHECKING:
     from slimvec.training.recipe import Recipe
@@ -39,26 +35,14 @@ KEYS = {
 def train(
     terminal: Terminal,
     *,
-    recipe: Annotated[Path, typer.Argument(help="A recipe in YAML.", metavar="RECIPE")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder to write the model into.")] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(help="Settings that replace the recipe's, as in optim.lr=0.001.", metavar="SECTION.KEY=VALUE"),
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Where relative paths of data files begin.", metavar="FOLDER")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Resolve everything but the weights, and say what would be done.")
-    ] = False,
-    probe: Annotated[
-        list[str] | None,
-        typer.Option(
-            help=f"Run this probe at each evaluation: {', '.join(PROBES)}. Can be given several times.", metavar="NAME"
-        ),
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
-    force: ForceOption = False,
+    recipe: Path,
+    output: Path | None = None,
+    overrides: list[str] | None = None,
+    data: Path | None = None,
+    dry_run: bool = False,
+    probe: list[str] | None = None,
+    resume: bool = False,
+    force: bool = False,
 ) -> Result:
     """Train an embedding model as a recipe says.
 
@@ -67,6 +51,17 @@ def train(
 
     Ctrl-C ends the run, saves it, and says how to go on. While a run is on, its checkpoints and
     metrics are in OUTPUT.training; OUTPUT appears when the model is complete.
+
+    Positional:
+        recipe RECIPE: A recipe in YAML.
+        overrides SECTION.KEY=VALUE: Settings that replace the recipe's, as in optim.lr=0.001.
+
+    Options:
+        output -o: Folder to write the model into.
+        data FOLDER: Where relative paths of data files begin.
+        dry_run: Resolve everything but the weights, and say what would be done.
+        probe NAME: Run this probe at each evaluation: {PROBES}. Can be given several times.
+        resume: Go on with a run that was stopped.
     """
     from slimvec.training.recipe.reading import read_recipe
 

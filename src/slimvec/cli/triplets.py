@@ -1,11 +1,8 @@
 """`slimvec triplets`: training triplets of word order, made from templates."""
 
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import typer
-
-from slimvec.cli.options import ForceOption
-from slimvec.cli.record_options import RecordsOutputOption
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
 
@@ -23,31 +20,27 @@ KEYS = {
 def triplets(
     terminal: Terminal,
     *,
-    output: RecordsOutputOption,
-    num: Annotated[int, typer.Option("--num", "-n", min=1, help="Records wanted.")] = 11_000,
-    language: Annotated[
-        list[str] | None,
-        typer.Option(help="en, de, fr or es; default en. Can be given several times.", metavar="CODE"),
-    ] = None,
-    kind: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="role swap, direction, before and after, cause, comparison, number swap or negation; default all. Can "
-            "be given several times.",
-            metavar="KIND",
-        ),
-    ] = None,
-    task: Annotated[
-        str | None,
-        typer.Option(help="Task name or instruction of the records; default that of paraphrases.", metavar="T"),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed for words, order and sides.")] = 0,
-    force: ForceOption = False,
+    output: Path,
+    num: int = 11_000,
+    language: list[str] | None = None,
+    kind: list[str] | None = None,
+    task: str | None = None,
+    seed: int = 0,
+    force: bool = False,
 ) -> Result:
     """Make training triplets against blindness to word order.
 
     Each record is a sentence, a paraphrase of it, and a contrast: its words in another order, or denied. The templates
     are not those of the word order probe: no template, name, place or number is in both.
+
+    Options:
+        output -o: Where to write: .jsonl or .jsonl.gz.
+        num -n (from 1): Records wanted.
+        language CODE: en, de, fr or es; default en. Can be given several times.
+        kind KIND: role swap, direction, before and after, cause, comparison, number swap or negation; default all. Can
+            be given several times.
+        task T: Task name or instruction of the records; default that of paraphrases.
+        seed (from 0): Random seed for words, order and sides.
     """
     from slimvec.data.triplets import LANGUAGES, TASK, make_triplets
     from slimvec.data.writers import check_records_output, record_writer
