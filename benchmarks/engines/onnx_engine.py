@@ -5,6 +5,7 @@ from typing import Any
 
 from benchmarks.engines.base import Model, Vectors, built_once, versions
 from benchmarks.engines.padded import Ids, Padded, pooled_model
+from slimvec.engine.machine import this_machine
 
 _NAMES = ("ids", "mask")
 
@@ -18,7 +19,7 @@ class OnnxInt8(Padded):
 
     def prepare(self, model: Model) -> None:
         """Export the float32 weights and quantise them, once."""
-        target = model.cached("onnx-int8")
+        target = model.cached(_folder())
         if target.is_dir():
             return
         import torch
@@ -38,7 +39,13 @@ class OnnxInt8(Padded):
                     dynamic_axes={**dict.fromkeys(_NAMES, free), "vectors": {0: "batch"}},
                     dynamo=False,
                 )
-            quantize_dynamic(whole, building / "model.onnx", weight_type=QuantType.QInt8, per_channel=True)
+            quantize_dynamic(
+                whole,
+                building / "model.onnx",
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                reduce_range=not _has_vnni(),
+            )
             for path in building.iterdir():
                 if not path.name.startswith("model."):
                     path.unlink()
@@ -49,7 +56,7 @@ class OnnxInt8(Padded):
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = model.num_threads, 1
-        path = model.cached("onnx-int8") / "model.onnx"
+        path = model.cached(_folder()) / "model.onnx"
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self.read_tokenizer(model)
         return {"dtype": "int8 and float32", **versions("onnxruntime", "onnx")}
@@ -58,3 +65,13 @@ class OnnxInt8(Padded):
         """Run the graph."""
         vectors: Vectors = self._session.run(None, dict(zip(_NAMES, (ids, mask), strict=True)))[0]
         return vectors
+
+
+def _has_vnni() -> bool:
+    """Tell whether products of bytes are summed without saturating; without that weights get 7 bits, as is advised."""
+    return bool({"avx-vnni", "avx512-vnni"} & {*this_machine().instruction_sets})
+
+
+def _folder() -> str:
+    """Name the graph by how its weights are rounded."""
+    return "onnx-int8" if _has_vnni() else "onnx-int7"
