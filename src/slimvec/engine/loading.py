@@ -7,6 +7,8 @@ import torch
 
 from slimvec.engine.fused import FusedDecoder, UnsupportedError
 from slimvec.engine.fused.int8 import int8_slowness
+from slimvec.engine.fused.lora import read_plain_lora
+from slimvec.engine.fused.weights import open_folder
 from slimvec.engine.int8_texts import int8_texts
 from slimvec.engine.kernels.library import load_kernels
 from slimvec.errors import InputError, ModelError
@@ -171,8 +173,11 @@ def _fused(opened: OpenedModel, dtype: torch.dtype) -> FusedDecoder:
     if dtype == torch.int8:
         texts = int8_texts(opened)
         dtype = torch.bfloat16 if torch.bfloat16 in load_kernels().dtypes else torch.float32
-    if not opened.is_adapter:
-        return FusedDecoder.from_folder(opened.weights, causal=causal, dtype=dtype, int8=texts, config=opened.config)
+    lora = read_plain_lora(opened.folder, open_folder(opened.weights)) if opened.is_adapter else None
+    if lora is not None or not opened.is_adapter:
+        return FusedDecoder.from_folder(
+            opened.weights, causal=causal, dtype=dtype, int8=texts, config=opened.config, lora=lora
+        )
     from slimvec.model.adapters import merge_lora
     from slimvec.model.folder import load_opened
 

@@ -11,6 +11,7 @@ from slimvec.engine.fused.cache import FusedCache
 from slimvec.engine.fused.errors import UnsupportedError
 from slimvec.engine.fused.int8_layers import Int8Layers, Int8Texts
 from slimvec.engine.fused.keys_values import KeyValues
+from slimvec.engine.fused.lora import PlainLora
 from slimvec.engine.fused.native import NativeLayers
 from slimvec.engine.fused.reference import TorchLayers
 from slimvec.engine.fused.spec import DecoderSpec, read_spec
@@ -91,6 +92,7 @@ class FusedDecoder:
         kernel: Literal["auto", "native", "torch"] = "auto",
         int8: Int8Texts | None = None,
         config: Config | None = None,
+        lora: PlainLora | None = None,
     ) -> Self:
         """Build from `config.json` and safetensors, without transformers and without holding weights twice.
 
@@ -101,6 +103,7 @@ class FusedDecoder:
             kernel: `auto` takes the compiled kernels where they serve the dtype on this machine.
             int8: Run half of the products or more in int8, calibrated on these texts.
             config: Its settings where they shall differ from `config.json`.
+            lora: Folded into the weights.
 
         Raises:
             UnsupportedError: the model has something the fused decoder does not do, or `native` is not to be had.
@@ -110,6 +113,8 @@ class FusedDecoder:
         spec = read_spec(read_config(folder) if config is None else config)
         # Two maps of the same file: the layers' is dropped once they are packed, the embedding's stays.
         source = open_folder(folder, check=True)
+        if lora is not None:
+            source = lora.folded(source, dtype)
         embedding = open_folder(folder).embedding(spec, dtype)
         return cls(spec, source, embedding, causal=causal, dtype=dtype, kernel=kernel, int8=int8)
 

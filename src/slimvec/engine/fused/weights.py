@@ -105,6 +105,9 @@ class WeightSource:
     Args:
         names: Names as stored.
         read: Gives the tensor of a stored name.
+
+    Attributes:
+        names: Names without the prefix.
     """
 
     def __init__(self, names: Collection[str], read: Callable[[str], Tensor]) -> None:
@@ -115,7 +118,25 @@ class WeightSource:
             raise UnsupportedError(f"the weights have names that begin with {stems[0]!r}")
         self._prefix = stems[0]
         self._left = {name for name in names if not is_passed_over(name)}
-        self._names, self._read = names, read
+        self.names = frozenset(name.removeprefix(self._prefix) for name in names)
+        self._stored, self._read = names, read
+
+    def read(self, name: str) -> Tensor:
+        """Read a tensor as it is stored.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self._read(self._prefix + name)
+
+    def changed(self, change: Callable[[str, Tensor], Tensor]) -> "WeightSource":
+        """Give the same tensors changed, each when it is read.
+
+        Args:
+            change: Given a name without the prefix and the tensor.
+        """
+        start = len(self._prefix)
+        return WeightSource(self._stored, lambda stored: change(stored[start:], self._read(stored)))
 
     def get(self, name: str, shape: tuple[int, ...], dtype: torch.dtype | None = None) -> Tensor:
         """Read a tensor and check its shape; cast where a dtype is asked for.
@@ -124,7 +145,7 @@ class WeightSource:
             UnsupportedError: there is none, or it has another shape.
         """
         stored = self._prefix + name
-        if stored not in self._names:
+        if stored not in self._stored:
             raise UnsupportedError(f"the weights have no {stored}")
         self._left.discard(stored)
         tensor = self._read(stored).detach()
