@@ -56,6 +56,31 @@ def test_pairs_negatives_and_columns_not_read_are_those_of_the_run(slimvec, reci
     ]
 
 
+def test_queries_and_targets_of_a_step_are_said(slimvec, recipe, tmp_path):
+    write_pairs(tmp_path / "none.jsonl", 16, title="T")
+    rows = [{"text": f"plain {n}"} for n in range(4)]
+    (tmp_path / "plain.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    overrides = (
+        "objective={kind: ngrams, queries: 6, targets: 2, tokens: 7}",
+        "data=[{path: none.jsonl}, {path: plain.jsonl}]",
+        "batch={max_query_tokens: 40}",
+        "run={epochs: 2, dtype: fp32}",
+    )
+    line = "6.7 queries a step, 13.3 targets of up to 7 tokens; 4 of 20 records are plain texts; 16 of 20 records have"
+    for options in ((), ("--dry-run",)):
+        outcome = slimvec("train" if options else "plan", recipe, *overrides, *options)
+        assert outcome.code == 0, outcome.err
+        assert f"{line} titles" in outcome.out
+        assert outcome.err == "none.jsonl: columns not read: lr\n"
+        assert ("ngrams, lora, the base's attention, 6 steps" in outcome.out) == bool(options)
+    (stage,) = slimvec("plan", recipe, *overrides, "--memory", "64GB", "--json", "--quiet").json["stages"]
+    assert (stage["filling"]["steps"], stage["filling"]["targets"]) == (3, 40 / 3)
+    assert stage["tokens_per_step"] == 6 * 2 * 47
+    assert stage["keeps_graph"]
+    assert stage["graph_tokens"] is None
+    assert stage["bytes"]["scores"]
+
+
 @pytest.mark.parametrize("command", [["plan"], ["train", "--dry-run"], ["train", "-o", "out"]])
 def test_steps_that_teach_nothing_are_refused(command, slimvec, recipe, tmp_path):
     write_pairs(tmp_path / "none.jsonl", 1)

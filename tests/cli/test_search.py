@@ -103,3 +103,36 @@ def test_ngrams_that_the_language_model_writes_find_documents(slimvec, tmp_path_
     assert "written: " in slimvec(*given, "-m", base, "--generate", 0.5).out
     assert "says nothing of its base" in slimvec(*given, "-m", model, "--generate", 1).error
     assert "--documents, whose texts" in slimvec("search", "q", "--index", "x", "--generate", 1).error
+
+
+WRITER = """\
+base: {source: base}
+data: [{path: pairs.jsonl}]
+objective: {kind: ngrams, queries: 4, tokens: 6, span_share: 0}
+tuning: {rank: 4, merge: false}
+optim: {lr: 0.02, warmup: 0}
+run: {steps: 8, dtype: fp32}
+"""
+
+
+def test_a_model_trained_to_write_writes_beside_one_that_embeds(slimvec, model, texts, tmp_path):
+    tiny.save_causal_model(tmp_path / "base", initializer_range=0.5)
+    rows = [{"query": f"question {number}", "positive": line} for number, line in enumerate(LINES)]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (tmp_path / "recipe.yaml").write_text(WRITER, encoding="utf-8")
+    trained = slimvec("train", "recipe.yaml", "-o", "writer")
+    assert "its vectors are not trained; use it with: slimvec search QUESTION" in trained.out
+    assert "--language-model writer" in trained.out
+    found = {}
+    for writer in ("writer", "base"):
+        asked = ("search", "question 2", "-m", model, "-d", texts, "--generate", 1, "--language-model", writer)
+        hits = slimvec(*asked, "--json").json["results"][0]["hits"]
+        index = GenerativeIndex(Embedder.load(writer).language_model)
+        index.add(LINES)
+        found[writer] = [(hit["text"], tuple(hit["ngrams"])) for hit in hits if hit["ngrams"]]
+        assert found[writer] == [
+            (LINES[hit.document], tuple(text.strip() for text in hit.ngrams)) for hit in index.search("question 2")
+        ]
+    assert found["writer"] != found["base"]
+    error = slimvec("search", "q", "-d", texts, "--language-model", "writer").error
+    assert "--language-model without --generate; expected both, or neither" in error

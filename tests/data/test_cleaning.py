@@ -116,14 +116,14 @@ def test_lines_of_many_records_are_boilerplate_once_they_have_been_seen_often_en
 
 def test_merging_joins_the_answers_of_a_query():
     records = [
-        pair("q", "a", negatives=("b", "c"), scores=(0.9, 0.5, 0.1)),
+        pair("q", "a", negatives=("b", "c"), scores=(0.9, 0.5, 0.1), titles=("A",)),
         pair("other", "z"),
-        pair("Q", "b", "a", negatives=("d",), scores=(0.8, 0.7, 0.2)),
+        pair("Q", "b", "a", negatives=("d",), scores=(0.8, 0.7, 0.2), titles=("B", "A")),
         pair("q", "e"),
     ]
     kept, report = run(records, same_query="merge", **OFF)
     assert kept == [
-        pair("q", "a", "b", negatives=("c", "d"), scores=(0.9, 0.5, 0.1, 0.2)),
+        pair("q", "a", "b", negatives=("c", "d"), scores=(0.9, 0.5, 0.1, 0.2), titles=("A", "B")),
         pair("other", "z"),
         pair("q", "e"),  # without scores it is not of a kind with the first
     ]

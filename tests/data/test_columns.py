@@ -59,7 +59,7 @@ def test_scores_prompts_titles_and_ids(tmp_path):
     first, second, third = read_records(path, passages=passages)
     assert (first.scores, first.task) == ((0.9, 0.1), "Find it: ")
     assert (second.positives, second.negatives) == (("one",), ("two",))
-    assert third.positives == ("T p",)
+    assert (third.positives, third.titles) == (("T p",), ("T",))
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimvec.data.readers import read_records, read_texts
-from slimvec.data.records import Record, parse_record
+from slimvec.data.records import Record, parse_record, record_row
 from slimvec.errors import InputError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30).filter(str.strip)
@@ -24,6 +24,7 @@ def as_row(record):
         "query": record.query,
         "positives": list(record.positives),
         "negatives": list(record.negatives),
+        "titles": list(record.titles),
         "task": record.task,
         "lang": record.language,
         "source": record.source,
@@ -41,6 +42,7 @@ def records(draw):
         task=draw(st.none() | TEXT),
         language=draw(st.none() | st.sampled_from(["en", "bo"])),
         source=draw(st.sampled_from(["here", "there"])),
+        titles=tuple(draw(st.lists(TEXT, max_size=2, unique=True))),
     )
 
 
@@ -56,6 +58,7 @@ def test_records_survive_every_format(tmp_path_factory, made):
             ("query", pa.string()),
             ("positives", pa.list_(pa.string())),
             ("negatives", pa.list_(pa.string())),
+            ("titles", pa.list_(pa.string())),
             ("task", pa.string()),
             ("lang", pa.string()),
             ("source", pa.string()),
@@ -73,6 +76,16 @@ def test_pairs_and_triplets_of_the_common_forms():
     assert parse_record({"query": "q", "positive": "p", "negatives": ["n", "m", "n"]}).negatives == ("n", "m")
     assert parse_record({"query": "q", "positive": "p", "negative": "n"}).negatives == ("n",)
     assert parse_record({"query": "q", "positives": ["p"], "negatives": ["n"], "scores": [1, 0.5]}).scores == (1, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("given", "titles"),
+    [({"title": "T"}, ("T",)), ({"titles": ["T", "", "U", None, "T"]}, ("T", "U")), ({"title": " "}, ()), ({}, ())],
+)
+def test_titles_are_read_and_empty_ones_left_out(given, titles):
+    record = parse_record({"query": "q", "positive": "p", **given})
+    assert record.titles == titles
+    assert parse_record(record_row(record)) == record
 
 
 def test_a_negative_that_is_a_positive_is_left_out_unless_none_would_be_left():

@@ -91,6 +91,13 @@ KINDS = {
         "data.0.path=uneven.jsonl",
         "base.source=tied",
     ),
+    # Five queries of uneven length a step, so that a process has fewer of them, and pieces of about one target.
+    "ngrams": (
+        "objective={kind: ngrams, queries: 5, targets: 3, tokens: 6, span_share: 0.5}",
+        "batch.micro_batch_tokens=60",
+        "data.0.path=uneven.jsonl",
+        "base.source=tied",
+    ),
     # Batches of one, so that a process has nothing to do.
     "few": ("batch.pairs=2", "data.0.path=few.jsonl", "run.steps=3"),
 }
@@ -188,7 +195,7 @@ def metrics(path):
 
 
 @pytest.mark.parametrize(
-    "kind", ["lora", "full", "shared", "adapted", "texts", "phrases", "anchor", "crops", "revela", "few"]
+    "kind", ["lora", "full", "shared", "adapted", "texts", "phrases", "anchor", "crops", "revela", "ngrams", "few"]
 )
 def test_two_processes_train_as_one(folder, said, alone, kind):
     two, one = folder / f"two-{kind}", folder / f"one-{kind}"
@@ -196,7 +203,7 @@ def test_two_processes_train_as_one(folder, said, alone, kind):
     wanted, found, start = (
         weights(one),
         weights(two),
-        weights(folder / ("tied" if kind in ("adapted", "phrases", "anchor", "revela") else "base")),
+        weights(folder / ("tied" if kind in ("adapted", "phrases", "anchor", "revela", "ngrams") else "base")),
     )
     assert wanted.keys() == found.keys()
     moved = max(float((wanted[name] - start[name]).abs().max()) for name in wanted)

@@ -81,7 +81,7 @@ def test_loss_and_gradient_equal_those_of_all_texts_at_once(micro_batch_tokens, 
     made.requires_grad_(True)
     seen = []
     for number in range(work.num_steps(1)):
-        batch = work._batch(number)
+        batch = work._deal.step(number)[0]
         seen += batch.tolist()
         texts = made.tokenizer.tokenize([TEXTS[n] for n in batch]).sequences
         states = [made(PackedBatch.from_sequences([ids[:60]]))[0] for ids in texts]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from slimvec.cli.blocks import embed_all, truncation_remark
 from slimvec.cli.hits import Hit, best_hits, hits_table
 from slimvec.cli.inputs import Item, check_input, read_items
-from slimvec.cli.models import load_embedder
+from slimvec.cli.models import load_embedder, other_language_model
 from slimvec.cli.options import Loading
 from slimvec.cli.terminal import Result, Terminal
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from slimvec.engine.embedder import Embedder
+    from slimvec.engine.language_model import LanguageModel
     from slimvec.search.generative import GenerativeHit
 
 
@@ -31,6 +31,7 @@ def search_file(
     field: str,
     loading: Loading,
     generate: float | None = None,
+    language_model: str | None = None,
 ) -> Result:
     """Search the texts of a file by vectors, and show the hits.
 
@@ -44,11 +45,13 @@ def search_file(
         field: Field with the text.
         loading: How it is loaded.
         generate: Share of the score that is by n-grams the language model writes; default none.
+        language_model: The model that writes; default the one that embeds.
     """
     check_input(documents)
     with terminal.task(f"reading {documents}"):
         items = list(read_items(documents, field=field))
     embedder = load_embedder(terminal, model, loading)
+    other = other_language_model(terminal, language_model, dtype=loading.dtype)
     with terminal.task("embedding", total=len(items) + len(queries), unit="texts") as progress:
         query_vectors, _ = embed_all(embedder, queries, role="query", task=task, progress=progress)
         vectors, num_truncated = embed_all(embedder, items, role="document", task=task, progress=progress, titles=True)
@@ -56,7 +59,9 @@ def search_file(
     found = (
         best_hits(cosines, items, top=top)
         if generate is None
-        else _generated_hits(terminal, embedder, queries, items, cosines, top=top, share=generate)
+        else _generated_hits(
+            terminal, other or embedder.language_model, queries, items, cosines, top=top, share=generate
+        )
     )
     for query, hits in zip(queries, found, strict=True):
         terminal.print(hits_table(query.text, hits))
@@ -76,7 +81,7 @@ def search_file(
 
 def _generated_hits(
     terminal: Terminal,
-    embedder: "Embedder",
+    language: "LanguageModel",
     queries: Sequence[Item],
     items: Sequence[Item],
     cosines: "NDArray[np.float32]",
@@ -84,14 +89,10 @@ def _generated_hits(
     top: int,
     share: float,
 ) -> list[list[Hit]]:
-    """Find documents by n-grams that the language model writes, fused with the cosines [Q, N].
-
-    Raises:
-        ModelError: the model has no language model.
-    """
+    """Find documents by n-grams that a language model writes, fused with the cosines [Q, N]."""
     from slimvec.search.generative import GenerativeIndex
 
-    index = GenerativeIndex(embedder.language_model)
+    index = GenerativeIndex(language)
     with terminal.task("sorting the n-grams of the texts"):
         index.add([item.content for item in items])
     found = []

@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING, Any, get_args
 
-from slimvec.cli.options import DEFAULT_MODEL, PLAINLY, Loading, Role
+from slimvec.cli.options import DEFAULT_MODEL, PLAINLY, Dtype, Loading, Role
 from slimvec.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from slimvec.engine.embedder import Embedder
+    from slimvec.engine.language_model import LanguageModel
     from slimvec.evaluation.models import ModelCard
 
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -51,6 +52,11 @@ def load_embedder(
     if embedder.slowness:
         terminal.remark(f"{source}: {embedder.slowness}")
     return embedder
+
+
+def other_language_model(terminal: Terminal, source: str | None, *, dtype: Dtype) -> "LanguageModel | None":
+    """Load the language model of another model than the one that embeds; None where none is asked for."""
+    return None if source is None else load_embedder(terminal, source, Loading(dtype=dtype)).language_model
 
 
 def describe_model(embedder: "Embedder", source: str, *, revision: str | None = None) -> dict[str, Any]:

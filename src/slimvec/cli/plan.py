@@ -9,13 +9,13 @@ from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
 
 if TYPE_CHECKING:
-    from slimvec.training.batches.filling import Filling
+    from slimvec.training.batches.filling import Filling, TargetFilling
     from slimvec.training.run.forecast import Forecast
 
 KEYS = {
     "stages": "by stage: name, parameters, trainable parameters, tokens and seconds a step, bytes by purpose; filling: "
-    "pairs a step and negatives a pair, null without the data and for texts; sources: num_records and unread columns; "
-    "with --memory the micro_batch_tokens and graph_tokens that fit",
+    "pairs a step and negatives a pair, or queries and targets a step, null without the data and for texts; sources: "
+    "num_records and unread columns; with --memory the micro_batch_tokens and graph_tokens that fit",
     "fits": "with --memory: whether every stage fits as the recipe stands; null without",
 }
 _UNITS = ("", "K", "M", "G", "T")
@@ -35,7 +35,7 @@ def plan(
 
     No weights are read. Texts are taken to be as long as the recipe lets them be, so real steps need at most what is
     said. Time is measured on one layer, on this machine. Data that is on this machine is read for the pairs and
-    negatives of a step; where most steps would teach nothing, that is the answer.
+    negatives of a step, or its queries and targets; where most steps would teach nothing, that is the answer.
 
     Positional:
         recipe RECIPE: A recipe in YAML.
@@ -93,7 +93,7 @@ def parse_size(text: str) -> int:
     return int(float(number) * (1024 if binary else 1000) ** _UNITS.index(unit.upper()))
 
 
-def _lines(name: str, found: "Forecast", filling: "Filling | None", limit: int | None) -> list[str]:
+def _lines(name: str, found: "Forecast", filling: "Filling | TargetFilling | None", limit: int | None) -> list[str]:
     """Write a forecast for people."""
     title = f"stage {name}: " if name else ""
     twice = "" if found.keeps_graph else ", computed twice (gradient cache)"

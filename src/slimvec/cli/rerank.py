@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from slimvec.cli.blocks import truncation_remark
 from slimvec.cli.hits import Hit
 from slimvec.cli.inputs import Item, check_input, read_items
-from slimvec.cli.models import load_embedder, model_or_default
+from slimvec.cli.models import load_embedder, model_or_default, other_language_model
 from slimvec.cli.options import Dtype, Loading
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.data.records import check_text
@@ -62,9 +62,7 @@ def rerank(
         items = list(read_items(documents, field=field))
     model = model_or_default(terminal, model)
     embedder = load_embedder(terminal, model, Loading(dtype=dtype, revision=revision))
-    other = None
-    if language_model is not None:
-        other = load_embedder(terminal, language_model, Loading(dtype=dtype)).language_model
+    other = other_language_model(terminal, language_model, dtype=dtype)
     with terminal.task("reranking", total=len(items), unit="documents") as progress:
         from slimvec.engine.reranking import WEIGHT
 

@@ -40,6 +40,7 @@ def search(
     before: str | None = None,
     rerank: int = 0,
     generate: float | None = None,
+    language_model: str | None = None,
     exact: bool = False,
     explain: bool = False,
     task: str | None = None,
@@ -71,6 +72,8 @@ def search(
         rerank N (from 0): So many of the best are read once more, with the query.
         generate SHARE (0 to 1): With --documents: have the language model write n-grams of the texts, for this share of
             the score; 1 is them alone.
+        language_model M: With --generate: the model that writes, such as one trained by objective ngrams. Default the
+            embedding model's own.
         exact: Compare all vectors, with no approximate index.
         explain: Say why each hit stands where it does.
     """
@@ -81,12 +84,14 @@ def search(
         Item(f"query {number}", str(number), check_text(text, f"query {number}"))
         for number, text in enumerate(queries, 1)
     ]
+    if language_model is not None and generate is None:
+        raise InputError("--language-model without --generate", expected="both, or neither")
     if documents is not None:
         from slimvec.cli.file_search import search_file
 
         return search_file(
             terminal, asked, documents, model=model or DEFAULT_MODEL, top=top, task=task, field=field,
-            loading=loading, generate=generate,
+            loading=loading, generate=generate, language_model=language_model,
         )  # fmt: skip
     if generate is not None:
         raise InputError("--generate with --index", expected="--documents, whose texts it can read whole")

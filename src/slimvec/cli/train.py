@@ -99,6 +99,7 @@ def train(
         f"{report['steps']:,} steps, {report['tokens']:,} tokens in {clock(report['seconds'])}, {_losses(report)}",
         *_contrasts(report, settings),
         f"{output}: the model, its recipe and metrics.jsonl",
+        *_purpose(settings, output),
     )
     return report
 
@@ -136,6 +137,14 @@ def _contrasts(report: Result, recipe: "Recipe") -> list[str]:
     asked = "" if recipe.stages else f" of {recipe.batch.pairs:,} asked"
     pairs, negatives = report["pairs_per_step"], report["negatives_per_pair"]
     return [f"{pairs:.1f} pairs a step{asked}, {negatives:.1f} negatives a pair"]
+
+
+def _purpose(recipe: "Recipe", output: Path) -> list[str]:
+    """Say what a model is for that was trained for no vectors."""
+    if recipe.stage_recipes()[-1].recipe.kind != "ngrams":
+        return []
+    command = f"slimvec search QUESTION --documents FILE --generate 0.5 --language-model {shlex.quote(str(output))}"
+    return [f"it writes n-grams, and its vectors are not trained; use it with: {command}"]
 
 
 def _losses(report: Result) -> str:

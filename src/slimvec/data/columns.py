@@ -95,6 +95,8 @@ def canonical_row(row: Mapping[str, object]) -> Mapping[str, object]:
         if found and found[0] not in _OWN:
             made[field] = _query(given[found[0]]) if field == "query" else _texts(given[found[0]])
     _add_numbered(made, given)
+    if titles := _passage_titles(given.get("positive_passages")):
+        made.setdefault("titles", titles)
     for name, field in _IDS.items():
         if name in given:
             made[field] = given[name]
@@ -153,6 +155,12 @@ def _passage(passage: Mapping[str, object]) -> object:
     """Title and text of a passage, with a space between as in retrieval sets."""
     title, text = passage.get("title"), passage.get("text")
     return f"{title} {text}" if isinstance(title, str) and title.strip() and isinstance(text, str) else text
+
+
+def _passage_titles(passages: object) -> list[str]:
+    """The titles of passages, which `_passage` puts before their texts."""
+    found = (item.get("title") for item in passages if isinstance(item, dict)) if isinstance(passages, list) else ()
+    return [title for title in found if isinstance(title, str) and title.strip()]
 
 
 def _message(messages: Sequence[object]) -> object:

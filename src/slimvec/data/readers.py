@@ -98,35 +98,40 @@ def read_texts(path: str | Path, *, field: str = "text") -> Iterator[str]:
     Raises:
         InputError: the file cannot be read, a text is missing or empty (with its place), or there are none.
     """
+    return (text for text, _ in read_titled_texts(path, field=field))
+
+
+def read_titled_texts(path: str | Path, *, field: str = "text") -> Iterator[tuple[str, str]]:
+    """Read plain texts with their titles, empty where a row has none. Arguments and errors as for `read_texts`."""
     path = Path(path)
     empty = True
-    for place, value in _located_texts(path, field):
+    for place, value, title in _located_texts(path, field):
         try:
             text = check_text(value, "the line" if has_suffix(path, (".txt",)) else field)
         except InputError as error:
             raise located(error, place) from error
-        yield text
+        yield text, title.strip() if isinstance(title, str) else ""
         empty = False
     if empty:
         raise InputError(f"{path} has no texts", expected="at least one")
 
 
-def _located_texts(path: Path, field: str) -> Iterator[tuple[str, object]]:
-    """What stands where a text should be, with its place."""
+def _located_texts(path: Path, field: str) -> Iterator[tuple[str, object, object]]:
+    """The place of each text, what stands where it should be, and where its title would be."""
     check_file(path)
     if not has_suffix(path, TEXT_SUFFIXES):
         raise InputError(f"{path} is of an unknown kind", expected=f"a name ending in {', '.join(TEXT_SUFFIXES)}")
     if has_suffix(path, (".txt",)):
-        yield from iter_lines(path)
+        yield from ((place, line, None) for place, line in iter_lines(path))
         return
-    for row in iter_rows(path, fields=[field]):
+    for row in iter_rows(path, fields=list(dict.fromkeys([field, "title"]))):
         if field not in row.values:
             raise InputError(
                 f"{row.place}: no field {field}",
                 expected=f"the text in {field}",
                 do=f"name one of {', '.join(map(str, row.values)) or 'none'}",
             )
-        yield row.place, row.values[field]
+        yield row.place, row.values[field], row.values.get("title")
 
 
 def _default_source(path: str | Path) -> str:

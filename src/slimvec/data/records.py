@@ -21,6 +21,8 @@ RECORD_FIELDS = (
     "contrasts",
     "contrast_id",
     "contrast_ids",
+    "title",
+    "titles",
     "scores",
     "task",
     "lang",
@@ -48,6 +50,7 @@ class Record:
         contrasts: Texts made to be wrong, such as a positive with its words in another order. They are negatives that
             stay negatives however alike they look: `loss.margin`, which takes what is too alike for a right answer,
             does not touch them. A teacher's scores say nothing of them.
+        titles: Titles of the positives, in no order: those that are known. The objective `ngrams` alone learns them.
 
     Raises:
         InputError: an empty text, no positive, a positive that is also a negative, a contrast that is the query or a
@@ -63,12 +66,13 @@ class Record:
     source: str = ""
     group: str | None = None
     contrasts: tuple[str, ...] = ()
+    titles: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_text(self.query, "query")
         if not self.positives:
             raise BadRowError("fields", "no positive", expected="at least one")
-        for name in ("positive", "negative", "contrast"):
+        for name in ("positive", "negative", "contrast", "title"):
             texts: tuple[str, ...] = getattr(self, f"{name}s")
             for text in texts:
                 check_text(text, name)
@@ -116,10 +120,11 @@ def parse_record(row: Mapping[str, object], *, source: str = "", passages: Mappi
     """Read a record from the fields of a row.
 
     `query` is asked for, and `positive` (a text) or `positives` (a list). `negative` or `negatives`, `contrast` or
-    `contrasts`, `scores`, `task`, `lang` or `language`, `source` and `group` are optional; null is the same as absent;
-    other fields are left alone. Texts may stand as ids of passages instead: `positive_id`, `positive_ids` and so on. A
-    text that a list repeats is kept once. A negative that is also a positive is a known false negative: it is left out,
-    unless that leaves none or the row has scores, which would no longer fit.
+    `contrasts`, `title` or `titles`, `scores`, `task`, `lang` or `language`, `source` and `group` are optional; null is
+    the same as absent, and so is an empty title; other fields are left alone. Texts may stand as ids of passages
+    instead: `positive_id`, `positive_ids` and so on. A text that a list repeats is kept once. A negative that is also a
+    positive is a known false negative: it is left out, unless that leaves none or the row has scores, which would no
+    longer fit.
 
     Args:
         row: Values by field.
@@ -148,6 +153,7 @@ def parse_record(row: Mapping[str, object], *, source: str = "", passages: Mappi
         source=_optional(row, "source") or source,
         group=_optional(row, "group"),
         contrasts=_texts(row, "contrast", passages) or (),
+        titles=_titles(row),
     )
 
 
@@ -156,6 +162,7 @@ def record_row(record: Record) -> dict[str, object]:
     row: dict[str, object] = {"query": record.query, "positives": list(record.positives)}
     row |= {"negatives": list(record.negatives)} if record.negatives else {}
     row |= {"contrasts": list(record.contrasts)} if record.contrasts else {}
+    row |= {"titles": list(record.titles)} if record.titles else {}
     row |= {"scores": list(record.scores)} if record.scores else {}
     labels = {"task": record.task, "language": record.language, "source": record.source or None, "group": record.group}
     return row | {name: value for name, value in labels.items() if value is not None}
@@ -180,6 +187,20 @@ def _texts(row: Mapping[str, object], name: str, passages: Mapping[str, str] | N
         raise BadRowError("fields", f"{forms[1]} is {_kind(value)}", expected=noun)
     texts = (_passage(item, key, passages) if by_id else check_text(item, name) for item in values)
     return tuple(dict.fromkeys(texts))
+
+
+def _titles(row: Mapping[str, object]) -> tuple[str, ...]:
+    """The titles of a row that are not empty."""
+    given: dict[str, object] = {}
+    for name in ("title", "titles"):
+        value = row.get(name)
+        given[name] = [title for title in value if not _is_blank(title)] if isinstance(value, list) else value
+    return _texts({name: value for name, value in given.items() if not _is_blank(value)}, "title", None) or ()
+
+
+def _is_blank(value: object) -> bool:
+    """Whether a value stands for no text."""
+    return value is None or value == [] or (isinstance(value, str) and not value.strip())
 
 
 def _passage(id_: object, key: str, passages: Mapping[str, str] | None) -> str:

@@ -29,6 +29,7 @@ from slimvec.errors import InputError
 from slimvec.ranking.fusion import fuse_scores
 from slimvec.ranking.ngrams import MAX_LENGTH, NGram, NGramIndex
 from slimvec.text.batch import PackedBatch
+from slimvec.text.generative_prompt import PROMPT, GenerativePrompt, continuation_ids
 
 _BEST_COSINES = 100
 """Candidates that the cosine brings when both are fused."""
@@ -39,8 +40,7 @@ class GenerativeSettings:
     """How n-grams are written and weighed.
 
     Attributes:
-        before: In front of the query.
-        behind: Behind it; the n-gram follows.
+        prompt: What stands around the query.
         num_beams: N-grams kept at every length.
         max_length: Longest n-gram in tokens.
         guidance: g.
@@ -48,8 +48,7 @@ class GenerativeSettings:
         new_share: b.
     """
 
-    before: str = "Question: "
-    behind: str = "\nPassage:"
+    prompt: GenerativePrompt = PROMPT
     num_beams: int = 8
     max_length: int = 5
     guidance: float = 1.0
@@ -124,12 +123,7 @@ class GenerativeIndex:
         Raises:
             InputError: an empty document.
         """
-        tokenizer = self._language.tokenizer
-        tokenizer.check(documents)
-        # Behind a space, the first word of a document has the tokens that it has anywhere.
-        spaced = [f" {text.strip()}" for text in documents]
-        encodings = tokenizer.backend.encode_batch_fast(spaced, add_special_tokens=False)
-        self.ngrams.add([[i for piece in (whole, *whole.overflowing) for i in piece.ids] for whole in encodings])
+        self.ngrams.add(continuation_ids(self._language.tokenizer, documents))
 
     def write(self, query: str) -> list[WrittenNGram]:
         """Have the model write n-grams of the corpus: all that a beam search came by, the heaviest first.
@@ -140,13 +134,7 @@ class GenerativeIndex:
         if not self.ngrams.num_documents:
             raise InputError("a search of no documents", expected="some", do="add them first")
         tokenizer, chosen = self._language.tokenizer, self.settings
-        tokenizer.check([query])
-        asked, unasked = (
-            tokens[: len(tokens) - tokenizer.num_closing]
-            for tokens in tokenizer.tokenize(
-                [f"{chosen.before}{query.strip()}{chosen.behind}", chosen.behind.strip()]
-            ).sequences
-        )
+        asked, unasked = chosen.prompt.asked(tokenizer, query), chosen.prompt.unasked(tokenizer)
         writers = _Writer(self._language, asked), _Writer(self._language, unasked)
         beams, found = [WrittenNGram(self.ngrams.everything())], list[WrittenNGram]()
         with self._language.lock:

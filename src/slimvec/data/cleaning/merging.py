@@ -49,5 +49,6 @@ def _merged(group: list[Record]) -> Record:
         positives=tuple(positives),
         negatives=tuple(negatives),
         contrasts=tuple(contrasts),
+        titles=tuple(dict.fromkeys(title for record in group for title in record.titles)),
         scores=tuple(scores[text] for text in texts) if scores else (),
     )

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 
-from slimvec.data.readers import read_texts
+from slimvec.data.readers import read_titled_texts
 from slimvec.data.records import Record
 from slimvec.data.tables import has_suffix, iter_rows
 from slimvec.files import sha256_of
@@ -27,7 +27,7 @@ def read_adaptation_records(recipe: Recipe) -> tuple[list[Record], list[SourceRe
 
 
 def read_text_records(
-    sources: Sequence[Source], *, field: str | None, seed: int
+    sources: Sequence[Source], *, field: str | None, seed: int, titles: bool = False
 ) -> tuple[list[Record], list[SourceRecord]]:
     """Read sources of records or of plain texts as records; a plain text is its own query and positive.
 
@@ -35,6 +35,7 @@ def read_text_records(
         sources: Files; `.txt` ones hold a text a line.
         field: Field with plain texts in other files; default `text` where the first row has one and is no pair.
         seed: Random seed for the choice where a source is limited.
+        titles: As for `read_sources`.
 
     Raises:
         InputError: a file that is missing or malformed.
@@ -43,11 +44,11 @@ def read_text_records(
     held: list[SourceRecord] = []
     for source in sources:
         if has_suffix(source.path, (".txt",)) or field is not None or _holds_texts(source):
-            found, record = _plain(source, field or _TEXT, seed)
+            found, record = _plain(source, field or _TEXT, seed, titles)
             records += found
             held.append(record)
         else:
-            found, described = read_sources([source], seed=seed)
+            found, described = read_sources([source], seed=seed, titles=titles)
             records += found
             held += described
     return records, held
@@ -71,9 +72,9 @@ def all_texts(records: Sequence[Record]) -> list[str]:
     return list(dict.fromkeys(text for record in records for text in (record.query, *record.positives)))
 
 
-def _plain(source: Source, field: str, seed: int) -> tuple[list[Record], SourceRecord]:
-    """Read a file of plain texts."""
-    texts = list(read_texts(source.path, field=field))
+def _plain(source: Source, field: str, seed: int, titles: bool) -> tuple[list[Record], SourceRecord]:
+    """Read a file of plain texts, with their titles if anything is made of them."""
+    texts = list(read_titled_texts(source.path, field=field))
     used = texts
     if source.limit is not None and source.limit < len(texts):
         chosen = random.Random(f"{seed}/{source.path.name}").sample(range(len(texts)), source.limit)
@@ -86,4 +87,7 @@ def _plain(source: Source, field: str, seed: int) -> tuple[list[Record], SourceR
         num_records=len(texts),
         num_used=len(used),
     )
-    return [Record(text, (text,), source=source.path.stem) for text in used], record
+    return [
+        Record(text, (text,), source=source.path.stem, titles=(title,) if titles and title else ())
+        for text, title in used
+    ], record

@@ -14,8 +14,10 @@ import numpy as np
 from slimvec.data.records import Record
 from slimvec.errors import InputError
 from slimvec.frozen import Frozen
+from slimvec.training.batches.even_deal import even_steps
 from slimvec.training.batches.plan import BatchPlan
 from slimvec.training.recipe import Recipe
+from slimvec.training.recipe.ngrams import NGrams
 
 _MOST_EMPTY = 0.5
 
@@ -100,6 +102,54 @@ class Filling(Frozen):
         """Say it in a line."""
         small = f"; {self.small:,} of {self.batches:,} batches hold under half of that" if self.small else ""
         return f"{self.pairs:.1f} pairs a step of {self.asked:,} asked, {self.negatives:.1f} negatives a pair{small}"
+
+
+class TargetFilling(Frozen):
+    """The steps of an epoch in which targets are written for queries.
+
+    Attributes:
+        steps: How many.
+        queries: Mean of a step.
+        targets: Mean of a step.
+        tokens: Of a target at most.
+        records: How many there are.
+        plain: Records that are plain texts.
+        titled: Records with a title.
+    """
+
+    steps: int
+    queries: float
+    targets: float
+    tokens: int
+    records: int
+    plain: int
+    titled: int
+
+    @classmethod
+    def of(cls, records: Sequence[Record], settings: NGrams) -> "TargetFilling":
+        """Count over an epoch."""
+        steps = even_steps(len(records), settings.queries)
+        queries = len(records) / steps
+        return cls(
+            steps=steps,
+            queries=queries,
+            targets=queries * settings.targets,
+            tokens=settings.tokens,
+            records=len(records),
+            plain=sum(map(is_plain, records)),
+            titled=sum(bool(record.titles) for record in records),
+        )
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        kinds = ((self.plain, "are plain texts"), (self.titled, "have titles"))
+        parts = "".join(f"; {number:,} of {self.records:,} records {what}" for number, what in kinds if number)
+        return f"{self.queries:.1f} queries a step, {self.targets:.1f} targets of up to {self.tokens} tokens{parts}"
+
+
+def is_plain(record: Record) -> bool:
+    """Whether a record is a plain text, as `slimvec.training.batches.adaptation_texts` reads them."""
+    return record.positives == (record.query,)
 
 
 def check_filling(filling: Filling, records: Sequence[Record], recipe: Recipe) -> None:

@@ -122,10 +122,15 @@ def read_passages(texts: Sequence[str], tokenizer: Tokenizer, *, least: int, mos
     return found
 
 
+def token_ends(encoding: tokenizers.Encoding) -> NDArray[np.int64]:
+    """Give where each token begins in its text, in characters, and where the last one ends: [n + 1]."""
+    begins = np.array([start for start, _ in encoding.offsets], dtype=np.int64)
+    return np.maximum.accumulate(np.append(begins, encoding.offsets[-1][1] if encoding.offsets else 0))
+
+
 def _passage(text: str, encoding: tokenizers.Encoding) -> Passage:
     """Locate the tokens of a text. Tokens may hold the white space before a word, or leave it out."""
-    begins = np.array([start for start, _ in encoding.offsets], dtype=np.int64)
-    ends = np.maximum.accumulate(np.append(begins, encoding.offsets[-1][1] if encoding.offsets else 0))
+    ends = token_ends(encoding)
     begins = ends[:-1]
     spaces = np.fromiter((char.isspace() for char in text), dtype=np.bool_, count=len(text))
     behind = np.concatenate([[True], spaces])  # whether white space, or nothing, is before a character

@@ -70,12 +70,15 @@ def check_sources(sources: Iterable[Source]) -> None:
                 check_file(path)
 
 
-def read_sources(sources: Sequence[Source], *, seed: int) -> tuple[list[Record], list[SourceRecord]]:
+def read_sources(
+    sources: Sequence[Source], *, seed: int, titles: bool = False
+) -> tuple[list[Record], list[SourceRecord]]:
     """Read all sources of a recipe.
 
     Args:
         sources: Where the records are.
         seed: Random seed for the choice where a source is limited.
+        titles: Whether anything is made of titles; else a column of them counts as unread.
 
     Returns:
         The records, in the sources' order, and what each source held.
@@ -87,7 +90,7 @@ def read_sources(sources: Sequence[Source], *, seed: int) -> tuple[list[Record],
     records: list[Record] = []
     held: list[SourceRecord] = []
     for source in sources:
-        used, record = _read_source(source, seed)
+        used, record = _read_source(source, seed, titles)
         records += used
         held.append(record)
     return records, held
@@ -98,9 +101,11 @@ def source_numbers(held: Sequence[SourceRecord]) -> NDArray[np.int64]:
     return np.repeat(np.arange(len(held)), [source.num_used for source in held])
 
 
-def _read_source(source: Source, seed: int) -> tuple[list[Record], SourceRecord]:
+def _read_source(source: Source, seed: int, titles: bool) -> tuple[list[Record], SourceRecord]:
     """Read one source, clean it and take what the recipe wants of it."""
     found, skipped, unread = _read_kind(source, seed)
+    if not titles and any(map(_has_own_titles, found)):
+        unread = (*unread, "title")
     kept, counts = _clean(found, source)
     used = [_with_task(record, source.task) for record in _choose(kept, source, seed)]
     return used, SourceRecord(
@@ -180,9 +185,15 @@ def _with_task(record: Record, task: str | None) -> Record:
     return record if task is None or record.task is not None else replace(record, task=task)
 
 
+def _has_own_titles(record: Record) -> bool:
+    """Whether a record has a title that no positive begins with."""
+    return any(not any(text.startswith(title) for text in record.positives) for title in record.titles)
+
+
 def _records_sha256(records: Iterable[Record]) -> str:
-    """Digest of records."""
+    """Digest of records. Without titles it is what it was before records had any."""
     digest = hashlib.sha256()
     for record in records:
-        digest.update(json.dumps(asdict(record), sort_keys=True).encode())
+        fields = {name: value for name, value in asdict(record).items() if value or name != "titles"}
+        digest.update(json.dumps(fields, sort_keys=True).encode())
     return digest.hexdigest()

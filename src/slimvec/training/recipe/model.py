@@ -64,7 +64,8 @@ class Tuning(LoraSettings):
             them. A head that an earlier stage has filled by regression wants to stay: its numbers are as small as the
             pooled states are large, and an adapter's rate undoes them.
         keep_language_model: Save the base's head with the model, which then predicts the next token with the weights
-            that were trained. For objectives that train it to; default the base stays the language model.
+            that were trained. For objectives that train it to; default the base stays the language model. `ngrams`
+            always saves it.
     """
 
     method: Literal["lora", "full"] = "lora"

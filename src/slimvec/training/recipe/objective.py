@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from slimvec.training.recipe.anchor import Anchor
+from slimvec.training.recipe.ngrams import NGrams
 from slimvec.training.recipe.section import Section
 from slimvec.training.recipe.text_objectives import Crops, NextPhrase, Revela, SimCSE
 from slimvec.training.recipe.text_vectors import TextVectorsObjective
@@ -21,6 +22,7 @@ class Contrastive(Section):
 
 
 Objective = Annotated[
-    Contrastive | Anchor | NextPhrase | SimCSE | Crops | Revela | TextVectorsObjective, Field(discriminator="kind")
+    Contrastive | Anchor | NextPhrase | SimCSE | Crops | Revela | NGrams | TextVectorsObjective,
+    Field(discriminator="kind"),
 ]
 """A kind of objective is a section here and an entry in `slimvec.training.run.kinds.KINDS`."""

@@ -73,7 +73,7 @@ def recipe_tree(recipe: Recipe) -> dict[str, Any]:
     if isinstance(recipe.objective, TextObjective) and "max_tokens" not in recipe.objective.model_fields_set:
         del given["objective"]["max_tokens"]
     if recipe.tuning.method == "full":
-        given["tuning"] = {"method": "full"}
+        given["tuning"] = recipe.tuning.model_dump(include={"method", "keep_language_model"})
     return given
 
 

@@ -11,6 +11,7 @@ from slimvec.training.recipe.anchor import Anchor
 from slimvec.training.recipe.data import Batch, Source
 from slimvec.training.recipe.loss import Loss, check_mined, check_mrl_dims
 from slimvec.training.recipe.model import Base, ModelSettings, Tuning
+from slimvec.training.recipe.ngrams import NGrams
 from slimvec.training.recipe.objective import Contrastive, Objective
 from slimvec.training.recipe.run import LENGTHS, Optim, Run
 from slimvec.training.recipe.section import ContradictionError, Section
@@ -78,6 +79,20 @@ class Recipe(Section):
         if self.adaptation is not None:
             return self.adaptation
         return self.objective if isinstance(self.objective, TextObjective) else None
+
+    @property
+    def keeps_language_model(self) -> bool:
+        """Whether the model is saved with the head by which it predicts the next token."""
+        return self.tuning.keep_language_model or isinstance(self.objective, NGrams)
+
+    @property
+    def predicted_share(self) -> float | None:
+        """Share of the tokens that are predicted, where that is all that is learnt; None where vectors are."""
+        if self.adaptation is not None:
+            return self.adaptation.predicted_share
+        if isinstance(self.objective, NGrams):
+            return self.objective.tokens / (self.batch.max_query_tokens + self.objective.tokens)
+        return None
 
     def stage_recipes(self) -> "tuple[StageRecipe, ...]":
         """Give the recipe of each stage, complete, with paths that begin at `data_root`.
@@ -149,6 +164,8 @@ class Recipe(Section):
             self._check_objective(self.objective)
         if isinstance(self.objective, Anchor | Revela):
             self._check_reading()
+        if isinstance(self.objective, NGrams):
+            self._check_ngrams()
 
     def _check_base(self) -> None:
         """See that the sections go together with a new model.
@@ -224,6 +241,30 @@ class Recipe(Section):
         if self.run.shard:
             raise ContradictionError("run.shard", f"shard with objective {self.kind}, which needs whole weights")
 
+    def _check_ngrams(self) -> None:
+        """See that the sections go together with n-grams, which a causal model writes."""
+        if self.run.attention_ramp or self._turns("bidirectional"):
+            message = "ngrams with bidirectional attention predicts what it reads; set model.attention to causal"
+            raise ContradictionError("model.attention", message)
+        if self.validation is not None:
+            message = "validation scores vectors, and objective ngrams trains what the model writes; set it to null"
+            raise ContradictionError("validation", message)
+        if self.run.cache_states:
+            message = "cache_states with objective ngrams, which draws other texts each time; leave cache_states out"
+            raise ContradictionError("run.cache_states", message)
+        self._check_unchanged("objective", "objective ngrams writes documents as they stand")
+
+    def _check_unchanged(self, key: str, why: str) -> None:
+        """See that no source changes the words of its pairs.
+
+        Args:
+            key: Key of the section that takes them as they stand.
+            why: What is wrong with changing them.
+        """
+        changes = [name for name in ("rearrange", "order_negatives") if any(getattr(s, name) for s in self.data)]
+        if changes:
+            raise ContradictionError(key, f"{changes[0]} belongs to pairs, and {why}; leave one of them out")
+
     def _turns(self, mode: str) -> bool:
         """Whether the recipe asks for an attention mode."""
         return "attention" in self.model.model_fields_set and self.model.attention == mode
@@ -236,10 +277,7 @@ class Recipe(Section):
             name: What to call it.
             section: The section.
         """
-        changes = [key for key in ("rearrange", "order_negatives") if any(getattr(s, key) for s in self.data)]
-        if changes:
-            message = f"{changes[0]} belongs to pairs, and {name} has texts; leave one of them out"
-            raise ContradictionError(key, message)
+        self._check_unchanged(key, f"{name} has texts")
         if "max_tokens" in section.model_fields_set and section.max_tokens > self.model.max_tokens:
             message = f"max_tokens {section.max_tokens} is above the model's max_tokens {self.model.max_tokens}"
             raise ContradictionError(f"{key}.max_tokens", message)

@@ -26,6 +26,7 @@ from slimvec.model.shapes import WeightCounts, count_weights, read_shape, sample
 from slimvec.objectives.blocks import BLOCK_ELEMENTS
 from slimvec.text.batch import PackedBatch
 from slimvec.training.recipe import Base, Recipe, TextVectorsObjective
+from slimvec.training.recipe.ngrams import NGrams
 from slimvec.training.run.parameters import TrainedParameters, count_trained
 from slimvec.training.step.dtypes import run_dtype
 from slimvec.training.step.folding import folded_lora
@@ -50,8 +51,8 @@ class Forecast(Frozen):
         bytes: By purpose; they add up to the highest memory in use.
         seconds_per_step: At most.
         micro_batch_tokens: Largest piece that fits the memory asked about; None without one, or if none does.
-        graph_tokens: Largest batch that can keep its results in that memory; 0 for none, None for an adaptation, which
-            never has to.
+        graph_tokens: Largest batch that can keep its results in that memory; 0 for none, None where tokens are
+            predicted, which never has to.
     """
 
     num_parameters: int
@@ -121,8 +122,9 @@ def forecast(recipe: Recipe, config: Config, *, memory: int | None = None, num_p
     batch = recipe.batch
     piece = min(batch.micro_batch_tokens, tokens)
     # Predicting tokens sums the gradients of pieces up; only a contrastive loss needs its whole batch at once.
-    keeps = recipe.adaptation is not None or tokens <= batch.graph_tokens
-    at_once = tokens if keeps and recipe.adaptation is None else piece
+    predicts = recipe.predicted_share is not None
+    keeps = predicts or tokens <= batch.graph_tokens
+    at_once = tokens if keeps and not predicts else piece
     needed = fixed | _batch_bytes(recipe, config, cost, at_once)
     layers = int(config["num_hidden_layers"])
     # A forward pass is a third of a step's work; the gradient cache takes it twice.
@@ -148,6 +150,9 @@ def tokens_per_step(recipe: Recipe, num_processes: int = 1) -> int:
         return -(-recipe.adaptation.step_tokens // num_processes)
     if recipe.texts is not None:  # passages, and what is made of them once more: phrases, or a second view
         return -(-2 * recipe.texts.step_tokens // num_processes)
+    if isinstance(recipe.objective, NGrams):
+        targets = -(-recipe.objective.queries // num_processes) * recipe.objective.targets
+        return targets * (batch.max_query_tokens + recipe.objective.tokens)
     longest = recipe.model.max_tokens if "max_tokens" in recipe.model.model_fields_set else 1 << 30
     if isinstance(recipe.objective, TextVectorsObjective):
         return -(-recipe.objective.texts // num_processes) * min(recipe.objective.max_tokens, longest)
@@ -178,12 +183,18 @@ def _measure_sample(recipe: Recipe, config: Config, layers: int, checkpointed: b
         checkpoint_gradients(backbone)
     backbone.train()
     with folded_lora(backbone.modules()) if _folds(recipe) else nullcontext():
-        longest = recipe.batch.max_document_tokens if recipe.texts is None else recipe.texts.max_tokens
-        length = min(longest, _SHORT)
+        length = min(_longest(recipe), _SHORT)
         short, long = (PackedBatch.from_sequences([[1] * length] * (most // length)) for most in (_SHORT, _LONG))
         (kept_short, _), *runs = _run(backbone, short), _run(backbone, long), _run(backbone, long)
     kept = (runs[0][0] - kept_short) / (long.num_tokens - short.num_tokens)
     return kept, min(seconds for _, seconds in runs) / long.num_tokens
+
+
+def _longest(recipe: Recipe) -> int:
+    """Give the tokens of the longest text that is run."""
+    if isinstance(recipe.objective, NGrams):
+        return recipe.batch.max_query_tokens + recipe.objective.tokens
+    return recipe.batch.max_document_tokens if recipe.texts is None else recipe.texts.max_tokens
 
 
 def _run(backbone: TransformersBackbone, batch: PackedBatch) -> tuple[int, float]:
@@ -232,9 +243,9 @@ def _batch_bytes(recipe: Recipe, config: Config, cost: LayerCost, at_once: int) 
         "activations": int(layers * cost.kept_bytes * at_once + cost.layer_bytes * piece),
         "states": 16 * width * piece,
     }
-    if recipe.adaptation is not None:
+    if recipe.predicted_share is not None:
         # Scores of every token of the vocabulary: in the model's dtype, in float32, and their gradient.
-        scores = int(piece * recipe.adaptation.predicted_share) * int(config["vocab_size"])
+        scores = int(piece * recipe.predicted_share) * int(config["vocab_size"])
         return kept | {"scores": scores * (2 * run_dtype(recipe.run).itemsize + 8)}
     pairs, texts = batch.pairs, batch.pairs * (2 + batch.negatives)
     if recipe.texts is not None:
@@ -255,7 +266,7 @@ def _propose(recipe: Recipe, config: Config, cost: LayerCost, tokens: int, room:
         return sum(_batch_bytes(changed, config, cost, at_once).values()) <= room
 
     micro = next((size for size in MICRO_BATCHES if fits(size)), None)
-    if recipe.adaptation is not None:
+    if recipe.predicted_share is not None:
         return {"micro_batch_tokens": micro, "graph_tokens": None}
     graph = 0 if micro is None else max((size for size in (*MICRO_BATCHES, tokens) if fits(size)), default=0)
     return {"micro_batch_tokens": micro, "graph_tokens": graph}

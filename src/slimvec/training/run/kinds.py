@@ -26,11 +26,13 @@ from slimvec.training.batches.sources import SourceRecord, read_sources
 from slimvec.training.batches.teacher import OpenTeacher, TeacherVectors, open_named, prepare_teacher
 from slimvec.training.recipe import Recipe, TextVectorsObjective
 from slimvec.training.recipe.anchor import Anchor
+from slimvec.training.recipe.ngrams import NGrams
 from slimvec.training.recipe.text_objectives import NextPhrase
 from slimvec.training.step.contrastive import ContrastiveSteps
 from slimvec.training.step.events import Notice
 from slimvec.training.step.head_start import linear_head
 from slimvec.training.step.next_phrase import NextPhraseSteps
+from slimvec.training.step.ngrams import NGramSteps
 from slimvec.training.step.objective import make_objective, make_projection
 from slimvec.training.step.prediction import PredictionSteps, TrainableStates
 from slimvec.training.step.processes import Processes
@@ -134,15 +136,24 @@ def _reconstruction(stage: StageInput) -> Reconstruction:
     """
     model, recipe = stage.model, stage.recipe
     assert isinstance(recipe.objective, Anchor)
-    if model.spec.attention != "causal":
-        raise InputError(
-            f"reconstruction by {recipe.base.name}, which is {model.spec.attention}",
-            expected="causal attention, so that it can predict a text token by token",
-            do="set model.attention=causal",
-        )
+    _check_causal(model, recipe, "reconstruction")
     head = language_head(recipe, model)
     tokens = recipe.batch.micro_batch_tokens
     return Reconstruction(model, head, recipe.objective, micro_batch_tokens=tokens, seed=recipe.run.seed)
+
+
+def _check_causal(model: EmbeddingModel, recipe: Recipe, what: str) -> None:
+    """Refuse a model that cannot predict a text token by token.
+
+    Raises:
+        InputError: then.
+    """
+    if model.spec.attention != "causal":
+        raise InputError(
+            f"{what} by {recipe.base.name}, which is {model.spec.attention}",
+            expected="causal attention, so that it can predict a text token by token",
+            do="set model.attention=causal",
+        )
 
 
 def _collator(model: EmbeddingModel, recipe: Recipe, teacher: TeacherVectors | None) -> Collator:
@@ -195,6 +206,13 @@ def _read_texts(recipe: Recipe) -> tuple[list[Record], list[SourceRecord]]:
     objective = recipe.objective
     assert isinstance(objective, TextVectorsObjective)
     return read_text_records(recipe.data, field=objective.field, seed=recipe.run.seed)
+
+
+def _read_ngrams(recipe: Recipe) -> tuple[list[Record], list[SourceRecord]]:
+    """Read pairs with the titles of their positives, or plain texts."""
+    objective = recipe.objective
+    assert isinstance(objective, NGrams)
+    return read_text_records(recipe.data, field=objective.field, seed=recipe.run.seed, titles=True)
 
 
 def _text_vectors(stage: StageInput) -> StageWork:
@@ -260,6 +278,21 @@ def _revela(stage: StageInput) -> StageWork:
     return StageWork(stage.model, steps)
 
 
+def _ngrams(stage: StageInput) -> StageWork:
+    """Learn to write n-grams of the documents that answer a query.
+
+    Raises:
+        InputError: the model is not causal.
+        ModelError: the base has no language-model head.
+    """
+    model, recipe = stage.model, stage.recipe
+    _check_causal(model, recipe, "n-grams written")
+    head = language_head(recipe, model)
+    steps = NGramSteps(stage.records, recipe, tokenizer=model.tokenizer, head=head)
+    stage.notice(str(steps.filling), None)
+    return StageWork(TrainableStates(model), steps)
+
+
 KINDS: Mapping[str, Kind] = {
     "contrastive": Kind(_read_pairs, _contrastive),
     "anchor": Kind(_read_pairs, _contrastive),
@@ -272,5 +305,6 @@ KINDS: Mapping[str, Kind] = {
     "simcse": Kind(read_adaptation_records, _text_views),
     "crops": Kind(read_adaptation_records, _text_views),
     "revela": Kind(read_adaptation_records, _revela),
+    "ngrams": Kind(_read_ngrams, _ngrams),
 }
 """By the name of a kind, as `Recipe.kind` gives it."""

@@ -6,13 +6,14 @@ from slimvec.data.records import Record
 from slimvec.frozen import Frozen
 from slimvec.model.sources import find_source
 from slimvec.training.batches.adaptation_texts import all_texts
-from slimvec.training.batches.filling import Contrasts, Filling, check_filling
+from slimvec.training.batches.even_deal import even_steps
+from slimvec.training.batches.filling import Contrasts, Filling, TargetFilling, check_filling
 from slimvec.training.batches.sources import SourceRecord, source_numbers
 from slimvec.training.recipe import Recipe, Source, StageRecipe, TextVectorsObjective
+from slimvec.training.recipe.ngrams import NGrams
 from slimvec.training.run.kinds import KINDS
 from slimvec.training.run.splitting import split_records
 from slimvec.training.step.contrastive import plan_contrastive
-from slimvec.training.step.text_vectors import epoch_length
 
 
 class SourceOutline(Frozen):
@@ -45,7 +46,7 @@ class StageOutline(Frozen):
         steps: In all; None likewise, and for stages limited in tokens or time.
         tokens: Limit in tokens.
         max_minutes: Limit in time.
-        filling: Pairs and negatives of a batch; None when the data is not there, and for texts.
+        filling: Pairs and negatives of a batch, or queries and targets; None when the data is not there, and for texts.
     """
 
     name: str
@@ -58,7 +59,7 @@ class StageOutline(Frozen):
     steps: int | None = None
     tokens: int | None = None
     max_minutes: float | None = None
-    filling: Filling | None = None
+    filling: Filling | TargetFilling | None = None
 
 
 class Outline(Frozen):
@@ -150,8 +151,11 @@ def _counts(recipe: Recipe, records: list[Record], held: list[SourceRecord]) -> 
     split = split_records(records, recipe)
     counts: dict[str, object] = {"sources": tuple(map(_counted_source, held)), "num_held_out": len(split.validation)}
     if isinstance(recipe.objective, TextVectorsObjective):
-        length = epoch_length(len(all_texts(split.training)), recipe.objective)
+        length = even_steps(len(all_texts(split.training)), recipe.objective.texts)
         return counts | _steps(recipe, length, lambda epochs: epochs * length)
+    if isinstance(recipe.objective, NGrams):
+        targets = TargetFilling.of(split.training, recipe.objective)
+        return counts | {"filling": targets} | _steps(recipe, targets.steps, lambda epochs: epochs * targets.steps)
     if recipe.texts is not None:
         return counts
     plan = plan_contrastive(split.training, recipe, source_numbers(held)[split.numbers])

@@ -204,7 +204,7 @@ def _finish(
     )
     with atomic_folder(output, force=force) as building:
         merged = last.record.recipe.tuning.merge
-        head = language_head(recipe, last.model) if last.record.recipe.tuning.keep_language_model else None
+        head = language_head(recipe, last.model) if last.record.recipe.keeps_language_model else None
         save_model(last.model, building, merged=merged, training=record.model_dump(mode="json"), language_head=head)
         for name in ("recipe.yaml", "metrics.jsonl"):
             shutil.copyfile(workspace / name, building / name)

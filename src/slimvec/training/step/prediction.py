@@ -15,8 +15,6 @@ from typing import Self
 
 import numpy as np
 import tokenizers
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from slimvec.errors import InputError
@@ -24,16 +22,13 @@ from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.lm_head import LMHead
 from slimvec.model.spec import AttentionMode
 from slimvec.text.batch import PackedBatch
-from slimvec.text.schedule import plan_batches
 from slimvec.text.tokenizer import Tokenizer
 from slimvec.training.batches.text_deal import TextDeal
 from slimvec.training.recipe import Recipe
-from slimvec.training.step.gradients import Embed, empty_run, equally_many
+from slimvec.training.step.gradients import Embed
 from slimvec.training.step.processes import Processes
 from slimvec.training.step.steps import Step
-
-IntArray = NDArray[np.int64]
-Tokens = NDArray[np.int32]
+from slimvec.training.step.token_loss import IntArray, Prediction, Tokens, predict_backward
 
 MASKS = ("<mask>", "[MASK]", "_")
 """Mask tokens in the order they are looked for."""
@@ -120,40 +115,25 @@ class PredictionSteps:
     def backward(self, number: int, embed: Embed) -> Step:
         """Add the gradient of step `number`, counted from 0, and describe it."""
         batch = self._batch(number)
-        total = sum(len(places) for places in batch.predicted)
-        rank, num = self._processes.rank, self._processes.num
-        own = range(rank, len(batch.texts), num)
-        lengths = [len(self._sequences[batch.texts[place]]) for place in own]
-        loss = 0.0
-        for piece in equally_many(plan_batches(lengths, token_budget=self._recipe.batch.micro_batch_tokens)):
-            chosen = [own[index] for index in piece]
-            part = self._loss(
-                [self._sequences[batch.texts[p]] for p in chosen], [batch.predicted[p] for p in chosen], embed
-            )
-            # The gradients of all processes are averaged, so each scales its share up by their number.
-            (part * (num / total)).backward()  # type: ignore[no-untyped-call]
-            loss += float(part.detach()) / total
+        own = range(self._processes.rank, len(batch.texts), self._processes.num)
+        predictions = [self._prediction(self._sequences[batch.texts[p]], batch.predicted[p]) for p in own]
+        loss = predict_backward(
+            predictions,
+            sum(len(places) for places in batch.predicted),
+            embed,
+            self._head,
+            micro_batch_tokens=self._recipe.batch.micro_batch_tokens,
+        )
         truncated = int(self._truncated[batch.texts[list(own)]].sum())
-        tokens, cut, whole = self._processes.add([sum(lengths), truncated, loss])
+        tokens, cut, whole = self._processes.add([sum(len(one.seen) for one in predictions), truncated, loss])
         return Step(epoch=batch.epoch, loss=whole, tokens=int(tokens), truncated=int(cut))
 
-    def _loss(self, sequences: Sequence[Tokens], predicted: Sequence[IntArray], embed: Embed) -> Tensor:
-        """Give the summed loss of some texts; 0 for none, after a run of the model all the same."""
-        if not sequences:
-            return empty_run(embed).sum()
-        inputs, places, targets, start = [], [], [], 0
-        for sequence, chosen in zip(sequences, predicted, strict=True):
-            seen = sequence.copy()
-            if self._mask is not None:
-                seen[chosen] = self._mask
-            inputs.append(seen.tolist())
-            places.append(start + chosen - self._offset)
-            targets.append(sequence[chosen])
-            start += len(sequence)
-        wanted = torch.from_numpy(np.concatenate(targets).astype(np.int64))
-        states = embed(PackedBatch.from_sequences(inputs))
-        read = states[torch.from_numpy(np.concatenate(places)).to(states.device)]
-        return self._head.loss(read, wanted)
+    def _prediction(self, sequence: Tokens, chosen: IntArray) -> Prediction:
+        """Give a text as the model sees it, with the places that predict the chosen tokens."""
+        seen = sequence.copy()
+        if self._mask is not None:
+            seen[chosen] = self._mask
+        return Prediction(seen.tolist(), chosen - self._offset, sequence[chosen])
 
     def _predictable(self, sequence: Tokens) -> IntArray:
         """Give the places whose tokens can be predicted."""

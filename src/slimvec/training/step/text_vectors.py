@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from slimvec.errors import InputError
@@ -18,6 +17,7 @@ from slimvec.objectives.losses import Losses
 from slimvec.objectives.text_vectors import TextVectors, distil_texts
 from slimvec.text.prompts import Prompts
 from slimvec.text.tokenizer import TokenizedTexts, Tokenizer
+from slimvec.training.batches.even_deal import EvenDeal, IntArray
 from slimvec.training.batches.shuffling import shuffled
 from slimvec.training.recipe import Recipe
 from slimvec.training.recipe.text_vectors import TextVectorsObjective
@@ -28,8 +28,6 @@ from slimvec.training.step.head_start import fit_ridge, linear_head, pooled_stat
 from slimvec.training.step.processes import Processes
 from slimvec.training.step.steps import Step
 from slimvec.training.step.target_vectors import TargetVectors
-
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,15 +78,15 @@ class TextVectorSteps:
         self._targets, self._projection = targets, projection
         self._loss = loss_settings(settings, recipe)
         self._processes = Processes.current()
-        self._epoch, self._batches = -1, list[IntArray]()
+        self._deal = EvenDeal(len(texts), size=settings.texts, seed=recipe.run.seed, stream="text-vectors")
 
     def num_steps(self, epochs: int) -> int:
         """Count the steps of so many passes over the texts."""
-        return epochs * self._epoch_length
+        return epochs * self._deal.epoch_length
 
     def backward(self, number: int, embed: Embed) -> Step:
         """Add the gradient of step `number`, counted from 0, and describe it."""
-        batch = self._batch(number)
+        batch, _, epochs = self._deal.step(number)
         part = self._own(batch)
         wanted = self._targets.rows(batch)
         found = backward(
@@ -101,7 +99,7 @@ class TextVectorSteps:
         losses = mean_over_processes(torch.stack([found.losses.total, *found.losses.parts.values()])).tolist()
         tokens, truncated = self._processes.add([sum(part.tokenized.lengths), part.tokenized.num_truncated])
         return Step(
-            epoch=(number + 1) / self._epoch_length,
+            epoch=epochs,
             loss=losses[0],
             losses=dict(zip(found.losses.parts, losses[1:], strict=True)),
             tokens=int(tokens),
@@ -149,23 +147,6 @@ class TextVectorSteps:
         )
         texts = [self._texts[number] for number in batch[begin:end]]
         return _Texts(self._tokenizer.tokenize(texts, prompt=self._prompt), slice(begin, end))
-
-    @property
-    def _epoch_length(self) -> int:
-        return epoch_length(len(self._texts), self._settings)
-
-    def _batch(self, number: int) -> IntArray:
-        """Give the numbers of a step's texts: all of them once an epoch, in an order that the seed fixes."""
-        epoch, place = divmod(number, self._epoch_length)
-        if epoch != self._epoch:
-            order = shuffled(np.arange(len(self._texts)), self._recipe.run.seed, "text-vectors", epoch)
-            self._epoch, self._batches = epoch, np.array_split(order, self._epoch_length)
-        return self._batches[place]
-
-
-def epoch_length(num_texts: int, settings: TextVectorsObjective) -> int:
-    """Count the steps of a pass over the texts: each takes as many as the recipe says, or a few more."""
-    return max(num_texts // settings.texts, 1)
 
 
 def loss_settings(settings: TextVectorsObjective, recipe: Recipe) -> TextVectors:
