@@ -1,9 +1,12 @@
 """`slimvec adapt`: a folder of documents, a model before and after, and nothing saved that became worse."""
 
 import json
+import os
+import signal
 
 import pytest
 
+from slimvec.cli import training
 from slimvec.cli.adapt import KEYS
 from slimvec.cli.adaptation import read_folder
 from slimvec.cli.terminal import Terminal
@@ -100,6 +103,48 @@ def test_rows_left_out_are_named_and_strict_refuses_what_cannot_be_read(slimvec,
     (own / "qrels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     refused = slimvec(*asked, "--data", own)
     assert (refused.code, "unknown document gone" in refused.error) == (2, True)
+
+
+def interrupt_once(monkeypatch, step):
+    """Send Ctrl-C after a step, in the first training alone."""
+    shown, sent = training._Follower.step, []
+
+    def after(follower, event):
+        shown(follower, event)
+        if event.step == step and not sent:
+            sent.append(os.kill(os.getpid(), signal.SIGINT))
+
+    monkeypatch.setattr(training._Follower, "step", after)
+
+
+def test_an_interrupted_adaptation_goes_on(slimvec, model, documents, tmp_path, monkeypatch):
+    asked = ("adapt", "--documents", documents, "-m", model, *QUICK)
+    whole = slimvec(*asked, "-o", "whole", "--json").json
+    interrupt_once(monkeypatch, 5)
+    # Within the documents, which are read again without what the command itself keeps there.
+    output = documents / "adapted"
+    ran = slimvec(*asked, "-o", output)
+    assert ran.code == 130
+    assert ran.err.splitlines()[-1].endswith(
+        f"stopped after step 5; it is saved; run the same command again to go on from {output}.work"
+    )
+    assert not output.exists()
+    error = slimvec(*asked, "-o", output, "--seed", 4, "--json").error
+    assert f"work folder {output}.work belongs to a run with another documents, seed, sets" in error
+    monkeypatch.setattr("slimvec.cli.adaptation.score_sets", None)  # the scores before are kept too
+    result = slimvec(*asked, "-o", output, "--json").json
+    for key in ("training", "sets", "documents"):
+        assert result[key] == whole[key]
+    weights = [(folder / "model.safetensors").read_bytes() for folder in (output, tmp_path / "whole")]
+    assert weights[0] == weights[1]
+    assert not output.with_name("adapted.work").exists()
+
+
+def test_a_trained_model_is_not_trained_again(slimvec, model, documents, monkeypatch):
+    asked = ("adapt", "--documents", documents, "-m", model, *QUICK, "-o", "adapted", "--work", "kept", "--json")
+    result = slimvec(*asked).json
+    monkeypatch.setattr("slimvec.cli.adaptation.run_training", None)
+    assert slimvec(*asked, "--force").json == result
 
 
 def test_an_encoder_learns_from_crops(slimvec, documents, tmp_path):

@@ -2,20 +2,30 @@
 
 import json
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slimvec.cli.adaptation import MAX_TOKENS, FoundDocuments, MethodName, choose_method, make_recipe, read_folder
+from slimvec.cli.adaptation import (
+    MAX_TOKENS,
+    FoundDocuments,
+    MethodName,
+    choose_method,
+    identify,
+    make_recipe,
+    read_folder,
+    scores_before,
+    train_or_go_on,
+    write_texts,
+)
 from slimvec.cli.evaluate import score_sets
+from slimvec.cli.failures import AGAIN
 from slimvec.cli.models import describe_model, load_embedder
 from slimvec.cli.options import Loading
 from slimvec.cli.progress import clock
 from slimvec.cli.retrieval_sets import read_set
 from slimvec.cli.scores import interval, scores_table
 from slimvec.cli.terminal import Result, Terminal
-from slimvec.cli.training import run_training
 from slimvec.errors import TrainingError
 from slimvec.files import atomic_folder
 
@@ -50,13 +60,16 @@ def adapt(
     seed: int = 0,
     setting: list[str] | None = None,
     strict: bool = False,
+    work: Path | None = None,
+    restart: bool = False,
     force: bool = False,
 ) -> Result:
     """Adapt a model to documents of your own, from their text alone.
 
     Reads what `slimvec index` reads, holds out phrases of some passages, trains on the rest, and scores both before and
     after: how well a phrase finds the one that follows it, among all held-out ones. With --data, a retrieval set of
-    yours is scored too. A model that became worse on everything that was scored is not saved.
+    yours is scored too. A model that became worse on everything that was scored is not saved. A run that was stopped
+    goes on where it was when the same command is run again.
 
     Options:
         documents PATH: A file or folder of documents. Can be given several times.
@@ -69,35 +82,40 @@ def adapt(
         seed (from 0): Random seed for what is held out and the training.
         setting --set SECTION.KEY=VALUE: A setting of the recipe, as in optim.lr=0.0005.
         strict: Refuse documents that cannot be read, and a set with empty documents or judgements of what is not there.
+        work DIR: Folder for the training under way, kept at the end. Default: OUTPUT.work, removed at the end.
+        restart: Throw away what a killed run left in the work folder.
     """
+    from slimvec.data.mining.workspace import claim_workspace, is_claimed, open_workspace
     from slimvec.training.recipe.text_objectives import NextPhrase
     from slimvec.training.run.held_out_phrases import hold_out_phrases
 
     terminal.reserve(output, force=force)
-    terminal.kept = lambda: "nothing is kept; start again with the same command"
+    folder = work or output.parent / f"{output.name}.work"
+    terminal.kept = lambda: f"{AGAIN} to go on from {folder}" if is_claimed(folder) else f"nothing is kept; {AGAIN}"
     further = [] if data is None else [read_set(terminal, data, strict=strict)]
-    found = read_folder(terminal, documents, field=field, strict=strict)
+    found = read_folder(terminal, documents, field=field, strict=strict, without=folder.resolve())
     embedder = load_embedder(terminal, model, Loading(revision=revision))
     chosen = choose_method(embedder, method)
     with terminal.task("holding phrases out"):
         lengths = NextPhrase(kind="next-phrase", max_tokens=MAX_TOKENS)
         split = hold_out_phrases(found.texts, embedder.tokenizer, lengths, seed=seed)
     sets = [split.held_out, *further]
-    before = score_sets(terminal, embedder, sets, describe_model(embedder, model, revision=revision), None).tasks
-    terminal.print(
-        f"{found.num_files:,} files: {len(split.training):,} passages to learn from, "
-        f"{len(split.held_out.queries):,} phrases held out; {chosen}"
-    )
-    with tempfile.TemporaryDirectory(prefix="slimvec-adapt-") as temporary, atomic_folder(output, force=force) as built:
-        texts = Path(temporary) / "texts.jsonl"
-        texts.write_text("".join(json.dumps({"text": text}) + "\n" for text in split.training), encoding="utf-8")
+    described = describe_model(embedder, model, revision=revision)
+    identity = identify(split, described, sets=sets, method=chosen, minutes=minutes, seed=seed, settings=setting or ())
+    with open_workspace(folder, restart=restart, keep=work is not None):
+        claim_workspace(folder, identity)
+        before = scores_before(terminal, embedder, sets, described, folder).tasks
+        terminal.print(
+            f"{found.num_files:,} files: {len(split.training):,} passages to learn from, "
+            f"{len(split.held_out.queries):,} phrases held out; {chosen}"
+        )
         recipe = make_recipe(
-            embedder, base=model, revision=revision, texts=texts, method=chosen, minutes=minutes, seed=seed,
-            settings=setting or (),
+            embedder, base=model, revision=revision, texts=write_texts(split, folder), method=chosen, minutes=minutes,
+            seed=seed, settings=setting or (),
         )  # fmt: skip
         del embedder
-        trained = Path(temporary) / "model"
-        run = run_training(terminal, recipe, trained, resume=False, force=False, when_stopped="nothing is kept")
+        run = train_or_go_on(terminal, recipe, folder)
+        trained = run.result.output
         adapted = load_embedder(terminal, str(trained))
         after = score_sets(terminal, adapted, sets, describe_model(adapted, str(output)), None).tasks
         report: Result = {
@@ -109,9 +127,13 @@ def adapt(
             "seconds": round(run.result.progress.seconds, 3),
         }
         _show(terminal, before, after)
-        _check_better(before, after)
-        shutil.copytree(trained, built, dirs_exist_ok=True)
-        (built / "adaptation.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        worse = _became_worse(before, after)
+        if not worse:
+            with atomic_folder(output, force=force) as built:
+                shutil.copytree(trained, built, dirs_exist_ok=True)
+                (built / "adaptation.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    if worse:  # its work folder has gone, for other settings to begin anew
+        raise _refusal(before, after)
     for fault in found.faults[:_SHOWN_FAULTS]:
         terminal.remark(f"not read: {fault}")
     terminal.print(f"{output}: the adapted model, {run.result.progress.step:,} steps in {clock(report['seconds'])}")
@@ -157,19 +179,19 @@ def _show(terminal: Terminal, before: "Sequence[TaskResult]", after: "Sequence[T
         )
 
 
-def _check_better(before: "Sequence[TaskResult]", after: "Sequence[TaskResult]") -> None:
-    """Refuse a model that became worse on everything that was scored.
+def _became_worse(before: "Sequence[TaskResult]", after: "Sequence[TaskResult]") -> bool:
+    """Whether a model became worse on everything that was scored."""
+    return all(second.score.value < first.score.value for first, second in zip(before, after, strict=True))
 
-    Raises:
-        TrainingError: then.
-    """
-    if all(second.score.value < first.score.value for first, second in zip(before, after, strict=True)):
-        worse = ", ".join(
-            f"{first.score.value:.3f} to {second.score.value:.3f} on {first.task}"
-            for first, second in zip(before, after, strict=True)
-        )
-        raise TrainingError(
-            f"the adapted model finds less than the one before: nDCG@10 went from {worse}; it is not saved",
-            expected="a gain on one of them",
-            do="give more documents or minutes, or lower --set optim.lr=0.0003",
-        )
+
+def _refusal(before: "Sequence[TaskResult]", after: "Sequence[TaskResult]") -> TrainingError:
+    """Say that a model is not saved."""
+    worse = ", ".join(
+        f"{first.score.value:.3f} to {second.score.value:.3f} on {first.task}"
+        for first, second in zip(before, after, strict=True)
+    )
+    return TrainingError(
+        f"the adapted model finds less than the one before: nDCG@10 went from {worse}; it is not saved",
+        expected="a gain on one of them",
+        do="give more documents or minutes, or lower --set optim.lr=0.0003",
+    )

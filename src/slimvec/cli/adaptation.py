@@ -1,17 +1,29 @@
-"""Adapting a model to documents without pairs: what is read, and the recipe."""
+"""Adapting a model to documents without pairs: what is read, the recipe, and what is kept of a run that is stopped.
 
+The work folder of a run holds the passages, the scores before, and the training with its checkpoints; then the trained
+model, until it is scored and saved.
+"""
+
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from slimvec.cli.evaluate import score_sets
+from slimvec.cli.failures import AGAIN
 from slimvec.cli.terminal import Terminal
+from slimvec.cli.training import FinishedRun, finished_run, run_training
 from slimvec.errors import InputError
+from slimvec.files import atomic_file
 
 if TYPE_CHECKING:
+    from slimvec.data.retrieval import RetrievalSet
     from slimvec.engine.embedder import Embedder
+    from slimvec.evaluation.results import EvaluationResult
     from slimvec.training.recipe import Recipe
+    from slimvec.training.run.held_out_phrases import PhraseSplit
 
 MethodName = Literal["next-phrase", "crops"]
 MAX_TOKENS = 128
@@ -35,9 +47,21 @@ class FoundDocuments:
 
 
 def read_folder(
-    terminal: Terminal, sources: Sequence[Path], *, field: str | None, strict: bool = False
+    terminal: Terminal,
+    sources: Sequence[Path],
+    *,
+    field: str | None,
+    strict: bool = False,
+    without: Path = Path(),  # none
 ) -> FoundDocuments:
     """Read files and folders as `slimvec index` does.
+
+    Args:
+        terminal: Shows progress.
+        sources: Files and folders.
+        field: Field with the text in tables; default the first of the usual names.
+        strict: Refuse what cannot be read, in place of naming it.
+        without: Folder that is passed over: what the command itself writes.
 
     Raises:
         InputError: a source does not exist, no document has any text, or with `strict` a file or a row cannot be read.
@@ -47,7 +71,7 @@ def read_folder(
         from slimvec.search.finding import find_files
         from slimvec.search.readers.kinds import read_documents
 
-        paths = [file.path for file in find_files([source.resolve() for source in sources], without=Path()).files]
+        paths = [file.path for file in find_files([source.resolve() for source in sources], without=without).files]
         texts: list[str] = []
         faults: list[str] = []
         for number, path in enumerate(paths, start=1):
@@ -131,7 +155,7 @@ def make_recipe(
         "loss": {"temperature": 0.05},
         "optim": {"lr": 0.002},
         "batch": {"micro_batch_tokens": 1024, "graph_tokens": 4 * _STEP_TOKENS},
-        "run": {"max_minutes": minutes, "seed": seed, "checkpoint_minutes": 0},
+        "run": {"max_minutes": minutes, "seed": seed, "checkpoint_minutes": 1},
     }
     if not any(embedder.spec.prompts.render(role) for role in ("query", "document")):
         tree["model"] = {"prompts": {"query": ""}}
@@ -148,3 +172,85 @@ def _num_frozen(base: str, revision: str | None) -> int:
         return 0
     config = read_config(folder)
     return 3 * int(config["num_hidden_layers"]) // 4 if is_decoder(config) else 0
+
+
+def identify(
+    split: "PhraseSplit",
+    model: dict[str, Any],
+    *,
+    sets: "Sequence[RetrievalSet]",
+    method: MethodName,
+    minutes: float,
+    seed: int,
+    settings: Sequence[str],
+) -> dict[str, Any]:
+    """Say what an adaptation is of, so that no other goes on from what it keeps.
+
+    Args:
+        split: Its passages.
+        model: What `describe_model` says of the model.
+        sets: What is scored.
+        method: The objective.
+        minutes: Minutes for training.
+        seed: Random seed for the run.
+        settings: `section.key=value` over the recipe.
+    """
+    return {
+        "documents": hashlib.sha256("\0".join(split.training).encode()).hexdigest(),
+        "sets": [one.content_hash for one in sets],
+        "model": model["identity"],
+        "method": method,
+        "minutes": minutes,
+        "seed": seed,
+        "settings": list(settings),
+    }
+
+
+def scores_before(
+    terminal: Terminal, embedder: "Embedder", sets: "Sequence[RetrievalSet]", model: dict[str, Any], work: Path
+) -> "EvaluationResult":
+    """Score the model as it is, or read its scores where the work folder has them.
+
+    Args:
+        terminal: Shows progress.
+        embedder: The model.
+        sets: The sets.
+        model: What `describe_model` says of it.
+        work: The work folder.
+    """
+    from slimvec.evaluation.results import EvaluationResult
+
+    path = work / "before.json"
+    if path.is_file():
+        return EvaluationResult.model_validate_json(path.read_bytes())
+    found = score_sets(terminal, embedder, sets, model, None)
+    with atomic_file(path) as temporary:
+        temporary.write_text(found.model_dump_json(), encoding="utf-8")
+    return found
+
+
+def write_texts(split: "PhraseSplit", work: Path) -> Path:
+    """Write the passages to train on into the work folder, and give their file, by its whole path."""
+    from slimvec.data.writers import write_rows
+
+    path = work.resolve() / "texts.jsonl"
+    write_rows(path, ({"text": text} for text in split.training))
+    return path
+
+
+def train_or_go_on(terminal: Terminal, recipe: "Recipe", work: Path) -> FinishedRun:
+    """Train within the work folder, from where a stopped run was.
+
+    Args:
+        terminal: Shows progress.
+        recipe: The recipe.
+        work: The work folder.
+
+    Raises:
+        Interrupted: the run was stopped, and saved.
+    """
+    trained = work / "model"
+    if not trained.is_dir():
+        stopped = f"it is saved; {AGAIN} to go on from {work}"
+        run_training(terminal, recipe, trained, resume=True, force=False, when_stopped=stopped)
+    return finished_run(trained)

@@ -1,5 +1,6 @@
 """A training run as the terminal shows it; `train` and `quickstart` share it."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from slimvec.cli.failures import Interrupted
 from slimvec.cli.progress import Task
 from slimvec.cli.terminal import Terminal
-from slimvec.errors import InputError
+from slimvec.errors import InputError, ModelError
 
 if TYPE_CHECKING:
     from slimvec.probes.callback import ProbeValidator
@@ -134,6 +135,32 @@ def run_training(
     if not result.finished:
         raise Interrupted(f"stopped after step {result.progress.step}; {when_stopped}")
     return FinishedRun(result, follower.first_loss, follower.last.loss if follower.last else None)
+
+
+def finished_run(folder: Path) -> FinishedRun:
+    """Read how a run went from the folder that it wrote.
+
+    Raises:
+        ModelError: it is none of a training.
+    """
+    from slimvec.model.manifest import read_manifest
+    from slimvec.training.run.training_run import TrainingRecord, TrainingResult
+
+    manifest = read_manifest(folder)
+    if manifest is None or manifest.training is None:
+        raise ModelError(f"{folder} says nothing of a training", expected="what `slimvec train` wrote")
+    record = TrainingRecord.model_validate(manifest.training)
+    events = map(json.loads, (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
+    losses = [event["loss"] for event in events if "loss" in event]
+    result = TrainingResult(
+        finished=True,
+        output=folder,
+        checkpoint=None,
+        progress=record.progress,
+        num_trained=record.num_trained,
+        stages=record.stages,
+    )
+    return FinishedRun(result, losses[0] if losses else None, losses[-1] if losses else None)
 
 
 def probe_validators_of(recipe: "Recipe", probes: Sequence[str]) -> "dict[str, ProbeValidator]":
