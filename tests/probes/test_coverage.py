@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from slimvec.errors import InputError, ModelError
-from slimvec.probes.coverage.comparison import TokenizerReport, compare_tokenizers
-from slimvec.probes.coverage.comparison_page import write_report
+from slimvec.probes.coverage.comparison import TokenizerReport, compare_tokenizers, write_report
 from slimvec.probes.coverage.counting import FERTILITY, count_tokens, estimate
 from slimvec.probes.coverage.sentences import ParallelSentences
 from slimvec.probes.coverage.tokenizer_probe import TokenizerProbe, measure_sentences

@@ -52,8 +52,7 @@ def tokenizers(
         raise InputError(f"{data} has no folder sib200", expected="the same sentences in many languages there")
     backends = _open(terminal, sources)
     with terminal.task("reading with each tokenizer"):
-        from slimvec.probes.coverage.comparison import compare_tokenizers
-        from slimvec.probes.coverage.comparison_page import write_report
+        from slimvec.probes.coverage.comparison import compare_tokenizers, write_report
         from slimvec.probes.protocol import ProbeConfig
 
         config = ProbeConfig(data=data, seed=seed, amount=amount, text_file=text_file)

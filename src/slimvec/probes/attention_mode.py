@@ -15,9 +15,9 @@ from slimvec.engine.embedder import Embedder
 from slimvec.errors import ModelError
 from slimvec.evaluation.cached_model import embedder_of
 from slimvec.evaluation.models import EvaluatedModel
-from slimvec.probes.estimates import estimated, estimated_curve
-from slimvec.probes.protocol import ProbeConfig, skipped
-from slimvec.probes.results import Metric, ProbeResult
+from slimvec.probes.figures import Figure, curve
+from slimvec.probes.protocol import ProbeConfig, answered, skipped
+from slimvec.probes.results import ProbeResult
 from slimvec.reports.parts import Plot
 from slimvec.statistics.intervals import Interval, bootstrap_intervals
 from slimvec.text.batch import PackedBatch
@@ -29,6 +29,8 @@ _WORDS = (
     "winter market sold green apples before noon sailor wrote home about rain children painted walls beside old "
     "station while trains waited for coal engineer measured copper pipes again doctor closed garden gate"
 )
+BEFORE = Figure("movement before the change", "ratio", None, "unchanged texts in the batch")
+BEHIND = Figure("movement behind the change", "ratio", None, "unchanged texts in the batch")
 _NOISE = 10.0
 """How many times further than unchanged texts a state has to move to count as moved."""
 
@@ -68,13 +70,23 @@ class AttentionModeProbe:
             bootstrap_intervals(values.mean(axis=1, keepdims=True), seed=config.seed)[0]
             for values in (changed[:, :middle], changed[:, middle + 1 :], still)
         )
-        return ProbeResult(
-            probe=self.name,
-            question=self.question,
-            definition=self._definition(),
-            answer=_answer(before, behind, beside, embedder.spec.attention),
-            measures=_measures(before, behind, beside, len(changed)),
-            plots=(self._plot(changed, still, config.seed),),
+        places = [float(place - middle) for place in range(self.num_tokens)]
+        curves = [
+            curve(label, bootstrap_intervals(values, seed=config.seed), places, baseline=values is still)
+            for label, values in (("text with a changed token", changed), ("unchanged text beside it", still))
+        ]
+        plot = Plot(
+            title="How far the states move when the middle token is changed",
+            x_label="tokens behind the changed one (negative: before it)",
+            y_label="movement, share of the state's length",
+            curves=tuple(curves),
+        )
+        rows = ((BEFORE, before), (BEHIND, behind))
+        return answered(
+            self,
+            _answer(before, behind, beside, embedder.spec.attention),
+            [figure.metric(found, len(changed), baseline=beside.value) for figure, found in rows],
+            plots=[plot],
             num_texts=2 * len(texts),
             details={
                 "declared": embedder.spec.attention,
@@ -82,6 +94,8 @@ class AttentionModeProbe:
                 "computed in": embedder.dtype,
                 "tokens a text": self.num_tokens,
             },
+            num_tokens=self.num_tokens,
+            middle=middle + 1,
         )
 
     def _texts(self, embedder: Embedder, config: ProbeConfig) -> list[list[int]]:
@@ -91,30 +105,6 @@ class AttentionModeProbe:
         drawn = [" ".join(generator.choice(_WORDS.split(), size=self.num_tokens)) for _ in range(count)]
         encodings = embedder.tokenizer.backend.encode_batch_fast(drawn, add_special_tokens=False)
         return [list(encoding.ids[: self.num_tokens]) for encoding in encodings]
-
-    def _definition(self) -> str:
-        middle = self.num_tokens // 2 + 1
-        return (
-            f"Texts of {self.num_tokens} tokens, of words drawn at random, run packed in one batch; then again with "
-            f"token {middle} of every other text replaced by another. A state's movement is the length of its change "
-            "over its own length. Reported is the mean movement of the states before the changed token; beside it that "
-            "of the states behind it, and as the baseline that of the unchanged texts in the same batch, which shows "
-            "both rounding and leaks between texts. The last layer's states are read. Intervals: bootstrap over texts."
-        )
-
-    def _plot(self, changed: Moves, still: Moves, seed: int) -> Plot:
-        """Movement by distance from the changed token."""
-        xs = tuple(float(place - self.num_tokens // 2) for place in range(self.num_tokens))
-        curves = [
-            estimated_curve(label, xs, bootstrap_intervals(values, seed=seed), baseline=values is still)
-            for label, values in (("text with a changed token", changed), ("unchanged text beside it", still))
-        ]
-        return Plot(
-            title="How far the states move when the middle token is changed",
-            x_label="tokens behind the changed one (negative: before it)",
-            y_label="movement, share of the state's length",
-            curves=tuple(curves),
-        )
 
 
 def moved_states(embedder: Embedder, texts: Sequence[Sequence[int]]) -> tuple[Moves, Moves]:
@@ -146,21 +136,6 @@ def moved_states(embedder: Embedder, texts: Sequence[Sequence[int]]) -> tuple[Mo
     first, second = (found.double().cpu().view(len(texts), num_tokens, -1) for found in states)
     moves: Moves = ((second - first).norm(dim=-1) / first.norm(dim=-1)).numpy()
     return moves[::2], moves[1::2]
-
-
-def _measures(before: Interval, behind: Interval, beside: Interval, num_items: int) -> tuple[Metric, ...]:
-    """Give the movements as measures; the first is that of the tokens before."""
-    return tuple(
-        estimated(
-            name,
-            found,
-            "ratio",
-            baseline=beside.value,
-            baseline_name="unchanged texts in the batch",
-            num_items=num_items,
-        )
-        for name, found in (("movement before the change", before), ("movement behind the change", behind))
-    )
 
 
 def _answer(before: Interval, behind: Interval, beside: Interval, declared: str) -> str:

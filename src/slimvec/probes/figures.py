@@ -1,11 +1,93 @@
-"""Measures in words: a number as its unit wants it, with its interval; and the difference of two."""
+"""Figures: what is measured, and the one way from a metric to a cell, a curve and words."""
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from math import sqrt
 
 from slimvec.probes.results import Metric, Unit
-from slimvec.statistics.intervals import Interval
+from slimvec.reports.parts import Curve, Table
+from slimvec.statistics.intervals import Estimated, Interval, ends_of
 
 _WHOLE = ("tokens", "characters", "count")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What is measured: what all metrics of one name have in common.
+
+    Attributes:
+        name: First part of their names.
+        unit: What they count.
+        higher_is_better: None where neither direction is good.
+        baseline_name: The model without the property that is read from it.
+    """
+
+    name: str
+    unit: Unit
+    higher_is_better: bool | None = None
+    baseline_name: str = ""
+
+    def metric(self, found: Estimated, num_items: int, *parts: str, baseline: float | None = None) -> Metric:
+        """Give a row of the table of metrics, without the ends of its interval where the items are too few.
+
+        Args:
+            found: The estimate.
+            num_items: Items it rests on.
+            parts: Condition: the parts of the metric's name behind the figure's.
+            baseline: What the model without the property has.
+        """
+        return Metric(
+            name="/".join([self.name, *parts]),
+            value=found.value,
+            **ends_of(found, num_items),
+            unit=self.unit,
+            baseline=baseline,
+            baseline_name="" if baseline is None else self.baseline_name,
+            num_items=num_items,
+            higher_is_better=self.higher_is_better,
+        )
+
+
+def lay_out(title: str, header: str, cells: str, rows: Iterable[Sequence[object]], note: str = "") -> Table:
+    """Lay metrics out as a table.
+
+    Args:
+        title: Above the table.
+        header: Names of the columns, with ` | ` between.
+        cells: Formats of the columns, likewise: `{1:.0%}` writes a row's second part, a metric with its interval, and
+            `{1.baseline:.0%}` that metric's baseline.
+        rows: What the formats write: names, metrics, intervals, numbers.
+        note: Under the table.
+    """
+    forms = cells.split(" | ")
+    lines = tuple(tuple(form.format(*row) for form in forms) for row in rows)
+    return Table(title=title, header=tuple(header.split(" | ")), rows=lines, note=note)
+
+
+def curve(
+    label: str,
+    found: Sequence[Metric | Interval | float],
+    xs: Iterable[float] | None = None,
+    *,
+    baseline: bool = False,
+) -> Curve:
+    """Draw metrics, intervals or plain numbers.
+
+    Args:
+        label: In the legend.
+        found: From left to right; plain numbers have no intervals, a metric without one has its value for both ends.
+        xs: Places on the axis; None numbers them, as categories are.
+        baseline: Whether it is what a model without the property has.
+    """
+    estimates = [one for one in found if not isinstance(one, float)]
+    return Curve(
+        label=label,
+        xs=tuple(map(float, range(len(found)) if xs is None else xs)),
+        ys=tuple(one if isinstance(one, float) else one.value for one in found),
+        lows=tuple(one.value if one.low is None else one.low for one in estimates),
+        highs=tuple(one.value if one.high is None else one.high for one in estimates),
+        baseline=baseline,
+    )
 
 
 def show(value: float, unit: Unit, *, signed: bool = False) -> str:

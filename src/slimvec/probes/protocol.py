@@ -1,15 +1,20 @@
 """What a probe is: a question, and a way to put it to any model that can be evaluated."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import yaml
 
 from slimvec.errors import ModelError
 from slimvec.evaluation.models import EvaluatedModel, Prompt, Usage
-from slimvec.probes.results import Amount, ProbeResult
+from slimvec.frozen import Frozen
+from slimvec.probes.results import Amount, Metric, ProbeResult
+from slimvec.reports.parts import Plot, Table
 from slimvec.statistics.intervals import MIN_UNITS
 from slimvec.text.embeddings import Vectors
 from slimvec.text.prompts import Role
@@ -86,6 +91,69 @@ def skipped(probe: Probe, reason: str) -> ProbeResult:
         reason: Why, in words that say what would be needed.
     """
     return ProbeResult(probe=probe.name, question=probe.question, skipped=reason)
+
+
+class Method(Frozen):
+    """How a probe measures; what is the same for every model stands in `methods.yaml`.
+
+    Attributes:
+        definition: As in `ProbeResult`, with `{names}` for what is known when it is run.
+        sources: As in `ProbeResult`.
+        remedies: As in `ProbeResult`.
+    """
+
+    definition: str
+    sources: tuple[str, ...] = ()
+    remedies: tuple[str, ...] = ()
+
+
+@cache
+def read_methods() -> Mapping[str, Method]:
+    """Read the methods of all probes, by the probe's name; those of its parts by `PROBE/PART`."""
+    found = yaml.safe_load(resources.files(__package__).joinpath("methods.yaml").read_text(encoding="utf-8"))
+    return {name: Method.model_validate(method) for name, method in found.items()}
+
+
+def answered(
+    probe: Probe,
+    answer: str,
+    measures: Iterable[Metric],
+    *,
+    tables: Iterable[Table] = (),
+    plots: Iterable[Plot] = (),
+    skipped: str = "",
+    num_texts: int = 0,
+    details: Mapping[str, str | int | float] | None = None,
+    **known: object,
+) -> ProbeResult:
+    """Give the result of a probe, with its method.
+
+    Args:
+        probe: Which one.
+        answer: As in `ProbeResult`, like what follows.
+        measures: The main one first.
+        tables: More of them, laid out.
+        plots: Pictures.
+        skipped: What part was not run, and why.
+        num_texts: Texts embedded.
+        details: Settings and counts worth keeping.
+        known: What the method's definition leaves open, by name.
+    """
+    method = read_methods()[probe.name]
+    return ProbeResult(
+        probe=probe.name,
+        question=probe.question,
+        definition=method.definition.format(**known),
+        sources=method.sources,
+        answer=answer,
+        measures=tuple(measures),
+        tables=tuple(tables),
+        plots=tuple(plots),
+        remedies=method.remedies,
+        skipped=skipped,
+        num_texts=num_texts,
+        details=details or {},
+    )
 
 
 def embed(

@@ -8,6 +8,7 @@ from pydantic import Field, FiniteFloat, model_validator
 from slimvec.evaluation.models import ModelCard
 from slimvec.frozen import Frozen, Stored
 from slimvec.reports.parts import Plot, Table
+from slimvec.statistics.intervals import shown_ends
 
 Unit = Literal["share", "cosine", "score", "ratio", "tokens", "characters", "count"]
 Amount = Literal["tiny", "quick", "full"]
@@ -47,6 +48,17 @@ class Metric(Frozen):
         if (self.baseline is None) != (not self.baseline_name):
             raise ValueError(f"measure {self.name} has a baseline without a name, or a name without one")
         return self
+
+    def __format__(self, form: str) -> str:
+        """Write the number and the ends of its interval, each with a number's format."""
+        return f"{self.value:{form}}{shown_ends(self.low, self.high, form=form)}"
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether there is an interval, and the baseline is outside it."""
+        if self.low is None or self.high is None or self.baseline is None:
+            return False
+        return not self.low <= self.baseline <= self.high
 
 
 class ProbeResult(Frozen):

@@ -17,11 +17,14 @@ MIN_UNITS = 10
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A number and the ends of its 95% interval."""
+    """A number and the ends of its 95% interval; formatted with a number's format, all three are written."""
 
     value: float
     low: float
     high: float
+
+    def __format__(self, form: str) -> str:
+        return f"{self.value:{form}}{shown_ends(self.low, self.high, form=form)}"
 
 
 class Estimated(Protocol):

@@ -13,20 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimvec.evaluation.models import EvaluatedModel
-from slimvec.probes.coverage.counting import COVERAGE, FERTILITY, PIECES, Array, Estimates, Figure
+from slimvec.probes.coverage.counting import COVERAGE, FERTILITY, PIECES, Array, Ratio
+from slimvec.probes.coverage.parts import Part
 from slimvec.probes.coverage.sentences import ENGLISH, ParallelSentences
-from slimvec.probes.estimates import estimated
-from slimvec.probes.figures import show_measure
-from slimvec.probes.protocol import ProbeConfig, embed
+from slimvec.probes.coverage.sentences_result import Measured
+from slimvec.probes.figures import Figure, curve
+from slimvec.probes.protocol import ProbeConfig, embed, read_methods
 from slimvec.probes.results import Metric
 from slimvec.ranking.bm25 import lexical_words, rank_lexically
-from slimvec.reports.parts import Curve, Plot
-from slimvec.statistics.intervals import Interval, bootstrap_intervals, shown_ends
+from slimvec.reports.parts import Plot
+from slimvec.statistics.intervals import Interval, bootstrap_intervals
 from slimvec.statistics.jackknife import spearman_values
 
 RELATED = (FERTILITY, PIECES, COVERAGE)
 RELATION = "rank correlation with bitext accuracy"
 WORDS = "shared words, BM25"
+ACCURACY = Figure("bitext accuracy", "share", True, WORDS)
 _MIN_LANGUAGES = 4
 
 
@@ -78,69 +80,54 @@ def _found_by_words(looked_for: Sequence[str], candidates: Sequence[str], right:
     return np.where(shares, (first == right).astype(np.float64), 1 / len(candidates))
 
 
-def accuracy_measures(bitext: Bitext, sentences: ParallelSentences, *, seed: int) -> list[Metric]:
+def accuracy_metrics(bitext: Bitext, sentences: ParallelSentences, *, seed: int) -> list[Metric]:
     """Give the accuracy over all languages and by script, with intervals over the sentences and BM25 beside it."""
     groups = {"all languages": list(range(len(bitext.languages)))}
     for script, members in sentences.by_script().items():
         places = [bitext.languages.index(member) for member in members if member != ENGLISH]
         groups |= {script: places} if places else {}
     columns = np.stack([bitext.found[:, places].mean(axis=1) for places in groups.values()], axis=1)
-    intervals = bootstrap_intervals(columns, seed=seed)
-    floors = [float(bitext.by_words[:, places].mean()) for places in groups.values()]
+    rows = zip(groups.items(), bootstrap_intervals(columns, seed=seed), strict=True)
     return [
-        estimated(
-            f"bitext accuracy/{name}",
-            interval,
-            "share",
-            baseline=floor,
-            baseline_name=WORDS,
-            num_items=len(bitext.found),
-            higher_is_better=True,
-        )
-        for name, interval, floor in zip(groups, intervals, floors, strict=True)
+        ACCURACY.metric(found, len(bitext.found), name, baseline=float(bitext.by_words[:, places].mean()))
+        for (name, places), found in rows
     ]
 
 
-def relation_measure(
-    figure: Figure, bitext: Bitext, sentences: ParallelSentences, estimates: Estimates, *, seed: int
-) -> Metric | None:
-    """Give Spearman's rank correlation of a figure with the accuracy over languages, with an interval over languages.
+def relation_metrics(bitext: Bitext, measured: Measured, *, seed: int) -> list[Metric]:
+    """Give Spearman's rank correlation of figures with the accuracy over languages, with intervals over languages.
 
     Args:
-        figure: Ranks the languages.
         bitext: Accuracy.
-        sentences: What the estimates were made on.
-        estimates: Estimates of the figure, on the languages of `sentences`.
+        measured: The tokenizer's figures.
         seed: Random seed for the bootstrap.
 
     Returns:
-        None where there is nothing to rank: fewer than four languages, or one value for all of them.
+        One for each figure; none where there is nothing to rank: fewer than four languages, or one value for all.
     """
-    values = figure_values(bitext, sentences, estimates)
-    pseudo_values = _relation(values, bitext.found)
-    if pseudo_values is None:
-        return None
-    floor = _relation(values, bitext.by_words)
-    interval = bootstrap_intervals(pseudo_values[:, None], seed=seed)[0]
-    return estimated(
-        f"{RELATION}/{figure.name}",
-        Interval(interval.value, max(-1.0, interval.low), min(1.0, interval.high)),
-        "score",
-        baseline=0.0 if floor is None else float(floor.mean()),
-        baseline_name="no relation" if floor is None else WORDS,
-        num_items=len(values),
-    )
+    metrics = []
+    for figure in RELATED:
+        values = figure_values(figure, bitext, measured)
+        pseudo_values, floor = _relation(values, bitext.found), _relation(values, bitext.by_words)
+        if pseudo_values is None:
+            continue
+        found = bootstrap_intervals(pseudo_values[:, None], seed=seed)[0]
+        inside = Interval(found.value, max(-1.0, found.low), min(1.0, found.high))
+        related = Figure(RELATION, "score", baseline_name="no relation" if floor is None else WORDS)
+        baseline = 0.0 if floor is None else float(floor.mean())
+        metrics.append(related.metric(inside, len(values), figure.name, baseline=baseline))
+    return metrics
 
 
-def relation_plot(bitext: Bitext, sentences: ParallelSentences, estimates: Estimates) -> Plot:
+def relation_plot(bitext: Bitext, measured: Measured) -> Plot:
     """Draw accuracy against fertility, a point a language."""
-    values = figure_values(bitext, sentences, estimates)
+    fertility = figure_values(FERTILITY, bitext, measured).tolist()
     return Plot(
         title="Bitext accuracy against tokens, a point a language",
         x_label="tokens for the same sentence, English = 1",
         y_label="accuracy (share)",
         curves=tuple(
-            Curve(label=label, xs=tuple(values.tolist()), ys=tuple(found.mean(axis=0).tolist()))
+            curve(label, found.mean(axis=0).tolist(), fertility)
             for label, found in (("the model", bitext.found), (WORDS, bitext.by_words))
         ),
         kind="points",
@@ -148,27 +135,39 @@ def relation_plot(bitext: Bitext, sentences: ParallelSentences, estimates: Estim
     )
 
 
-def figure_values(bitext: Bitext, sentences: ParallelSentences, estimates: Estimates) -> Array:
+def figure_values(figure: Ratio, bitext: Bitext, measured: Measured) -> Array:
     """A figure of the languages that were looked for, in their order: [L]."""
-    return estimates.values[[sentences.languages.index(language) for language in bitext.languages]]
+    languages = measured.sentences.languages
+    return measured.estimates[figure.name].values[[languages.index(language) for language in bitext.languages]]
 
 
-def describe_bitext(accuracy: Metric, related: Sequence[Metric], bitext: Bitext) -> str:
-    """Say how the model did, and how that goes with its tokens, beside what shared words alone bring."""
-    chance = 1 / bitext.num_candidates
-    parts = [
-        f"Of {bitext.num_candidates} English sentences, the model takes the right one for {show_measure(accuracy)} of "
-        f"the foreign ones ({WORDS}: {accuracy.baseline:.1%}, chance: {chance:.1%})"
+def bitext_part(bitext: Bitext, sentences: ParallelSentences, measured: Measured, *, seed: int) -> Part:
+    """Say how the model did, and how that goes with its tokens, beside what shared words alone bring.
+
+    Args:
+        bitext: How it did.
+        sentences: What it was asked with.
+        measured: Figures of its tokenizer.
+        seed: Random seed for the bootstraps.
+    """
+    accuracy, related = accuracy_metrics(bitext, sentences, seed=seed), relation_metrics(bitext, measured, seed=seed)
+    sentences_said = [
+        f"Of {bitext.num_candidates} English sentences, the model takes the right one for {accuracy[0]:.1%} of the "
+        f"foreign ones ({WORDS}: {accuracy[0].baseline:.1%}, chance: {1 / bitext.num_candidates:.1%})",
+        *(
+            f"rank correlation with {one.name.split('/')[1]} {one:.2f}, "
+            f"{'' if one.is_apart else 'not distinguishable from '}{one.baseline:.2f} ({one.baseline_name})"
+            for one in related
+        ),
     ]
-    for found in related:
-        assert found.baseline is not None
-        apart = found.low is not None and found.high is not None and not found.low <= found.baseline <= found.high
-        verdict = "" if apart else "not distinguishable from "
-        parts.append(
-            f"rank correlation with {found.name.split('/')[1]} {found.value:.2f}"
-            f"{shown_ends(found.low, found.high, form='.2f')}, {verdict}{found.baseline:.2f} ({found.baseline_name})"
-        )
-    return "; ".join(parts) + "."
+    return Part(
+        read_methods()["tokenizer/bitext"].definition.format(
+            candidates=bitext.num_candidates, queries=len(bitext.found)
+        ),
+        f"{'; '.join(sentences_said)}.",
+        [*related, *accuracy],
+        plots=[relation_plot(bitext, measured)],
+    )
 
 
 def _relation(values: Array, found: Array) -> Array | None:

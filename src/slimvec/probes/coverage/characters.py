@@ -7,22 +7,17 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from slimvec.probes.estimates import estimated
-from slimvec.probes.figures import show
-from slimvec.probes.results import Metric
-from slimvec.reports.parts import Curve, Plot, Table
+from slimvec.probes.coverage.parts import Part
+from slimvec.probes.figures import Figure, curve, lay_out
+from slimvec.probes.protocol import read_methods
+from slimvec.reports.parts import Plot
 from slimvec.statistics.intervals import bootstrap_intervals
 from slimvec.statistics.resampling import Values
 from slimvec.text.coverage import CoverageMeter
 from slimvec.text.scripts import characters_by_script
 
-DEFINITION = (
-    "Without sentences in many languages (--data with sib200), letters and marks of every script of Unicode are turned "
-    "into tokens one at a time and back. Survive: the share that returns, case and composition aside; tokens: how many "
-    "a character takes. Up to {most} characters are drawn from a script, the same for every model; intervals are a "
-    "bootstrap over them. Rare characters count as much as common ones, so this is not a substitute for sentences."
-)
 _SIMPLE = "Latin"
+SURVIVE = Figure("characters that survive", "share", True, _SIMPLE)
 
 
 def measure_characters(meter: CoverageMeter, *, most: int, seed: int) -> dict[str, Values]:
@@ -42,67 +37,46 @@ def measure_characters(meter: CoverageMeter, *, most: int, seed: int) -> dict[st
     return found
 
 
-def character_measures(found: Mapping[str, Values], *, seed: int) -> list[Metric]:
-    """Give the share of characters that survive, over all scripts and by script; Latin is the baseline.
+def character_part(found: Mapping[str, Values], *, most: int, seed: int) -> Part:
+    """Give the share of characters that survive, and their tokens, by script; Latin is the baseline.
 
     Over all scripts the interval is one over scripts, each with the same weight.
+
+    Args:
+        found: Characters by script, as `measure_characters` gives them.
+        most: Characters of a script at most.
+        seed: Random seed for the bootstrap.
     """
-    simple = float(found[_SIMPLE][:, 0].mean())
-    shares = np.array([[values[:, 0].mean()] for values in found.values()])
-    rows = {"all scripts": shares, **{script: values[:, :1] for script, values in found.items()}}
-    measures = []
-    for name, values in rows.items():
-        interval = bootstrap_intervals(values, seed=seed)[0]
-        measures.append(
-            estimated(
-                f"characters that survive/{name}",
-                interval,
-                "share",
-                baseline=simple,
-                baseline_name=_SIMPLE,
-                num_items=len(values),
-                higher_is_better=True,
-            )
-        )
-    return measures
-
-
-def character_table(found: Mapping[str, Values]) -> Table:
-    """Lay out the scripts, those that survive least first."""
-    order = sorted(found, key=lambda script: (found[script][:, 0].mean(), script))
-    rows = [
-        (
-            script,
-            str(len(found[script])),
-            show(float(found[script][:, 0].mean()), "share"),
-            f"{found[script][:, 1].mean():.2f}",
-        )
-        for script in order
+    means = {script: tuple(values.mean(axis=0).tolist()) for script, values in found.items()}
+    survive, tokens = zip(*means.values(), strict=True)
+    rows = {"all scripts": np.array(survive)[:, None], **{script: values[:, :1] for script, values in found.items()}}
+    metrics = [
+        SURVIVE.metric(bootstrap_intervals(values, seed=seed)[0], len(values), name, baseline=means[_SIMPLE][0])
+        for name, values in rows.items()
     ]
-    return Table(
-        title="Characters by script", header=("script", "characters", "survive", "tokens a character"), rows=tuple(rows)
-    )
-
-
-def character_plot(found: Mapping[str, Values]) -> Plot:
-    """Draw how many characters of scripts survive, against how many tokens each takes."""
-    values = np.array([rows.mean(axis=0) for rows in found.values()])
-    curve = Curve(label="scripts", xs=tuple(values[:, 1].tolist()), ys=tuple(values[:, 0].tolist()))
-    return Plot(
-        title="Characters that survive, a point a script",
-        x_label="tokens a character",
-        y_label="characters that survive (share)",
-        curves=(curve,),
-        kind="points",
-    )
-
-
-def describe_characters(measures: list[Metric], found: Mapping[str, Values]) -> str:
-    """Say what survives, with Tibetan called out."""
+    order = sorted(means, key=lambda script: (means[script][0], script))
     whole = sum(bool((values[:, 0] == 1).all()) for values in found.values())
-    tibetan = found["Tibetan"].mean(axis=0)
-    return (
-        f"Characters alone, not sentences: {show(measures[0].value, 'share')} of the characters of {len(found)} "
-        f"scripts survive, each script with the same weight; {whole} scripts survive whole. Of Tibetan "
-        f"{tibetan[0]:.1%} survive, at {tibetan[1]:.1f} tokens a character."
+    return Part(
+        read_methods()["tokenizer/characters"].definition.format(most=most),
+        f"Characters alone, not sentences: {metrics[0].value:.1%} of the characters of {len(found)} scripts survive, "
+        f"each script with the same weight; {whole} scripts survive whole. Of Tibetan {means['Tibetan'][0]:.1%} "
+        f"survive, at {means['Tibetan'][1]:.1f} tokens a character.",
+        metrics,
+        [
+            lay_out(
+                "Characters by script",
+                "script | characters | survive | tokens a character",
+                "{0} | {1} | {2:.1%} | {3:.2f}",
+                [(script, len(found[script]), *means[script]) for script in order],
+            )
+        ],
+        [
+            Plot(
+                title="Characters that survive, a point a script",
+                x_label="tokens a character",
+                y_label="characters that survive (share)",
+                curves=(curve("scripts", survive, tokens),),
+                kind="points",
+            )
+        ],
     )

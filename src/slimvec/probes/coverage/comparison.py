@@ -1,7 +1,8 @@
-"""Several tokenizers side by side, without their models: a result of all of them."""
+"""Several tokenizers side by side, without their models: a result of all of them, and its report."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -11,24 +12,23 @@ import tokenizers
 
 from slimvec.errors import InputError
 from slimvec.evaluation.results import package_versions
+from slimvec.files import atomic_folder
 from slimvec.frozen import Frozen, Stored
-from slimvec.probes.coverage.answers import describe
-from slimvec.probes.coverage.characters import (
-    DEFINITION,
-    character_measures,
-    describe_characters,
-    measure_characters,
-)
+from slimvec.probes.coverage.characters import character_part, measure_characters
 from slimvec.probes.coverage.counting import CHARACTERS, COVERAGE, EXACT, FERTILITY, PIECES, UNKNOWN
-from slimvec.probes.coverage.layout import Measured, comparison_table, language_table, measures, script_plots
-from slimvec.probes.coverage.lines import describe_file, file_measures, file_tables, measure_file
+from slimvec.probes.coverage.lines import file_part
+from slimvec.probes.coverage.parts import Part, joined, named
 from slimvec.probes.coverage.sentences import FOLDER, ParallelSentences
-from slimvec.probes.coverage.tokenizer_probe import QUESTION, SENTENCES, SOURCES, TokenizerProbe, measure_sentences
-from slimvec.probes.protocol import ProbeConfig
-from slimvec.probes.results import Metric, ProbeResult
-from slimvec.reports.parts import Table
+from slimvec.probes.coverage.sentences_result import comparison_table, describe, language_table, metrics, script_plots
+from slimvec.probes.coverage.tokenizer_probe import TokenizerProbe, measure_sentences
+from slimvec.probes.protocol import ProbeConfig, read_methods
+from slimvec.probes.results import ProbeResult
+from slimvec.reports.blocks import Block, Heading, Items, Paragraph, Picture, write_pages
+from slimvec.reports.drawing import draw
+from slimvec.reports.parts import Table, pairs_table
 from slimvec.text.coverage import CoverageMeter
 
+TITLE = "What tokenizers can read"
 _COMPARED = (COVERAGE, FERTILITY, PIECES, UNKNOWN, EXACT, CHARACTERS)
 Backends = Mapping[str, tokenizers.Tokenizer]
 
@@ -82,21 +82,11 @@ def compare_tokenizers(backends: Backends, config: ProbeConfig) -> TokenizerRepo
     if not backends:
         raise InputError("no tokenizer", expected="one or more to compare")
     start = perf_counter()
-    folder, probe = config.folder(FOLDER), TokenizerProbe()
-    parts: list[ProbeResult] = []
-    if folder is not None:
-        sentences = ParallelSentences.read(folder)
-        drawn = config.count(probe.num_sentences)
-        parts.append(
-            _on_sentences([measure_sentences(name, b, sentences, drawn, config.seed) for name, b in backends.items()])
-        )
-    if config.text_file is not None:
-        parts.append(_on_file(backends, config.text_file, config.seed))
-    if not parts:
-        parts.append(_on_characters(backends, config.count(probe.num_characters), config.seed))
+    sources = read_methods()[TokenizerProbe.name].sources if config.folder(FOLDER) is not None else ()
+    found = joined(list(_parts(backends, config)), probe="tokenizers", between="\n", sources=sources)
     return TokenizerReport(
         tokenizers=tuple(_card(name, backend) for name, backend in backends.items()),
-        reading=_joined(parts).model_copy(update={"seed": config.seed, "seconds": perf_counter() - start}),
+        reading=found.model_copy(update={"seed": config.seed, "seconds": perf_counter() - start}),
         amount=config.amount,
         seed=config.seed,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -104,84 +94,67 @@ def compare_tokenizers(backends: Backends, config: ProbeConfig) -> TokenizerRepo
     )
 
 
-def _on_sentences(several: Sequence[Measured]) -> ProbeResult:
-    return ProbeResult(
-        probe="tokenizers",
-        question=QUESTION,
-        definition=SENTENCES,
-        sources=SOURCES,
-        answer="\n".join(describe(measured) for measured in several),
-        measures=tuple(m for measured in several for m in _named(measures(measured), measured.name)),
-        tables=(
-            *(comparison_table(figure, several) for figure in _COMPARED),
-            *(language_table(measured) for measured in several),
-        ),
-        plots=script_plots(several),
-        details={"languages": len(several[0].sentences.texts), "sentences": several[0].sentences.num_sentences},
-    )
+def write_report(folder: str | Path, report: TokenizerReport, *, force: bool = False) -> None:
+    """Write `report.html`, `report.md` with its pictures in `plots`, and `report.json`.
+
+    Raises:
+        InputError: the folder exists, and not `force`.
+        StorageError: it cannot be written.
+    """
+    blocks = _blocks(report)
+    with atomic_folder(folder, force=force) as staged:
+        report.write(staged / "report.json")
+        write_pages(staged, TITLE, blocks)
 
 
-def _on_file(backends: Backends, path: Path, seed: int) -> ProbeResult:
-    answers, found_measures, tables = [], list[Metric](), list[Table]()
-    for name, backend in backends.items():
-        texts, found = measure_file(CoverageMeter(backend), path)
-        own = file_measures(texts, found, seed=seed)
-        answers.append(f"{name}: {describe_file(path, own, found)}")
-        found_measures += _named(own, name)
-        tables += [table.model_copy(update={"title": f"{name}: {table.title}"}) for table in file_tables(texts, found)]
-    return ProbeResult(
-        probe="tokenizers",
-        question=QUESTION,
-        definition="The file's texts are measured by script; intervals are over the texts.",
-        answer="\n".join(answers),
-        measures=tuple(found_measures),
-        tables=tuple(tables),
-    )
+def _parts(backends: Backends, config: ProbeConfig) -> Iterator[Part]:
+    """Measure sentences and a user's file where they are at hand, and characters where neither is."""
+    folder, seed, probe = config.folder(FOLDER), config.seed, TokenizerProbe()
+    meters = {name: CoverageMeter(backend) for name, backend in backends.items()}
+    if folder is not None:
+        sentences, drawn = ParallelSentences.read(folder), config.count(probe.num_sentences)
+        several = [measure_sentences(name, backend, sentences, drawn, seed) for name, backend in backends.items()]
+        yield Part(
+            read_methods()[probe.name].definition,
+            "\n".join(map(describe, several)),
+            [metric for measured in several for metric in named(metrics(measured), measured.name)],
+            [*(comparison_table(figure, several) for figure in _COMPARED), *map(language_table, several)],
+            script_plots(several),
+            {"languages": len(sentences.texts), "sentences": several[0].sentences.num_sentences},
+        )
+    if config.text_file is not None:
+        for name, meter in meters.items():
+            yield file_part(meter, config.text_file, seed=seed).of(name)
+    elif folder is None:
+        most = config.count(probe.num_characters)
+        found = {name: measure_characters(meter, most=most, seed=seed) for name, meter in meters.items()}
+        parts = [character_part(own, most=most, seed=seed).of(name) for name, own in found.items()]
+        means = [{script: values.mean(axis=0) for script, values in own.items()} for own in found.values()]
+        rows = [(script, *(f"{own[script][0]:.1%} at {own[script][1]:.2f}" for own in means)) for script in means[0]]
+        title = "Characters that survive, and tokens a character"
+        shared = Table(title=title, header=("script", *found), rows=tuple(rows))
+        yield from (replace(part, tables=[shared] if part is parts[0] else [], plots=[]) for part in parts)
 
 
-def _on_characters(backends: Backends, most: int, seed: int) -> ProbeResult:
-    found = {name: measure_characters(CoverageMeter(b), most=most, seed=seed) for name, b in backends.items()}
-    own = {name: character_measures(rows, seed=seed) for name, rows in found.items()}
-    scripts = next(iter(found.values()))
-    rows = []
-    for script in scripts:
-        means = [values[script].mean(axis=0) for values in found.values()]
-        rows.append((script, *(f"{survive:.1%} at {tokens:.2f}" for survive, tokens in means)))
-    return ProbeResult(
-        probe="tokenizers",
-        question=QUESTION,
-        definition=DEFINITION.format(most=most),
-        answer="\n".join(f"{name}: {describe_characters(own[name], found[name])}" for name in found),
-        measures=tuple(m for name in found for m in _named(own[name], name)),
-        tables=(
-            Table(
-                title="Characters that survive, and tokens a character",
-                header=("script", *found),
-                rows=tuple(rows),
-            ),
-        ),
-    )
-
-
-def _named(found: Sequence[Metric], name: str) -> list[Metric]:
-    """Put a tokenizer's name behind the first part of the measures' names."""
-    renamed = []
-    for measure in found:
-        figure, rest = measure.name.split("/", 1)
-        renamed.append(measure.model_copy(update={"name": f"{figure}/{name}/{rest}"}))
-    return renamed
-
-
-def _joined(parts: Sequence[ProbeResult]) -> ProbeResult:
-    """Make one result of several about different texts."""
-    return parts[0].model_copy(
-        update={
-            "definition": " ".join(part.definition for part in parts),
-            "answer": "\n".join(part.answer for part in parts),
-            "measures": tuple(measure for part in parts for measure in part.measures),
-            "tables": tuple(table for part in parts for table in part.tables),
-        }
-    )
+def _blocks(report: TokenizerReport) -> list[Block]:
+    """Lay out the report."""
+    result = report.reading
+    cards = [(card.name, f"{card.vocabulary:,}", card.sha256[:16]) for card in report.tokenizers]
+    pictures = [
+        Picture(plot.title, draw(plot), f"tokenizers-{number}") for number, plot in enumerate(result.plots, start=1)
+    ]
+    settings = {"created": report.created, "amount": report.amount, "seed": str(report.seed), **report.versions}
+    sources: list[Block] = [Heading("Sources", 3), Items(result.sources)] if result.sources else []
+    return [
+        Heading(TITLE, 1),
+        Items(tuple(result.answer.split("\n"))),
+        Paragraph(f"How it is measured. {result.definition}"),
+        Table(title="Tokenizers", header=("name", "tokens", "SHA-256"), rows=tuple(cards)),
+        *pictures,
+        *result.tables,
+        *sources,
+        pairs_table(settings, title="Settings and versions"),
+    ]
 
 
 def _card(name: str, backend: tokenizers.Tokenizer) -> TokenizerCard:

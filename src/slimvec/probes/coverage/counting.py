@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimvec.probes.coverage.sentences import ENGLISH, ParallelSentences
-from slimvec.probes.results import Unit
+from slimvec.probes.figures import Figure
 from slimvec.statistics.intervals import Interval, percentile_interval
 from slimvec.statistics.resampling import draw_counts
 from slimvec.text.coverage import CoverageMeter
@@ -51,41 +51,41 @@ class Counts:
         return self.tokens[:, [self.languages.index(ENGLISH)]]
 
 
-@dataclass(frozen=True)
-class Figure:
+@dataclass(frozen=True, kw_only=True)
+class Ratio(Figure):
     """A figure of a language: a sum over sentences divided by another, on the same sentences.
 
     Attributes:
-        name: In reports.
-        unit: Unit of its values.
         top: [S, L] above the line.
         bottom: [S, L] or [S, 1] below it.
-        higher_is_better: None where neither is good by itself.
     """
 
-    name: str
-    unit: Unit
+    baseline_name: str = "English"
     top: Callable[[Counts], Array]
     bottom: Callable[[Counts], Array]
-    higher_is_better: bool | None
+
+    @property
+    def form(self) -> str:
+        """Format of its values."""
+        return {"share": ".1%", "ratio": ".2f"}.get(self.unit, ",.0f")
 
 
 def _one(counts: Counts) -> Array:
     return np.ones_like(counts.tokens)
 
 
-COVERAGE = Figure("coverage", "share", lambda c: c.kept, _one, True)
-EXACT = Figure("exact round trip", "share", lambda c: c.exact, _one, True)
-NORMALISED = Figure("round trip after normalising", "share", lambda c: c.normalised, _one, True)
-UNKNOWN = Figure("unknown tokens", "share", lambda c: c.unknown, lambda c: c.tokens, False)
-PIECES = Figure("pieces of characters", "share", lambda c: c.pieces, lambda c: c.tokens, False)
-FERTILITY = Figure("fertility", "ratio", lambda c: c.tokens, lambda c: c.english, False)
-CHARACTERS = Figure(
+COVERAGE = Ratio("coverage", "share", True, top=lambda c: c.kept, bottom=_one)
+EXACT = Ratio("exact round trip", "share", True, top=lambda c: c.exact, bottom=_one)
+NORMALISED = Ratio("round trip after normalising", "share", True, top=lambda c: c.normalised, bottom=_one)
+UNKNOWN = Ratio("unknown tokens", "share", False, top=lambda c: c.unknown, bottom=lambda c: c.tokens)
+PIECES = Ratio("pieces of characters", "share", False, top=lambda c: c.pieces, bottom=lambda c: c.tokens)
+FERTILITY = Ratio("fertility", "ratio", False, top=lambda c: c.tokens, bottom=lambda c: c.english)
+CHARACTERS = Ratio(
     f"characters in {LIMIT_TOKENS} tokens",
     "characters",
-    lambda c: LIMIT_TOKENS * c.characters,
-    lambda c: c.tokens,
     True,
+    top=lambda c: LIMIT_TOKENS * c.characters,
+    bottom=lambda c: c.tokens,
 )
 FIGURES = (COVERAGE, EXACT, NORMALISED, UNKNOWN, PIECES, FERTILITY, CHARACTERS)
 
@@ -122,7 +122,7 @@ def count_tokens(meter: CoverageMeter, sentences: ParallelSentences) -> Counts:
     return Counts(sentences.languages, *arrays)
 
 
-def estimate(counts: Counts, figures: Sequence[Figure] = FIGURES, *, seed: int) -> dict[str, Estimates]:
+def estimate(counts: Counts, figures: Sequence[Ratio] = FIGURES, *, seed: int) -> dict[str, Estimates]:
     """Give figures by language, each with its resamples; the same draws of sentences for all of them.
 
     Args:
@@ -130,9 +130,7 @@ def estimate(counts: Counts, figures: Sequence[Figure] = FIGURES, *, seed: int) 
         figures: Which.
         seed: Random seed for the draws.
     """
-    num_sentences = len(counts.tokens)
-    generator = np.random.default_rng(seed)
-    weights = draw_counts(num_sentences, generator)
+    weights = draw_counts(len(counts.tokens), np.random.default_rng(seed))
     found = {}
     for figure in figures:
         top, bottom = figure.top(counts), figure.bottom(counts)

@@ -11,7 +11,7 @@ import numpy as np
 
 from slimvec.data.retrieval import RetrievalSet
 from slimvec.evaluation.models import EvaluatedModel, Prompt
-from slimvec.probes.instruction.instruction_result import Base, Effect, lay_out
+from slimvec.probes.instruction.instruction_result import Effect, make_result
 from slimvec.probes.instruction.prompts import instructed, no_prompt, own_prompt
 from slimvec.probes.instruction.retrieval import Share, embed_documents, embed_queries, gather_sets, score
 from slimvec.probes.instruction.wordings import NONE, WORDINGS
@@ -52,18 +52,20 @@ class InstructionProbe:
         sets = gather_sets(config, self.shares, self.num_made)
         searched = [_Searched.of(model, dataset, own, config) for dataset in sets]
         effects = [_effect(kind, given, model, searched, config) for kind, given in prompts.items()]
-        base = Base(
-            score=_mean({s.dataset.name: s.scores for s in searched}, config.seed),
-            other_query=_mean({s.dataset.name: s.other_cosines() for s in searched}, config.seed),
-            num_queries=sum(len(s.scores) for s in searched),
-            sets=tuple(
-                f"{s.dataset.name} ({len(s.dataset.queries)} queries, {len(s.dataset.documents)} documents)"
-                for s in searched
-            ),
+        described = (
+            f"{s.dataset.name} ({len(s.dataset.queries)} queries, {len(s.dataset.documents)} documents)"
+            for s in searched
         )
         left_out = [kind for kind in (NONE, *self.wordings) if kind not in prompts]
-        reason = f"{', '.join(left_out)}: the model's prompt has no place for it" if left_out else ""
-        return lay_out(self, base, effects, skipped=reason, own=own.text)
+        return make_result(
+            self,
+            effects,
+            _mean({s.dataset.name: s.scores for s in searched}, config.seed),
+            _mean({s.dataset.name: s.other_cosines() for s in searched}, config.seed),
+            sum(len(s.scores) for s in searched),
+            skipped=f"{', '.join(left_out)}: the model's prompt has no place for it" if left_out else "",
+            details={"sets": ", ".join(described), "own prompt": repr(own.text)},
+        )
 
     def _prompts(self, model: EvaluatedModel) -> dict[str, dict[str, Prompt]]:
         """Give the prompts by kind and instruction, those that the model can have."""

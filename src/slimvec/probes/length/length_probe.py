@@ -9,7 +9,7 @@ from slimvec.evaluation.models import EvaluatedModel
 from slimvec.probes.documents import gather_documents, tokens_a_word
 from slimvec.probes.facts import make_facts
 from slimvec.probes.length.needles import score_lengths
-from slimvec.probes.length.summary import Summary, summarise
+from slimvec.probes.length.summary import summarise
 from slimvec.probes.protocol import ProbeConfig, skipped
 from slimvec.probes.results import ProbeResult
 
@@ -55,7 +55,7 @@ class LengthProbe:
             generator=generator,
             config=config,
         )
-        return summarise(self.name, self.question, Summary.of(lengths, scores, config.seed), background.source)
+        return summarise(self, lengths, scores, background.source, seed=config.seed)
 
     def lengths(self, model: EvaluatedModel, config: ProbeConfig) -> list[int]:
         """Give the lengths in tokens: doubling, and the longest that the model takes and the amount allows."""

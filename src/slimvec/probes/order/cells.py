@@ -18,12 +18,7 @@ import numpy as np
 
 from slimvec.probes.order.bags import bag_cosines, pair_cosines
 from slimvec.probes.order.items import Item
-from slimvec.statistics.estimates import (
-    Estimate,
-    estimate_auc,
-    estimate_mean,
-    win_shares,
-)
+from slimvec.statistics.estimates import Estimate, win_shares
 from slimvec.statistics.resampling import Values, draw_clusters
 
 Compare = Callable[[Sequence[str], Sequence[str]], Values]
@@ -74,26 +69,6 @@ class Cell:
         """Group, kind and language."""
         first = self.items[0]
         return first.group, first.kind, first.language
-
-    @property
-    def triplets(self) -> Estimate:
-        """Triplet accuracy."""
-        return estimate_mean(triplet_wins(self.model), self.counts)
-
-    @property
-    def choices(self) -> Estimate:
-        """Choice accuracy."""
-        return estimate_mean(choice_wins(self.model), self.counts)
-
-    @property
-    def margin(self) -> Estimate:
-        """Margin."""
-        return estimate_mean(self.model.paraphrase - self.model.negative, self.counts)
-
-    @property
-    def auc(self) -> Estimate:
-        """AUC."""
-        return estimate_auc(self.model.paraphrase, self.model.negative, self.counts)
 
 
 def make_cells(items: Iterable[Item], compare: Compare, *, seed: int) -> list[Cell]:

@@ -1,19 +1,19 @@
-"""Everything the word order probe found, and its numbers as measures."""
+"""What the word order probe finds, as a table of metrics: a row a statistic and group of items."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from slimvec.data.templates import KINDS
-from slimvec.probes.estimates import estimated
+from slimvec.probes.figures import Figure
 from slimvec.probes.order.cells import Cell, Cosines, choice_wins, estimate_kept, triplet_wins
 from slimvec.probes.order.items import SHUFFLES
-from slimvec.probes.results import Metric, Unit
-from slimvec.statistics.estimates import Estimate, average, estimate_auc
+from slimvec.probes.results import Metric
+from slimvec.statistics.estimates import Estimate, average, estimate_auc, estimate_mean
+from slimvec.statistics.resampling import Values
 
 BAG = "bag of words"
-PAIRS = "words and pairs"
 SYMMETRIC = "symmetric"
 ALL_KINDS = (*KINDS, *SHUFFLES)
 
@@ -71,112 +71,69 @@ class Findings:
         return {code: [cell for cell in self.templates if cell.key[2] == code] for code in languages}
 
     @property
-    def symmetric(self) -> list[Separation]:
-        """How well exchanged names are distinguished by whether the verb is symmetric, by language."""
-        return [pairs for pairs in self.separations if pairs.group == SYMMETRIC]
-
-    @property
     def outside(self) -> list[Cell]:
         """The cells of outside sets."""
         return [cell for cell in self.cells if cell.key[0] != "templates"]
 
+    @property
+    def shuffled(self) -> dict[str, list[Cell]]:
+        """The cells without a paraphrase, by kind of shuffle."""
+        return {kind: [cell for cell in self.plain if cell.key[1] == kind] for kind in SHUFFLES}
 
-@dataclass(frozen=True)
-class Statistic:
-    """A statistic of cells, and what has no order of it.
+
+@dataclass(frozen=True, kw_only=True)
+class Statistic(Figure):
+    """A figure of cells, which bags of words have too.
 
     Attributes:
-        name: First part of its measures' names.
-        unit: What it counts.
-        estimate: Gives it of a cell's model.
-        compute: Gives it of plain cosines.
+        estimate: Gives it of N items' cosines on their resamples: [R, N].
     """
 
-    name: str
-    unit: Unit
-    estimate: Callable[[Cell], Estimate]
-    compute: Callable[[Cosines], float]
+    higher_is_better: bool | None = True
+    baseline_name: str = BAG
+    estimate: Callable[[Cosines, Values], Estimate]
 
-    def measure(self, cells: Sequence[Cell], *parts: str) -> Metric:
-        """Average it over cells, all of the same weight, beside bags of words."""
-        baseline = float(np.mean([self.compute(cell.bag) for cell in cells]))
-        estimate = average([self.estimate(cell) for cell in cells])
-        return make_measure("/".join([self.name, *parts]), estimate, self.unit, baseline)
+    def over(self, cells: Sequence[Cell], *parts: str) -> Metric:
+        """Average it over cells, all of the same weight."""
+        found = average([self.estimate(cell.model, cell.counts) for cell in cells])
+        return self.metric(found, found.num_items, *parts, baseline=self.without([cell.bag for cell in cells]))
 
-    def of_pairs(self, cells: Sequence[Cell]) -> float:
-        """Average it over cells for bags of words and of neighbouring pairs."""
-        return float(np.mean([self.compute(cell.pairs) for cell in cells]))
+    def without(self, several: Sequence[Cosines]) -> float:
+        """Average it over the cosines of what has no order, which need no interval."""
+        return float(np.mean([self.estimate(own, np.ones((1, len(own.negative)))).value for own in several]))
 
 
-ACCURACY = Statistic("accuracy", "share", lambda cell: cell.triplets, lambda own: float(triplet_wins(own).mean()))
-CHOICE = Statistic("choice", "share", lambda cell: cell.choices, lambda own: float(choice_wins(own).mean()))
-MARGIN = Statistic(
-    "margin", "cosine", lambda cell: cell.margin, lambda own: float((own.paraphrase - own.negative).mean())
-)
-AUC = Statistic(
-    "auc",
-    "score",
-    lambda cell: cell.auc,
-    lambda own: estimate_auc(own.paraphrase, own.negative, np.ones((1, len(own.negative)))).value,
-)
+ACCURACY = Statistic("accuracy", "share", estimate=lambda own, counts: estimate_mean(triplet_wins(own), counts))
+CHOICE = Statistic("choice", "share", estimate=lambda own, counts: estimate_mean(choice_wins(own), counts))
+MARGIN = Statistic("margin", "cosine", estimate=lambda own, at: estimate_mean(own.paraphrase - own.negative, at))
+AUC = Statistic("auc", "score", estimate=lambda own, at: estimate_auc(own.paraphrase, own.negative, at))
+KEPT = Figure("kept", "ratio", False, BAG)
+EXPLAINED = Figure("explained", "share", None, BAG)
 
 
-def all_measures(found: Findings) -> Iterable[Metric]:
-    """Give all numbers, the main one first."""
+def all_metrics(found: Findings) -> list[Metric]:
+    """Give the table of metrics, the main one first; the parts of a name are figure, group and language."""
+    rows = []
     for statistic in (ACCURACY, CHOICE, MARGIN, AUC):
-        yield statistic.measure(found.templates)
-        for kind, cells in found.by_kind.items():
-            yield statistic.measure(cells, kind)
+        rows.append(statistic.over(found.templates))
+        rows += [statistic.over(cells, kind) for kind, cells in found.by_kind.items()]
     for statistic in (ACCURACY, CHOICE):
-        for language, cells in found.by_language.items():
-            yield statistic.measure(cells, "language", language)
-        for cell in [cell for cells in found.by_kind.values() for cell in cells]:
-            yield statistic.measure([cell], *cell.key[1:])
+        rows += [statistic.over(cells, "language", language) for language, cells in found.by_language.items()]
+        rows += [statistic.over([cell], *cell.key[1:]) for cells in found.by_kind.values() for cell in cells]
         for cell in found.outside:
             group, kind, language = cell.key
-            yield statistic.measure([cell], f"{group} {kind}", language)
-    if found.symmetric:
-        yield symmetric_measure(found)
+            rows.append(statistic.over([cell], f"{group} {kind}", language))
+    exchanged = [pairs for pairs in found.separations if pairs.group == SYMMETRIC]
+    if exchanged:
+        auc, bag = average([pairs.auc for pairs in exchanged]), float(np.mean([pairs.bag for pairs in exchanged]))
+        rows.append(AUC.metric(auc, auc.num_items, SYMMETRIC, baseline=bag))
     for pairs in found.separations:
-        yield make_measure(f"auc/{pairs.group}/{pairs.language}", pairs.auc, "score", pairs.bag)
-    for kind in SHUFFLES:
-        measures = kept_measures(found, kind)
-        if measures:
-            yield make_measure(f"kept/{kind}", average([_kept(cell) for cell in measures]), "ratio", 1.0, better=False)
-            yield from measures.values()
-    for name, share in found.explained.items():
-        yield make_measure(f"explained/{name}", share, "share", 1.0, better=None)
-
-
-def symmetric_measure(found: Findings) -> Metric:
-    """Give how well exchanges that change nothing are distinguished from those that do, averaged over languages."""
-    estimate = average([pairs.auc for pairs in found.symmetric])
-    return make_measure("auc/symmetric", estimate, "score", float(np.mean([pairs.bag for pairs in found.symmetric])))
-
-
-def kept_measures(found: Findings, kind: str) -> dict[Cell, Metric]:
-    """Give what is kept of the likeness of texts by a kind of shuffle, in each set and language."""
-    measures = {}
-    for cell in found.plain:
-        group, own, language = cell.key
-        if own == kind:
-            name = f"kept/{kind}/{group}/{language}"
-            measures[cell] = make_measure(name, _kept(cell), "ratio", 1.0, better=False)
-    return measures
-
-
-def make_measure(name: str, estimate: Estimate, unit: Unit, baseline: float, *, better: bool | None = True) -> Metric:
-    """Put an estimate beside what a bag of words has; `better` is `higher_is_better`."""
-    return estimated(
-        name,
-        estimate,
-        unit,
-        baseline=baseline,
-        baseline_name=BAG,
-        num_items=estimate.num_items,
-        higher_is_better=better,
-    )
-
-
-def _kept(cell: Cell) -> Estimate:
-    return estimate_kept(cell.model.negative, cell.model.paraphrase, cell.counts)
+        rows.append(AUC.metric(pairs.auc, pairs.auc.num_items, pairs.group, pairs.language, baseline=pairs.bag))
+    for kind, cells in found.shuffled.items():
+        kept = [estimate_kept(cell.model.negative, cell.model.paraphrase, cell.counts) for cell in cells]
+        if kept:
+            whole = average(kept)
+            rows.append(KEPT.metric(whole, whole.num_items, kind, baseline=1.0))
+        for (group, _, language), one in zip((cell.key for cell in cells), kept, strict=True):
+            rows.append(KEPT.metric(one, one.num_items, kind, group, language, baseline=1.0))
+    return [*rows, *(EXPLAINED.metric(one, one.num_items, name, baseline=1.0) for name, one in found.explained.items())]

@@ -90,8 +90,7 @@ class OrderProbe:
             return np.asarray(np.einsum("nd,nd->n", *rows))
 
         return make_result(
-            self.name,
-            self.question,
+            self,
             Findings(
                 cells=tuple(make_cells(asked.items, compare, seed=config.seed)),
                 plain=tuple(make_cells(asked.plain, compare, seed=config.seed)),

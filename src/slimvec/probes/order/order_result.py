@@ -1,54 +1,33 @@
-"""What the word order probe found, as a result: measures, tables, pictures and a sentence."""
+"""What the word order probe found, as a result: tables, pictures and sentences of its metrics."""
 
-from slimvec.probes.order.findings import ACCURACY, CHOICE, Findings, all_measures, symmetric_measure
-from slimvec.probes.order.layout import all_plots, all_tables, percent
+from collections.abc import Iterable, Mapping
+
+from slimvec.probes.figures import curve, lay_out
+from slimvec.probes.order.findings import ACCURACY, BAG, CHOICE, SYMMETRIC, Findings, all_metrics
+from slimvec.probes.protocol import Probe, answered
 from slimvec.probes.results import Metric, ProbeResult
-from slimvec.statistics.intervals import ends_of, shown_ends
+from slimvec.reports.parts import Plot, Table
 
-DEFINITION = (
-    "Items are an anchor, a paraphrase of it and a negative: the anchor's words in another order (numbers, persons, "
-    "places, events or sides exchanged; denied; all words shuffled; neighbours swapped). Triplet accuracy is the share "
-    "of items with cos(anchor, paraphrase) > cos(anchor, negative); choice accuracy that with cos(paraphrase, anchor) "
-    "> cos(paraphrase, negative), one half for a bag of words where both have the same words. Cosines closer than 1e-6 "
-    "are ties and count half. Margin is the mean of the first difference, AUC the chance that the first cosine of one "
-    "item is above the second of another. `symmetric`: sentences beside themselves with their two names exchanged, AUC "
-    "of symmetric verbs (A met B) against directed ones (A hired B); a model that pushes every exchange away has one "
-    "half; bootstrap over verbs. `kept` is (cosine of a sentence and its shuffle - that with an unrelated "
-    "sentence of its length) / (1 - the latter). `explained` are squared correlations: over pairs of sentences, of the "
-    "model's cosine with that of word counts (counts) and with that of the means of the words' own vectors (words); "
-    "over sentences, of the vectors with those means, with one scale and one offset (vectors). Means are over kinds "
-    "and languages alike. Intervals: bootstrap over templates, then over items within them; outside sets over anchors."
-)
-
-SOURCES = (
-    "arXiv 2306.14610 (SugarCrepe)",
-    "arXiv 1908.11828 (PAWS-X)",
-    "Marelli et al., LREC 2014 (SICK)",
-    "arXiv 1708.00055 (STS benchmark), translated in stsb_multi_mt and KorSTS",
-    "arXiv 2309.07445 (SIB-200)",
-    "Davison and Hinkley 1997, section 3.8 (bootstrap of clusters)",
-)
-
-REMEDIES = (
-    "data[].order_negatives in a recipe: hard negatives of reordered words, made as records are drawn",
-    "slimvec triplets: anchor, paraphrase and reordered anchor to train with, of templates that are not asked here",
-)
+_HEADER = "triplet accuracy | bag of words | choice | bag of words | items"
+_CELLS = "{1:.0%} | {1.baseline:.0%} | {2:.0%} | {2.baseline:.0%} | {1.num_items:,}"
+"""Columns of rows whose second and third parts are the two accuracies."""
 
 
-def make_result(name: str, question: str, found: Findings) -> ProbeResult:
-    """Write down what was found."""
-    missing = f"not at hand: {', '.join(found.missing)}" if found.missing else ""
-    return ProbeResult(
-        probe=name,
-        question=question,
-        definition=DEFINITION,
-        sources=SOURCES,
-        answer=_answer(found),
-        measures=tuple(all_measures(found)),
-        tables=tuple(all_tables(found)),
-        plots=tuple(all_plots(found)),
-        remedies=REMEDIES,
-        skipped=missing,
+def make_result(probe: Probe, found: Findings) -> ProbeResult:
+    """Write down what a probe found."""
+    metrics = all_metrics(found)
+    at = {metric.name: metric for metric in metrics}
+    pairs = {
+        statistic.name: [statistic.without([cell.pairs for cell in cells]) for cells in found.by_kind.values()]
+        for statistic in (ACCURACY, CHOICE)
+    }
+    return answered(
+        probe,
+        _answer(at, CHOICE.without([cell.pairs for cell in found.templates])),
+        metrics,
+        tables=_tables(found, at, pairs),
+        plots=_plots(found, at, pairs),
+        skipped=f"not at hand: {', '.join(found.missing)}" if found.missing else "",
         details={
             "items": sum(len(cell.items) for cell in found.cells),
             "templates": len({item.cluster for cell in found.templates for item in cell.items}),
@@ -56,36 +35,117 @@ def make_result(name: str, question: str, found: Findings) -> ProbeResult:
     )
 
 
-def _answer(found: Findings) -> str:
-    """Put the main figures into sentences."""
-    accuracy, choice = ACCURACY.measure(found.templates), CHOICE.measure(found.templates)
-    words = found.explained["words"]
-    known = shown_ends(**ends_of(words, words.num_items), form=".0%")
-    pairs = CHOICE.of_pairs(found.templates)
-    return (
-        f"A paraphrase is nearer to a sentence than that sentence's own words in another order in "
-        f"{percent(accuracy)} of {accuracy.num_items:,} items, {_verdict(accuracy)} a bag of words "
-        f"({accuracy.baseline:.0%}). Asked which of two orders a paraphrase says, it is right in {percent(choice)}, "
-        f"{_verdict(choice)} a bag of words ({choice.baseline:.0%}; one of neighbouring pairs too has {pairs:.0%}). "
-        f"{_symmetric(found)}"
-        f"The mean of its words' own vectors explains {words.value:.0%}{known} of the variance of its cosines."
-    )
+def _answer(at: Mapping[str, Metric], pairs: float) -> str:
+    """Put the main figures into sentences; `pairs` is the choice of bags of words and of neighbouring pairs."""
+    accuracy, choice, words = at["accuracy"], at["choice"], at["explained/words"]
+    exchanged = at.get(f"auc/{SYMMETRIC}")
+    sentences = [
+        f"A paraphrase is nearer to a sentence than that sentence's own words in another order in {accuracy:.0%} of "
+        f"{accuracy.num_items:,} items, {_verdict(accuracy)} a bag of words ({accuracy.baseline:.0%}).",
+        f"Asked which of two orders a paraphrase says, it is right in {choice:.0%}, {_verdict(choice)} a bag of words "
+        f"({choice.baseline:.0%}; one of neighbouring pairs too has {pairs:.0%}).",
+        f"The mean of its words' own vectors explains {words:.0%} of the variance of its cosines.",
+    ]
+    if exchanged is not None:
+        sentences.insert(
+            2,
+            f"Names exchanged around a symmetric verb and around another differ with an AUC of {exchanged:.2f}, "
+            f"{_verdict(exchanged)} a bag of words ({exchanged.baseline:.2f}).",
+        )
+    return " ".join(sentences)
 
 
-def _symmetric(found: Findings) -> str:
-    """Say whether exchanges that change nothing are distinguished from those that do."""
-    if not found.symmetric:
-        return ""
-    measure = symmetric_measure(found)
-    return (
-        f"Names exchanged around a symmetric verb and around another differ with an AUC of {measure.value:.2f}"
-        f"{shown_ends(measure.low, measure.high, form='.2f')}, {_verdict(measure)} a bag of words "
-        f"({measure.baseline:.2f}). "
-    )
-
-
-def _verdict(measure: Metric) -> str:
-    assert measure.baseline is not None
-    if measure.low is None or measure.high is None or measure.low <= measure.baseline <= measure.high:
+def _verdict(metric: Metric) -> str:
+    if not metric.is_apart or metric.baseline is None:
         return "not distinguishable from"
-    return "more often than" if measure.value > measure.baseline else "less often than"
+    return "more often than" if metric.value > metric.baseline else "less often than"
+
+
+def _tables(found: Findings, at: Mapping[str, Metric], pairs: Mapping[str, list[float]]) -> Iterable[Table]:
+    """Give the tables: by kind, by language, outside sets, pairs, shuffles, and an example of each kind."""
+    yield lay_out(
+        "By what is exchanged",
+        "exchange | triplet accuracy | bag of words | words and pairs | choice | bag of words | words and pairs | "
+        "margin | AUC | items",
+        "{0} | {1:.0%} | {1.baseline:.0%} | {5:.0%} | {2:.0%} | {2.baseline:.0%} | {6:.0%} | {3.value:+.3f} | "
+        "{4.value:.2f} | {1.num_items:,}",
+        [
+            (kind, *(at[f"{name}/{kind}"] for name in ("accuracy", "choice", "margin", "auc")), *surface)
+            for kind, *surface in zip(found.by_kind, *pairs.values(), strict=True)
+        ],
+        "Templates, all languages alike. `words and pairs`: a bag of words and of neighbouring pairs, which shows how "
+        "much of the order is on the surface.",
+    )
+    rows = [(code, *(at[f"{name}/language/{code}"] for name in pairs)) for code in found.by_language]
+    yield lay_out("By language", f"language | {_HEADER}", f"{{0}} | {_CELLS}", rows)
+    if found.outside:
+        yield lay_out(
+            "Outside sets",
+            f"set | exchange | language | {_HEADER}",
+            f"{{0[0]}} | {{0[1]}} | {{0[2]}} | {_CELLS}",
+            [
+                ((group, kind, language), *(at[f"{name}/{group} {kind}/{language}"] for name in pairs))
+                for group, kind, language in (cell.key for cell in found.outside)
+            ],
+            "In sugarcrepe the paraphrase is another caption of the same picture.",
+        )
+    if found.separations:
+        yield lay_out(
+            "Pairs that say the same, against pairs of the same words that do not",
+            "set | language | AUC | bag of words | pairs",
+            "{0.group} | {0.language} | {1:.2f} | {1.baseline:.2f} | {1.num_items:,}",
+            [(pairs, at[f"auc/{pairs.group}/{pairs.language}"]) for pairs in found.separations],
+        )
+    if found.plain:
+        yield lay_out(
+            "What is left of the likeness after the words are moved",
+            "set | language | moved | kept | sentences",
+            "{0} | {1} | {2} | {3:.3f} | {3.num_items}",
+            [
+                (group, language, kind, at[f"kept/{kind}/{group}/{language}"])
+                for cells in found.shuffled.values()
+                for group, kind, language in (cell.key for cell in cells)
+            ],
+            "1: the vector does not change at all, as a bag of words has it; 0: as far as an unrelated sentence.",
+        )
+    examples = [(kind, *cells[0].items[0].texts) for kind, cells in found.by_kind.items()]
+    header = "exchange | anchor | paraphrase | negative"
+    yield lay_out("An item of each kind", header, "{0} | {1} | {2} | {3}", examples)
+
+
+def _plots(found: Findings, at: Mapping[str, Metric], pairs: Mapping[str, list[float]]) -> Iterable[Plot]:
+    """Give the pictures: both accuracies by kind, and what is kept by language."""
+    for name, title in (
+        ("accuracy", "The paraphrase is nearer to the anchor than its own words in another order"),
+        ("choice", "The paraphrase is nearer to what it says than to the same words in another order"),
+    ):
+        metrics = [at[f"{name}/{kind}"] for kind in found.by_kind]
+        yield Plot(
+            title=title,
+            x_label="what is exchanged",
+            y_label="share of items",
+            kind="dots",
+            categories=tuple(found.by_kind),
+            curves=(
+                curve("model", metrics),
+                curve(BAG, [metric.baseline or 0.0 for metric in metrics], baseline=True),
+                curve("words and neighbouring pairs", pairs[name], baseline=True),
+            ),
+        )
+    kept = {kind: [cell.key for cell in cells] for kind, cells in found.shuffled.items()}
+    languages = {tuple(language for _, _, language in keys) for keys in kept.values()}
+    if len(languages) == 1 and (codes := languages.pop()):
+        yield Plot(
+            title="Likeness that is left after the words are moved",
+            x_label="language",
+            y_label="kept (bag of words: 1)",
+            kind="dots",
+            categories=codes,
+            curves=(
+                *(
+                    curve(kind, [at[f"kept/{k}/{group}/{code}"] for group, k, code in keys])
+                    for kind, keys in kept.items()
+                ),
+                curve(BAG, [1.0] * len(codes), baseline=True),
+            ),
+        )

@@ -89,7 +89,7 @@ class PositionProbe:
             rotations=score_rotations(model, passages, config),
             sources={"documents": background.source, "passages": passages_from},
         )
-        return summarise(self.name, self.question, findings, config)
+        return summarise(self, findings, config.seed)
 
     def _buckets(self, model: EvaluatedModel, config: ProbeConfig) -> tuple[Bucket, ...]:
         """Choose lengths that the model takes; of a model that takes none of them, the second half of what it does."""

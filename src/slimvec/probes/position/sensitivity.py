@@ -27,13 +27,10 @@ SMALLEST_GROUP = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Sensitivity:
-    """A PSI and what is needed to judge it.
+class Sensitivity(Interval):
+    """A PSI, as it is usually reported, with its 95% interval and what is needed to judge it.
 
     Attributes:
-        value: PSI, as it is usually reported.
-        low: Lower end of its 95% interval.
-        high: Upper end.
         shuffled: Mean of PSI with shuffled places.
         shuffled_low: 2.5% of the shuffles are below this.
         shuffled_high: 2.5% are above.
@@ -44,9 +41,6 @@ class Sensitivity:
         counts: [G] items.
     """
 
-    value: float
-    low: float
-    high: float
     shuffled: float
     shuffled_low: float
     shuffled_high: float
@@ -61,9 +55,15 @@ class Sensitivity:
         """Whether places matter more than by chance, at the level of 5%."""
         return self.p < 1 - LEVEL
 
-    def interval(self, group: int) -> Interval:
-        """Give the mean score of a group with its interval."""
-        return Interval(float(self.means[group]), float(self.lows[group]), float(self.highs[group]))
+    @property
+    def chance(self) -> Interval:
+        """PSI with shuffled places."""
+        return Interval(self.shuffled, self.shuffled_low, self.shuffled_high)
+
+    @property
+    def by_group(self) -> list[Interval]:
+        """Mean score by group."""
+        return [Interval(*map(float, row)) for row in zip(self.means, self.lows, self.highs, strict=True)]
 
 
 def measure_sensitivity(
