@@ -177,8 +177,8 @@ def test_a_server_shows_no_tokenizer(data):
 
 
 BAD = {
-    "no field": ('{"id": 1, "text": "a"}', "no field 'lang'; expected the fields id, text, lang"),
-    "no number": ('{"id": "x", "text": "a", "lang": "eng_Latn"}', "id 'x' and lang 'eng_Latn'; expected a number"),
+    "no field": ('{"id": 1, "text": "a"}', "no field 'lang'; expected the fields text, lang, id"),
+    "no number": ('{"id": "x", "text": "a", "lang": "eng_Latn"}', "id 'x'; expected a number"),
     "no text": ('{"id": 1, "text": " ", "lang": "eng_Latn"}', "text is empty; expected some text"),
     "twice": (
         '{"id": 1, "text": "a", "lang": "eng_Latn"}\n{"id": 1, "text": "b", "lang": "eng_Latn"}',

@@ -199,8 +199,8 @@ def test_paraphrases_that_lie_at_a_known_distance_are_read(tmp_path):
 
 
 BAD = {
-    "no field": ([{"s1": "a", "s2": "b", "score": 1}], "no field 'lang'; expected the fields s1, s2, score, lang"),
-    "no score": ([{"s1": "a", "s2": "b", "score": "x", "lang": "en"}], "score is 'x'; expected a number from 0 to 5"),
+    "no field": ([{"s1": "a", "s2": "b", "score": 1}], "no field 'lang'; expected the fields s1, s2, lang, score"),
+    "no score": ([{"s1": "a", "s2": "b", "score": "x", "lang": "en"}], "score 'x'; expected a number"),
     "no text": ([{"s1": " ", "s2": "b", "score": 1, "lang": "en"}], "s1 is empty; expected some text"),
     "too few": ([{"s1": "a", "s2": "b", "score": 1, "lang": "en"}], "has 2 different sentences in en; expected 40"),
     "no paraphrases": (

@@ -5,8 +5,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from slimvec.probes.geometry.spread import mean_cosine
 from slimvec.probes.length.length_probe import LengthProbe
-from slimvec.probes.length.likeness import mean_cosine, word_counts
+from slimvec.probes.order.bags import word_counts
 from slimvec.probes.protocol import ProbeConfig
 from slimvec.statistics.pairs import drawn_pair_means
 from tests.probes.planted import BagOfWords, Collapsing, FirstWords, Random

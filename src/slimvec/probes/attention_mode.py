@@ -9,7 +9,6 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import ModelError
@@ -20,9 +19,8 @@ from slimvec.probes.protocol import ProbeConfig, answered, skipped
 from slimvec.probes.results import ProbeResult
 from slimvec.reports.parts import Plot
 from slimvec.statistics.intervals import Interval, bootstrap_intervals
+from slimvec.statistics.resampling import Values
 from slimvec.text.batch import PackedBatch
-
-Moves = NDArray[np.float64]
 
 _WORDS = (
     "river stone quiet window seven letters crossed harbour morning teacher carried paper under bridges "
@@ -107,7 +105,7 @@ class AttentionModeProbe:
         return [list(encoding.ids[: self.num_tokens]) for encoding in encodings]
 
 
-def moved_states(embedder: Embedder, texts: Sequence[Sequence[int]]) -> tuple[Moves, Moves]:
+def moved_states(embedder: Embedder, texts: Sequence[Sequence[int]]) -> tuple[Values, Values]:
     """Change the middle token of every other text, and measure how far each state moves.
 
     Args:
@@ -134,7 +132,7 @@ def moved_states(embedder: Embedder, texts: Sequence[Sequence[int]]) -> tuple[Mo
     with torch.inference_mode():
         states = [embedder.backbone(PackedBatch.from_sequences(each)) for each in (texts, changed)]
     first, second = (found.double().cpu().view(len(texts), num_tokens, -1) for found in states)
-    moves: Moves = ((second - first).norm(dim=-1) / first.norm(dim=-1)).numpy()
+    moves: Values = ((second - first).norm(dim=-1) / first.norm(dim=-1)).numpy()
     return moves[::2], moves[1::2]
 
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from slimvec.data.retrieval_reading import read_retrieval_set
 from slimvec.errors import ModelError
 from slimvec.evaluation.models import EvaluatedModel, Usage
 from slimvec.probes.facts import make_hay
 from slimvec.probes.protocol import ProbeConfig, unit_vectors
+from slimvec.statistics.resampling import Values
 from slimvec.text.embeddings import Embeddings
 from slimvec.text.sentences import split_sentences
 
@@ -106,7 +106,7 @@ def embed_documents(model: EvaluatedModel, texts: Sequence[str], config: ProbeCo
     return replace(found, vectors=unit_vectors(found.vectors, texts))
 
 
-def count_tokens(found: Embeddings, texts: Sequence[str]) -> NDArray[np.float64]:
+def count_tokens(found: Embeddings, texts: Sequence[str]) -> Values:
     """Give the tokens of N documents as they were counted, [N], or estimate them from words where nobody did."""
     words = np.array([len(text.split()) for text in texts])
     return np.where(found.tokens >= 0, found.tokens, words * USUAL_TOKENS).astype(np.float64)

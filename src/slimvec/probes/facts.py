@@ -6,101 +6,40 @@ Hay is made of other templates and other words: it shares with the questions wha
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 
 import numpy as np
+import yaml
+
+from slimvec.frozen import Frozen
+
+Words = Mapping[str, tuple[str, ...]]
 
 
-def _list(words: str) -> tuple[str, ...]:
-    return tuple(words.split())
+class Lists(Frozen):
+    """The file `facts.yaml`.
+
+    Attributes:
+        syllables: Starts, middles and ends of which names are made.
+        fact_words: Words of facts, by kind.
+        facts: Templates of sentences, each with its question.
+        hay_words: Words of hay, by kind.
+        hay: Templates of sentences.
+    """
+
+    syllables: Words
+    fact_words: Words
+    facts: tuple[tuple[str, str], ...]
+    hay_words: Words
+    hay: tuple[str, ...]
 
 
-_STARTS = _list("b br c d dr f fl g gr h j k l m n p pl qu r s st t tr v w z")
-_MIDDLES = _list("a e i o u ai au ea ia io ou")
-_ENDS = _list("l n r s t k d m nd lt rn sk th")
-
-_FACT_WORDS: Mapping[str, tuple[str, ...]] = {
-    "colour": _list("amber azure beige crimson emerald grey indigo ivory orange purple scarlet silver teal violet"),
-    "good": _list(
-        "barley candles carpets clocks copper cotton flour glass honey lamps linen marble maps olives paper pepper "
-        "pottery rope saffron salt ships silk soap sugar tea timber violins wine wool"
-    ),
-    "trade": _list(
-        "architect baker botanist carpenter composer doctor engineer farmer gardener judge librarian painter pilot "
-        "potter printer sailor surgeon tailor teacher weaver"
-    ),
-    "building": _list(
-        "abbey aqueduct bakery barn bridge castle cinema harbour hospital library lighthouse market mill museum "
-        "observatory school station theatre tower windmill"
-    ),
-    "number": _list("three four five six seven eight nine eleven twelve thirteen fifteen twenty thirty forty"),
-}
-_FACTS = (
-    (
-        "The {trade} {person} painted the old {building} of {town} in {colour} before the winter.",
-        "Who painted the {building} of {town} in {colour}?",
-    ),
-    (
-        "Merchants from {town} traded {good} for {number} baskets of {other} with {person}.",
-        "What did merchants from {town} trade with {person} for baskets of {other}?",
-    ),
-    (
-        "{person} became {trade} of {town} after {number} years in a {building} by the sea.",
-        "Who became {trade} of {town} after years in a {building}?",
-    ),
-    (
-        "The {building} at {town} burned down when {person} stored {good} under its roof.",
-        "Why did the {building} at {town} burn down?",
-    ),
-    (
-        "Every spring {person} sends {number} boxes of {good} to the {trade} who lives in {town}.",
-        "What does {person} send to the {trade} in {town} every spring?",
-    ),
-    (
-        "A {colour} flag flies over {town} because {person} won {number} races there.",
-        "Which flag flies over {town}, and whose races is it for?",
-    ),
-    (
-        "The {trade} of {town} taught {person} how to make {good} from {colour} sand.",
-        "Who learned from the {trade} of {town} to make {good}?",
-    ),
-    (
-        "{person} found {number} {colour} stones below the {building} of {town}.",
-        "What did {person} find below the {building} of {town}?",
-    ),
-)
-_HAY_WORDS: Mapping[str, tuple[str, ...]] = {
-    "animal": _list(
-        "badger beetle buzzard crane deer dolphin eel falcon fox frog hare hedgehog heron lizard lynx mole moth newt "
-        "otter owl pheasant seal snail squirrel stork swan toad trout vole wolf"
-    ),
-    "plant": _list(
-        "alder ash aspen bracken clover elm fern fir gorse heather holly ivy juniper larch lichen lupin moss nettle "
-        "oak pine poplar reed rowan sedge thistle thyme willow yarrow yew"
-    ),
-    "weather": _list("breeze cloud drizzle fog frost gale hail haze mist rain sleet snow storm sunshine thunder wind"),
-    "landscape": _list(
-        "bay beach bog brook canyon cave cliff delta dune estuary field forest glacier gorge heath hill island lagoon "
-        "lake marsh meadow moor plain pond ridge river shore slope swamp valley"
-    ),
-    "way": _list(
-        "boldly calmly eagerly gently idly keenly lazily quietly rarely slowly softly steadily suddenly warily"
-    ),
-    "month": _list("January February March April May June July August September October November December"),
-}
-_HAY = (
-    "Late in {month} one {animal} crossed that {landscape} {way}, hidden by {weather}.",
-    "Where {plant} grows thick, an {animal} can sleep until {month} without being seen.",
-    "Most visitors never notice how {way} {weather} leaves this {landscape}.",
-    "It is said that {plant} and {other_plant} share water through their roots.",
-    "Some {animal} had eaten all young {plant} shoots beside our {landscape}.",
-    "{weather_first} can last until {month}, so hikers avoid any {landscape} nearby.",
-    "Biologists counted fewer {animal} nests than last {month}, though {plant} had spread.",
-    "Between {landscape} and {other_landscape} runs an empty path, lined with {plant}.",
-    "If {weather} comes early, each {animal} moves {way} towards lower ground.",
-    "Nothing but {plant} survived on this {landscape} after such {weather}.",
-    "Children listened {way} while some {animal} called across their {landscape}.",
-    "Our guide drew {plant}, {other_plant} and even an {animal} into her notebook during {month}.",
-)
+@cache
+def read_lists() -> Lists:
+    """Read the words and templates."""
+    text = resources.files(__package__).joinpath("facts.yaml").read_text(encoding="utf-8")
+    return Lists.model_validate(yaml.safe_load(text))
 
 
 @dataclass(frozen=True)
@@ -141,22 +80,24 @@ def make_hay(count: int, generator: np.random.Generator) -> list[str]:
 
 def _make_fact(person: str, town: str, generator: np.random.Generator) -> Fact:
     """Fill a template."""
-    words = {"person": person, "town": town} | _draw_words(_FACT_WORDS, generator)
-    words["other"] = _draw([name for name in _FACT_WORDS["good"] if name != words["good"]], generator)
-    template = int(generator.integers(len(_FACTS)))
-    text, question = _FACTS[template]
+    lists = read_lists()
+    words = {"person": person, "town": town} | _draw_words(lists.fact_words, generator)
+    words["other"] = _draw([name for name in lists.fact_words["good"] if name != words["good"]], generator)
+    template = int(generator.integers(len(lists.facts)))
+    text, question = lists.facts[template]
     return Fact(text.format(**words), question.format(**words), template)
 
 
 def _make_straw(generator: np.random.Generator) -> str:
     """Fill a template of hay."""
-    words = _draw_words(_HAY_WORDS, generator)
-    words |= {f"other_{name}": _draw(_HAY_WORDS[name], generator) for name in ("plant", "landscape")}
+    lists = read_lists()
+    words = _draw_words(lists.hay_words, generator)
+    words |= {f"other_{name}": _draw(lists.hay_words[name], generator) for name in ("plant", "landscape")}
     words["weather_first"] = words["weather"].capitalize()
-    return _draw(_HAY, generator).format(**words)
+    return _draw(lists.hay, generator).format(**words)
 
 
-def _draw_words(lists: Mapping[str, Sequence[str]], generator: np.random.Generator) -> dict[str, str]:
+def _draw_words(lists: Words, generator: np.random.Generator) -> dict[str, str]:
     """Draw one word of each list."""
     return {name: _draw(words, generator) for name, words in lists.items()}
 
@@ -169,10 +110,11 @@ def _draw(words: Sequence[str], generator: np.random.Generator) -> str:
 def _names(generator: np.random.Generator) -> Iterator[str]:
     """Yield names of two syllables or three, none twice."""
     seen: set[str] = set()
+    starts, middles, ends = read_lists().syllables.values()
     while True:
         num_syllables = 2 if generator.random() < 0.5 else 3
-        parts = [_draw(_STARTS, generator) + _draw(_MIDDLES, generator) for _ in range(num_syllables)]
-        name = "".join([*parts, _draw(_ENDS, generator)]).capitalize()
+        parts = [_draw(starts, generator) + _draw(middles, generator) for _ in range(num_syllables)]
+        name = "".join([*parts, _draw(ends, generator)]).capitalize()
         if name not in seen:
             seen.add(name)
             yield name

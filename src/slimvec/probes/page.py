@@ -3,7 +3,7 @@
 One model's report, or those of two side by side.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from slimvec.evaluation.models import ModelCard
@@ -51,13 +51,18 @@ def report_blocks(reports: Sequence[ProbeReport]) -> Iterator[Block]:
     yield _summary(reports)
     names = [report.model.name for report in reports]
     for readings in pair_results(reports):
-        yield from _result_blocks(readings, names)
+        yield from result_blocks(readings, names)
     yield Heading("Models, settings and versions")
     for report in reports:
         yield _model_table(report.model)
     first = reports[0]
-    settings = {"created": first.created, "amount": first.amount, "seed": str(first.seed), **first.versions}
-    yield pairs_table(settings, title="Settings and versions")
+    yield settings_table(first.created, first.amount, first.seed, first.versions)
+
+
+def settings_table(created: str, amount: str, seed: int, versions: Mapping[str, str]) -> Table:
+    """Lay out what a report was made with; arguments as in `ProbeReport`."""
+    settings = {"created": created, "amount": amount, "seed": str(seed), **versions}
+    return pairs_table(settings, title="Settings and versions")
 
 
 def summary_rows(reports: Sequence[ProbeReport]) -> list[tuple[str, ...]]:
@@ -85,8 +90,13 @@ def _summary(reports: Sequence[ProbeReport]) -> Table:
     return Table(title="", header=tuple(header[number] for number in kept), rows=rows)
 
 
-def _result_blocks(readings: Sequence[ProbeResult], names: Sequence[str]) -> Iterator[Block]:
-    """Lay out what a probe says of each model."""
+def result_blocks(readings: Sequence[ProbeResult], names: Sequence[str]) -> Iterator[Block]:
+    """Lay out what a probe says of each model.
+
+    Args:
+        readings: Results of one model, or of two.
+        names: Names of the models.
+    """
     first, several = readings[0], len(readings) > 1
     yield Heading(f"{first.probe}: {first.question}")
     yield from _answers(readings, names)
@@ -108,8 +118,8 @@ def _result_blocks(readings: Sequence[ProbeResult], names: Sequence[str]) -> Ite
 def _answers(readings: Sequence[ProbeResult], names: Sequence[str]) -> Iterator[Block]:
     """Say what came out, and what was left out; once where it is the same for both models."""
     for name, result in zip(names, readings, strict=True):
-        if result.answer:
-            yield Paragraph(f"{name}: {result.answer}" if len(readings) > 1 else result.answer, "answer")
+        for line in result.answer.splitlines():
+            yield Paragraph(f"{name}: {line}" if len(readings) > 1 else line, "answer")
     if len({result.skipped for result in readings}) == 1:
         readings, names = readings[:1], [""]
     for name, result in zip(names, readings, strict=True):
@@ -138,7 +148,8 @@ def _details(result: ProbeResult, whose: str, shared: Sequence[Table]) -> Iterat
         if table not in shared:
             yield table.model_copy(update={"title": table.title + whose})
     if result.measures:
-        facts = [f"{result.num_texts:,} texts", f"{result.seconds:.1f} s", f"seed {result.seed}"]
+        facts = [f"{result.num_texts:,} texts"] if result.num_texts else []
+        facts += [f"{result.seconds:.1f} s", f"seed {result.seed}"]
         facts += [_fact(key, value) for key, value in result.details.items()]
         yield Paragraph(f"What it took{whose}: {'; '.join(facts)}.", "note")
 

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from slimvec.evaluation.models import EvaluatedModel
-from slimvec.probes.coverage.counting import COVERAGE, FERTILITY, PIECES, Array, Ratio
+from slimvec.probes.coverage.counting import COVERAGE, FERTILITY, PIECES, Ratio
 from slimvec.probes.coverage.parts import Part
 from slimvec.probes.coverage.sentences import ENGLISH, ParallelSentences
 from slimvec.probes.coverage.sentences_result import Measured
@@ -24,6 +23,7 @@ from slimvec.ranking.bm25 import lexical_words, rank_lexically
 from slimvec.reports.parts import Plot
 from slimvec.statistics.intervals import Interval, bootstrap_intervals
 from slimvec.statistics.jackknife import spearman_values
+from slimvec.statistics.resampling import Numbers, Values
 
 RELATED = (FERTILITY, PIECES, COVERAGE)
 RELATION = "rank correlation with bitext accuracy"
@@ -44,8 +44,8 @@ class Bitext:
     """
 
     languages: tuple[str, ...]
-    found: Array
-    by_words: Array
+    found: Values
+    by_words: Values
     num_candidates: int
 
 
@@ -72,7 +72,7 @@ def find_counterparts(
     return Bitext(languages, found.reshape(shape).T, by_words.reshape(shape).T, len(candidates))
 
 
-def _found_by_words(looked_for: Sequence[str], candidates: Sequence[str], right: NDArray[np.int64]) -> Array:
+def _found_by_words(looked_for: Sequence[str], candidates: Sequence[str], right: Numbers) -> Values:
     """Whether BM25 finds the right ones: [Q x L]. Without a shared word all are alike to it: chance."""
     first = rank_lexically(looked_for, candidates, [str(i) for i in range(len(candidates))], num_kept=1).top[:, 0]
     known = {word for text in candidates for word in lexical_words(text)}
@@ -135,7 +135,7 @@ def relation_plot(bitext: Bitext, measured: Measured) -> Plot:
     )
 
 
-def figure_values(figure: Ratio, bitext: Bitext, measured: Measured) -> Array:
+def figure_values(figure: Ratio, bitext: Bitext, measured: Measured) -> Values:
     """A figure of the languages that were looked for, in their order: [L]."""
     languages = measured.sentences.languages
     return measured.estimates[figure.name].values[[languages.index(language) for language in bitext.languages]]
@@ -170,7 +170,7 @@ def bitext_part(bitext: Bitext, sentences: ParallelSentences, measured: Measured
     )
 
 
-def _relation(values: Array, found: Array) -> Array | None:
+def _relation(values: Values, found: Values) -> Values | None:
     """Values with mean Spearman's correlation of a figure and an accuracy: [L]; None where there is nothing to rank."""
     accuracy = found.mean(axis=0)
     if len(values) < _MIN_LANGUAGES or np.ptp(values) == 0 or np.ptp(accuracy) == 0:

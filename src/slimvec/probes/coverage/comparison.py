@@ -21,11 +21,11 @@ from slimvec.probes.coverage.parts import Part, joined, named
 from slimvec.probes.coverage.sentences import FOLDER, ParallelSentences
 from slimvec.probes.coverage.sentences_result import comparison_table, describe, language_table, metrics, script_plots
 from slimvec.probes.coverage.tokenizer_probe import TokenizerProbe, measure_sentences
+from slimvec.probes.page import result_blocks, settings_table
 from slimvec.probes.protocol import ProbeConfig, read_methods
 from slimvec.probes.results import ProbeResult
-from slimvec.reports.blocks import Block, Heading, Items, Paragraph, Picture, write_pages
-from slimvec.reports.drawing import draw
-from slimvec.reports.parts import Table, pairs_table
+from slimvec.reports.blocks import Heading, write_pages
+from slimvec.reports.parts import Table
 from slimvec.text.coverage import CoverageMeter
 
 TITLE = "What tokenizers can read"
@@ -101,7 +101,13 @@ def write_report(folder: str | Path, report: TokenizerReport, *, force: bool = F
         InputError: the folder exists, and not `force`.
         StorageError: it cannot be written.
     """
-    blocks = _blocks(report)
+    cards = [(card.name, f"{card.vocabulary:,}", card.sha256[:16]) for card in report.tokenizers]
+    blocks = [
+        Heading(TITLE, 1),
+        Table(title="Tokenizers", header=("name", "tokens", "SHA-256"), rows=tuple(cards)),
+        *result_blocks((report.reading,), ("",)),
+        settings_table(report.created, report.amount, report.seed, report.versions),
+    ]
     with atomic_folder(folder, force=force) as staged:
         report.write(staged / "report.json")
         write_pages(staged, TITLE, blocks)
@@ -134,27 +140,6 @@ def _parts(backends: Backends, config: ProbeConfig) -> Iterator[Part]:
         title = "Characters that survive, and tokens a character"
         shared = Table(title=title, header=("script", *found), rows=tuple(rows))
         yield from (replace(part, tables=[shared] if part is parts[0] else [], plots=[]) for part in parts)
-
-
-def _blocks(report: TokenizerReport) -> list[Block]:
-    """Lay out the report."""
-    result = report.reading
-    cards = [(card.name, f"{card.vocabulary:,}", card.sha256[:16]) for card in report.tokenizers]
-    pictures = [
-        Picture(plot.title, draw(plot), f"tokenizers-{number}") for number, plot in enumerate(result.plots, start=1)
-    ]
-    settings = {"created": report.created, "amount": report.amount, "seed": str(report.seed), **report.versions}
-    sources: list[Block] = [Heading("Sources", 3), Items(result.sources)] if result.sources else []
-    return [
-        Heading(TITLE, 1),
-        Items(tuple(result.answer.split("\n"))),
-        Paragraph(f"How it is measured. {result.definition}"),
-        Table(title="Tokenizers", header=("name", "tokens", "SHA-256"), rows=tuple(cards)),
-        *pictures,
-        *result.tables,
-        *sources,
-        pairs_table(settings, title="Settings and versions"),
-    ]
 
 
 def _card(name: str, backend: tokenizers.Tokenizer) -> TokenizerCard:

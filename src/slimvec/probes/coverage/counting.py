@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 from slimvec.probes.coverage.sentences import ENGLISH, ParallelSentences
 from slimvec.probes.figures import Figure
 from slimvec.statistics.intervals import Interval, percentile_interval
-from slimvec.statistics.resampling import draw_counts
+from slimvec.statistics.resampling import Values, draw_counts
 from slimvec.text.coverage import CoverageMeter
-
-Array = NDArray[np.float64]
 
 LIMIT_TOKENS = 512
 """The length many embedding models are trained to."""
@@ -37,16 +35,16 @@ class Counts:
     """
 
     languages: tuple[str, ...]
-    kept: Array
-    exact: Array
-    normalised: Array
-    characters: Array
-    tokens: Array
-    unknown: Array
-    pieces: Array
+    kept: Values
+    exact: Values
+    normalised: Values
+    characters: Values
+    tokens: Values
+    unknown: Values
+    pieces: Values
 
     @property
-    def english(self) -> Array:
+    def english(self) -> Values:
         """Tokens of the same sentence in English: [S, 1]."""
         return self.tokens[:, [self.languages.index(ENGLISH)]]
 
@@ -61,8 +59,8 @@ class Ratio(Figure):
     """
 
     baseline_name: str = "English"
-    top: Callable[[Counts], Array]
-    bottom: Callable[[Counts], Array]
+    top: Callable[[Counts], Values]
+    bottom: Callable[[Counts], Values]
 
     @property
     def form(self) -> str:
@@ -70,7 +68,7 @@ class Ratio(Figure):
         return {"share": ".1%", "ratio": ".2f"}.get(self.unit, ",.0f")
 
 
-def _one(counts: Counts) -> Array:
+def _one(counts: Counts) -> Values:
     return np.ones_like(counts.tokens)
 
 
@@ -99,8 +97,8 @@ class Estimates:
         resampled: [R, L], by resampling sentences, the same draws for all languages.
     """
 
-    values: Array
-    resampled: Array
+    values: Values
+    resampled: Values
 
     def of(self, members: Sequence[int], combine: Callable[..., NDArray[np.floating]] = np.mean) -> Interval:
         """Give the figure of some languages together.

@@ -7,15 +7,13 @@ from typing import Self
 
 import numpy as np
 
-from slimvec.data.records import check_text
-from slimvec.data.tables import iter_rows, located
 from slimvec.errors import InputError
+from slimvec.probes.outside_sets import read_set
 from slimvec.text.scripts import main_script
 
 FOLDER = "sib200"
 ENGLISH = "eng_Latn"
 _FILE = "test.jsonl.gz"
-_FIELDS = ("id", "text", "lang")
 _MIN_SENTENCES = 4
 _WRITING = {"Hiragana": "Japanese", "Katakana": "Japanese"}
 """Japanese is written in three scripts at once; it is shown by its own name."""
@@ -43,7 +41,7 @@ class ParallelSentences:
             InputError: the file is missing or malformed, has no English or nothing else, or the languages share too
                 few sentences.
         """
-        rows = _read_rows(folder / _FILE)
+        rows = _read_rows(folder)
         if ENGLISH not in rows:
             raise InputError(f"{folder / _FILE} has no language {ENGLISH}", expected="English, to compare with")
         shared = sorted(set.intersection(*(set(sentences) for sentences in rows.values())))
@@ -98,22 +96,14 @@ class ParallelSentences:
         return groups
 
 
-def _read_rows(path: Path) -> dict[str, dict[int, str]]:
+def _read_rows(folder: Path) -> dict[str, dict[float, str]]:
     """Sentences by language and id."""
-    found: dict[str, dict[int, str]] = {}
-    for row in iter_rows(path, fields=_FIELDS):
-        missing = [name for name in _FIELDS if name not in row.values]
-        if missing:
-            raise InputError(f"{row.place}: no field {missing[0]!r}", expected=f"the fields {', '.join(_FIELDS)}")
-        number, language = row.values["id"], row.values["lang"]
-        if not isinstance(number, int) or not isinstance(language, str):
-            raise InputError(f"{row.place}: id {number!r} and lang {language!r}", expected="a number and a code")
-        try:
-            text = check_text(row.values["text"], "text")
-        except InputError as error:
-            raise located(error, row.place) from error
+    found: dict[str, dict[float, str]] = {}
+    for row in read_set(folder, _FILE, ("text", "lang"), ("id",)):
+        text, language = row.texts.values()
+        number = row.numbers["id"]
         if found.setdefault(language, {}).setdefault(number, text) != text:
             raise InputError(f"{row.place}: sentence {number} stands twice in {language}", expected="it once")
     if not found:
-        raise InputError(f"{path} has no sentences", expected="the same ones in several languages")
+        raise InputError(f"{folder / _FILE} has no sentences", expected="the same ones in several languages")
     return found

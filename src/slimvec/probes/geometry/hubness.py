@@ -4,20 +4,17 @@ Letters: N texts, D dims, k neighbours.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from slimvec.probes.geometry.spread import gaussian
 from slimvec.statistics.intervals import Interval, percentile_interval
-from slimvec.statistics.resampling import NUM_DRAWS, draw_blocks
+from slimvec.statistics.resampling import NUM_DRAWS, Values, draw_blocks
 from slimvec.text.embeddings import Vectors
-
-Array = NDArray[np.float64]
 
 _NUM_DRAWS = 5
 _ROWS_AT_ONCE = 1024
 
 
-def count_occurrences(vectors: Vectors, *, num_neighbours: int) -> Array:
+def count_occurrences(vectors: Vectors, *, num_neighbours: int) -> Values:
     """Count how often each text is among the nearest of another: [N], with mean k.
 
     Args:
@@ -35,15 +32,15 @@ def count_occurrences(vectors: Vectors, *, num_neighbours: int) -> Array:
     return counts
 
 
-def skewness(counts: Array) -> Array:
+def skewness(counts: Values) -> Values:
     """Third standardised moment along the last axis; 0 where all counts are equal."""
     centred = counts - counts.mean(axis=-1, keepdims=True)
     scale = np.sqrt((centred**2).mean(axis=-1))
-    result: Array = (centred**3).mean(axis=-1) / np.maximum(scale, 1e-12) ** 3
+    result: Values = (centred**3).mean(axis=-1) / np.maximum(scale, 1e-12) ** 3
     return result
 
 
-def skewness_interval(counts: Array, *, seed: int) -> Interval:
+def skewness_interval(counts: Values, *, seed: int) -> Interval:
     """Give the skewness of counts with its 95% interval: percentile bootstrap over the texts that are counted."""
     drawn = [
         _weighted_skewness(counts, times) for times in draw_blocks(len(counts), np.random.default_rng(seed), NUM_DRAWS)
@@ -65,10 +62,10 @@ def gaussian_skewness(num_texts: int, dimension: float, *, num_neighbours: int, 
     return float(np.mean([skewness(count_occurrences(v, num_neighbours=num_neighbours)) for v in drawn]))
 
 
-def _weighted_skewness(counts: Array, times: Array) -> Array:
+def _weighted_skewness(counts: Values, times: Values) -> Values:
     """Skewness of counts that come so many times in each resample [r, N]: [r]."""
     shares = times / times.sum(axis=1, keepdims=True)
     centred = counts - (shares @ counts)[:, None]
     scale = np.sqrt((shares * centred**2).sum(axis=1))
-    result: Array = (shares * centred**3).sum(axis=1) / np.maximum(scale, 1e-12) ** 3
+    result: Values = (shares * centred**3).sum(axis=1) / np.maximum(scale, 1e-12) ** 3
     return result

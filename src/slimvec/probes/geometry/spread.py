@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 
 from slimvec.statistics.intervals import Interval
 from slimvec.statistics.pairs import pair_interval
+from slimvec.statistics.resampling import Values
 from slimvec.text.embeddings import Vectors
 
-Array = NDArray[np.float64]
 
-
-def mean_cosine(vectors: Vectors, *, seed: int) -> Interval:
+def mean_cosine(vectors: NDArray[np.floating], *, seed: int) -> Interval:
     """Mean cosine of two random texts (Ethayarajh 2019): 0 where vectors point everywhere, near 1 in a narrow cone.
 
     Args:
@@ -52,16 +51,16 @@ def participation_ratio(vectors: Vectors, *, seed: int) -> Interval:
     return pair_interval([traces, squares], lambda top, bottom: top / np.maximum(bottom, 1e-30), seed=seed)
 
 
-def spectrum(vectors: Vectors) -> Array:
+def spectrum(vectors: Vectors) -> Values:
     """Eigenvalues of the covariance as shares of their sum, largest first: [K]."""
     centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
     products = centred.T @ centred if vectors.shape[1] <= len(vectors) else centred @ centred.T
     values = np.linalg.eigvalsh(products)[::-1].clip(min=0)
-    result: Array = values / max(values.sum(), 1e-300)
+    result: Values = values / max(values.sum(), 1e-300)
     return result
 
 
-def entropy_dimension(shares: Array) -> float:
+def entropy_dimension(shares: Values) -> float:
     """Entropy dimension, exp of the spectrum's entropy (Roy and Vetterli 2007, "effective rank"): D for an even one."""
     present = shares[shares > 0]
     return float(np.exp(-(present * np.log(present)).sum()))
@@ -86,7 +85,7 @@ def gaussian(num_texts: int, dims: int, *, seed: int) -> Vectors:
     return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True), dtype=np.float32)
 
 
-def _products(vectors: NDArray[np.floating]) -> Array:
+def _products(vectors: NDArray[np.floating]) -> Values:
     exact = vectors.astype(np.float64)
-    result: Array = exact @ exact.T
+    result: Values = exact @ exact.T
     return result

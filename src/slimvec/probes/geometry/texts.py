@@ -1,19 +1,16 @@
 """Texts whose vectors are looked at, and pairs of them that mean the same."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from slimvec.data.records import check_text
-from slimvec.data.tables import iter_rows, located
 from slimvec.errors import InputError
 from slimvec.probes.facts import make_facts
+from slimvec.probes.outside_sets import read_set
 from slimvec.probes.protocol import ProbeConfig
 
 FOLDER = "stsb_multi"
 _FILE = "test.jsonl.gz"
-_FIELDS = ("s1", "s2", "score", "lang")
 _LANGUAGE = "en"
 _ALIKE = 4.0
 """On the scale to 5: "mostly equivalent, but some unimportant details differ" (Cer et al. 2017)."""
@@ -56,7 +53,11 @@ def gather_texts(config: ProbeConfig, num_texts: int, num_pairs: int) -> SpreadT
         return SpreadTexts(
             tuple(fact.text for fact in facts), pairs, "made facts", "questions and the sentences that answer them"
         )
-    rows = _read_rows(folder / _FILE)
+    rows = [
+        (row.texts["s1"], row.texts["s2"], row.numbers["score"])
+        for row in read_set(folder, _FILE, ("s1", "s2", "lang"), ("score",))
+        if row.texts["lang"] == _LANGUAGE
+    ]
     sentences = list(dict.fromkeys(text for first, second, _ in rows for text in (first, second)))
     if len(sentences) < _MIN_TEXTS:
         raise InputError(
@@ -72,23 +73,3 @@ def gather_texts(config: ProbeConfig, num_texts: int, num_pairs: int) -> SpreadT
     chosen = [sentences[number] for number in generator.permutation(len(sentences))[:num_texts]]
     pairs = tuple(alike[number] for number in generator.permutation(len(alike))[:num_pairs])
     return SpreadTexts(tuple(chosen), pairs, f"{FOLDER}, English", f"paraphrases (score {_ALIKE:g} of 5 or more)")
-
-
-def _read_rows(path: Path) -> list[tuple[str, str, float]]:
-    """English pairs with their scores."""
-    found = []
-    for row in iter_rows(path, fields=_FIELDS):
-        missing = [name for name in _FIELDS if name not in row.values]
-        if missing:
-            raise InputError(f"{row.place}: no field {missing[0]!r}", expected=f"the fields {', '.join(_FIELDS)}")
-        if row.values["lang"] != _LANGUAGE:
-            continue
-        score = row.values["score"]
-        if not isinstance(score, int | float):
-            raise InputError(f"{row.place}: score is {score!r}", expected="a number from 0 to 5")
-        try:
-            sides = [check_text(row.values[name], name) for name in ("s1", "s2")]
-        except InputError as error:
-            raise located(error, row.place) from error
-        found.append((sides[0], sides[1], float(score)))
-    return found

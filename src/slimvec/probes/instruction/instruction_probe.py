@@ -11,12 +11,14 @@ import numpy as np
 
 from slimvec.data.retrieval import RetrievalSet
 from slimvec.evaluation.models import EvaluatedModel, Prompt
+from slimvec.evaluation.retrieval import measure_vectors
 from slimvec.probes.instruction.instruction_result import Effect, make_result
-from slimvec.probes.instruction.prompts import instructed, no_prompt, own_prompt
-from slimvec.probes.instruction.retrieval import Share, embed_documents, embed_queries, gather_sets, score
+from slimvec.probes.instruction.prompts import document_prompt, instructed, no_prompt, own_prompt
+from slimvec.probes.instruction.retrieval import Share, gather_sets
 from slimvec.probes.instruction.wordings import NONE, WORDINGS
-from slimvec.probes.protocol import ProbeConfig, skipped
+from slimvec.probes.protocol import ProbeConfig, embed_with, skipped
 from slimvec.probes.results import ProbeResult
+from slimvec.ranking.metrics import MAIN_METRIC
 from slimvec.statistics.intervals import Interval
 from slimvec.statistics.resampling import Values
 from slimvec.statistics.significance import compare_runs
@@ -96,9 +98,11 @@ class _Searched:
     @classmethod
     def of(cls, model: EvaluatedModel, dataset: RetrievalSet, own: Prompt, config: ProbeConfig) -> "_Searched":
         """Embed a set and search it."""
-        documents = embed_documents(model, dataset, config)
-        queries = embed_queries(model, dataset, own, config)
-        return cls(dataset, documents, queries, score(queries, documents, dataset))
+        documents = embed_with(
+            model, [document.content for document in dataset.documents], document_prompt(model), config
+        )
+        queries = embed_with(model, [query.text for query in dataset.queries], own, config)
+        return cls(dataset, documents, queries, measure_vectors(queries, documents, dataset)[MAIN_METRIC])
 
     def other_cosines(self) -> Values:
         """Cosine of each query with the next one, around in a circle: [Q]."""
@@ -114,8 +118,8 @@ def _effect(
     wordings = {}
     for text, prompt in prompts.items():
         for s in searched:
-            queries = embed_queries(model, s.dataset, prompt, config)
-            scores[s.dataset.name].append(score(queries, s.documents, s.dataset))
+            queries = embed_with(model, [query.text for query in s.dataset.queries], prompt, config)
+            scores[s.dataset.name].append(measure_vectors(queries, s.documents, s.dataset)[MAIN_METRIC])
             cosines[s.dataset.name].append(_cosines(queries, s.queries))
         last = (np.mean([values[-1].mean() for values in found.values()]) for found in (scores, cosines))
         wordings[text] = (float(next(last)), float(next(last)))

@@ -7,14 +7,8 @@ import numpy as np
 
 from slimvec.data.retrieval import Document, Query, RetrievalSet
 from slimvec.data.retrieval_reading import read_retrieval_set
-from slimvec.evaluation.models import EvaluatedModel, Prompt
-from slimvec.evaluation.retrieval import measure_vectors
 from slimvec.probes.facts import make_facts
-from slimvec.probes.instruction.prompts import document_prompt
-from slimvec.probes.protocol import ProbeConfig, embed_with
-from slimvec.ranking.metrics import MAIN_METRIC
-from slimvec.statistics.resampling import Values
-from slimvec.text.embeddings import Vectors
+from slimvec.probes.protocol import ProbeConfig
 
 _FACTS_A_DOCUMENT = 3
 _LANGUAGE = "en"
@@ -56,28 +50,6 @@ def gather_sets(config: ProbeConfig, shares: Sequence[Share], num_made: int) -> 
         limits = {"num_queries": config.count(share.num_queries), "num_documents": config.count(share.num_documents)}
         found.append(whole.sample(**limits, seed=config.seed))
     return found or [_made_set(config.count(num_made), np.random.default_rng(config.seed))]
-
-
-def embed_documents(model: EvaluatedModel, dataset: RetrievalSet, config: ProbeConfig) -> Vectors:
-    """Embed the documents of a set: [N, D]."""
-    texts = [document.content for document in dataset.documents]
-    return embed_with(model, texts, document_prompt(model), config)
-
-
-def embed_queries(model: EvaluatedModel, dataset: RetrievalSet, prompt: Prompt, config: ProbeConfig) -> Vectors:
-    """Embed the queries of a set behind a prompt: [Q, D]."""
-    return embed_with(model, [query.text for query in dataset.queries], prompt, config)
-
-
-def score(queries: Vectors, documents: Vectors, dataset: RetrievalSet) -> Values:
-    """Give nDCG@10 of each query: [Q].
-
-    Args:
-        queries: [Q, D], in the set's order.
-        documents: [N, D], likewise.
-        dataset: Says what is relevant.
-    """
-    return measure_vectors(queries, documents, dataset)[MAIN_METRIC]
 
 
 def _made_set(num_queries: int, generator: np.random.Generator) -> RetrievalSet:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from slimvec.evaluation.models import EvaluatedModel
 from slimvec.probes.documents import count_tokens, cut_sentences, embed_documents
@@ -15,9 +14,8 @@ from slimvec.probes.facts import Fact
 from slimvec.probes.position.needles import insert
 from slimvec.probes.protocol import ProbeConfig, embed
 from slimvec.ranking.metrics import single_ndcg
+from slimvec.statistics.resampling import Values
 from slimvec.text.embeddings import Embeddings
-
-Values = NDArray[np.float64]
 
 _ROOM = 0.92
 """Share of a length that is filled: how many tokens a sentence has is an estimate, and the limit is none."""

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Unpack, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError
@@ -17,6 +16,7 @@ from slimvec.probes.facts import make_facts
 from slimvec.probes.length.needles import score_lengths
 from slimvec.probes.protocol import ProbeConfig
 from slimvec.statistics.intervals import Interval, bootstrap_intervals, paired_difference
+from slimvec.statistics.resampling import Values
 
 FACTORS = (2.0, 4.0)
 KINDS: tuple[RopeKind, ...] = get_args(RopeKind)
@@ -91,7 +91,7 @@ def sweep_rope(
         raise InputError(f"lengths {list(lengths)}", expected="some, in tokens")
     lengths = sorted(set(lengths))
     settings["max_tokens"] = lengths[-1]
-    found: list[tuple[RopeScaling | None, NDArray[np.float64]]] = []
+    found: list[tuple[RopeScaling | None, Values]] = []
     for scaling in (None, *(scalings() if tried is None else tried)):
         settings["rope"] = scaling
         model = SlimvecModel(Embedder.load(source, dtype=dtype, **settings), name=source, identity="")
@@ -102,9 +102,7 @@ def sweep_rope(
     return RopeSweep(tuple(lengths), scores, best if best.gain.low > 0 else scores[0])
 
 
-def _score(
-    scaling: RopeScaling | None, values: NDArray[np.float64], plain: NDArray[np.float64], seed: int
-) -> RopeScore:
+def _score(scaling: RopeScaling | None, values: Values, plain: Values, seed: int) -> RopeScore:
     """Sum up a scaling; values are [L, B]."""
     own = values.mean(axis=0)
     return RopeScore(
@@ -115,7 +113,7 @@ def _score(
     )
 
 
-def _by_document(model: SlimvecModel, lengths: Sequence[int], config: ProbeConfig) -> NDArray[np.float64]:
+def _by_document(model: SlimvecModel, lengths: Sequence[int], config: ProbeConfig) -> Values:
     """Score needles by length and document, the same ones whatever the scaling: [L, B]."""
     generator = np.random.default_rng(config.seed)
     num_documents = config.count(NUM_DOCUMENTS)
@@ -125,5 +123,5 @@ def _by_document(model: SlimvecModel, lengths: Sequence[int], config: ProbeConfi
     scores = score_lengths(
         model, background.documents, facts, lengths, a_word=a_word, generator=generator, config=config
     )
-    by_document: NDArray[np.float64] = scores.ndcg.mean(axis=2)
+    by_document: Values = scores.ndcg.mean(axis=2)
     return by_document

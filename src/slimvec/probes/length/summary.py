@@ -1,21 +1,24 @@
-"""From needles and vectors by length to the result of the length probe: metrics, a table, plots and a sentence."""
+"""From needles and vectors by length to the result of the length probe: metrics, a table, plots and a sentence.
+
+Long texts of one language share more words than short ones, so some of the growth of their likeness is honest: how
+alike the same texts are as bags of words is the floor to hold it against.
+"""
 
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from slimvec.probes.figures import Figure, curve, lay_out
-from slimvec.probes.length.likeness import mean_cosine, word_counts
+from slimvec.probes.geometry.spread import mean_cosine
 from slimvec.probes.length.needles import LengthScores
+from slimvec.probes.order.bags import word_counts
 from slimvec.probes.protocol import Probe, answered
 from slimvec.probes.results import Metric, ProbeResult
 from slimvec.ranking.metrics import DEPTH
 from slimvec.reports.parts import Plot
 from slimvec.statistics.intervals import Interval, bootstrap_intervals, percentile_interval
 from slimvec.statistics.pairs import drawn_pair_means, pair_mean
-
-Values = NDArray[np.float64]
+from slimvec.statistics.resampling import Values
 
 NEEDLE = Figure("needle/longest", "score", True, "chance")
 FALL = Figure("needle/longest less shortest", "score", True, "equal at all lengths")

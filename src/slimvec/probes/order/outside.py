@@ -12,17 +12,14 @@ sib200       sentences without a paraphrase, to be shuffled (arXiv 2309.07445)
 
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
-from slimvec.data.records import check_text
-from slimvec.data.tables import iter_rows, located
 from slimvec.data.text_ids import text_id
-from slimvec.errors import InputError
 from slimvec.probes.order.bags import bag_cosines
 from slimvec.probes.order.items import Item, bears_shuffling, shuffled_items
+from slimvec.probes.outside_sets import read_set
 from slimvec.probes.protocol import ProbeConfig
 from slimvec.ranking.words import split_tokens
 
@@ -72,13 +69,11 @@ def plain_sentences(config: ProbeConfig) -> list[tuple[str, str]]:
     Raises:
         InputError: the set is malformed.
     """
-    path = _file(config, "sib200", "test.jsonl.gz")
-    if path is None:
-        return []
     by_language: dict[str, list[str]] = defaultdict(list)
-    for row in _texts(path, "text", "lang"):
-        if row["lang"] in PLAIN and bears_shuffling(row["text"]):
-            by_language[row["lang"]].append(row["text"])
+    for row in read_set(config.folder("sib200"), "test.jsonl.gz", ("text", "lang")):
+        text, language = row.texts.values()
+        if language in PLAIN and bears_shuffling(text):
+            by_language[language].append(text)
     drawn = ((language, _drawn(texts, config.count(16), config, language)) for language, texts in by_language.items())
     return [(language, text) for language, texts in drawn for text in texts]
 
@@ -89,42 +84,35 @@ def outside_pairs(config: ProbeConfig) -> list[Pair]:
     Raises:
         InputError: the set is malformed.
     """
-    path = _file(config, "pawsx", "dev.jsonl.gz")
-    if path is None:
-        return []
     found: dict[tuple[str, bool], list[Pair]] = defaultdict(list)
-    for row in _texts(path, "s1", "s2", "lang", numbers=("label",)):
-        same = float(row["label"]) == 1
-        found[row["lang"], same].append(Pair("pawsx", row["lang"], row["s1"], row["s2"], same, row["s1"]))
+    for row in read_set(config.folder("pawsx"), "dev.jsonl.gz", ("s1", "s2", "lang"), ("label",)):
+        first, second, language = row.texts.values()
+        same = row.numbers["label"] == 1
+        found[language, same].append(Pair("pawsx", language, first, second, same, first))
     count = config.count(40)
     return [pair for (language, same), pairs in found.items() for pair in _drawn(pairs, count, config, language, same)]
 
 
 def _paraphrased(config: ProbeConfig) -> list[Item]:
     """Shuffle sentences of stsb_multi that have a paraphrase."""
-    path = _file(config, "stsb_multi", "test.jsonl.gz")
-    if path is None:
-        return []
     by_language: dict[str, list[Item]] = defaultdict(list)
-    for row in _texts(path, "s1", "s2", "lang", numbers=("score",)):
-        bears = bears_shuffling(row["s1"]) and text_id(row["s1"]) != text_id(row["s2"])
-        if bears and float(row["score"]) >= SAME:
-            item = Item("stsb", "", row["lang"], row["s1"], row["s1"], row["s2"], row["s1"])
-            by_language[row["lang"]].append(item)
+    for row in read_set(config.folder("stsb_multi"), "test.jsonl.gz", ("s1", "s2", "lang"), ("score",)):
+        first, second, language = row.texts.values()
+        bears = bears_shuffling(first) and text_id(first) != text_id(second)
+        if bears and row.numbers["score"] >= SAME:
+            by_language[language].append(Item("stsb", "", language, first, first, second, first))
     count = config.count(30)
     return [i for items in by_language.values() for i in shuffled_items(items, count, seed=config.seed)]
 
 
 def _sick(config: ProbeConfig) -> list[Item]:
     """Join pairs of sick that share a sentence to triplets."""
-    path = _file(config, "sick", "all.jsonl.gz")
-    if path is None:
-        return []
     same: dict[str, list[str]] = defaultdict(list)
     other: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for row in _texts(path, "s1", "s2", "nli", numbers=("score",)):
-        kind = _sick_kind(row["s1"], row["s2"], row["nli"], float(row["score"]))
-        for anchor, text in ((row["s1"], row["s2"]), (row["s2"], row["s1"])):
+    for row in read_set(config.folder("sick"), "all.jsonl.gz", ("s1", "s2", "nli"), ("score",)):
+        first, second, verdict = row.texts.values()
+        kind = _sick_kind(first, second, verdict, row.numbers["score"])
+        for anchor, text in ((first, second), (second, first)):
             if kind == "same":
                 same[anchor].append(text)
             elif kind:
@@ -149,48 +137,20 @@ def _sick_kind(first: str, second: str, verdict: str, score: float) -> str:
 
 def _sugarcrepe(config: ProbeConfig) -> list[Item]:
     """Take captions with an exchange, and another caption of their picture as what says the same."""
-    path = _file(config, "sugarcrepe", "probe.jsonl.gz")
-    if path is None:
-        return []
-    rows = list(_texts(path, "type", "image", "caption", "negative"))
+    fields = ("type", "image", "caption", "negative")
+    rows = [tuple(row.texts.values()) for row in read_set(config.folder("sugarcrepe"), "probe.jsonl.gz", fields)]
     captions: dict[str, dict[int, str]] = defaultdict(dict)
-    for row in rows:
-        captions[row["image"]].setdefault(text_id(row["caption"]), row["caption"])
+    for _, image, caption, _ in rows:
+        captions[image].setdefault(text_id(caption), caption)
     found: dict[str, list[Item]] = defaultdict(list)
-    for row in rows:
-        others = [text for number, text in captions[row["image"]].items() if number != text_id(row["caption"])]
-        if row["type"] in ("swap_obj", "swap_att") and others:
-            kind = {"swap_obj": "objects swapped", "swap_att": "attributes swapped"}[row["type"]]
-            texts = (row["caption"], others[0], row["negative"])
-            found[kind].append(Item("sugarcrepe", kind, "en", row["image"], *texts))
+    for name, image, caption, negative in rows:
+        others = [text for number, text in captions[image].items() if number != text_id(caption)]
+        kind = {"swap_obj": "objects swapped", "swap_att": "attributes swapped"}.get(name)
+        if kind is not None and others:
+            found[kind].append(Item("sugarcrepe", kind, "en", image, caption, others[0], negative))
     return [item for kind, items in found.items() for item in _drawn(items, config.count(120), config, kind)]
 
 
 def _drawn(things: Sequence[T], count: int, config: ProbeConfig, *stream: object) -> list[T]:
     """Draw some of the things, by the seed and the name of what they are for."""
     return random.Random(repr((config.seed, *stream))).sample(list(things), min(count, len(things)))
-
-
-def _file(config: ProbeConfig, name: str, file: str) -> Path | None:
-    """Give a file of an outside set; None where the set is not at hand."""
-    folder = config.folder(name)
-    return None if folder is None else folder / file
-
-
-def _texts(path: Path, *fields: str, numbers: Sequence[str] = ()) -> Iterator[Mapping[str, str]]:
-    """Read fields of all rows of a set, numbers as they are written.
-
-    Raises:
-        InputError: the file is missing, or a row lacks a field.
-    """
-    for row in iter_rows(path, fields=[*fields, *numbers]):
-        try:
-            texts = {name: check_text(row.values.get(name), name) for name in fields}
-        except InputError as error:
-            raise located(error, row.place) from error
-        for name in numbers:
-            value = row.values.get(name)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise InputError(f"{row.place}: {name} {value!r}", expected="a number")
-            texts[name] = str(value)
-        yield texts

@@ -6,12 +6,10 @@ as further items. Questions by place also differ in how hard they are, whoever l
 positions, fares on the same groups shows that part.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from slimvec.data.retrieval import Document, Query
 from slimvec.data.retrieval_reading import read_retrieval_set
@@ -22,9 +20,7 @@ from slimvec.probes.documents import count_tokens, embed_documents
 from slimvec.probes.protocol import ProbeConfig, embed
 from slimvec.ranking.bm25 import rank_lexically
 from slimvec.ranking.metrics import single_ndcg
-
-Values = NDArray[np.float64]
-Numbers = NDArray[np.int64]
+from slimvec.statistics.resampling import Numbers, Values
 
 
 @dataclass(frozen=True)
@@ -83,17 +79,33 @@ def read_paragraphs(folder: Path, languages: tuple[str, ...], num_documents: int
         InputError: the set is malformed, has no question in a language or an answer outside its paragraph.
     """
     found = read_retrieval_set(folder)
-    rows = next(path for path in (folder / "queries.jsonl", folder / "queries.jsonl.gz") if path.is_file())
+    path = next(path for path in (folder / "queries.jsonl", folder / "queries.jsonl.gz") if path.is_file())
     starts = {
-        str(row.values.get("id", row.values.get("_id"))): row.values.get("answer_start") for row in iter_rows(rows)
+        str(row.values.get("id", row.values.get("_id"))): row.values.get("answer_start") for row in iter_rows(path)
     }
+    documents = {document.id: document for document in found.documents}
     parts = []
     for language in languages:
-        asked = [query for query in found.queries if query.language == language]
-        if not asked:
+        owners = {
+            query: max(found.qrels[query.id].items(), key=lambda item: item[1])[0]
+            for query in found.queries
+            if query.language == language
+        }
+        if not owners:
             there = ", ".join(sorted({str(query.language) for query in found.queries}))
             raise InputError(f"{folder} has no questions in {language!r}", expected=f"one of {there}")
-        parts.append(_paragraphs(language, asked, found.documents, found.qrels, starts, num_documents, rows))
+        numbers = {id_: number for number, id_ in enumerate(list(dict.fromkeys(owners.values()))[:num_documents])}
+        asked = {query: owner for query, owner in owners.items() if owner in numbers}
+        places = [_place(starts[q.id], documents[owner], f"{path}: question {q.id}") for q, owner in asked.items()]
+        parts.append(
+            Paragraphs(
+                language,
+                tuple(documents[id_] for id_ in numbers),
+                tuple(asked),
+                np.array([numbers[owner] for owner in asked.values()]),
+                np.array(places),
+            )
+        )
     return parts
 
 
@@ -122,33 +134,6 @@ def score_evidence(model: EvaluatedModel, parts: list[Paragraphs], config: Probe
     ndcg, lexical, places, tokens = means.T
     owners = np.array([units[key] for key in kept], dtype=np.int64)
     return EvidenceScores(ndcg, lexical, places, tokens, owners, languages, len(cut))
-
-
-def _paragraphs(
-    language: str,
-    asked: list[Query],
-    documents: tuple[Document, ...],
-    qrels: Mapping[str, Mapping[str, int]],
-    starts: Mapping[str, object],
-    num_documents: int,
-    path: Path,
-) -> Paragraphs:
-    """Put the paragraphs of a language together."""
-    owners = {query.id: max(qrels[query.id].items(), key=lambda item: item[1])[0] for query in asked}
-    numbers: dict[str, int] = {}
-    for query in asked:
-        if len(numbers) < num_documents or owners[query.id] in numbers:
-            numbers.setdefault(owners[query.id], len(numbers))
-    by_id = {document.id: document for document in documents}
-    chosen = [query for query in asked if owners[query.id] in numbers]
-    places = [_place(starts[query.id], by_id[owners[query.id]], f"{path}: question {query.id}") for query in chosen]
-    return Paragraphs(
-        language,
-        tuple(by_id[id_] for id_ in numbers),
-        tuple(chosen),
-        np.array([numbers[owners[query.id]] for query in chosen]),
-        np.array(places),
-    )
 
 
 def _place(start: object, document: Document, where: str) -> float:

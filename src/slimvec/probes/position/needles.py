@@ -8,16 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from slimvec.evaluation.models import EvaluatedModel
 from slimvec.probes.documents import CutOffError, cut_sentences, embed_documents
 from slimvec.probes.facts import Fact
 from slimvec.probes.protocol import ProbeConfig, embed
 from slimvec.ranking.metrics import single_ndcg
-
-Values = NDArray[np.float64]
-Numbers = NDArray[np.int64]
+from slimvec.statistics.resampling import Numbers, Values
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,9 +21,7 @@ from slimvec.evaluation.models import EvaluatedModel
 from slimvec.probes.documents import CutOffError, embed_documents
 from slimvec.probes.protocol import ProbeConfig, embed
 from slimvec.statistics.intervals import Interval, percentile_intervals
-from slimvec.statistics.resampling import draw_counts
-
-Values = NDArray[np.float64]
+from slimvec.statistics.resampling import Values, draw_counts
 
 MOST = 100.0
 """Largest ratio of first to last that is distinguished from infinity: a model that reads the beginning alone."""

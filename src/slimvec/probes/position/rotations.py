@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from slimvec.evaluation.models import EvaluatedModel
 from slimvec.probes.facts import make_facts
 from slimvec.probes.position.evidence import Paragraphs
 from slimvec.probes.protocol import ProbeConfig, embed
-
-Values = NDArray[np.float64]
+from slimvec.statistics.resampling import Values
 
 NUM_PASSAGES = 3
 _MOST_FACTS = 5

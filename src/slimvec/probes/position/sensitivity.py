@@ -14,13 +14,9 @@ Legend: N items, G groups, U units that are drawn together, R draws.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from slimvec.statistics.intervals import Interval, interval_ends
-from slimvec.statistics.resampling import LEVEL, NUM_DRAWS, draw_crossed
-
-Values = NDArray[np.float64]
-Numbers = NDArray[np.int64]
+from slimvec.statistics.resampling import LEVEL, NUM_DRAWS, Numbers, Values, draw_crossed
 
 SMALLEST_GROUP = 8
 """Items below which a group's mean says next to nothing, and would decide the minimum."""

@@ -15,9 +15,8 @@ from slimvec.probes.position.sensitivity import SMALLEST_GROUP, Sensitivity, gro
 from slimvec.probes.protocol import Probe, answered
 from slimvec.probes.results import Metric, ProbeResult
 from slimvec.reports.parts import Curve, Plot, Table
-from slimvec.statistics.intervals import Interval, bootstrap_intervals, crossed_intervals
-
-Values = NDArray[np.float64]
+from slimvec.statistics.intervals import Interval, bootstrap_intervals, crossed_intervals, shown_ends
+from slimvec.statistics.resampling import Numbers, Values
 
 NUM_GROUPS = 5
 FIFTHS = np.linspace(0, 1, NUM_GROUPS + 1)
@@ -95,8 +94,8 @@ def evidence_sensitivity(values: Values, scores: EvidenceScores, seed: int) -> S
 
 
 def _by_place(
-    values: Values, places: Values, borders: Values, units: NDArray[np.int64], seed: int
-) -> tuple[NDArray[np.int64], Sensitivity] | None:
+    values: Values, places: Values, borders: Values, units: Numbers, seed: int
+) -> tuple[Numbers, Sensitivity] | None:
     """Measure scores by place; with the numbers of the groups that are large enough, None where there are none."""
     kept, groups = group_places(places, borders)
     if len(kept) == 0:
@@ -188,7 +187,8 @@ def _weight_sentence(ratio: Metric) -> str:
     weight = "the beginning counts more" if ratio.value > 1 else "the end counts more"
     verdict = weight if ratio.is_apart else "not distinguishable from equal reading"
     bound = "at least " if ratio.value >= 100 else ""
-    return f"A sentence in the first third weighs {bound}{ratio:.2f} times one in the last: {verdict}."
+    ends = shown_ends(ratio.low, ratio.high, form=".2f")
+    return f"A sentence in the first third weighs {bound}{ratio.value:.2f} times one in the last{ends}: {verdict}."
 
 
 def _tables(found: Findings, seed: int) -> Iterable[Table]:
