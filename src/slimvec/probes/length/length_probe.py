@@ -3,11 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from slimvec.evaluation.models import EvaluatedModel
-from slimvec.probes.documents import gather_documents, tokens_a_word
-from slimvec.probes.facts import make_facts
 from slimvec.probes.length.needles import score_lengths
 from slimvec.probes.length.summary import summarise
 from slimvec.probes.protocol import ProbeConfig, skipped
@@ -43,19 +39,8 @@ class LengthProbe:
         lengths = self.lengths(model, config)
         if len(lengths) < 2:
             return skipped(self, f"a model of {model.card.max_tokens} tokens has no two lengths to compare")
-        generator = np.random.default_rng(config.seed)
-        num_documents = config.count(self.num_documents)
-        background = gather_documents(config, num_documents, lengths[-1], generator)
-        scores = score_lengths(
-            model,
-            background.documents,
-            make_facts(num_documents * self.num_needles, generator),
-            lengths,
-            a_word=tokens_a_word(model, background.documents[0]),
-            generator=generator,
-            config=config,
-        )
-        return summarise(self, lengths, scores, background.source, seed=config.seed)
+        scores = score_lengths(model, lengths, config, num_documents=self.num_documents, num_needles=self.num_needles)
+        return summarise(self, lengths, scores, seed=config.seed)
 
     def lengths(self, model: EvaluatedModel, config: ProbeConfig) -> list[int]:
         """Give the lengths in tokens: doubling, and the longest that the model takes and the amount allows."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from slimvec.evaluation.models import EvaluatedModel
-from slimvec.probes.documents import count_tokens, cut_sentences, embed_documents
-from slimvec.probes.facts import Fact
+from slimvec.probes.documents import count_tokens, cut_sentences, embed_documents, gather_documents, tokens_a_word
+from slimvec.probes.facts import make_facts
 from slimvec.probes.position.needles import insert
 from slimvec.probes.protocol import ProbeConfig, embed
 from slimvec.ranking.metrics import single_ndcg
@@ -32,6 +32,7 @@ class LengthScores:
         bare: L times [B, D] vectors of the documents without needles, unit length.
         texts: L times B documents without needles.
         truncated: [L] share of documents that were truncated; NaN where nobody knows.
+        source: Where the documents are from.
     """
 
     tokens: Values
@@ -40,30 +41,30 @@ class LengthScores:
     bare: tuple[Values, ...]
     texts: tuple[tuple[str, ...], ...]
     truncated: Values
+    source: str
 
 
 def score_lengths(
-    model: EvaluatedModel,
-    documents: Sequence[Sequence[str]],
-    facts: Sequence[Fact],
-    lengths: Sequence[int],
-    *,
-    a_word: float,
-    generator: np.random.Generator,
-    config: ProbeConfig,
+    model: EvaluatedModel, lengths: Sequence[int], config: ProbeConfig, *, num_documents: int, num_needles: int
 ) -> LengthScores:
-    """Score needles in documents of several lengths.
+    """Score needles in documents of several lengths; documents, needles and depths are the same at all lengths.
 
     Args:
         model: Embeds.
-        documents: B documents as sentences, as long as the longest length.
-        facts: B x K needles.
         lengths: L lengths in tokens, rising.
-        a_word: Tokens of a word.
-        generator: Draws the depth of each needle, the same at all lengths.
-        config: Its `on_progress` is called.
+        config: Its data may have `longdocs`; its seed draws.
+        num_documents: B at full amount.
+        num_needles: K.
+
+    Raises:
+        InputError: `longdocs` is there and malformed.
     """
-    owners = np.repeat(np.arange(len(documents)), len(facts) // len(documents))
+    generator = np.random.default_rng(config.seed)
+    gathered = gather_documents(config, config.count(num_documents), lengths[-1], generator)
+    documents = gathered.documents
+    facts = make_facts(len(documents) * num_needles, generator)
+    a_word = tokens_a_word(model, documents[0])
+    owners = np.repeat(np.arange(len(documents)), num_needles)
     depths = generator.random(len(facts))
     questions = embed(model, [fact.question for fact in facts], config, role="query", kind="Retrieval")
     needle_tokens = a_word * max(len(fact.text.split()) for fact in facts)
@@ -88,6 +89,7 @@ def score_lengths(
         bare=tuple(vectors.astype(np.float64) for vectors in bares),
         texts=all_texts,
         truncated=np.array(truncated),
+        source=gathered.source,
     )
 
 

@@ -4,15 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Unpack, get_args
 
-import numpy as np
-
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError
 from slimvec.evaluation.slimvec_model import SlimvecModel
 from slimvec.model.opening import OpenSettings
 from slimvec.model.rope_scaling import RopeKind, RopeScaling
-from slimvec.probes.documents import gather_documents, tokens_a_word
-from slimvec.probes.facts import make_facts
 from slimvec.probes.length.needles import score_lengths
 from slimvec.probes.protocol import ProbeConfig
 from slimvec.statistics.intervals import Interval, bootstrap_intervals, paired_difference
@@ -95,7 +91,8 @@ def sweep_rope(
     for scaling in (None, *(scalings() if tried is None else tried)):
         settings["rope"] = scaling
         model = SlimvecModel(Embedder.load(source, dtype=dtype, **settings), name=source, identity="")
-        found.append((scaling, _by_document(model, lengths, config)))
+        needles = score_lengths(model, lengths, config, num_documents=NUM_DOCUMENTS, num_needles=NUM_NEEDLES)
+        found.append((scaling, needles.ndcg.mean(axis=2)))
     plain = found[0][1].mean(axis=0)
     scores = tuple(_score(scaling, values, plain, config.seed) for scaling, values in found)
     best = max(scores, key=lambda one: one.score.value)
@@ -111,17 +108,3 @@ def _score(scaling: RopeScaling | None, values: Values, plain: Values, seed: int
         paired_difference(own, plain, seed=seed),
         tuple(values.mean(axis=1).tolist()),
     )
-
-
-def _by_document(model: SlimvecModel, lengths: Sequence[int], config: ProbeConfig) -> Values:
-    """Score needles by length and document, the same ones whatever the scaling: [L, B]."""
-    generator = np.random.default_rng(config.seed)
-    num_documents = config.count(NUM_DOCUMENTS)
-    background = gather_documents(config, num_documents, lengths[-1], generator)
-    facts = make_facts(num_documents * NUM_NEEDLES, generator)
-    a_word = tokens_a_word(model, background.documents[0])
-    scores = score_lengths(
-        model, background.documents, facts, lengths, a_word=a_word, generator=generator, config=config
-    )
-    by_document: Values = scores.ndcg.mean(axis=2)
-    return by_document

@@ -26,14 +26,13 @@ LIKENESS = Figure("likeness/longest", "cosine", False, "bag of words")
 GROWTH = Figure("likeness/longest less shortest", "cosine", False, "bag of words")
 
 
-def summarise(probe: Probe, lengths: Sequence[int], scores: LengthScores, source: str, *, seed: int) -> ProbeResult:
+def summarise(probe: Probe, lengths: Sequence[int], scores: LengthScores, *, seed: int) -> ProbeResult:
     """Put the result together.
 
     Args:
         probe: Which one.
         lengths: L lengths in tokens, at most, from the shortest to the longest.
         scores: What came out at each.
-        source: Where the documents are from.
         seed: Random seed for the bootstraps.
     """
     words, by_document = [word_counts(texts) for texts in scores.texts], scores.ndcg.mean(axis=2)
@@ -69,7 +68,7 @@ def summarise(probe: Probe, lengths: Sequence[int], scores: LengthScores, source
             ),
         ),
         plots=_plots(scores.tokens, needles, chance, likeness, floors),
-        details={"documents": source, "longest": lengths[-1]},
+        details={"documents": scores.source, "longest": lengths[-1]},
         num=num_documents,
     )
 

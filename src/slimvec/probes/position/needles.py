@@ -35,6 +35,14 @@ class NeedleScores:
     templates: Numbers
     num_cut: int = 0
 
+    @classmethod
+    def joined(cls, parts: "Sequence[NeedleScores]") -> "NeedleScores":
+        """Put the documents of several measurements at the same depths together."""
+        gains, ndcg, templates = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("gains", "ndcg", "templates")
+        )
+        return cls(parts[0].depths, gains, ndcg, templates, sum(part.num_cut for part in parts))
+
     @property
     def items(self) -> "tuple[Numbers, Numbers]":
         """Numbers of the document and of the template of each needle: [B * K] each."""

@@ -6,10 +6,10 @@ from typing import ClassVar
 import numpy as np
 
 from slimvec.evaluation.models import EvaluatedModel
-from slimvec.probes.documents import CutOffError, Documents, cut_sentences, gather_documents, tokens_a_word
+from slimvec.probes.documents import CutOffError, cut_sentences, gather_documents, tokens_a_word
 from slimvec.probes.facts import make_facts
 from slimvec.probes.position.evidence import Paragraphs, read_paragraphs, score_evidence
-from slimvec.probes.position.needles import NeedleScores, score_needles
+from slimvec.probes.position.needles import score_needles
 from slimvec.probes.position.regression import measure_weights, shuffled_documents
 from slimvec.probes.position.rotations import NUM_PASSAGES, Passage, made_passages, read_passages, score_rotations
 from slimvec.probes.position.summary import Findings, summarise
@@ -67,18 +67,21 @@ class PositionProbe:
 
     def _run(self, model: EvaluatedModel, config: ProbeConfig) -> ProbeResult:
         generator = np.random.default_rng(config.seed)
-        buckets = self._buckets(model, config)
-        num_regressed = config.count(self.num_regressed)
-        background = self._gather(config, buckets, num_regressed, generator)
+        buckets, num_regressed = self._buckets(model, config), config.count(self.num_regressed)
+        each = self.num_documents + num_regressed  # none for two buckets
+        longest = max(high for _, high in buckets)  # no tokenizer makes fewer tokens than words
+        background = gather_documents(config, len(buckets) * each, longest, generator)
         a_word = tokens_a_word(model, background.documents[0])
         paragraphs = self._read_paragraphs(config)
+        num_depths = max(3, round(self.num_depths * {"tiny": 0.3, "quick": 0.5, "full": 1.0}[config.amount]))
         needles, weights = [], []
-        each = self.num_documents + num_regressed
         for number, bucket in enumerate(buckets):
             own = background.documents[number * each : (number + 1) * each]
             num_words = round(sum(bucket) / 2 / a_word)
-            needles.append(self._score_needles(model, own[: self.num_documents], num_words, config, generator))
-            cut = [cut_sentences(sentences, num_words) for sentences in own[self.num_documents :]]
+            facts = make_facts(self.num_documents * self.num_needles, generator)
+            hay, regressed = own[: self.num_documents], own[self.num_documents :]
+            needles.append(score_needles(model, hay, facts, num_words=num_words, num_depths=num_depths, config=config))
+            cut = [cut_sentences(sentences, num_words) for sentences in regressed]
             weights.append(measure_weights(model, shuffled_documents(cut, generator), config))
         passages, passages_from = self._passages(model, paragraphs, a_word, config, generator)
         findings = Findings(
@@ -98,13 +101,6 @@ class PositionProbe:
         fitting = tuple(bucket for bucket in self.buckets if bucket[1] <= limit)[:num]
         return fitting or ((limit // 2, limit),)
 
-    def _gather(
-        self, config: ProbeConfig, buckets: tuple[Bucket, ...], num_regressed: int, generator: np.random.Generator
-    ) -> Documents:
-        """Gather documents for all buckets, none for two."""
-        num_words = max(high for _, high in buckets)  # no tokenizer makes fewer tokens than words
-        return gather_documents(config, len(buckets) * (self.num_documents + num_regressed), num_words, generator)
-
     def _read_paragraphs(self, config: ProbeConfig) -> list[Paragraphs]:
         """Read XQuAD where it is at hand; the first language alone where less than everything is drawn."""
         folder = config.folder("xquad")
@@ -112,25 +108,6 @@ class PositionProbe:
             return []
         languages = self.languages if config.amount == "full" else self.languages[:1]
         return read_paragraphs(folder, languages, config.count(self.num_paragraphs))
-
-    def _score_needles(
-        self,
-        model: EvaluatedModel,
-        documents: tuple[tuple[str, ...], ...],
-        num_words: int,
-        config: ProbeConfig,
-        generator: np.random.Generator,
-    ) -> NeedleScores:
-        """Score needles in documents of one length."""
-        share = {"tiny": 0.3, "quick": 0.5, "full": 1.0}[config.amount]
-        return score_needles(
-            model,
-            documents,
-            make_facts(len(documents) * self.num_needles, generator),
-            num_words=num_words,
-            num_depths=max(3, round(self.num_depths * share)),
-            config=config,
-        )
 
     def _passages(
         self,

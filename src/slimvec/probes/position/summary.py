@@ -53,8 +53,9 @@ class Findings:
 def summarise(probe: Probe, found: Findings, seed: int) -> ProbeResult:
     """Put a result together."""
     evidence = _judge_evidence(found.evidence, seed)
-    needle, whole = needle_sensitivity(found.needles, seed), combined(found.weights)
-    metrics = [*_needle_metrics(found, evidence, needle, seed), *_weight_metrics(found, whole, seed)]
+    needles, whole = NeedleScores.joined(found.needles), combined(found.weights)
+    needle = needle_sensitivity(needles, seed)
+    metrics = [*_psi_metrics(found, evidence, needle, seed), *_reading_metrics(found, needles, whole, seed)]
     few = f"fewer than two fifths of the paragraphs have {SMALLEST_GROUP} questions"
     left_out = "" if evidence else f"PSI by place of the evidence: {few}"
     sentences = [_psi_sentence("answers in paragraphs", evidence["model"])] if evidence else []
@@ -105,42 +106,24 @@ def _by_place(
     return there, measure_sensitivity(values[kept], numbers, own_units, seed=seed)
 
 
-def needle_sensitivity(parts: tuple[NeedleScores, ...], seed: int) -> Sensitivity:
-    """Measure PSI over fifths of the depths, needles of all lengths together."""
-    values, groups, units, kinds, blocks = [], [], [], [], []
-    num_units = num_blocks = 0
-    for part in parts:
-        num_documents, num_needles, num_depths = part.ndcg.shape
-        fifths = np.minimum((part.depths * NUM_GROUPS).astype(np.int64), NUM_GROUPS - 1)
-        values.append(part.ndcg.ravel())
-        groups.append(np.tile(fifths, num_documents * num_needles))
-        units.append(num_units + np.repeat(np.arange(num_documents), num_needles * num_depths))
-        kinds.append(np.repeat(part.templates.ravel(), num_depths))
-        blocks.append(num_blocks + np.repeat(np.arange(num_documents * num_needles), num_depths))
-        num_units, num_blocks = num_units + num_documents, num_blocks + num_documents * num_needles
-    numbers = np.unique(np.concatenate(groups), return_inverse=True)[1]
+def needle_sensitivity(scores: NeedleScores, seed: int) -> Sensitivity:
+    """Measure PSI over fifths of the depths."""
+    num_depths, (documents, templates) = len(scores.depths), scores.items
+    fifths = np.minimum((scores.depths * NUM_GROUPS).astype(np.int64), NUM_GROUPS - 1)
     return measure_sensitivity(
-        np.concatenate(values),
-        numbers,
-        np.concatenate(units),
-        kinds=np.concatenate(kinds),
-        blocks=np.concatenate(blocks),
+        scores.ndcg.ravel(),
+        np.unique(np.tile(fifths, len(documents)), return_inverse=True)[1],
+        np.repeat(documents, num_depths),
+        kinds=np.repeat(templates, num_depths),
+        blocks=np.repeat(np.arange(len(documents)), num_depths),
         seed=seed,
     )
 
 
-def needle_differences(parts: tuple[NeedleScores, ...], seed: int) -> tuple[Interval, int]:
-    """Give the gain in the first third of the depths less that in the last, and the number of documents it is from."""
-    values, units, kinds, num_units = [], [], [], 0
-    for part in parts:
-        first, last = (part.gains[:, :, there].mean(axis=2) for there in (part.depths <= 1 / 3, part.depths >= 2 / 3))
-        documents, templates = part.items
-        values.append((first - last).ravel())
-        units.append(num_units + documents)
-        kinds.append(templates)
-        num_units += len(part.templates)
-    rows = np.concatenate(values)[:, None]
-    return crossed_intervals(rows, np.concatenate(units), np.concatenate(kinds), seed=seed)[0], num_units
+def needle_difference(scores: NeedleScores, seed: int) -> Interval:
+    """Give the gain in the first third of the depths less that in the last."""
+    first, last = (scores.gains[:, :, at].mean(axis=2) for at in (scores.depths <= 1 / 3, scores.depths >= 2 / 3))
+    return crossed_intervals((first - last).reshape(-1, 1), *scores.items, seed=seed)[0]
 
 
 def _judge_evidence(scores: EvidenceScores | None, seed: int) -> dict[str, Sensitivity]:
@@ -152,22 +135,21 @@ def _judge_evidence(scores: EvidenceScores | None, seed: int) -> dict[str, Sensi
     return {name: found for name, found in judged.items() if found is not None}
 
 
-def _needle_metrics(
+def _psi_metrics(
     found: Findings, evidence: Mapping[str, Sensitivity], needle: Sensitivity, seed: int
 ) -> Iterable[Metric]:
-    """Give PSI by place of what is looked for, beside what it is by chance, and what a needle gains in front."""
+    """Give PSI by place of what is looked for, beside what it is by chance."""
     rows = {("evidence", *([] if name == "model" else [name])): one for name, one in evidence.items()}
     rows[("needle",)] = needle
     buckets = zip(found.buckets, found.needles, strict=True)
-    rows |= {("needle", bucket): needle_sensitivity((part,), seed) for bucket, part in buckets}
+    rows |= {("needle", bucket): needle_sensitivity(part, seed) for bucket, part in buckets}
     for parts, one in rows.items():
         yield PSI.metric(one, int(one.counts.sum()), *parts, baseline=one.shuffled)
-    gain, num_documents = needle_differences(found.needles, seed)
-    yield NEEDLE.metric(gain, num_documents, baseline=0.0)
 
 
-def _weight_metrics(found: Findings, whole: SentenceWeights, seed: int) -> Iterable[Metric]:
+def _reading_metrics(found: Findings, needles: NeedleScores, whole: SentenceWeights, seed: int) -> Iterable[Metric]:
     """Give what a text counts by its place, beside what it is for a model that reads all of a text alike."""
+    yield NEEDLE.metric(needle_difference(needles, seed), len(needles.templates), baseline=0.0)
     turned = bootstrap_intervals((found.rotations[:, 0] - found.rotations[:, 2])[:, None], seed=seed)[0]
     yield ROTATION.metric(turned, len(found.rotations), baseline=0.0)
     yield SHARE.metric(whole.first_share(seed), whole.num_documents, baseline=1 / 3)
