@@ -23,6 +23,8 @@ def test_a_metric_has_what_its_figure_declares():
     bare = FIGURE.metric(FOUND, 9)
     assert (bare.name, bare.value, bare.low, bare.high) == ("accuracy", 0.7, None, None)  # nine items give no interval
     assert (bare.baseline, bare.baseline_name) == (None, "")
+    counted = FIGURE.metric(0.7, 100)  # a number that is no estimate
+    assert (counted.value, counted.low, counted.high) == (0.7, None, None)
     assert replace(FIGURE, higher_is_better=None).metric(FOUND, 10).higher_is_better is None
 
 

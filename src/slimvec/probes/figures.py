@@ -6,7 +6,7 @@ from math import sqrt
 
 from slimvec.probes.results import Metric, Unit
 from slimvec.reports.parts import Curve, Table
-from slimvec.statistics.intervals import Estimated, Interval, ends_of
+from slimvec.statistics.intervals import Ends, Estimated, Interval, ends_of
 
 _WHOLE = ("tokens", "characters", "count")
 
@@ -27,19 +27,23 @@ class Figure:
     higher_is_better: bool | None = None
     baseline_name: str = ""
 
-    def metric(self, found: Estimated, num_items: int, *parts: str, baseline: float | None = None) -> Metric:
+    def metric(self, found: Estimated | float, num_items: int, *parts: str, baseline: float | None = None) -> Metric:
         """Give a row of the table of metrics, without the ends of its interval where the items are too few.
 
         Args:
-            found: The estimate.
+            found: The estimate, or a number that is none.
             num_items: Items it rests on.
             parts: Condition: the parts of the metric's name behind the figure's.
             baseline: What the model without the property has.
         """
+        if isinstance(found, float):
+            value, ends = found, Ends(low=None, high=None)
+        else:
+            value, ends = found.value, ends_of(found, num_items)
         return Metric(
             name="/".join([self.name, *parts]),
-            value=found.value,
-            **ends_of(found, num_items),
+            value=value,
+            **ends,
             unit=self.unit,
             baseline=baseline,
             baseline_name="" if baseline is None else self.baseline_name,

@@ -37,6 +37,7 @@ UNIFORMITY = Figure("uniformity", "score", False, _EVEN)
 HUBNESS = Figure("hubness", "score", False, _TWIN)
 ANTIHUBS = Figure("antihubs", "share", False, _TWIN)
 ALIGNMENT = Figure("alignment", "score", False, "pairs dealt again")
+ITSELF = Figure("lowest cosine with itself", "cosine", True, "the same batch again")
 _STEADY = 0.999
 """Cosine with itself above which a vector counts as the same: ranks of neighbours then stay."""
 
@@ -177,20 +178,9 @@ def _stability(
     """Lowest cosines of texts with themselves, and what could not be tried."""
     chosen = sorted(texts.texts, key=len)[:: max(1, len(texts.texts) // num_stable)][:num_stable]
     batches, exact = compare_batches(model, chosen, config), compare_dtypes(model, chosen, config)
-    cosines = {"another order": batches["reversed"], "alone": batches["alone"]}
+    again, cosines = batches["again"], {"another order": batches["reversed"], "alone": batches["alone"]}
     cosines |= {} if isinstance(exact, str) else {"float32": exact}
-    metrics = [
-        Metric(
-            name=f"lowest cosine with itself/{name}",
-            value=cosine,
-            unit="cosine",
-            baseline=batches["again"],
-            baseline_name="the same batch again",
-            num_items=len(chosen),
-            higher_is_better=True,
-        )
-        for name, cosine in cosines.items()
-    ]
+    metrics = [ITSELF.metric(cosine, len(chosen), name, baseline=again) for name, cosine in cosines.items()]
     return metrics, [f"stability in float32: {exact}"] if isinstance(exact, str) else []
 
 

@@ -13,7 +13,7 @@ from slimvec.probes.geometry.spread import mean_cosine
 from slimvec.probes.length.needles import LengthScores
 from slimvec.probes.order.bags import word_counts
 from slimvec.probes.protocol import Probe, answered
-from slimvec.probes.results import Metric, ProbeResult
+from slimvec.probes.results import ProbeResult
 from slimvec.ranking.metrics import DEPTH
 from slimvec.reports.parts import Plot
 from slimvec.statistics.intervals import Interval, bootstrap_intervals, percentile_interval
@@ -24,6 +24,7 @@ NEEDLE = Figure("needle/longest", "score", True, "chance")
 FALL = Figure("needle/longest less shortest", "score", True, "equal at all lengths")
 LIKENESS = Figure("likeness/longest", "cosine", False, "bag of words")
 GROWTH = Figure("likeness/longest less shortest", "cosine", False, "bag of words")
+REACH = Figure("reach", "tokens", True)
 
 
 def summarise(probe: Probe, lengths: Sequence[int], scores: LengthScores, *, seed: int) -> ProbeResult:
@@ -41,23 +42,24 @@ def summarise(probe: Probe, lengths: Sequence[int], scores: LengthScores, *, see
     likeness = [mean_cosine(vectors, seed=seed) for vectors in scores.bare]
     floors = [mean_cosine(counts, seed=seed).value for counts in words]
     fall = bootstrap_intervals((by_document[-1] - by_document[0])[:, None], seed=seed)[0]
-    growth, floor = _growth(scores.bare, seed), floors[-1] - floors[0]
+    (grown, drawn), (said, drawn_said) = _growth(scores.bare, seed), _growth(words, seed)
+    growth, excess = percentile_interval(grown, drawn), percentile_interval(grown - said, drawn - drawn_said)
+    floor = floors[-1] - floors[0]
     chance, num_documents = _chance(scores.ndcg[0].size), by_document.shape[1]
     truncated = ["unknown" if np.isnan(share) else f"{share:.0%}" for share in scores.truncated]
-    reach = float(_reach(lengths, needles, chance))
     return answered(
         probe,
         (
             f"From {lengths[0]:,} to {lengths[-1]:,} tokens nDCG@10 of a needle goes from {needles[0].value:.3f} to "
             f"{needles[-1].value:.3f} ({_change(fall)}). Unrelated texts become more alike by {growth:+.3f}, "
-            f"{_compared(_excess(scores.bare, words, seed))} ({floor:+.3f})."
+            f"{_compared(excess)} ({floor:+.3f})."
         ),
         (
             NEEDLE.metric(needles[-1], num_documents, baseline=chance),
             FALL.metric(fall, num_documents, baseline=0.0),
             LIKENESS.metric(likeness[-1], num_documents, baseline=floors[-1]),
             GROWTH.metric(growth, num_documents, baseline=floor),
-            Metric(name="reach", value=reach, unit="tokens", num_items=num_documents, higher_is_better=True),
+            REACH.metric(float(_reach(lengths, needles, chance)), num_documents),
         ),
         tables=(
             lay_out(
@@ -107,26 +109,11 @@ def _reach(lengths: Sequence[int], needles: Sequence[Interval], chance: float) -
     return reach
 
 
-def _growth(vectors: Sequence[Values], seed: int) -> Interval:
-    """Likeness at the longest less that at the shortest length, with its interval over the same draws of documents."""
-    return percentile_interval(_grown(vectors), _drawn_growth(vectors, seed))
-
-
-def _excess(vectors: Sequence[Values], words: Sequence[Values], seed: int) -> Interval:
-    """What likeness grows by beyond that of the words, with its interval over the same draws of documents."""
-    drawn = _drawn_growth(vectors, seed) - _drawn_growth(words, seed)
-    return percentile_interval(_grown(vectors) - _grown(words), drawn)
-
-
-def _grown(vectors: Sequence[Values]) -> float:
-    """Likeness at the longest less that at the shortest length."""
-    return pair_mean(vectors[-1] @ vectors[-1].T) - pair_mean(vectors[0] @ vectors[0].T)
-
-
-def _drawn_growth(vectors: Sequence[Values], seed: int) -> Values:
-    """Likeness at the longest less that at the shortest length in each draw."""
-    longest, shortest = (drawn_pair_means(part @ part.T, seed=seed) for part in (vectors[-1], vectors[0]))
-    return longest - shortest
+def _growth(vectors: Sequence[Values], seed: int) -> tuple[float, Values]:
+    """Likeness at the longest less that at the shortest length, and the same in each draw of documents: [R]."""
+    longest, shortest = (part @ part.T for part in (vectors[-1], vectors[0]))
+    drawn = drawn_pair_means(longest, seed=seed) - drawn_pair_means(shortest, seed=seed)
+    return pair_mean(longest) - pair_mean(shortest), drawn
 
 
 def _chance(num_candidates: int) -> float:
