@@ -129,6 +129,11 @@ COMMANDS = {
         LAYER,
         "slimvec.model.generation:LocalGenerator.answer",
     ),
+    "adapt": (
+        ("adapt", "--documents", "packages", "-m", "MODEL", "-o", "adapted"),
+        "slimvec.training.run.training_run:check_sources",
+        None,
+    ),
     "doctor": (("doctor",), "slimvec.engine.machine:_fastest", None),
     "quickstart, reading": (QUICKSTART, "slimvec.data.python_sources:ast.parse", None),
     "quickstart, measuring": (SHORT, LAYER, "slimvec.cli.phases:measure_speed"),
@@ -139,7 +144,13 @@ COMMANDS = {
     "quickstart, BM25": (SHORT, "bm25s:BM25.get_scores", None),
     "quickstart, answers": (SHORT, "slimvec.cli.phases:best_hits", None),
 }
-KEPT = {"synthesize": "s.jsonl.answers", "mine": "m.jsonl.work", "filter": "f.jsonl.work", "compare": "out"}
+KEPT = {
+    "synthesize": "s.jsonl.answers",
+    "mine": "m.jsonl.work",
+    "filter": "f.jsonl.work",
+    "compare": "out",
+    "adapt": "adapted.work",
+}
 """Folders from which the same command goes on, as it then says."""
 
 
