@@ -78,7 +78,7 @@ def _scores(report: StudyReport) -> Table:
     """Give the table of all variants."""
     found = ("difference", "from", "finding", "p (Holm)", "would have seen")
     seeds = ("by seed",) if report.has_seeds else ()
-    header = ("variant", "mean", *found, *seeds, "tokens", *report.sets)
+    header = ("variant", "mean", *found, *seeds, "tokens", "steps", "seconds", *report.sets)
     return Table(title="", header=header, rows=tuple(_row_cells(report, row) for row in report.rows))
 
 
@@ -110,7 +110,7 @@ def _row_cells(report: StudyReport, row: Row) -> tuple[str, ...]:
         )
     seeds = (_by_seed(report, row),) if report.has_seeds else ()
     scores = (f"{row.by_set[name]:.3f}" for name in report.sets)
-    return (row.variant, f"{row.mean:.3f}", *found, *seeds, _tokens(row), *scores)
+    return (row.variant, f"{row.mean:.3f}", *found, *seeds, _tokens(row), *_effort(row), *scores)
 
 
 def _shown_ends(report: StudyReport, score: Score) -> str:
@@ -130,6 +130,11 @@ def _by_seed(report: StudyReport, row: Row) -> str:
 def _tokens(row: Row) -> str:
     """Write what a variant was trained on, and its base before it."""
     return f"{row.base_tokens:,} + {row.tokens:,}" if row.base_tokens else f"{row.tokens:,}"
+
+
+def _effort(row: Row) -> tuple[str, str]:
+    """Write how many steps a training had, and its seconds where they are known."""
+    return f"{row.steps:,}" if row.steps else "", f"{row.train_seconds:,.0f}" if row.train_seconds else ""
 
 
 def _summary(report: StudyReport) -> str:

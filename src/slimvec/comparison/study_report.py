@@ -40,6 +40,7 @@ class Row(Frozen):
         steps: Steps of each training.
         tokens: Trained on, mean of the runs; without those of a base that the study trained.
         base_tokens: Those of such a base.
+        train_seconds: Median time of the trainings; a machine that does other things too makes it longer.
         loss: At the end, mean of the runs; None untrained.
         effect: Against its reference; None for the study's reference, and where no seed is shared.
         verdict: In a word.
@@ -54,6 +55,7 @@ class Row(Frozen):
     steps: int
     tokens: int
     base_tokens: int = 0
+    train_seconds: float = 0.0
     loss: float | None
     effect: Effect | None
     verdict: Verdict
@@ -159,6 +161,7 @@ def _row(study: Study, name: str, runs: Sequence[RunResult], effect: Effect | No
         steps=runs[0].steps,
         tokens=round(float(np.mean([run.tokens for run in runs]))),
         base_tokens=round(float(np.mean([run.base_tokens for run in runs]))),
+        train_seconds=float(np.median([run.train_seconds for run in runs])),
         loss=float(np.mean(losses)) if losses else None,
         effect=effect,
         verdict=verdict_of(effect, is_reference=name == study.reference),
