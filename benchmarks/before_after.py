@@ -26,8 +26,8 @@ import numpy as np
 from benchmarks.models import part_of
 from benchmarks.processes import ROOT, worker_environment
 from benchmarks.results import Frozen, write_json
-from slimvec.cli.doc_corpus import write_retrieval_set
 from slimvec.data.retrieval_reading import read_retrieval_set
+from slimvec.data.retrieval_writing import write_retrieval_set
 from slimvec.model.folder import save_model
 from slimvec.model.golden import TEXTS
 from slimvec.text.prompts import ROLES

@@ -105,7 +105,7 @@ BAD_FILES = {
     "no texts": ("a.txt", b"", "error: a.txt has no texts; expected at least one"),
     "no utf-8": ("a.txt", b"good\n\xff\n", "error: a.txt:2: byte 1 is 0xff, which is no UTF-8;"),
     "no json": ("a.jsonl", b'{"text": "a"}\n{"text": \n', "error: a.jsonl:2: no JSON ("),
-    "no field": ("a.jsonl", b'{"body": "a"}\n', "error: a.jsonl:1: no field 'text'; expected the text there; name"),
+    "no field": ("a.jsonl", b'{"body": "a"}\n', "error: a.jsonl:1: no field 'text'; expected the text there; name its"),
     "empty text": ("a.jsonl", b'{"text": "a"}\n{"text": " "}\n', "error: a.jsonl:2: text is empty; expected some"),
     "a number": ("a.jsonl", b'{"text": 5}\n', "error: a.jsonl:1: text is a int (5); expected a string"),
     "torn gzip": ("a.jsonl.gz", b"\x1f\x8b\x08\x00", "error: a.jsonl.gz cannot be read after line 0:"),
@@ -181,7 +181,7 @@ def test_a_full_disk_leaves_nothing(output, slimvec, model, texts, only, monkeyp
         raise OSError(errno.ENOSPC, "No space left on device")
 
     kind = "_NpyWriter" if output == "v.npy" else "_ParquetWriter"
-    monkeypatch.setattr(f"slimvec.cli.vector_files.{kind}.write", full)
+    monkeypatch.setattr(f"slimvec.data.vector_files.{kind}.write", full)
     outcome = embed(slimvec, model, texts, output)
     assert outcome.code == 2
     assert outcome.error == (

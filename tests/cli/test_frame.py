@@ -14,9 +14,10 @@ from slimvec.cli import app as application
 from slimvec.cli import options, reference
 from slimvec.cli.failures import Interrupted, report
 from slimvec.cli.frame import framed
-from slimvec.cli.progress import Task, clock, shown
+from slimvec.cli.progress import Task, shown
 from slimvec.cli.terminal import Terminal
 from slimvec.errors import InputError, TrainingError
+from slimvec.reports.amounts import clock
 from slimvec.text import prompts
 
 HEAVY = ("torch", "transformers", "numpy", "pyarrow")

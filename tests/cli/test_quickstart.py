@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from slimvec.cli.questions import choose_questions
 from slimvec.cli.quickstart import KEYS, choose_output
 from slimvec.data.pydocs import is_held_out
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError
 from slimvec.evaluation.results import EvaluationResult
 from slimvec.model.cache import cache_root
+from slimvec.quickstart.questions import choose_questions
 
 WORDS = ["".join(random.Random(number).choices(string.ascii_lowercase, k=6)) for number in range(40)]
 PACKAGES = [f"{word}work" for word in WORDS]
@@ -121,7 +121,7 @@ def test_the_commands_to_type_next_work_as_printed(slimvec, arguments):
 
 def test_a_second_run_takes_the_next_name_and_reads_nothing_again(slimvec, arguments, monkeypatch):
     first = slimvec("quickstart", *arguments, "--json").json
-    monkeypatch.setattr("slimvec.data.pydocs.build_doc_corpus", None)
+    monkeypatch.setattr("slimvec.quickstart.corpus.build_doc_corpus", None)
     second = slimvec("quickstart", *arguments, "--json").json
     assert second["output"] == "slimvec-quickstart-2"
     same = ("raw", "trained", "bm25", "training", "corpus", "answers")
@@ -186,6 +186,6 @@ def test_questions_with_an_answer_come_first():
 
 
 def test_questions_are_about_packages_that_are_held_out():
-    from slimvec.cli import questions
+    from slimvec.quickstart import questions
 
     assert all(is_held_out(name.split(".")[0]) for name, _ in questions._CANDIDATES)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from slimvec.cli.hits import best_hits
-from slimvec.cli.inputs import Item
 from slimvec.cli.search import KEYS
+from slimvec.data.texts import Item
 from slimvec.engine.embedder import Embedder
 from slimvec.search.generative import GenerativeIndex
 from tests import tiny

@@ -52,7 +52,7 @@ def test_what_a_local_model_writes_becomes_records(slimvec, writer, monkeypatch)
     ("arguments", "message"),
     [
         ((), "neither --endpoint nor --local; expected one of them"),
-        (("--endpoint", "http://x", "--local", "m"), "--endpoint and --local; expected one of them"),
+        (("--endpoint", "http://x", "--local", "m"), "both --endpoint and --local; expected one of them"),
         (("--endpoint", "http://x"), "--endpoint without --model; expected both, or --local M alone"),
         (("--local", "m", "--model", "m"), "--model without --endpoint; expected both, or --local M alone"),
     ],

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimvec.data.readers import read_records, read_texts
+from slimvec.data.readers import read_records
 from slimvec.data.records import Record, parse_record, record_row
+from slimvec.data.texts import read_texts
 from slimvec.errors import InputError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30).filter(str.strip)
@@ -191,8 +192,8 @@ def test_texts_that_are_missing_or_empty_are_named(tmp_path):
     (tmp_path / "empty.txt").touch()
     cases = [
         ("a.txt", "text", "a.txt:2: the line is empty; expected some text"),
-        ("a.jsonl", "text", "a.jsonl:2: no field text; expected the text in text; name one of body"),
-        ("a.parquet", "text", "a.parquet row 1: no field text; expected the text in text; name one of body"),
+        ("a.jsonl", "text", "a.jsonl:2: no field 'text'; expected the text there; name its field, one of body"),
+        ("a.parquet", "text", "a.parquet row 1: no field 'text'; expected the text there; name its field, one of body"),
         ("a.parquet", "body", "a.parquet row 2: body is a NoneType (None); expected a string"),
         ("empty.txt", "text", "empty.txt has no texts; expected at least one"),
         ("a.csv", "text", "a.csv does not exist"),

@@ -22,12 +22,12 @@ from slimvec.cli.evaluate import score_sets
 from slimvec.cli.failures import AGAIN
 from slimvec.cli.models import describe_model, load_embedder
 from slimvec.cli.options import Loading
-from slimvec.cli.progress import clock
 from slimvec.cli.retrieval_sets import read_set
 from slimvec.cli.scores import interval, scores_table
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import TrainingError
 from slimvec.files import atomic_folder
+from slimvec.reports.amounts import clock
 
 if TYPE_CHECKING:
     from slimvec.data.retrieval import RetrievalSet

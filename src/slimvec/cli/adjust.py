@@ -1,14 +1,17 @@
 """`slimvec adjust`: remedies for position and length that need no training, found on the probes."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from slimvec.cli.options import Dtype
 from slimvec.cli.terminal import Result, Terminal
+from slimvec.cli.values import numbers
 from slimvec.errors import InputError
 
 if TYPE_CHECKING:
-    from slimvec.engine.embedder import Embedder
     from slimvec.model.opening import OpenSettings
     from slimvec.model.rope_scaling import RopeScaling
     from slimvec.probes.length.rope import RopeSweep
@@ -68,7 +71,7 @@ def adjust(
     terminal.reserve(output, force=force)
     given = None if beta in (None, "fit") else _parse_beta(beta)
     from slimvec.engine.embedder import Embedder
-    from slimvec.probes.position.fitting import beta_pooling
+    from slimvec.probes.position.fitting import beta_pooling, fit_beta, fit_recency
     from slimvec.probes.protocol import ProbeConfig
 
     settings: OpenSettings = {"revision": revision}
@@ -82,17 +85,16 @@ def adjust(
     if beta is not None:
         embedder = Embedder.load(model, dtype=dtype, **settings)
         if given is None:
-            fit = _fit_beta(terminal, embedder, config)
-            given, result["betas"] = fit.best.value, _tried(fit)
+            given, result["betas"] = _fitted(terminal, "beta", config, partial(fit_beta, embedder))
         settings["pooling"], result["beta"] = beta_pooling(embedder, given), given
     if recency:
-        fit = _fit_recency(terminal, model, config, dtype, settings)
-        result["recency"], result["recencies"] = fit.best.value, _tried(fit)
+        fit = partial(fit_recency, model, dtype=dtype, **settings)
+        result["recency"], result["recencies"] = _fitted(terminal, "recency", config, fit)
     if output is not None:
         with terminal.task("writing the model"):
             Embedder.load(model, dtype=dtype, **settings).save(output, force=force)
         terminal.print(f"{output}: {_chosen(result)}")
-    return {**result, "output": None if output is None else str(output)}
+    return {**result, "output": output}
 
 
 def _parse_lengths(lengths: str | None, model: str, revision: str | None) -> list[int]:
@@ -107,10 +109,7 @@ def _parse_lengths(lengths: str | None, model: str, revision: str | None) -> lis
 
         longest = longest_text(open_model(model, revision=revision).config)
         return [longest // 2, longest, 2 * longest]
-    try:
-        return [int(part) for part in lengths.split(",")]
-    except ValueError:
-        raise InputError(f"--lengths {lengths}", expected="whole numbers with commas between them") from None
+    return numbers(lengths, "--lengths", int, expected="whole numbers with commas between them")
 
 
 def _check(beta: str | None, recency: bool, rope: str | None, lengths: str | None, output: Path | None) -> None:
@@ -141,8 +140,6 @@ def _find_rope(
     revision: str | None,
 ) -> "tuple[RopeScaling | None, list[dict[str, Any]] | None]":
     """Read a scaling, or try them all, show them, and give the best with what was tried."""
-    from dataclasses import replace
-
     from slimvec.model.rope_scaling import RopeScaling
     from slimvec.probes.length.rope import sweep_rope
 
@@ -175,41 +172,19 @@ def _parse_beta(beta: str | None) -> float:
     return value
 
 
-def _fit_beta(terminal: Terminal, embedder: "Embedder", config: "ProbeConfig") -> "Fit":
-    """Find the beta and show what was tried."""
-    from dataclasses import replace
-
-    from slimvec.probes.position.fitting import fit_beta
-
-    with terminal.task("fitting beta", unit="texts") as task:
-        fit = fit_beta(embedder, replace(config, on_progress=task.advance))
-    _show(terminal, "beta", fit)
-    return fit
-
-
-def _fit_recency(terminal: Terminal, model: str, config: "ProbeConfig", dtype: str, settings: "OpenSettings") -> "Fit":
-    """Find the exponent and show what was tried."""
-    from dataclasses import replace
-
-    from slimvec.probes.position.fitting import fit_recency
-
-    with terminal.task("fitting recency", unit="texts") as task:
-        fit = fit_recency(model, replace(config, on_progress=task.advance), dtype=dtype, **settings)
-    _show(terminal, "recency", fit)
-    return fit
-
-
-def _show(terminal: Terminal, name: str, fit: "Fit") -> None:
-    for tried in fit.candidates:
-        ratio, mark = tried.ratio, "  <- flattest" if tried is fit.best else ""
+def _fitted(
+    terminal: Terminal, name: str, config: "ProbeConfig", fit: "Callable[[ProbeConfig], Fit]"
+) -> tuple[float, list[dict[str, float]]]:
+    """Find the value under which a document's sentences weigh alike, show what was tried, and give both."""
+    with terminal.task(f"fitting {name}", unit="texts") as task:
+        found = fit(replace(config, on_progress=task.advance))
+    for tried in found.candidates:
+        ratio, mark = tried.ratio, "  <- flattest" if tried is found.best else ""
         shown = f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
         terminal.print(f"{name} {tried.value:g}: first third over last {shown}{mark}")
-
-
-def _tried(fit: "Fit") -> list[dict[str, float]]:
-    return [
+    return found.best.value, [
         {"value": tried.value, "ratio": tried.ratio.value, "low": tried.ratio.low, "high": tried.ratio.high}
-        for tried in fit.candidates
+        for tried in found.candidates
     ]
 
 

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from slimvec.cli.inputs import Item
 from slimvec.cli.options import Role
 from slimvec.cli.progress import Task
 from slimvec.data.tables import located
+from slimvec.data.texts import Item
 from slimvec.errors import InputError, ModelError
 
 if TYPE_CHECKING:
@@ -73,11 +73,6 @@ def embed_all(
     ]
     vectors = np.concatenate([embeddings.vectors for embeddings in blocks])
     return vectors, sum(embeddings.num_truncated for embeddings in blocks)
-
-
-def truncation_remark(num_truncated: int, max_tokens: int, kind: str) -> str:
-    """Say that texts were truncated."""
-    return f"{num_truncated:,} {kind} were longer than {max_tokens} tokens and were truncated"
 
 
 def _placed(

@@ -1,18 +1,20 @@
 """`slimvec clean`: training records without the unfit, the repeated and those that evaluation data has too."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slimvec.cli.progress import Task
 from slimvec.cli.records import RecordFiles, RecordsOutput
+from slimvec.cli.tables import table
 from slimvec.cli.terminal import Result, Terminal
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from slimvec.data.cleaning.pipeline import CleanFileReport
+    from slimvec.data.contamination.search import Overlap
     from slimvec.data.records import Record
 
 KEYS = {
@@ -75,8 +77,8 @@ def clean(
     done = into.write_report(terminal, done, records)
     _tell(terminal, done, into)
     return {
-        "output": str(into.output),
-        "report": str(into.report_path),
+        "output": into.output,
+        "report": into.report_path,
         "num_records": done.cleaning.num_read,
         "num_written": done.num_written,
         "num_merged": sum(source.num_merged for source in done.cleaning.sources),
@@ -98,7 +100,7 @@ def _tell(terminal: Terminal, done: "CleanFileReport", into: RecordsOutput) -> N
     """Show what was left out, and where everything is."""
     terminal.print(_rules_table(done))
     if done.contamination is not None and done.contamination.overlaps:
-        terminal.print(_overlaps_table(done))
+        terminal.print(_overlaps_table(done.contamination.overlaps))
     if done.cleaning.unknown_languages:
         names = ", ".join(f"{name} {count:,}" for name, count in done.cleaning.unknown_languages.items())
         terminal.remark(f"languages that the model does not know were not judged: {names}")
@@ -109,27 +111,18 @@ def _tell(terminal: Terminal, done: "CleanFileReport", into: RecordsOutput) -> N
 
 def _rules_table(done: "CleanFileReport") -> "Table":
     """Lay out the records left out, by source and rule."""
-    from rich.table import Table
-
-    rules = list(done.cleaning.dropped)
-    table = Table("source", box=None)
-    for name in ("read", "kept", *rules):
-        table.add_column(name, justify="right")
+    rules, rows = list(done.cleaning.dropped), []
     for source in done.cleaning.sources:
-        dropped = [source.dropped.get(rule, 0) for rule in rules]
-        table.add_row(source.source, *(f"{count:,}" for count in (source.num_read, source.num_kept, *dropped)))
-    return table
+        counts = (source.num_read, source.num_kept, *(source.dropped.get(rule, 0) for rule in rules))
+        rows.append((source.source, *(f"{count:,}" for count in counts)))
+    return table(("source", "read", "kept", *rules), rows, ruled=False)
 
 
-def _overlaps_table(done: "CleanFileReport") -> "Table":
+def _overlaps_table(overlaps: "Sequence[Overlap]") -> "Table":
     """Lay out what is shared with evaluation data, by source, set and part."""
-    from rich.table import Table
-
-    table = Table("source", "evaluation set", "part", box=None)
-    for name in ("equal queries", "equal documents", "shared runs", "half or more", "as negatives"):
-        table.add_column(name, justify="right")
-    for overlap in done.contamination.overlaps if done.contamination else ():
-        counts = (overlap.num_exact_queries, overlap.num_exact_documents, overlap.num_runs, overlap.num_long_runs)
-        counted = (*counts, overlap.num_negatives)
-        table.add_row(overlap.source, overlap.dataset, overlap.part, *(f"{count:,}" for count in counted))
-    return table
+    headings = ("source", "evaluation set", "part", "equal queries", "equal documents", "shared runs", "half or more")
+    rows = []
+    for one in overlaps:
+        counts = (one.num_exact_queries, one.num_exact_documents, one.num_runs, one.num_long_runs, one.num_negatives)
+        rows.append((one.source, one.dataset, one.part, *(f"{count:,}" for count in counts)))
+    return table((*headings, "as negatives"), rows, left=3, ruled=False)

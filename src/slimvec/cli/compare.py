@@ -84,7 +84,7 @@ def compare(
         if report_only:
             raise InputError(f"{output} has no results of {study.reference}", do="run the study without --report-only")
         return {
-            "output": str(output),
+            "output": output,
             "rows": {},
             "best_betas": {},
             "checks": {},
@@ -95,12 +95,12 @@ def compare(
     write_report(output, report)
     terminal.print(markdown(report))
     return {
-        "output": str(output),
+        "output": output,
         "rows": {row.variant: _figures(row) for row in report.rows},
-        "best_betas": {m.variant: None if m.best_beta is None else m.best_beta.model_dump() for m in report.swept},
+        "best_betas": {m.variant: m.best_beta for m in report.swept},
         "checks": {check.name: check.outcome for check in report.checks},
         "num_missing": num_missing,
-        "shared_text": None if shared is None else shared.model_dump(),
+        "shared_text": shared,
     }
 
 
@@ -109,7 +109,7 @@ def _figures(row: "Row") -> dict[str, Any]:
     effect = row.effect
     return {
         "mean": row.mean,
-        "difference": None if effect is None else effect.difference.model_dump(),
+        "difference": None if effect is None else effect.difference,
         "p_holm": None if effect is None else effect.p_holm,
         "verdict": row.verdict,
     }

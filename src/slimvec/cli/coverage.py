@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from slimvec.cli.inputs import read_items
 from slimvec.cli.terminal import Result, Terminal
+from slimvec.data.texts import read_items
 
 if TYPE_CHECKING:
     from slimvec.engine.embedder import Embedder

@@ -1,20 +1,14 @@
 """`slimvec doctor`: what this machine is, what would run on it and why nothing faster does, what to add for more."""
 
 import json
-import platform
 import shutil
-from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-import slimvec
 from slimvec.cli.terminal import Result, Terminal
 
 if TYPE_CHECKING:
-    from slimvec.engine.diagnosis import Diagnosis
+    from slimvec.engine.diagnosis import Diagnosis, DtypeSpeed
     from slimvec.engine.machine import Machine
 
 KEYS = {
@@ -33,34 +27,37 @@ KEYS = {
     "path), settings (each with value, file and key that decides it), notices, tensors (num, passed_over) and beside "
     "(cosine with sentence-transformers' vectors, or why there is none); null without",
 }
-_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "peft", "accelerate", "pyarrow", "mteb")
+_PACKAGES = ("safetensors", "peft", "accelerate", "pyarrow", "mteb")
+"""Of interest beside those that a score depends on."""
 _LITTLE_MEMORY, _LITTLE_DISK = 2e9, 2e9
 
 
 def doctor(
     terminal: Terminal,
     *,
-    model: Annotated[
-        str | None, typer.Argument(help="A model to look at too: a folder, a .gguf file, a built-in or hub name.")
-    ] = None,
+    model: str | None = None,
 ) -> Result:
     """Say what this machine computes with, and what stands in the way of more.
 
     Shows the processor and its instruction sets, the engine and the dtypes that run and why nothing faster does, the
     measured speed of products and copies, versions, the cache, free disk and memory, and what to install for more.
+
+    Positional:
+        model: A model to look at too: a folder, a .gguf file, a built-in or hub name.
     """
     with terminal.task("measuring the machine"):
         from slimvec.engine.diagnosis import diagnose
         from slimvec.engine.machine import this_machine
+        from slimvec.evaluation.results import package_versions
         from slimvec.optional import missing_extras
 
         machine, found = this_machine(), diagnose()
     report: Result = {
-        "machine": asdict(machine),
+        "machine": machine,
         "engine": {"name": found.engine, "isa": found.isa, "reason": found.reason, "num_threads": found.num_threads},
-        "dtypes": {name: asdict(speed) for name, speed in found.dtypes.items()},
+        "dtypes": found.dtypes,
         "copy_gb_per_s": found.copy_gb_per_s,
-        "versions": _versions(),
+        "versions": package_versions(_PACKAGES),
         "cache": _cache(),
         "extras": {extra: list(modules) for extra, modules in missing_extras().items()},
     }
@@ -68,17 +65,6 @@ def doctor(
     report["model"] = None if model is None else _model(terminal, model)
     terminal.print(*_lines(report, machine, found))
     return report
-
-
-def _versions() -> dict[str, str]:
-    """Versions of what computes; packages that are not there are left out."""
-    versions = {"slimvec": slimvec.__version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return versions
 
 
 def _cache() -> dict[str, Any]:
@@ -150,7 +136,7 @@ def _lines(report: Result, machine: "Machine", found: "Diagnosis") -> list[str]:
         ("processor", f"{machine.processor}, {machine.cores} cores, {machine.architecture}: {sets}"),
         ("GPU", ", ".join(machine.gpus) or "none that torch sees"),
         ("engine", f"{found.engine}{f' on {found.isa}' if found.isa else ''}{_because(found.reason)}"),
-        *((name, _dtype_line(report["dtypes"][name])) for name in report["dtypes"]),
+        *((name, _dtype_line(speed)) for name, speed in found.dtypes.items()),
         ("copies", f"{found.copy_gb_per_s:g} GB/s"),
         ("memory", f"{_gb(machine.free_memory_bytes)} free of {_gb(machine.memory_bytes)}"),
         ("cache", f"{cache['folder']}: {_gb(cache['num_bytes'])} ({', '.join(cache['models']) or 'no models'})"),
@@ -182,13 +168,13 @@ def _because(reason: str) -> str:
     return f"; nothing faster: {reason}" if reason else ", the fastest there is"
 
 
-def _dtype_line(speed: dict[str, Any]) -> str:
+def _dtype_line(speed: "DtypeSpeed") -> str:
     """Say how a dtype is computed in."""
-    parts = ["slimvec's kernels" if speed["native"] else "no kernels of slimvec's"]
-    if speed["gflops"] is not None:
-        parts.append(f"torch {speed['gflops']:,.1f} GFLOP/s")
-    if speed["times_slower"] is not None and speed["times_slower"] > 1:
-        parts.append(f"{speed['times_slower']:,.1f} times slower than float32")
+    parts = ["slimvec's kernels" if speed.native else "no kernels of slimvec's"]
+    if speed.gflops is not None:
+        parts.append(f"torch {speed.gflops:,.1f} GFLOP/s")
+    if speed.times_slower is not None and speed.times_slower > 1:
+        parts.append(f"{speed.times_slower:,.1f} times slower than float32")
     return ", ".join(parts)
 
 

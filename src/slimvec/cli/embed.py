@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from slimvec.cli.blocks import embed_items, truncation_remark
+from slimvec.cli.blocks import embed_items
 from slimvec.cli.coverage import OnLowCoverage, check_input_coverage
-from slimvec.cli.inputs import Item, check_input, read_items
 from slimvec.cli.models import describe_model, load_embedder, model_or_default
 from slimvec.cli.options import Loading, Role
-from slimvec.cli.progress import clock
 from slimvec.cli.terminal import Result, Terminal
+from slimvec.data.texts import Item, check_text_file, read_items
 from slimvec.errors import InputError
 from slimvec.files import atomic_file
+from slimvec.reports.amounts import clock
 
 if TYPE_CHECKING:
     from slimvec.engine.bad_texts import OnBad
@@ -103,14 +103,14 @@ def _check_output(output: Path) -> None:
 
 def _count(terminal: Terminal, path: Path, field: str, *, blank: bool) -> int:
     """Count the texts, which finds what is wrong with the file before the model is loaded."""
-    check_input(path)
+    check_text_file(path)
     with terminal.task(f"reading {path}"):
         return sum(1 for _ in read_items(path, field=field, blank=blank))
 
 
 def _write(blocks: Iterator[tuple[list[Item], "Embeddings"]], output: Path, report: Result, *, force: bool) -> Result:
     """Write the vectors and give the counts that are known afterwards."""
-    from slimvec.cli.vector_files import vector_writer
+    from slimvec.data.vector_files import vector_writer
 
     counts: Result = {"num_tokens": 0, "num_truncated": 0, "skipped": []}
     num_texts = 0
@@ -149,5 +149,4 @@ def _tell(terminal: Terminal, report: Result, max_tokens: int) -> None:
         terminal.remark(
             f"{len(report['skipped']):,} texts were skipped, the first at {first['place']}, which {first['reason']}"
         )
-    if report["num_truncated"]:
-        terminal.remark(truncation_remark(report["num_truncated"], max_tokens, "texts"))
+    terminal.truncated(report["num_truncated"], "texts", f"{max_tokens} tokens")

@@ -74,10 +74,10 @@ def explain(
         "cosine": shown.cosine,
         "query": _words(shown.query, shown.query_share()),
         "document": _words(shown.document, shown.document_share()),
-        "pairs": [asdict(pair) for pair in shown.top_pairs(top, own_only=True)],
+        "pairs": shown.top_pairs(top, own_only=True),
         "num_truncated": num_truncated,
         "prompt": shown.query.prompt,
-        "html": None if html is None else str(html),
+        "html": html,
     }
 
 

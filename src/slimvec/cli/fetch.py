@@ -3,8 +3,8 @@
 import time
 from pathlib import Path
 
-from slimvec.cli.progress import clock
 from slimvec.cli.terminal import Result, Terminal
+from slimvec.reports.amounts import clock
 
 KEYS = {
     "name": "what was asked for",
@@ -42,7 +42,7 @@ def fetch(
         folder = resolve_source(name, revision=revision, progress=task.share)
     report: Result = {
         "name": name,
-        "folder": str(folder),
+        "folder": folder,
         "num_bytes": _size(folder),
         "damage": damage,
         "seconds": round(time.perf_counter() - started, 3),

@@ -1,16 +1,15 @@
 """Searching the texts of one file, embedded anew each time: `slimvec search --documents`."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slimvec.cli.blocks import embed_all, truncation_remark
+from slimvec.cli.blocks import embed_all
 from slimvec.cli.hits import Hit, best_hits, hits_table
-from slimvec.cli.inputs import Item, check_input, read_items
 from slimvec.cli.models import load_embedder, other_language_model
 from slimvec.cli.options import Loading
 from slimvec.cli.terminal import Result, Terminal
+from slimvec.data.texts import Item, check_text_file, read_items
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +46,7 @@ def search_file(
         generate: Share of the score that is by n-grams the language model writes; default none.
         language_model: The model that writes; default the one that embeds.
     """
-    check_input(documents)
+    check_text_file(documents)
     with terminal.task(f"reading {documents}"):
         items = list(read_items(documents, field=field))
     embedder = load_embedder(terminal, model, loading)
@@ -65,13 +64,9 @@ def search_file(
     )
     for query, hits in zip(queries, found, strict=True):
         terminal.print(hits_table(query.text, hits))
-    if num_truncated:
-        terminal.remark(truncation_remark(num_truncated, embedder.spec.max_tokens, "documents"))
+    terminal.truncated(num_truncated, "documents", f"{embedder.spec.max_tokens} tokens")
     return {
-        "results": [
-            {"query": query.text, "hits": [asdict(hit) for hit in hits]}
-            for query, hits in zip(queries, found, strict=True)
-        ],
+        "results": [{"query": query.text, "hits": hits} for query, hits in zip(queries, found, strict=True)],
         "num_documents": len(items),
         "num_truncated": num_truncated,
         "prompt": embedder.spec.prompts.render("query", task),

@@ -1,12 +1,12 @@
 """`slimvec filter`: training records whose answers a search finds."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slimvec.cli.options import Loading
-from slimvec.cli.records import RecordFiles, RecordSearch, RecordsOutput, truncation_remarks
-from slimvec.cli.terminal import Result, Terminal
+from slimvec.cli.records import RecordFiles, RecordSearch, RecordsOutput
+from slimvec.cli.tables import table
+from slimvec.cli.terminal import Result, Terminal, named
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -68,13 +68,12 @@ def filter_(
     )
     done = into.write_report(terminal, done, records)
     _tell(terminal, done, into)
-    known = done.model_dump(mode="json")
     return {
-        "output": str(into.output),
-        "dropped_output": None if dropped is None else str(dropped),
-        "report": str(into.report_path),
+        "output": into.output,
+        "dropped_output": dropped,
+        "report": into.report_path,
         "num_skipped": records.passes[0].num_skipped,
-        **{key: known[key] for key in KEYS if key in known},
+        **named(done, KEYS),
     }
 
 
@@ -93,28 +92,15 @@ def _tell(terminal: Terminal, report: "FilterReport", into: RecordsOutput) -> No
             f"k = {report.k} of only {report.num_candidates:,} texts says little; a larger --corpus or a smaller k "
             "says more"
         )
-    truncation_remarks(terminal, report.num_truncated)
+    for kind, count in report.num_truncated.items():
+        terminal.truncated(count, kind)
 
 
 def _table(report: "FilterReport") -> "Table":
     """What each k drops, and what the self-test says of it."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     headings = ["k", "dropped", "share"]
+    rows = [[str(line.k), f"{line.dropped.count:,}", f"{line.dropped.share:.1%}"] for line in report.at]
     if report.self_test is not None:
         headings += ["wrong pairs caught", "other pairs lost"]
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for number, line in enumerate(report.at):
-        cells = [str(line.k), f"{line.dropped.count:,}", f"{line.dropped.share:.1%}"]
-        table.add_row(*cells, *_self_test_cells(report, number))
-    return table
-
-
-def _self_test_cells(report: "FilterReport", number: int) -> Sequence[str]:
-    if report.self_test is None:
-        return ()
-    line = report.self_test.at[number]
-    return str(line.caught), str(line.lost)
+        rows = [[*row, str(at.caught), str(at.lost)] for row, at in zip(rows, report.self_test.at, strict=True)]
+    return table(headings, rows, left=0)

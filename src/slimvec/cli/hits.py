@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from slimvec.cli.inputs import Item
+from slimvec.data.texts import Item
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from rich.console import RenderableType
+    from rich.text import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +33,6 @@ class Hit:
     title: str
     text: str
     ngrams: tuple[str, ...] = ()
-
-    @property
-    def headline(self) -> str:
-        """The title, else the first line of the text."""
-        return self.title or self.text.strip().splitlines()[0]
-
-    @property
-    def opening(self) -> str:
-        """First sentence of what follows the headline; empty where nothing does."""
-        rest = self.text if self.title else self.text.strip().partition("\n")[2]
-        return _first_sentence(rest)
 
 
 def best_hits(cosines: "NDArray[np.float32]", items: Sequence[Item], *, top: int) -> list[list[Hit]]:
@@ -75,15 +65,25 @@ def hits_table(query: str, hits: Sequence[Hit]) -> "RenderableType":
     table.add_column(justify="right", style="cyan", width=6)
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     for hit in hits:
-        document = Text(hit.headline)
-        if hit.ngrams:
-            document.append(f"  written: {', '.join(hit.ngrams[:3])}", style="dim")
-        elif hit.opening:
-            document.append(f"  {hit.opening}", style="dim")
+        written = f"written: {', '.join(hit.ngrams[:3])}" if hit.ngrams else ""
+        document = document_line(hit.title, hit.text, written)
         table.add_row(Text(str(hit.rank)), Text(f"{hit.cosine:.3f}"), document)
     return Group(Text(query, style="bold"), table, Text())
 
 
-def _first_sentence(text: str) -> str:
-    """The text up to the first full stop before a space, on one line."""
-    return re.split(r"(?<=[.!?])\s", " ".join(text.split()), maxsplit=1)[0]
+def document_line(title: str, text: str, instead: str = "") -> "Text":
+    """Show a document on a line: its title, else its first line, and the first sentence of the rest, or something else.
+
+    Args:
+        title: Title of the document; may be empty.
+        text: Text of the document.
+        instead: What is shown in the place of that sentence.
+    """
+    from rich.text import Text
+
+    line = Text(title or text.strip().splitlines()[0])
+    rest = text if title else text.strip().partition("\n")[2]
+    opening = re.split(r"(?<=[.!?])\s", " ".join(rest.split()), maxsplit=1)[0]
+    if instead or opening:
+        line.append(f"  {instead or opening}", style="dim")
+    return line

@@ -8,9 +8,9 @@ import typer
 
 from slimvec.cli.models import load_embedder
 from slimvec.cli.options import DEFAULT_MODEL, Loading
-from slimvec.cli.progress import clock
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
+from slimvec.reports.amounts import clock
 
 if TYPE_CHECKING:
     from slimvec.search.index import Index
@@ -136,18 +136,17 @@ def describe_update(terminal: Terminal, index: "Index", report: "UpdateReport") 
             f"approximate index: finds {approximation.recall:.1%} of the nearest ten, measured with "
             f"{approximation.num_queries} sentences of these documents"
         )
-    if report.num_truncated:
-        terminal.remark(f"{report.num_truncated:,} chunks were longer than the model takes and were truncated")
+    terminal.truncated(report.num_truncated, "chunks")
     for fault in report.faults[:_SHOWN_FAULTS]:
         terminal.remark(f"not read: {fault.path}: {fault.reason}")
     if len(report.faults) > _SHOWN_FAULTS:
         terminal.remark(f"and {len(report.faults) - _SHOWN_FAULTS:,} more; --json names all")
     return {
-        "index": str(index.folder),
+        "index": index.folder,
         "model": index.description.model,
         "identity": index.description.identity.sha256,
-        **report.model_dump(mode="json"),
-        "approximation": None if approximation is None else approximation.model_dump(),
+        **dict(report),
+        "approximation": approximation,
         "num_bytes": size,
     }
 

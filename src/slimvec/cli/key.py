@@ -37,4 +37,4 @@ def key(
     terminal.print(f"{name}: {made}")
     if to is None:
         terminal.print(f"for the file of keys: {line}")
-    return {"name": name, "key": made, "line": line, "to": None if to is None else str(to)}
+    return {"name": name, "key": made, "line": line, "to": to}

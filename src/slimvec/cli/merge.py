@@ -6,6 +6,7 @@ from typing import Literal
 
 from slimvec.cli.retrieval_sets import read_set
 from slimvec.cli.terminal import Result, Terminal
+from slimvec.cli.values import numbers
 from slimvec.errors import InputError
 
 KEYS = {
@@ -14,6 +15,7 @@ KEYS = {
     "parents": "source, sha256, weight and, in a soup, score of each model; weight 0 was left out",
     "score": "nDCG@10 of the result, in a soup; else null",
 }
+_WEIGHTS = "numbers with commas between them, as in 0.7,0.3"
 
 
 def merge(
@@ -47,7 +49,7 @@ def merge(
     if weights is not None and method == "soup":
         raise InputError("--weights for a soup", expected="none", do="a soup weighs all of its models alike")
     terminal.reserve(output, force=force)
-    given = None if weights is None else _parse(weights)
+    given = None if weights is None else numbers(weights, "--weights", float, expected=_WEIGHTS)
     with terminal.task("merging") as task:
         from slimvec.model.merging import greedy_soup, merge_models
 
@@ -55,25 +57,12 @@ def merge(
             record = greedy_soup(models, output, _scorer(terminal, data, task.share, strict=strict), force=force)
         elif method != "soup":
             record = merge_models(models, output, method=method, weights=given, force=force)
-    report = record.model_dump(mode="json")
     for parent in record.parents:
         score = "" if parent.score is None else f", nDCG@10 {parent.score:.3f} by itself"
         terminal.print(f"{parent.weight:.3f}  {parent.source}{score}")
     total = "" if record.score is None else f", nDCG@10 {record.score:.3f}"
     terminal.print(f"{output}: {record.method}{total}")
-    return {"output": str(output), **report}
-
-
-def _parse(weights: str) -> list[float]:
-    """Read a list of weights.
-
-    Raises:
-        InputError: it is none.
-    """
-    try:
-        return [float(part) for part in weights.split(",")]
-    except ValueError as error:
-        raise InputError(f"--weights {weights}", expected="numbers with commas between them, as in 0.7,0.3") from error
+    return {"output": output, **dict(record)}
 
 
 def _scorer(

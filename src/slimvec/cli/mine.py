@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, Any, Literal
 
 from slimvec.cli.options import Loading
-from slimvec.cli.records import RecordFiles, RecordSearch, RecordsOutput, truncation_remarks
-from slimvec.cli.terminal import Result, Terminal
+from slimvec.cli.records import RecordFiles, RecordSearch, RecordsOutput
+from slimvec.cli.terminal import Result, Terminal, named
 from slimvec.errors import InputError, validation_summary
 
 if TYPE_CHECKING:
@@ -81,10 +81,10 @@ def mine(
     done = into.write_report(terminal, done, records)
     _tell(terminal, done, into)
     return {
-        "output": str(into.output),
-        "report": str(into.report_path),
+        "output": into.output,
+        "report": into.report_path,
         "num_skipped": records.passes[0].num_skipped,
-        **{key: getattr(done, key) for key in KEYS if key in type(done).model_fields},
+        **named(done, KEYS),
     }
 
 
@@ -111,4 +111,5 @@ def _tell(terminal: Terminal, report: "MiningReport", into: RecordsOutput) -> No
     )
     if report.num_short:
         terminal.remark(f"{report.num_short:,} records got fewer than {wanted} negatives")
-    truncation_remarks(terminal, report.num_truncated)
+    for kind, count in report.num_truncated.items():
+        terminal.truncated(count, kind)

@@ -1,24 +1,24 @@
 """The phases of the quickstart, and what comes of them."""
 
-import json
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from importlib.resources import files
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from slimvec.cli.doc_corpus import StoredCorpus, stored_corpus, write_retrieval_set
+import typer
+
 from slimvec.cli.hits import Hit, best_hits
-from slimvec.cli.inputs import Item
 from slimvec.cli.models import card_of, describe_model, load_embedder
 from slimvec.cli.options import Role
-from slimvec.cli.pace import Pace, choose_pace, measure_speed, minutes_for, scored_part, whole_pace
-from slimvec.cli.progress import clock
-from slimvec.cli.questions import choose_questions
 from slimvec.cli.terminal import Terminal
 from slimvec.cli.training import FinishedRun, run_training
+from slimvec.data.texts import Item
+from slimvec.quickstart.pace import Pace, choose_pace, measure_speed, minutes_for, scored_part, whole_pace
+from slimvec.quickstart.questions import choose_questions
+from slimvec.reports.amounts import clock
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from slimvec.engine.embedder import Embedder, Embeddings
     from slimvec.evaluation.models import ModelCard
     from slimvec.evaluation.results import EvaluationResult, TaskResult
+    from slimvec.quickstart.corpus import StoredCorpus
     from slimvec.training.recipe import Recipe
 
 KEPT = "only what was fetched and read is kept; start again with: slimvec quickstart"
@@ -37,27 +38,25 @@ _SHOWN = ("mrr_at_10", "recall_at_10")
 _LABELS = {"raw": "raw", "trained": "trained", "bm25": "BM25", "bm25_split": "BM25, names split"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Setup:
     """What a quickstart depends on.
 
-    Attributes:
-        base: The language model to start from.
-        roots: Folders of packages to read; default those Python imports from.
-        num_documents: Held out for scoring.
-        num_processes: That read packages at once.
-        minutes: Minutes for all of it.
-        seed: Random seed for the data's order and the adapter.
-        settings: `section.key=value` over the recipe.
+    Options:
+        minutes N (from 0.1): Time for all of it; how much is done depends on the machine.
+        seed N (from 0): Random seed for the order of the data and the adapter.
+        base (hidden): The language model to start from.
+        setting (hidden): section.key=value of the recipe.
     """
 
-    base: str
-    roots: Sequence[Path] | None
-    num_documents: int
-    num_processes: int
-    minutes: float
-    seed: int
-    settings: Sequence[str] = ()
+    minutes: float = 8.0
+    seed: int = 0
+    base: str = "smollm2-135m"
+    root: Annotated[list[Path] | None, typer.Option(hidden=True, exists=True, help="A folder of packages to read.")] = (
+        None
+    )
+    num_documents: Annotated[int, typer.Option(min=1, hidden=True, help="Documents held out.")] = 1000
+    setting: list[str] | None = None
 
 
 @dataclass(slots=True)
@@ -96,7 +95,7 @@ class Outcome:
         pace: What was chosen to fit the time.
     """
 
-    corpus: StoredCorpus
+    corpus: "StoredCorpus"
     results: "Mapping[str, EvaluationResult]"
     run: FinishedRun
     answers: list[tuple[str, list[Hit]]]
@@ -115,7 +114,7 @@ class Outcome:
         """Give what the command's JSON holds of it."""
         return {
             **{name: _numbers(result.tasks[0]) for name, result in self.results.items()},
-            "answers": [{"query": query, "hits": [asdict(hit) for hit in hits]} for query, hits in self.answers],
+            "answers": [{"query": query, "hits": hits} for query, hits in self.answers],
             "corpus": {
                 "num_train": self.corpus.num_train,
                 "num_train_packages": self.corpus.num_train_packages,
@@ -123,7 +122,7 @@ class Outcome:
                 "num_heldout_packages": self.corpus.num_heldout_packages,
             },
             "training": self.run.summary(),
-            "pace": asdict(self.pace),
+            "pace": self.pace,
         }
 
 
@@ -192,16 +191,11 @@ class Quickstart:
 
     def _corpus(self) -> "tuple[StoredCorpus, RetrievalSet]":
         from slimvec.data.retrieval_reading import read_retrieval_set
+        from slimvec.quickstart.corpus import stored_corpus
 
         setup = self._setup
         with self._watch.phase("corpus"):
-            corpus = stored_corpus(
-                self._terminal,
-                setup.roots,
-                num_heldout=setup.num_documents,
-                num_processes=setup.num_processes,
-                expected=_CORPUS_SECONDS,
-            )
+            corpus = stored_corpus(setup.root, num_heldout=setup.num_documents) or self._read_packages()
             dataset = read_retrieval_set(corpus.heldout, name="python-docs")
         self._say(
             "corpus",
@@ -210,12 +204,33 @@ class Quickstart:
         )
         return corpus, dataset
 
+    def _read_packages(self) -> "StoredCorpus":
+        from slimvec.quickstart.corpus import store_corpus
+
+        setup = self._setup
+        description = "reading the documentation of the installed packages"
+        with self._terminal.task(description, unit="files", expected=_CORPUS_SECONDS) as task:
+            return store_corpus(
+                setup.root,
+                num_heldout=setup.num_documents,
+                num_processes=1 if setup.root else os.cpu_count() or 1,
+                on_progress=lambda done, total: task.update(completed=done, total=total),
+            )
+
+    def _recipe(self, corpus: "StoredCorpus", pace: Pace | None = None) -> "Recipe":
+        from slimvec.quickstart.recipe import quickstart_recipe
+
+        setup = self._setup
+        return quickstart_recipe(setup.base, corpus.train, seed=setup.seed, settings=setup.setting or (), pace=pace)
+
     def _measure(
-        self, base: "Embedder", corpus: StoredCorpus, heldout: "RetrievalSet", folder: Path
+        self, base: "Embedder", corpus: "StoredCorpus", heldout: "RetrievalSet", folder: Path
     ) -> "tuple[Pace, RetrievalSet]":
         """See how fast the machine is, and choose what fits the time: the pace, and the documents that are scored."""
+        from slimvec.data.retrieval_writing import write_retrieval_set
+
         with self._watch.phase("measuring"), self._terminal.task("measuring", expected=_MEASURING_SECONDS):
-            speed = measure_speed(base, quickstart_recipe(self._setup, corpus.train), heldout)
+            speed = measure_speed(base, self._recipe(corpus), heldout)
         spent = self._watch.total
         pace, whole = choose_pace(speed, 60 * self._setup.minutes - spent), whole_pace(speed)
         dataset = scored_part(heldout, pace, speed.documents)
@@ -249,11 +264,11 @@ class Quickstart:
         self._say(name, f"the {name} model finds them with nDCG@10 {result.score}")
         return self._result(card.model_copy(update={"name": name}), result)
 
-    def _train(self, corpus: StoredCorpus, output: Path, pace: Pace) -> FinishedRun:
+    def _train(self, corpus: "StoredCorpus", output: Path, pace: Pace) -> FinishedRun:
         with self._watch.phase("training"):
             run = run_training(
                 self._terminal,
-                quickstart_recipe(self._setup, corpus.train, pace),
+                self._recipe(corpus, pace),
                 output,
                 resume=False,
                 force=False,
@@ -300,34 +315,6 @@ class Quickstart:
     def _say(self, phase: str, text: str) -> None:
         """Tell that a phase is over, and how long it took."""
         self._terminal.print(f"{clock(self._watch.seconds[phase]):>6}  {text}")
-
-
-def quickstart_recipe(setup: Setup, data: Path, pace: Pace | None = None) -> "Recipe":
-    """Give the recipe a quickstart trains with.
-
-    Args:
-        setup: Setup of the quickstart.
-        data: The pairs.
-        pace: What fits the time; before that is known, the recipe is as it would be with enough of it.
-
-    Raises:
-        InputError: a setting that does not fit.
-    """
-    from slimvec.training.recipe.reading import parse_recipe
-
-    text = files("slimvec.cli").joinpath("quickstart.yaml").read_text(encoding="utf-8")
-    given = [
-        f"base.source={json.dumps(setup.base)}",
-        f"data.0.path={json.dumps(str(data))}",
-        f"run.seed={setup.seed}",
-    ]
-    if pace is not None:
-        given += [
-            f"run.max_minutes={pace.training_seconds / 60:.3f}",
-            f"batch.pairs={pace.pairs}",
-            f"batch.max_document_tokens={pace.document_tokens}",
-        ]
-    return parse_recipe(text, name="quickstart.yaml", overrides=[*given, *setup.settings])
 
 
 def _numbers(result: "TaskResult") -> dict[str, float | None]:

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slimvec.cli.outlines import unread_remarks
 from slimvec.cli.terminal import Result, Terminal
+from slimvec.cli.training import tell_unread
 from slimvec.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,17 +62,17 @@ def plan(
             (stage, forecast(stage.recipe, shape, memory=limit, num_processes=processes))
             for stage in settings.stage_recipes()
         ]
-    for line in unread_remarks(source for outline in outlines for source in outline.sources):
-        terminal.remark(line)
+    tell_unread(terminal, (source for outline in outlines for source in outline.sources))
     for outline, (stage, predicted) in zip(outlines, found, strict=True):
         terminal.print(*_lines(stage.name, predicted, outline.filling, limit))
     return {
         "stages": [
             {
                 "name": stage.name,
-                **predicted.model_dump(),
+                **dict(predicted),
                 "total_bytes": predicted.total_bytes,
-                **outline.model_dump(mode="json", include={"filling", "sources"}),
+                "filling": outline.filling,
+                "sources": outline.sources,
             }
             for outline, (stage, predicted) in zip(outlines, found, strict=True)
         ],

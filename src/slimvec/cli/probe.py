@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from slimvec.cli.models import model_or_default
 from slimvec.cli.options import Backend, Loading, backend_by_either_name
+from slimvec.cli.tables import table
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
 from slimvec.probes.registry import PROBES, choose_probes
@@ -99,7 +100,7 @@ def probe(
         write_probe_reports(output, reports, force=force)
         terminal.print(f"report: {output / 'report.html'}")
     first, *others = map(_described, reports)
-    return {**first, "against": others[0] if others else None, "output": None if output is None else str(output)}
+    return {**first, "against": others[0] if others else None, "output": output}
 
 
 def _run(
@@ -178,21 +179,15 @@ def _show(terminal: Terminal, reports: "Sequence[ProbeReport]") -> None:
 
 
 def _table(rows: "Sequence[tuple[str, ...]]", *, several: bool) -> "Table":
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("probe", *(["model"] if several else []), "main measure", "value [95% interval]", "baseline"):
-        table.add_column(heading, no_wrap=True)
-    for name, model, *cells, _ in rows:
-        table.add_row(name, *([model] if several else []), *cells)
-    return table
+    headings = ("probe", *(["model"] if several else []), "main measure", "value [95% interval]", "baseline")
+    cells = [(name, *([model] if several else []), *values) for name, model, *values, _ in rows]
+    return table(headings, cells, left=len(headings))
 
 
 def _described(report: "ProbeReport") -> dict[str, Any]:
     """Give what the JSON holds of a model's report."""
     readings = {result.probe: _figures(result) for result in report.readings}
-    return {"readings": readings, "model": report.model.model_dump(mode="json")}
+    return {"readings": readings, "model": report.model}
 
 
 def _figures(result: "ProbeResult") -> dict[str, Any]:

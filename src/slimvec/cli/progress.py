@@ -8,8 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING
 
+from slimvec.reports.amounts import clock
 from slimvec.reports.shown import one_line
 
 if TYPE_CHECKING:
@@ -24,36 +26,33 @@ WORK_AT_HAND = "the work at hand, two seconds at most"
 """What a command waits for when it is asked to stop, unless it has something to save first."""
 
 
+@dataclass(eq=False)
 class Task:
     """Work under way.
 
-    Args:
+    Attributes:
         description: What is being done.
         total: How much there is to do; None when nobody knows.
         unit: What is counted, in the plural; empty when a share is all there is.
         waits_for: What it waits for when it is asked to stop.
         expected: Seconds it is expected to take, which are shown from the start; None when nobody knows.
+        completed: How much is done.
+        detail: What is said beside it.
+        seconds_left: Seconds still to go, where the work itself knows.
+        on_change: Called when something here has changed.
     """
 
-    def __init__(
-        self,
-        description: str,
-        *,
-        total: float | None = None,
-        unit: str = "",
-        waits_for: str = WORK_AT_HAND,
-        expected: float | None = None,
-    ) -> None:
-        self.description = description
-        self.total = total
-        self.unit = unit
-        self.waits_for = waits_for
-        self.expected = expected
-        self.completed = 0.0
-        self.detail = ""
-        self.seconds_left: float | None = None
-        self.on_change: Callable[[], None] | None = None
-        self._started = time.monotonic()
+    description: str
+    _: KW_ONLY
+    total: float | None = None
+    unit: str = ""
+    waits_for: str = WORK_AT_HAND
+    expected: float | None = None
+    completed: float = 0.0
+    detail: str = ""
+    seconds_left: float | None = None
+    on_change: Callable[[], None] | None = None
+    _started: float = field(default_factory=time.monotonic, init=False)
 
     def advance(self, amount: float = 1) -> None:
         """Count more work as done."""
@@ -169,13 +168,3 @@ def _lines(task: Task) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
-
-
-def clock(seconds: float) -> str:
-    """Write a length of time as `7 s`, `3:07` or `1:03:07`."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    hours, rest = divmod(whole, 3600)
-    minutes = f"{rest // 60:02d}" if hours else str(rest // 60)
-    return ":".join([*([str(hours)] if hours else []), minutes, f"{rest % 60:02d}"])

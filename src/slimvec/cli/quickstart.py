@@ -3,16 +3,13 @@
 import os
 import shlex
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from slimvec.cli.hits import hits_table
 from slimvec.cli.phases import Quickstart, Setup, Stopwatch
-from slimvec.cli.progress import clock
 from slimvec.cli.scores import scores_table
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.files import atomic_folder, check_free
+from slimvec.reports.amounts import clock
 
 KEYS = {
     "raw": "the base as it is: ndcg_at_10, low and high (95% interval; null under 10 queries), mrr_at_10, recall_at_10",
@@ -36,15 +33,8 @@ def quickstart(
     terminal: Terminal,
     *,
     output: Path | None = None,
-    minutes: float = 8.0,
-    seed: int = 0,
+    setup: Setup,
     force: bool = False,
-    base: str = "smollm2-135m",
-    root: Annotated[
-        list[Path] | None, typer.Option(hidden=True, exists=True, help="A folder of packages to read.")
-    ] = None,
-    num_documents: Annotated[int, typer.Option(min=1, hidden=True, help="Documents held out.")] = 1000,
-    setting: list[str] | None = None,
 ) -> Result:
     """Turn a raw language model into an embedding model, in ten minutes on two cores.
 
@@ -58,22 +48,9 @@ def quickstart(
 
     Options:
         output -o: Folder to make.  [default: slimvec-quickstart, or the next free name]
-        minutes N (from 0.1): Time for all of it; how much is done depends on the machine.
-        seed N (from 0): Random seed for the order of the data and the adapter.
-        base (hidden): The language model to start from.
-        setting (hidden): section.key=value of the recipe.
     """
     folder = choose_output(output, force=force)
     terminal.reserve(folder, force=force)
-    setup = Setup(
-        base=base,
-        roots=root or None,
-        num_documents=num_documents,
-        num_processes=1 if root else os.cpu_count() or 1,
-        minutes=minutes,
-        seed=seed,
-        settings=setting or (),
-    )
     watch = Stopwatch()
     with atomic_folder(folder, force=force) as building:
         outcome = Quickstart(terminal, setup, watch).run(building)
@@ -87,8 +64,8 @@ def quickstart(
     return {
         **outcome.summary(),
         "seconds": watch.seconds | {"total": watch.total},
-        "output": str(folder),
-        "model": str(folder / "model"),
+        "output": folder,
+        "model": folder / "model",
         "next": commands,
     }
 

@@ -11,7 +11,7 @@ from slimvec.cli.failures import AGAIN
 from slimvec.cli.models import describe_model, load_embedder
 from slimvec.cli.options import Loading
 from slimvec.cli.terminal import Terminal
-from slimvec.errors import InputError
+from slimvec.cli.values import exactly_one
 
 if TYPE_CHECKING:
     from slimvec.data.bad_rows import BadRows
@@ -155,7 +155,7 @@ class RecordSearch:
         embedder = self._embedder(terminal, loading)
         from slimvec.data.mining.preparation import Inputs
         from slimvec.data.mining.workspace import is_claimed
-        from slimvec.data.readers import read_texts
+        from slimvec.data.texts import read_texts
 
         corpus, work = self.corpus, self.work or output.parent / f"{output.name}.work"
         terminal.kept = lambda: f"{AGAIN} to go on from {work}" if is_claimed(work) else ""
@@ -171,9 +171,7 @@ class RecordSearch:
 
     def _embedder(self, terminal: Terminal, loading: Loading) -> "KnownEmbedder | None":
         """Load the model; None for BM25."""
-        if (self.model is None) == (not self.bm25):
-            found = "both --model and --bm25" if self.bm25 else "neither --model nor --bm25"
-            raise InputError(found, expected="one of them")
+        exactly_one(model=self.model, bm25=self.bm25)
         if self.model is None:
             return None
         embedder = load_embedder(terminal, self.model, loading)
@@ -181,13 +179,6 @@ class RecordSearch:
 
         identity = describe_model(embedder, self.model, revision=loading.revision)
         return KnownEmbedder(embedder, embedder.dims, identity, self.task)
-
-
-def truncation_remarks(terminal: Terminal, num_truncated: Mapping[str, int]) -> None:
-    """Say how many texts were truncated."""
-    for kind, count in num_truncated.items():
-        if count:
-            terminal.remark(f"{count:,} {kind} were longer than the model takes and were truncated")
 
 
 def _stage(terminal: Terminal) -> "Stage":

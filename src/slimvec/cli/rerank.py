@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slimvec.cli.blocks import truncation_remark
-from slimvec.cli.hits import Hit
-from slimvec.cli.inputs import Item, check_input, read_items
+from slimvec.cli.hits import document_line
 from slimvec.cli.models import load_embedder, model_or_default, other_language_model
 from slimvec.cli.options import Dtype, Loading
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.data.records import check_text
+from slimvec.data.texts import Item, check_text_file, read_items
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -57,7 +56,7 @@ def rerank(
         max_document_tokens N (from 1): Where documents are cut for the likelihood. Default as for vectors.
     """
     check_text(query, "the query")
-    check_input(documents)
+    check_text_file(documents)
     with terminal.task(f"reading {documents}"):
         items = list(read_items(documents, field=field))
     model = model_or_default(terminal, model)
@@ -77,9 +76,8 @@ def rerank(
         )
     rows = _rows(ranked, items)
     terminal.print(_table(query, rows[:top]))
-    if ranked.num_truncated:
-        limit = max_document_tokens or embedder.spec.max_tokens
-        terminal.remark(truncation_remark(ranked.num_truncated, limit, "documents"))
+    limit = max_document_tokens or embedder.spec.max_tokens
+    terminal.truncated(ranked.num_truncated, "documents", f"{limit} tokens")
     return {
         "results": rows,
         "weight": ranked.weight,
@@ -116,10 +114,6 @@ def _table(query: str, rows: list[dict[str, Any]]) -> "RenderableType":
         table.add_column(name, justify="right", style="cyan", width=10)
     table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
     for row in rows:
-        hit = Hit(row["rank"], row["cosine"] or 0.0, row["id"], row["title"], row["text"])
         judged = ("-" if row[name] is None else f"{row[name]:.3f}" for name in ("cosine", "likelihood"))
-        document = Text(hit.headline)
-        if hit.opening:
-            document.append(f"  {hit.opening}", style="dim")
-        table.add_row(str(hit.rank), *judged, document)
+        table.add_row(str(row["rank"]), *judged, document_line(row["title"], row["text"]))
     return Group(Text(query, style="bold"), table, Text())

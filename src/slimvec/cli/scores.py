@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from slimvec.cli.tables import table
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -42,9 +44,9 @@ def summary_of(
         "scores": {task.task: interval(task.score) for task in result.tasks},
         "bm25": None if baseline is None else {task.task: interval(task.score) for task in baseline},
         "tasks": {task.task: _details(task) for task in result.tasks},
-        "model": result.model.model_dump(mode="json"),
-        "comparison": None if comparison is None else comparison.model_dump(mode="json"),
-        "output": None if output is None else str(output),
+        "model": result.model,
+        "comparison": comparison,
+        "output": output,
     }
 
 
@@ -65,19 +67,12 @@ def scores_table(rows: Sequence[tuple[str, "TaskResult"]], *, first_column: str)
         rows: Label and result.
         first_column: Heading of the labels.
     """
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     from slimvec.statistics.intervals import shown_interval
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column(first_column, no_wrap=True)
-    for number, heading in enumerate(_HEADINGS.values()):
-        table.add_column(heading, justify="right", style="bold" if number == 0 else "", no_wrap=True)
-        if number == 0:
-            table.add_column("95% interval", justify="right", style="dim", no_wrap=True)
+    first, *others = _HEADINGS.values()
+    cells = []
     for label, result in rows:
-        cells = [f"{result.metrics[name].value:.3f}" for name in _HEADINGS]
+        main, *further = (f"{result.metrics[name].value:.3f}" for name in _HEADINGS)
         bounds = shown_interval(result.score.low, result.score.high, result.num_samples)
-        table.add_row(label, cells[0], bounds, *cells[1:])
-    return table
+        cells.append((label, main, bounds, *further))
+    return table((first_column, first, "95% interval", *others), cells, styles=("", "bold", "dim"))

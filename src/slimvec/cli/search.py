@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Literal
 
 from slimvec.cli.index import open_index
 from slimvec.cli.index_hits import as_json, shown_hits
-from slimvec.cli.inputs import Item
 from slimvec.cli.options import DEFAULT_MODEL, Loading
 from slimvec.cli.terminal import Result, Terminal
+from slimvec.cli.values import exactly_one
 from slimvec.data.records import check_text
+from slimvec.data.texts import Item
 from slimvec.errors import InputError
 
 if TYPE_CHECKING:
@@ -77,9 +78,7 @@ def search(
         exact: Compare all vectors, with no approximate index.
         explain: Say why each hit stands where it does.
     """
-    if (index is None) == (documents is None):
-        found = "both --index and --documents" if index else "neither --index nor --documents"
-        raise InputError(found, expected="one of them")
+    exactly_one(index=index, documents=documents)
     asked = [
         Item(f"query {number}", str(number), check_text(text, f"query {number}"))
         for number, text in enumerate(queries, 1)

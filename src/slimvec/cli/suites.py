@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from slimvec.cli.failures import AGAIN
 from slimvec.cli.scores import summary_of
+from slimvec.cli.tables import table
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
 
@@ -161,32 +162,21 @@ def _evaluate(
 def _scores(report: "EvaluationResult") -> "Table":
     from slimvec.statistics.intervals import shown_interval
 
-    table = _table("task", "measure", "score", "95% interval", "from", "truncated")
+    rows = []
     for task in report.tasks:
         cut = "unknown" if task.truncated_share is None else f"{task.truncated_share:.1%}"
         bounds = shown_interval(task.score.low, task.score.high, task.num_samples)
         drawn = f"{task.num_samples:,} {task.unit}"
-        table.add_row(task.task, task.measure, f"{task.score.value:.3f}", bounds, drawn, cut)
-    return table
+        rows.append((task.task, task.measure, f"{task.score.value:.3f}", bounds, drawn, cut))
+    return table(("task", "measure", "score", "95% interval", "from", "truncated"), rows)
 
 
 def _comparison(comparison: "ComparisonReport") -> "Table":
     from slimvec.statistics.intervals import shown_interval
 
-    table = _table("task", "first", "second", "difference", "95% interval", "p (Holm)", "could be seen", "better")
+    rows = []
     for task in comparison.tasks:
         scores = [f"{task.first:.3f}", f"{task.second:.3f}", f"{task.difference:+.3f}"]
         bounds = shown_interval(task.low, task.high, task.num_samples, form="+.3f")
-        table.add_row(task.task, *scores, bounds, f"{task.p_corrected:.4f}", f"{task.smallest_seen:.3f}", task.verdict)
-    return table
-
-
-def _table(first: str, *others: str) -> "Table":
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column(first, no_wrap=True)
-    for heading in others:
-        table.add_column(heading, justify="right", no_wrap=True)
-    return table
+        rows.append((task.task, *scores, bounds, f"{task.p_corrected:.4f}", f"{task.smallest_seen:.3f}", task.verdict))
+    return table(("task", "first", "second", "difference", "95% interval", "p (Holm)", "could be seen", "better"), rows)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from slimvec.cli.failures import AGAIN
 from slimvec.cli.records import RecordsOutput
-from slimvec.cli.terminal import Result, Terminal
+from slimvec.cli.terminal import Result, Terminal, named
+from slimvec.cli.values import among, exactly_one
 from slimvec.errors import InputError
 from slimvec.files import atomic_file
 
@@ -120,14 +121,13 @@ def synthesize(
             write_record(record)
     with atomic_file(place, force=into.force) as path:
         path.write_text(done.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    known = done.model_dump(mode="json")
     terminal.print(
         f"{done.num_records:,} records of {done.num_samples:,} samples; {done.num_requests:,} requests "
         f"({done.num_cached:,} more from {answers}), {done.tokens_in:,} tokens in, {done.tokens_out:,} out, cost "
         f"{done.cost:.4f}",
         f"{output}: the records; {place}: the report",
     )
-    return {"output": str(output), "report": str(place), **{key: known[key] for key in list(KEYS)[2:]}}
+    return {"output": output, "report": place, **named(done, KEYS)}
 
 
 def _check_model(*, endpoint: str | None, model: str | None, local: str | None) -> None:
@@ -136,9 +136,7 @@ def _check_model(*, endpoint: str | None, model: str | None, local: str | None) 
     Raises:
         InputError: none, both, or half of one.
     """
-    if (endpoint is None) == (local is None):
-        found = "neither --endpoint nor --local" if local is None else "--endpoint and --local"
-        raise InputError(found, expected="one of them")
+    exactly_one(endpoint=endpoint, local=local)
     if (endpoint is None) != (model is None):
         found = "--endpoint without --model" if model is None else "--model without --endpoint"
         raise InputError(found, expected="both, or --local M alone")
@@ -163,8 +161,5 @@ def _settings(
     from slimvec.data.synthesis import SynthesisSettings
     from slimvec.data.synthesis.tasks import TASK_TYPES
 
-    chosen = tuple(known for known in TASK_TYPES if kinds is None or known in kinds)
-    unknown = set(kinds or ()) - set(TASK_TYPES)
-    if unknown:
-        raise InputError(f"kind {min(unknown)!r}", expected=f"one of {', '.join(TASK_TYPES)}")
+    chosen = tuple(among(kinds, tuple(TASK_TYPES), what="kind"))
     return SynthesisSettings(num_records=num, seed=seed, kinds=chosen, temperature=temperature, concurrency=concurrency)

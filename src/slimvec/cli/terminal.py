@@ -3,8 +3,9 @@
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext, redirect_stdout, suppress
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 Result = dict[str, Any]
-"""What a command gives back: the object that `--json` prints."""
+"""What a command gives back: the object that `--json` prints. It may hold paths, models of pydantic and dataclasses."""
 
 _PIPE_WIDTH = 200  # files and pipes have no width of their own
 _BLANKS = re.compile(r"[ \t]+$", re.MULTILINE)
@@ -79,6 +80,11 @@ class Terminal:
         if not (self.quiet or self.muted):
             print(plain(text), file=sys.stderr, flush=True)  # noqa: T201
 
+    def truncated(self, number: int, texts: str, limit: str = "the model takes") -> None:
+        """Remark that texts were truncated, if any were."""
+        if number:
+            self.remark(f"{number:,} {texts} were longer than {limit} and were truncated")
+
     def acknowledge(self) -> None:
         """Answer a signal to stop, on stderr and with `quiet` too: what stops, and what is waited for."""
         if self.muted:
@@ -121,4 +127,18 @@ class Terminal:
     def finish(self, result: Mapping[str, Any]) -> None:
         """Print the result as one line of JSON, if asked for."""
         if self.json and not self.muted:
-            print(json.dumps(result, allow_nan=False), flush=True)  # noqa: T201
+            print(json.dumps(result, allow_nan=False, default=_as_json), flush=True)  # noqa: T201
+
+
+def named(report: object, names: Iterable[str]) -> Result:
+    """Give those of some values that a report has under the same names."""
+    return {name: getattr(report, name) for name in names if hasattr(report, name)}
+
+
+def _as_json(value: object) -> object:
+    """Give what JSON knows for what a result may hold beside that."""
+    if isinstance(value, Path):
+        return str(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return value.model_dump(mode="json")  # type: ignore[attr-defined]  # of pydantic, which need not be imported here

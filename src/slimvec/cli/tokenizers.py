@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from slimvec.cli.tables import table
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
 
@@ -61,10 +62,10 @@ def tokenizers(
             write_report(output, report, force=force)
     _tell(terminal, report, output)
     return {
-        "tokenizers": [card.model_dump() for card in report.tokenizers],
+        "tokenizers": report.tokenizers,
         "measures": {measure.name: _numbers(measure.model_dump()) for measure in report.reading.measures},
         "answer": report.reading.answer,
-        "output": None if output is None else str(output),
+        "output": output,
     }
 
 
@@ -99,16 +100,9 @@ def _short_name(source: str) -> str:
 
 def _tell(terminal: Terminal, report: "TokenizerReport", output: Path | None) -> None:
     """Show the answer and the main tables."""
-    from rich.table import Table
-
     terminal.print(report.reading.answer)
-    for table in report.reading.tables[:_SHOWN]:
-        shown = Table(title=table.title, title_justify="left", box=None)
-        for number, cell in enumerate(table.header):
-            shown.add_column(cell, justify="left" if number == 0 else "right")
-        for row in table.rows:
-            shown.add_row(*row)
-        terminal.print(shown)
+    for found in report.reading.tables[:_SHOWN]:
+        terminal.print(table(found.header, found.rows, title=found.title, ruled=False))
     if output is not None:
         terminal.print(f"{output}: report.html, report.md, report.json and plots")
 

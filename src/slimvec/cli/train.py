@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slimvec.cli.outlines import outline_lines, unread_remarks
-from slimvec.cli.progress import clock
 from slimvec.cli.terminal import Result, Terminal
-from slimvec.cli.training import probe_validators_of, run_training
+from slimvec.cli.training import probe_validators_of, run_training, tell_unread
 from slimvec.errors import InputError
+from slimvec.reports.amounts import clock
 
 if TYPE_CHECKING:
     from slimvec.training.recipe import Recipe
@@ -86,10 +85,9 @@ def train(
         when_stopped=f"it is saved; go on with: {_resume_command(recipe, given, output, probe or ())}",
         validators=validators,
     )
-    for line in unread_remarks(source for stage in run.result.stages for source in stage.data):
-        terminal.remark(line)
+    tell_unread(terminal, (source for stage in run.result.stages for source in stage.data))
     report: Result = {
-        "output": str(output),
+        "output": output,
         **run.summary(),
         "seconds": round(run.result.progress.seconds, 3),
         "validation": _scores(run.result.progress),
@@ -110,18 +108,16 @@ def _dry_run(terminal: Terminal, recipe: "Recipe") -> Result:
 
     with terminal.task("resolving the recipe"):
         outline = outline_recipe(recipe)
-    for line in unread_remarks(source for stage in outline.stages for source in stage.sources):
-        terminal.remark(line)
-    terminal.print(*outline_lines(outline))
-    return {**dict.fromkeys(KEYS), "plan": outline.model_dump(mode="json")}
+    tell_unread(terminal, (source for stage in outline.stages for source in stage.sources))
+    terminal.print(*outline.lines())
+    return {**dict.fromkeys(KEYS), "plan": outline}
 
 
 def _scores(progress: "Progress") -> Result | None:
     """Give the scores of a run with validation."""
     if progress.last_score is None:
         return None
-    best = None if progress.best is None else progress.best.model_dump()
-    return {"best": best, "first_score": progress.first_score, "last_score": progress.last_score}
+    return {"best": progress.best, "first_score": progress.first_score, "last_score": progress.last_score}
 
 
 def _resume_command(recipe: Path, overrides: Sequence[str], output: Path, probes: Sequence[str]) -> str:

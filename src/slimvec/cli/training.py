@@ -1,7 +1,7 @@
 """A training run as the terminal shows it; `train` and `quickstart` share it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,9 @@ from slimvec.errors import InputError, ModelError
 
 if TYPE_CHECKING:
     from slimvec.probes.callback import ProbeValidator
+    from slimvec.training.batches.sources import SourceRecord
     from slimvec.training.recipe import Recipe
+    from slimvec.training.run.outline import SourceOutline
     from slimvec.training.run.training_run import TrainingResult
     from slimvec.training.step.events import StepEvent, ValidationEvent
 
@@ -161,6 +163,14 @@ def finished_run(folder: Path) -> FinishedRun:
         stages=record.stages,
     )
     return FinishedRun(result, losses[0] if losses else None, losses[-1] if losses else None)
+
+
+def tell_unread(terminal: Terminal, sources: "Iterable[SourceOutline | SourceRecord]") -> None:
+    """Name the columns of each file that were not read; a file that several stages read is named once."""
+    from slimvec.data.bad_rows import unread_lines
+
+    for line in unread_lines({source.path: source.unread for source in sources}):
+        terminal.remark(line)
 
 
 def probe_validators_of(recipe: "Recipe", probes: Sequence[str]) -> "dict[str, ProbeValidator]":

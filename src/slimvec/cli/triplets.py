@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slimvec.cli.terminal import Result, Terminal
-from slimvec.errors import InputError
+from slimvec.cli.values import among
 
 if TYPE_CHECKING:
-    from slimvec.data.templates import Kind
+    pass
 
 KEYS = {
     "output": "path of the records",
@@ -42,33 +42,17 @@ def triplets(
         task T: Task name or instruction of the records; default that of paraphrases.
         seed (from 0): Random seed for words, order and sides.
     """
+    from slimvec.data.templates import KINDS
     from slimvec.data.triplets import LANGUAGES, TASK, make_triplets
     from slimvec.data.writers import check_records_output, record_writer
 
     check_records_output(output, force=force)
     terminal.reserve(output, force=force)
-    languages = [code for code in LANGUAGES if code in (language or LANGUAGES[:1])]
-    unknown = set(language or ()) - set(LANGUAGES)
-    if unknown:
-        raise InputError(f"no templates in {min(unknown)!r}", expected=f"one of {', '.join(LANGUAGES)}")
-    kinds = _kinds(kind)
+    languages = among(language or LANGUAGES[:1], LANGUAGES, what="no templates in")
+    kinds = among(kind, KINDS, what="kind")
     records = make_triplets(num, seed=seed, languages=languages, kinds=kinds, task=task or TASK)
     with record_writer(output, force=force) as write:
         for record in records:
             write(record)
     terminal.print(f"{output}: {len(records):,} records in {', '.join(languages)}")
     return {"output": str(output), "num_records": len(records), "languages": languages, "kinds": kinds}
-
-
-def _kinds(names: list[str] | None) -> "list[Kind]":
-    """Give the kinds of some names, in the usual order; all for none.
-
-    Raises:
-        InputError: there is no kind of a name.
-    """
-    from slimvec.data.templates import KINDS
-
-    unknown = set(names or ()) - set(KINDS)
-    if unknown:
-        raise InputError(f"kind {min(unknown)!r}", expected=f"one of {', '.join(KINDS)}")
-    return [kind for kind in KINDS if names is None or kind in names]

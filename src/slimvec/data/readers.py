@@ -1,4 +1,4 @@
-"""Training records and plain texts from files and hub datasets, streamed."""
+"""Training records from files and hub datasets, streamed."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -7,10 +7,9 @@ from slimvec.data.bad_rows import BadRowError, BadRows
 from slimvec.data.columns import Columns, canonical_row
 from slimvec.data.hub import HUB_PREFIX, hub_source, iter_hub_rows
 from slimvec.data.records import RECORD_FIELDS, Record, check_text, parse_record
-from slimvec.data.tables import ROW_SUFFIXES, Row, check_file, has_suffix, iter_lines, iter_rows, located
+from slimvec.data.tables import Row, iter_rows, located
 from slimvec.errors import InputError
 
-TEXT_SUFFIXES = (".txt", *ROW_SUFFIXES)
 Passages = str | Path | Mapping[str, str]
 """A file of passages, or what `read_passages` made of it."""
 
@@ -86,52 +85,6 @@ def read_passages(path: str | Path) -> dict[str, str]:
     if not passages:
         raise InputError(f"{path} has no rows", expected="at least one passage")
     return passages
-
-
-def read_texts(path: str | Path, *, field: str = "text") -> Iterator[str]:
-    """Read plain texts, one at a time.
-
-    Args:
-        path: A `.txt` file (one text a line), or a `.jsonl`, `.jsonl.gz` or `.parquet` file.
-        field: The field that holds the text; of no meaning for `.txt`.
-
-    Raises:
-        InputError: the file cannot be read, a text is missing or empty (with its place), or there are none.
-    """
-    return (text for text, _ in read_titled_texts(path, field=field))
-
-
-def read_titled_texts(path: str | Path, *, field: str = "text") -> Iterator[tuple[str, str]]:
-    """Read plain texts with their titles, empty where a row has none. Arguments and errors as for `read_texts`."""
-    path = Path(path)
-    empty = True
-    for place, value, title in _located_texts(path, field):
-        try:
-            text = check_text(value, "the line" if has_suffix(path, (".txt",)) else field)
-        except InputError as error:
-            raise located(error, place) from error
-        yield text, title.strip() if isinstance(title, str) else ""
-        empty = False
-    if empty:
-        raise InputError(f"{path} has no texts", expected="at least one")
-
-
-def _located_texts(path: Path, field: str) -> Iterator[tuple[str, object, object]]:
-    """The place of each text, what stands where it should be, and where its title would be."""
-    check_file(path)
-    if not has_suffix(path, TEXT_SUFFIXES):
-        raise InputError(f"{path} is of an unknown kind", expected=f"a name ending in {', '.join(TEXT_SUFFIXES)}")
-    if has_suffix(path, (".txt",)):
-        yield from ((place, line, None) for place, line in iter_lines(path))
-        return
-    for row in iter_rows(path, fields=list(dict.fromkeys([field, "title"]))):
-        if field not in row.values:
-            raise InputError(
-                f"{row.place}: no field {field}",
-                expected=f"the text in {field}",
-                do=f"name one of {', '.join(map(str, row.values)) or 'none'}",
-            )
-        yield row.place, row.values[field], row.values.get("title")
 
 
 def _default_source(path: str | Path) -> str:

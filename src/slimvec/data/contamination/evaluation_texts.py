@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from slimvec.data.readers import TEXT_SUFFIXES
 from slimvec.data.records import check_text
 from slimvec.data.retrieval_reading import find_retrieval_sets, read_retrieval_set
-from slimvec.data.tables import Row, check_file, has_suffix, iter_lines, iter_rows, located
+from slimvec.data.tables import Row, has_suffix, iter_lines, iter_rows, located
+from slimvec.data.texts import check_text_file
 from slimvec.errors import InputError
 
 _TEXT_FIELDS = ("text", "s1", "s2", "sentence1", "sentence2", "query", "positive", "positives")
@@ -47,9 +47,7 @@ def read_evaluation_texts(path: str | Path) -> Iterator[EvaluationText]:
         for folder in find_retrieval_sets(path):
             yield from _retrieval_texts(folder)
         return
-    check_file(path)
-    if not has_suffix(path, TEXT_SUFFIXES):
-        raise InputError(f"{path} is of an unknown kind", expected=f"a name ending in {', '.join(TEXT_SUFFIXES)}")
+    check_text_file(path)
     stem = path.name.split(".")[0]
     name = f"{path.absolute().parent.name}/{stem}"
     empty = True

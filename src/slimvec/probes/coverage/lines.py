@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from slimvec.data.readers import read_texts
+from slimvec.data.texts import read_texts
 from slimvec.probes.coverage.parts import Part
 from slimvec.probes.coverage.sentences_result import READ
 from slimvec.probes.figures import Figure, lay_out

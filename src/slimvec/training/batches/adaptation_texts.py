@@ -3,9 +3,9 @@
 import random
 from collections.abc import Sequence
 
-from slimvec.data.readers import read_titled_texts
 from slimvec.data.records import Record
 from slimvec.data.tables import has_suffix, iter_rows
+from slimvec.data.texts import read_titled_texts
 from slimvec.files import sha256_of
 from slimvec.training.batches.sources import SourceRecord, read_sources
 from slimvec.training.recipe import Recipe, Source

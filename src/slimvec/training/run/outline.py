@@ -1,6 +1,6 @@
 """What a recipe would do, worked out without a weight: its stages, their data, and how many steps they would take."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from slimvec.data.records import Record
 from slimvec.frozen import Frozen
@@ -30,6 +30,13 @@ class SourceOutline(Frozen):
     present: bool | None
     num_records: int | None = None
     unread: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> str:
+        """What there is of it, in words."""
+        if self.num_records is not None:
+            return f"{self.num_records:,} records"
+        return {None: "on the hub", True: "there", False: "missing"}[self.present]
 
 
 class StageOutline(Frozen):
@@ -61,6 +68,29 @@ class StageOutline(Frozen):
     max_minutes: float | None = None
     filling: Filling | TargetFilling | None = None
 
+    @property
+    def length(self) -> str:
+        """How long it lasts, in words."""
+        if self.max_minutes is not None:
+            return f"{self.max_minutes:g} minutes"
+        if self.tokens is not None:
+            return f"{self.tokens:,} tokens"
+        if self.steps is not None:
+            return f"{self.steps:,} steps"
+        missing = self.num_held_out is None
+        return "steps not known without the data" if missing else "steps not known before its texts are tokenized"
+
+    def lines(self, number: int) -> Iterator[str]:
+        """Write it for people, as the `number`th."""
+        attention = f"{self.attention} attention" if self.attention else "the base's attention"
+        name = f"stage {number}, {self.name}" if self.name else "the run"
+        held = f", {self.num_held_out:,} records held out" if self.num_held_out else ""
+        yield f"{name}: {self.objective}, {self.tuning}, {attention}, {self.length}{held}"
+        if self.filling is not None:
+            yield f"  {self.filling}"
+        for source in self.sources:
+            yield f"  {source.path}: {source.state}"
+
 
 class Outline(Frozen):
     """A recipe.
@@ -76,6 +106,15 @@ class Outline(Frozen):
     base_found: str | None
     stages: tuple[StageOutline, ...]
     missing: tuple[str, ...]
+
+    def lines(self) -> Iterator[str]:
+        """Write it for people: the base, each stage with its sources, and what is missing."""
+        yield f"base {self.base}: {self.base_found or 'not on this machine, would be fetched'}"
+        for number, stage in enumerate(self.stages, start=1):
+            yield from stage.lines(number)
+        if self.missing:
+            yield f"missing: {len(self.missing)} files of data"
+            yield from (f"  {path}" for path in self.missing)
 
 
 def outline_recipe(recipe: Recipe) -> Outline:

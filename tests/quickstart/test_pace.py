@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimvec.cli.pace import MIN_DOCUMENTS, Speed, choose_pace, minutes_for, scored_part, whole_pace
-from slimvec.cli.questions import ANSWERS
 from slimvec.data.retrieval import Document, Query, RetrievalSet
+from slimvec.quickstart.pace import MIN_DOCUMENTS, Speed, choose_pace, minutes_for, scored_part, whole_pace
+from slimvec.quickstart.questions import ANSWERS
 
 LENGTHS, QUERIES = [110] * 1000, [15] * 1000
 

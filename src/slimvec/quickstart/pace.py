@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING
 
-from slimvec.cli.progress import clock
-from slimvec.cli.questions import ANSWERS
+from slimvec.quickstart.questions import ANSWERS
+from slimvec.reports.amounts import clock
 
 if TYPE_CHECKING:
     from slimvec.data.retrieval import RetrievalSet

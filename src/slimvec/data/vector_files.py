@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from slimvec.cli.inputs import Item
+from slimvec.data.texts import Item
 
 METADATA_KEY = "slimvec"
 """Key of the Parquet metadata that says, as JSON, which model wrote the vectors, and how."""

@@ -1,0 +1,1 @@
+"""What the quickstart is made of: its documents, its questions, how much fits the time, and its recipe."""
