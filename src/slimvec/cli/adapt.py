@@ -83,7 +83,6 @@ def adapt(
         setting --set SECTION.KEY=VALUE: A setting of the recipe, as in optim.lr=0.0005.
         strict: Refuse documents that cannot be read, and a set with empty documents or judgements of what is not there.
         work DIR: Folder for the training under way, kept at the end. Default: OUTPUT.work, removed at the end.
-        restart: Throw away what a killed run left in the work folder.
     """
     from slimvec.data.mining.workspace import claim_workspace, is_claimed, open_workspace
     from slimvec.training.recipe.text_objectives import NextPhrase

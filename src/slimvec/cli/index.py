@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
-
-import typer
+from typing import TYPE_CHECKING, Literal
 
 from slimvec.cli.models import load_embedder
 from slimvec.cli.options import DEFAULT_MODEL, Loading
@@ -37,20 +35,6 @@ KEYS = {
 }
 VectorsName = Literal["float32", "int8", "binary"]
 _SHOWN_FAULTS = 10
-
-VectorsOption = Annotated[
-    VectorsName | None, typer.Option(help="How vectors are held: 4 bytes a dim, a byte, or a bit; default float32.")
-]
-ChunkTokensOption = Annotated[
-    int | None, typer.Option(min=16, help="Most tokens of a chunk; default 256, if the model takes that.", metavar="N")
-]
-LateOption = Annotated[
-    bool | None, typer.Option("--late/--no-late", help="Pool each chunk within its whole document (late chunking).")
-]
-ApproximateOption = Annotated[
-    bool | None,
-    typer.Option("--approximate/--exact", help="An approximate index over the vectors; default from 50,000 chunks on."),
-]
 
 
 def index(

@@ -1,16 +1,14 @@
 """Loading a model for a command, with progress, and naming it in results."""
 
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from slimvec.cli.options import DEFAULT_MODEL, PLAINLY, Dtype, Loading, Role
+from slimvec.cli.options import DEFAULT_MODEL, PLAINLY, Dtype, Loading
 from slimvec.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from slimvec.engine.embedder import Embedder
     from slimvec.engine.language_model import LanguageModel
     from slimvec.evaluation.models import ModelCard
-
-ROLES: tuple[Role, ...] = get_args(Role)
 
 
 def model_or_default(terminal: Terminal, model: str | None) -> str:

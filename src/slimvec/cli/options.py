@@ -38,6 +38,7 @@ Options:
     chunk_tokens N (from 16): Most tokens of a chunk; default 256, if the model takes that.
     late --late/--no-late: Pool each chunk within its whole document (late chunking).
     approximate --approximate/--exact: An approximate index over the vectors; default from 50,000 chunks on.
+    restart: Throw away what a killed run left in the work folder.
     force: Replace the output if it exists.
 """
 """What a parameter of these names means in every command whose docstring says nothing else of it."""

@@ -129,7 +129,6 @@ class RecordSearch:
             data.
         work DIR: Folder for vectors and results of a run under way, kept at the end. Default: OUTPUT.work, removed at
             the end.
-        restart: Throw away what a killed run left in the work folder.
     """
 
     model: str | None = None

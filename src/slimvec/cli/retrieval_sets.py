@@ -2,18 +2,12 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from slimvec.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from slimvec.data.retrieval import RetrievalSet
-
-StrictOption = Annotated[
-    bool, typer.Option("--strict", help="Refuse a set with empty documents or judgements of what is not there.")
-]
 
 
 def read_set(terminal: Terminal, folder: Path, *, strict: bool = False) -> "RetrievalSet":
