@@ -111,7 +111,7 @@ class TargetFilling(Frozen):
         steps: How many.
         queries: Mean of a step.
         targets: Mean of a step.
-        tokens: Of a target at most.
+        tokens: Most of a target.
         records: How many there are.
         plain: Records that are plain texts.
         titled: Records with a title.
