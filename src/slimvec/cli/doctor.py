@@ -28,7 +28,7 @@ KEYS = {
     "(cosine with sentence-transformers' vectors, or why there is none); null without",
 }
 _PACKAGES = ("safetensors", "peft", "accelerate", "pyarrow", "mteb")
-"""Of interest beside those that a score depends on."""
+"""Named beside those that a score depends on."""
 _LITTLE_MEMORY, _LITTLE_DISK = 2e9, 2e9
 
 

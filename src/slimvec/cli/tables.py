@@ -19,12 +19,12 @@ def table(
     """Lay out rows of cells.
 
     Args:
-        headings: Of the columns.
+        headings: One a column.
         rows: A cell a column each.
         left: Columns from the first that are set flush left; the others are numbers.
         title: Above it.
         ruled: Draw a line under the headings, and break no cell.
-        styles: Of the columns, as rich has them; none for those that are left out.
+        styles: One a column, as rich has them; none for columns beyond them.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
