@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 
 from slimvec.errors import InputError, ModelError
 from slimvec.model import merging
-from slimvec.model.adapters import add_lora
+from slimvec.model.adapters import add_lora, merge_lora
+from slimvec.model.causal_lm import CausalLM
 from slimvec.model.folder import load_model, save_model
+from slimvec.model.lm_head import tied_head
 from slimvec.model.manifest import Origin, read_manifest
 from slimvec.model.merging import greedy_soup, merge_models, slerp
+from slimvec.model.opening import open_model
 from slimvec.model.spec import DenseLayer, LoraSettings
 from tests import tiny
 
@@ -54,6 +57,29 @@ def test_a_head_is_averaged_too(tmp_path):
     assert len(found) == 2
     for name, weight in found.items():
         torch.testing.assert_close(weight, first[name] / 4 + second[name] * 3 / 4)
+
+
+def test_models_that_write_with_their_own_weights_give_one_that_does(tmp_path):
+    tiny.save_causal_model(tmp_path / "base")
+    for number, own in enumerate((True, True, False)):
+        model = load_model(tmp_path / "base")
+        add_lora(model.backbone, LoraSettings(rank=2), seed=number)
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if "lora_B" in name:
+                    parameter.fill_(0.1 + number)
+        head = tied_head(model.backbone) if own else None
+        save_model(model, tmp_path / f"m{number}", merged=number > 0, training={}, language_head=head)
+    for name, numbers in (("writers", (0, 1)), ("mixed", (1, 2))):
+        merge_models([str(tmp_path / f"m{number}") for number in numbers], tmp_path / name)
+    found, one, two = (
+        CausalLM.load(open_model(tmp_path / name), device=torch.device("cpu")) for name in ("writers", "m0", "m1")
+    )
+    merge_lora(one.backbone)
+    pairs = [model.backbone.hf_model for model in (found, one, two)]
+    for wanted, first, second in zip(*(dict(model.named_parameters()).items() for model in pairs), strict=True):
+        torch.testing.assert_close(wanted[1], (first[1] + second[1]) / 2, msg=wanted[0])
+    assert not open_model(tmp_path / "mixed").is_language_model
 
 
 def test_slerp_of_each_tensor(tmp_path, parents):

@@ -24,6 +24,7 @@ from slimvec.model.adapters import merge_lora
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.folder import load_model, load_opened, save_model
 from slimvec.model.identity import essential_config, weights_sha256
+from slimvec.model.lm_head import kept_head
 from slimvec.model.opening import OpenedModel, open_model
 from slimvec.model.weight_files import WeightFiles
 
@@ -102,7 +103,7 @@ def merge_models(
     with tempfile.TemporaryDirectory() as work:
         candidates = _open_all(sources, Path(work))
         record = _record(method, candidates, shares)
-        save_model(_blend(candidates, shares, method), output, training=_as_training(record), force=force)
+        _save(_blend(candidates, shares, method), candidates, output, record, force=force)
     return record
 
 
@@ -140,8 +141,7 @@ def greedy_soup(sources: Sequence[str], output: Path, score: Score, *, force: bo
         shares = [1 / len(taken) if number in taken else 0.0 for number in range(len(sources))]
         record = _record("soup", candidates, shares, alone, best)
         chosen = [candidates[n] for n in taken]
-        model = _blend(chosen, _shares(None, len(taken)), "linear")
-        save_model(model, output, training=_as_training(record), force=force)
+        _save(_blend(chosen, _shares(None, len(taken)), "linear"), chosen, output, record, force=force)
     return record
 
 
@@ -199,6 +199,15 @@ def _blend(candidates: Sequence[_Candidate], shares: Sequence[float], method: Me
     return model
 
 
+def _save(
+    model: EmbeddingModel, parents: Sequence[_Candidate], output: Path, record: MergeRecord, *, force: bool
+) -> None:
+    """Save an average; where all parents write with weights of their own, so does it, with the head they share."""
+    heads = [kept_head(parent.opened, model.backbone, wanted=False) for parent in parents]
+    head = None if None in heads else heads[0]
+    save_model(model, output, training=_as_training(record), language_head=head, force=force)
+
+
 def _open_all(sources: Sequence[str], work: Path) -> list[_Candidate]:
     """Open the parents, adapters as merged copies, and see that they differ in their weights alone."""
     candidates = []
@@ -208,7 +217,8 @@ def _open_all(sources: Sequence[str], work: Path) -> list[_Candidate]:
         if opened.is_adapter:
             model = load_model(source)
             merge_lora(model.backbone)
-            save_model(model, work / f"merged-{number}")
+            head = kept_head(opened, model.backbone, wanted=False)
+            save_model(model, work / f"merged-{number}", language_head=head)
             opened = open_model(work / f"merged-{number}")
         candidates.append(_Candidate(source, opened, weights_sha256(opened.weights)))
     for other in candidates[1:]:
