@@ -5,6 +5,7 @@ that multiply a small file into a large tree are errors in one line.
 """
 
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,16 @@ def compose_yaml(text: str, name: str) -> yaml.Node | None:
     except yaml.YAMLError as error:
         raise _malformed(name, error) from error
     return root
+
+
+def read_own_yaml(package: str, file: str) -> Any:
+    """Read a YAML file that a package carries.
+
+    Args:
+        package: Its name.
+        file: Name of the file, in its folder.
+    """
+    return read_yaml(resources.files(package).joinpath(file).read_text(encoding="utf-8"), file)
 
 
 def read_yaml_file(path: Path, expected: str) -> Any:

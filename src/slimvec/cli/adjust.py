@@ -152,8 +152,7 @@ def _find_rope(
         )
     for score in found.scores:
         name = "as it is" if score.scaling is None else str(score.scaling)
-        gain = f"{score.gain.value:+.3f} [{score.gain.low:+.3f}, {score.gain.high:+.3f}]"
-        terminal.print(f"rope {name}: nDCG@10 of needles {score.score.value:.3f}, {gain}")
+        terminal.print(f"rope {name}: nDCG@10 of needles {score.score.value:.3f}, {score.gain:+.3f}")
     return found.best.scaling, _swept(found)
 
 
@@ -179,9 +178,8 @@ def _fitted(
     with terminal.task(f"fitting {name}", unit="texts") as task:
         found = fit(replace(config, on_progress=task.advance))
     for tried in found.candidates:
-        ratio, mark = tried.ratio, "  <- flattest" if tried is found.best else ""
-        shown = f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
-        terminal.print(f"{name} {tried.value:g}: first third over last {shown}{mark}")
+        mark = "  <- flattest" if tried is found.best else ""
+        terminal.print(f"{name} {tried.value:g}: first third over last {tried.ratio:.2f}{mark}")
     return found.best.value, [
         {"value": tried.value, "ratio": tried.ratio.value, "low": tried.ratio.low, "high": tried.ratio.high}
         for tried in found.candidates

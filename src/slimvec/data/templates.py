@@ -7,14 +7,13 @@ Every filling of a template is a correct sentence, so that a few lines give thou
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from slimvec.errors import InputError
 from slimvec.frozen import Frozen
-from slimvec.yaml_files import read_yaml
+from slimvec.yaml_files import read_own_yaml
 
 Kind = Literal["role swap", "direction", "before and after", "cause", "comparison", "number swap", "negation"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -96,8 +95,7 @@ class Templates(Frozen):
         """
         if language not in known:
             raise InputError(f"no templates in {language!r}", expected=f"one of {', '.join(known)}")
-        text = resources.files(package).joinpath(f"{language}.yaml").read_text(encoding="utf-8")
-        return cls.model_validate(read_yaml(text, f"{language}.yaml"))
+        return cls.model_validate(read_own_yaml(package, f"{language}.yaml"))
 
     def named(self) -> dict[str, tuple[Kind, Template]]:
         """Give all templates by name: language, kind and number within the kind."""

@@ -7,12 +7,11 @@ Hay is made of other templates and other words: it shares with the questions wha
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 
 import numpy as np
-import yaml
 
 from slimvec.frozen import Frozen
+from slimvec.yaml_files import read_own_yaml
 
 Words = Mapping[str, tuple[str, ...]]
 
@@ -38,8 +37,7 @@ class Lists(Frozen):
 @cache
 def read_lists() -> Lists:
     """Read the words and templates."""
-    text = resources.files(__package__).joinpath("facts.yaml").read_text(encoding="utf-8")
-    return Lists.model_validate(yaml.safe_load(text))
+    return Lists.model_validate(read_own_yaml(__package__, "facts.yaml"))
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import yaml
 
 from slimvec.errors import ModelError
 from slimvec.evaluation.models import EvaluatedModel, Prompt, Usage
@@ -18,6 +16,7 @@ from slimvec.reports.parts import Plot, Table
 from slimvec.statistics.intervals import MIN_UNITS
 from slimvec.text.embeddings import Vectors
 from slimvec.text.prompts import Role
+from slimvec.yaml_files import read_own_yaml
 
 SHARES: Mapping[Amount, float] = {"tiny": 0.05, "quick": 0.25, "full": 1.0}
 """Shares of what is drawn at full amount."""
@@ -110,7 +109,7 @@ class Method(Frozen):
 @cache
 def read_methods() -> Mapping[str, Method]:
     """Read the methods of all probes, by the probe's name; those of its parts by `PROBE/PART`."""
-    found = yaml.safe_load(resources.files(__package__).joinpath("methods.yaml").read_text(encoding="utf-8"))
+    found = read_own_yaml(__package__, "methods.yaml")
     return {name: Method.model_validate(method) for name, method in found.items()}
 
 

@@ -1,13 +1,12 @@
 """Who the synthetic texts are written for: a small set of slimvec's own, or a file like it."""
 
-from importlib import resources
 from pathlib import Path
 
 from pydantic import Field, ValidationError, model_validator
 
 from slimvec.errors import InputError, validation_summary
 from slimvec.frozen import Frozen
-from slimvec.yaml_files import read_yaml, read_yaml_file
+from slimvec.yaml_files import read_own_yaml, read_yaml_file
 
 
 class Persona(Frozen):
@@ -63,8 +62,7 @@ def read_personas(path: Path | None = None) -> Personas:
         InputError: the file is missing, is no YAML or does not hold personas.
     """
     if path is None:
-        text = resources.files(__package__).joinpath("personas.yaml").read_text(encoding="utf-8")
-        return Personas.model_validate(read_yaml(text, "personas.yaml"))
+        return Personas.model_validate(read_own_yaml(__package__, "personas.yaml"))
     try:
         return Personas.model_validate(read_yaml_file(path, "a YAML file of personas"))
     except ValidationError as error:

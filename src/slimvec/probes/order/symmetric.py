@@ -8,14 +8,14 @@ half.
 
 import random
 from collections.abc import Sequence
-from importlib import resources
+from functools import cache
 
-import yaml
 from pydantic import Field
 
 from slimvec.frozen import Frozen
 from slimvec.probes.order.findings import SYMMETRIC
 from slimvec.probes.order.outside import Pair
+from slimvec.yaml_files import read_own_yaml
 
 NUM_EACH = 8
 """Pairs of names a verb, at full amount: verbs are what is drawn anew for the interval, names vary little."""
@@ -45,10 +45,10 @@ class Lists(Frozen):
     verbs: dict[str, Verbs]
 
 
+@cache
 def read_lists() -> Lists:
     """Read the verbs and names."""
-    text = resources.files(__package__).joinpath("symmetric.yaml").read_text(encoding="utf-8")
-    return Lists.model_validate(yaml.safe_load(text))
+    return Lists.model_validate(read_own_yaml(__package__, "symmetric.yaml"))
 
 
 def symmetric_pairs(languages: Sequence[str], count: int, *, seed: int) -> list[Pair]:
