@@ -61,6 +61,8 @@ def models(tmp_path_factory):
         ([HEAD, "tuning={method: full}"], 8 * 32),
         (["objective={kind: anchor}"], 32 * 32),
         ([HEAD, "objective={kind: anchor}"], 8 * 32 + 32 * 8),
+        ([HEAD, "objective={kind: ngrams}"], 0),
+        ([HEAD, "adaptation={objective: next-token}", "tuning={method: full}"], 0),
         (["loss.distill={teacher: TEACHER, kind: mse}"], 12 * 32),
         (["loss.distill={teacher: TEACHER, kind: mse}", "model.dims=12"], 0),
         (["loss.distill={teacher: TEACHER, kind: kl}"], 0),
@@ -82,7 +84,8 @@ def test_what_is_trained_is_what_a_run_trains(overrides, extra, models):
         lambda _: support.LetterTeacher(),
     )
     work = KINDS[settings.kind].make(stage)
-    trained = [p for p in model.parameters() if p.requires_grad] + [p for _, p in work.extra_parameters]
+    own = [p for _, p in work.trainable.named_parameters() if p.requires_grad]
+    trained = [*own, *(p for _, p in work.extra_parameters)]
     config = read_shape(str(models / "base"))
     counts = count_weights(config, first_layer=settings.tuning.first_layer)
     found = count_trained(settings, config, counts)

@@ -68,6 +68,8 @@ class Recipe(Section):
     @property
     def trains_head(self) -> bool:
         """Whether the layers behind the pooling are trained."""
+        if self.predicted_share is not None:
+            return False
         if isinstance(self.objective, TextVectorsObjective) and not self.objective.trains_head:
             return False
         given = bool(self.model.head) or self.tuning.method == "full"
