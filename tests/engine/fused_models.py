@@ -120,4 +120,5 @@ def use_isa(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have an instruction set of `ISAS` used, or skip the test where there is none."""
     if name == "none":
         pytest.skip(f"no kernels: {load_kernels().reason}")
+    monkeypatch.delenv("SLIMVEC_KERNELS", raising=False)  # the whole suite may be run without kernels
     monkeypatch.setenv("SLIMVEC_ISA", name)
