@@ -28,8 +28,7 @@ from slimvec.text.prompts import Role
 KINDS: tuple[VectorKind, ...] = get_args(VectorKind)
 LIMIT_NDCG = 0.01
 DEPTH = 10
-MOST_QUERIES = 1000
-"""Of a set, chosen by chance."""
+_MOST_QUERIES = 1000
 
 
 class QualityResult(Frozen):
@@ -103,7 +102,7 @@ def measure_quality(
     folder: Path, embedder: Remembering, work: Path, model: str, num_documents: int | None
 ) -> list[QualityResult]:
     """Index a retrieval set in each form, and score it."""
-    data = read_retrieval_set(folder).sample(num_queries=MOST_QUERIES, num_documents=num_documents, seed=0)
+    data = read_retrieval_set(folder).sample(num_queries=_MOST_QUERIES, num_documents=num_documents, seed=0)
     source = work / f"{data.name}.jsonl"
     source.write_text(
         "".join(json.dumps({"id": one.id, "title": one.title, "text": one.text}) + "\n" for one in data.documents)

@@ -33,6 +33,7 @@ from slimvec.files import atomic_file
 from slimvec.frozen import Frozen
 from slimvec.model.opening import OpenSettings
 from slimvec.model.spec import Pooling
+from slimvec.model.state_cache import GB
 from slimvec.probes.results import ProbeResult
 from slimvec.training.step.events import StepCallback
 
@@ -330,7 +331,7 @@ def _load(run: Run, source: str | Path, cache_states: float) -> Iterator[Embedde
     if not cache_states or not frozen:
         yield Embedder.load(source, **chosen)
         return
-    with open_split(source, frozen, max_bytes=int(cache_states * (1 << 30)), **chosen) as embedder:
+    with open_split(source, frozen, max_bytes=int(cache_states * GB), **chosen) as embedder:
         yield embedder
 
 

@@ -1,6 +1,6 @@
 """Texts that have no vector: what is wrong with each, and the error that carries the vectors of the others."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -67,3 +67,13 @@ def unreadable(tokenizer: Tokenizer, texts: Sequence[str], prompt: str) -> tuple
             reason = error.found.removeprefix("text 0 ").removeprefix(f"({start!r}) ")
             found.append(BadText(number, start, reason))
     return tuple(found)
+
+
+def refusing(blocks: Iterator[Embeddings]) -> Iterator[Embeddings]:
+    """Stop at the first block with a text that has no vector."""
+    done = 0
+    for block in blocks:
+        if block.bad:
+            raise VectorsError(block, offset=done)
+        yield block
+        done += len(block.vectors)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 import torch
 
 from slimvec.engine.append import open_text
-from slimvec.engine.bad_texts import OnBad, VectorsError
+from slimvec.engine.bad_texts import OnBad, VectorsError, refusing
 from slimvec.engine.chunks import embed_chunks
 from slimvec.engine.coverage import check_coverage, coverage
 from slimvec.engine.executor import Executor
@@ -144,9 +144,8 @@ class Embedder:
         tokenizers = [route.tokenizer() for route in routes]
         target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         engines = load_engines(opened, dtype=_DTYPES[dtype], device=target, engine=engine, compiled=compile)
-        embedders = []
-        for route, loaded, tokenizer in zip(routes, engines, tokenizers, strict=True):
-            embedders.append(cls.from_engine(route, loaded, tokenizer, token_budget=token_budget))
+        parts = zip(routes, engines, tokenizers, strict=True)
+        embedders = [cls.from_engine(*part, token_budget=token_budget) for part in parts]
         for queries in embedders[1:]:
             embedders[0]._queries = queries
             queries.executor.lock = embedders[0].executor.lock  # they may share a backbone
@@ -292,7 +291,7 @@ class Embedder:
             VectorsError: as for `embed`, with the vectors of its block.
         """
         blocks = self._stream(texts, role, task, dims, on_progress, mark=on_bad == "mark")
-        return blocks if on_bad == "mark" else _refusing(blocks)
+        return blocks if on_bad == "mark" else refusing(blocks)
 
     def _stream(
         self,
@@ -393,16 +392,6 @@ class Embedder:
             ModelError: the folder has no golden vectors.
         """
         return worst_cosine(Path(folder), lambda texts, role: self.embed(texts, role=role).vectors)
-
-
-def _refusing(blocks: Iterator[Embeddings]) -> Iterator[Embeddings]:
-    """Stop at the first block with a text that has no vector."""
-    done = 0
-    for block in blocks:
-        if block.bad:
-            raise VectorsError(block, offset=done)
-        yield block
-        done += len(block.vectors)
 
 
 def _ignore(_: int) -> None:

@@ -73,7 +73,7 @@ def load_engine(
             int8 are too far from those in full.
     """
     asked, dtype = dtype, dtype or opened.default_dtype(device)
-    reason = "engine='transformers' was asked for" if engine == "transformers" else _why_not_fused(opened, device)
+    reason = "engine='transformers' was asked for" if engine == "transformers" else why_not_fused(opened, device)
     if not reason:
         try:
             decoder = _fused(opened, dtype)
@@ -158,7 +158,8 @@ def _transformers(
     return LoadedEngine(under_compile, f"{name}, compiled", reason, device, dtype, under_compile.warmup_seconds)
 
 
-def _why_not_fused(opened: OpenedModel, device: torch.device) -> str:
+def why_not_fused(opened: OpenedModel, device: torch.device) -> str:
+    """Say why the fused decoder does not run a model on a device; empty where it may."""
     if not is_decoder(opened.config):
         return f"architecture {opened.config['model_type']} is an encoder"
     if opened.spec.recency:

@@ -16,9 +16,8 @@ from torch import Tensor
 from slimvec.engine.embedder import Embedder
 from slimvec.engine.frozen import open_frozen
 from slimvec.engine.fused import FusedDecoder, UnsupportedError
-from slimvec.engine.loading import LoadedEngine
+from slimvec.engine.loading import LoadedEngine, why_not_fused
 from slimvec.model.adapters import merge_lora
-from slimvec.model.architectures import is_decoder
 from slimvec.model.backbone import TransformersBackbone
 from slimvec.model.folder import load_opened
 from slimvec.model.frozen_layers import LowerStates
@@ -79,8 +78,10 @@ def open_split(
 
 def _parts(opened: OpenedModel, number: int) -> tuple[TransformersBackbone, LowerStates, FusedDecoder] | None:
     """Load the weights and split them; None where that is not to be had."""
-    splits = is_decoder(opened.config) and 0 < number < int(opened.config["num_hidden_layers"])
-    if not splits or opened.queries is not None or opened.spec.recency or torch.cuda.is_available():
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if opened.queries is not None or why_not_fused(opened, device):
+        return None
+    if not 0 < number < int(opened.config["num_hidden_layers"]):
         return None
     backbone = load_opened(opened).backbone
     merge_lora(backbone)

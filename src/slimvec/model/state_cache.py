@@ -31,6 +31,8 @@ from slimvec.text.batch import PackedBatch
 
 _HEADER = struct.Struct("<16sII")
 _FORM = "1"
+GB = 1 << 30
+"""What sizes are given in, by whoever has states kept."""
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,12 @@ from torch import Tensor
 from slimvec.errors import InputError
 from slimvec.model.backbone import TransformersBackbone
 from slimvec.model.frozen_layers import LowerStates, frozen_layers, num_frozen, own_states
-from slimvec.model.state_cache import kept_states
+from slimvec.model.state_cache import GB, kept_states
 from slimvec.text.batch import PackedBatch
 from slimvec.training.recipe import Recipe
 
 OpenFrozen = Callable[[TransformersBackbone, int], LowerStates | None]
 """Gives what runs the first layers of a backbone faster than it does, or None."""
-_GB = 1 << 30
 
 
 PIECE_TOKENS = 512
@@ -54,7 +53,7 @@ def fast_frozen(
         states = open_frozen(backbone, number) if open_frozen is not None else None
         if recipe.run.cache_states:
             computed = states or own_states(backbone, number)
-            room = int(recipe.run.cache_states * _GB)
+            room = int(recipe.run.cache_states * GB)
             states = stack.enter_context(kept_states(computed, backbone, number, max_bytes=room))
         if states is not None:
             states = _in_pieces(states, look)
