@@ -66,20 +66,23 @@ class _Watcher:
     def watching(self) -> Iterator[None]:
         """Take over the signals within the body."""
         thread = threading.Thread(target=self._watch, name="slimvec signals", daemon=True)
-        thread.start()
-        before = {number: signal.signal(number, self._interrupt) for number in SIGNALS}
-        wakeup = signal.set_wakeup_fd(self._written.fileno(), warn_on_full_buffer=False)
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+        wakeup = -1
         _watching.append(self)
         try:
+            thread.start()  # waits until the thread runs: a signal may end that wait too
+            for number in SIGNALS:
+                signal.signal(number, self._interrupt)
+            wakeup = signal.set_wakeup_fd(self._written.fileno(), warn_on_full_buffer=False)
             yield
         finally:
             _watching.remove(self)
             signal.set_wakeup_fd(wakeup)
             for number, handler in before.items():
                 signal.signal(number, handler)
-            self._written.send(_DONE)
-            thread.join()
-            self._heard.close()
+            self._written.send(_DONE)  # also to a thread that has not begun yet
+            if thread.is_alive():
+                thread.join()
             self._written.close()
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
@@ -90,16 +93,17 @@ class _Watcher:
     def _watch(self) -> None:
         """Wait for signals; ends with the body, or ends the process."""
         first: float | None = None
-        while True:
-            left = None if first is None or self._is_held() else first + GRACE_SECONDS - time.monotonic()
-            number = self._next(left)
-            if number == _DONE:
-                return
-            if first is None:
-                first = time.monotonic()
-                self._begin()
-            elif not number or time.monotonic() > first + _SAME_SECONDS:
-                self._end_process()
+        with self._heard:
+            while (number := self._next(self._left(first))) != _DONE:
+                if first is None:
+                    first = time.monotonic()
+                    self._begin()
+                elif not number or time.monotonic() > first + _SAME_SECONDS:
+                    self._end_process()
+
+    def _left(self, first: float | None) -> float | None:
+        """Seconds that the main thread has left since the first signal; None without an end."""
+        return None if first is None or self._is_held() else first + GRACE_SECONDS - time.monotonic()
 
     def _next(self, seconds: float | None) -> bytes:
         """Give the next signal to stop, or `_DONE`; nothing when the time is over."""

@@ -194,6 +194,60 @@ def test_ctrl_c_is_heard_within_a_layer(monkeypatch):
     assert time.monotonic() - begun < 2
 
 
+class Starts:
+    """Ways in which a signal can cut the start of a thread short."""
+
+    start = threading.Thread.start
+
+    @classmethod
+    def running(cls, thread, begun):
+        """The thread runs, and is in the kernels."""
+        cls.start(thread)
+        begun.wait()
+        signal.raise_signal(signal.SIGINT)
+
+    @classmethod
+    def late(cls, thread, _begun):
+        """It begins only when everybody has gone on."""
+        cls.start(threading.Timer(0.05, thread.run))
+        signal.raise_signal(signal.SIGINT)
+
+    @classmethod
+    def never(cls, _thread, _begun):
+        """There is none."""
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("way", ["running", "late", "never"])
+@pytest.mark.usefixtures("isa")
+def test_ctrl_c_while_the_thread_of_a_call_is_started_leaves_none_running(way, monkeypatch):
+    begun, ended = threading.Event(), threading.Event()
+
+    class Endless:
+        @staticmethod
+        def decode(_target, _model, what, _threads):
+            begun.set()
+            give_up = time.monotonic() + 5
+            while not what.stop.contents.value and time.monotonic() < give_up:
+                time.sleep(0.001)
+            if what.stop.contents.value:
+                ended.set()
+            return 2, ""
+
+    monkeypatch.setattr("slimvec.engine.kernels.running._LONG", 0)
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: getattr(Starts, way)(thread, begun))
+    decoder, found = native(num_hidden_layers=1), load_kernels()
+    decoder._layers._kernels = Kernels(found.dtypes, "", found.target, Endless())
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            decoder(random_batch([9]))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert ended.wait(0 if way == "never" else 2) == (way != "never")
+    assert [thread.name for thread in threading.enumerate() if thread.name == "slimvec-kernels"] == []
+
+
 @pytest.mark.usefixtures("isa")
 def test_a_forked_process_has_threads_of_its_own():
     before = torch.get_num_threads()

@@ -162,9 +162,10 @@ def _lines(task: Task) -> Iterator[None]:
     if task.expected is not None:
         show()
     thread = threading.Thread(target=write, daemon=True)
-    thread.start()
     try:
+        thread.start()  # waits until the thread runs: a signal may end that wait too
         yield
     finally:
         done.set()
-        thread.join()
+        if thread.is_alive():
+            thread.join()

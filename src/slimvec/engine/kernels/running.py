@@ -49,15 +49,16 @@ def run_kernel(kernels: Kernels, model: ModelOf, batch: BatchOf, work: float, ke
             done.set_result(None)
 
     worker = threading.Thread(target=call, name="slimvec-kernels", daemon=True)
-    worker.start()
     try:
+        worker.start()  # waits until the thread runs: a signal may end that wait too
         # A signal that comes just before the wait does not wake it; Python hears of it when the wait ends.
         while not wait([done], timeout=_HEAR_SECONDS).done:
             pass
         done.result()
     finally:
-        stop.value = 1  # heard only where the wait was cut short
-        worker.join()
+        stop.value = 1  # heard only where a wait was cut short, also by a call that has not begun yet
+        if worker.is_alive():
+            worker.join()
 
 
 def _decode(kernels: Kernels, model: ModelOf, batch: BatchOf, threads: int) -> None:
