@@ -17,8 +17,9 @@ KERNELS := src/slimvec/engine/kernels
 LIBRARY := $(KERNELS)/slimvec_kernels.so
 SOURCES := $(wildcard $(KERNELS)/*.cpp $(KERNELS)/*.h $(KERNELS)/*.toml)
 EMULATED := build/emulated.so
+MODELS := model-slimvec-en model-slimvec-multi model-slimvec-kalm
 
-.PHONY: quickstart test lint kernels wheel-check avx512-check arm-check bench models models-check docs clean
+.PHONY: quickstart test lint kernels wheel-check avx512-check arm-check bench models $(MODELS) models-check docs clean
 
 quickstart: $(VENV)/.base $(LIBRARY)  ## a raw language model becomes an embedding model, in ten minutes
 	$(BIN)/slimvec quickstart
@@ -60,11 +61,18 @@ wheel-check: $(VENV)/.dev  ## build a wheel, install it without a compiler on PA
 bench: $(VENV)/.bench $(LIBRARY)  ## slimvec and its peers in turn, on the same texts
 	$(BIN)/python -m benchmarks.run --peer-venv $(BENCH)
 
-# Hours on two cores; a run that was stopped goes on. DATA is the folder with the shared data sets.
-models: $(VENV)/.dev $(LIBRARY)  ## make slimvec's own models anew from their recipes: make models DATA=folder
-	test -f build/slimvec-en-data/texts.jsonl.gz || $(BIN)/python recipes/slimvec_en_data.py $(DATA) build/slimvec-en-data
-	$(BIN)/slimvec train recipes/slimvec-en.yaml --data build/slimvec-en-data --output build/slimvec-en --resume
-	$(BIN)/python recipes/pack_model.py build/slimvec-en slimvec-en build/slimvec-en-data
+# Hours on two cores; a run that was stopped goes on. DATA is the folder with the shared data sets. One alone: make model-slimvec-en
+models: $(MODELS)  ## make slimvec's own models anew from their recipes: make models DATA=folder
+
+model-slimvec-en model-slimvec-kalm: build/slimvec-en-data/texts.jsonl.gz
+model-slimvec-multi: build/slimvec-multi-data/texts.jsonl.gz
+$(MODELS): model-%: | $(VENV)/.dev $(LIBRARY)
+	$(BIN)/slimvec train recipes/$*.yaml --data $(<D) --output build/$* --resume
+	$(BIN)/python recipes/pack_model.py build/$* $* $(<D)
+
+.PRECIOUS: build/%-data/texts.jsonl.gz
+build/%-data/texts.jsonl.gz: | $(VENV)/.dev
+	$(BIN)/python recipes/$(subst -,_,$*)_data.py $(DATA) $(@D)
 
 models-check: $(VENV)/.dev $(LIBRARY)  ## score them beside MiniLM-L6, their base and BM25: make models-check DATA=folder
 	$(BIN)/python -m benchmarks.models $(DATA) build/models.json \

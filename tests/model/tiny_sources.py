@@ -113,21 +113,21 @@ def gguf_tensors(model):
     return tensors
 
 
-def write_wheel(folder, package, files):
+def write_wheel(folder, package, files, *, version="1.0"):
     """Write a wheel with these files; gives how slimvec would pin it."""
     module = package.replace("-", "_")
-    info = f"{module}-1.0.dist-info"
-    path = folder / f"{module}-1.0-py3-none-any.whl"
+    info = f"{module}-{version}.dist-info"
+    path = folder / f"{module}-{version}-py3-none-any.whl"
     everything = {
         **files,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\nRequires-Dist: absent==9\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\nRequires-Dist: absent==9\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{info}/RECORD": "",
     }
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in everything.items():
             archive.writestr(name, content)
-    return Wheel(package, "1.0", hashlib.sha256(path.read_bytes()).hexdigest())
+    return Wheel(package, version, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def builtin_of(wheels, weights, content, **settings):

