@@ -12,6 +12,7 @@ from slimvec.engine.fused import FusedDecoder, int8_layers
 from slimvec.engine.fused.lora import read_plain_lora
 from slimvec.engine.fused.weights import open_folder
 from slimvec.errors import ModelError
+from slimvec.model import weight_files
 from slimvec.model.adapters import add_lora, merge_lora
 from slimvec.model.architectures import DECODERS
 from slimvec.model.folder import load_opened, save_model
@@ -154,6 +155,22 @@ def test_files_that_are_none_are_left_to_peft(adapter, name):
     assert read(folder) is None
     (folder / name).unlink()
     assert read(folder) is None
+
+
+@pytest.mark.parametrize(("form", "times"), [("safetensors", 2), ("zipped", 2), ("old", 1)])
+def test_the_base_s_files_are_opened_once_and_once_more_for_a_map_that_stays(form, times, adapter, monkeypatch):
+    folder = adapter()
+    expected = Embedder.load(folder).embed(["one two three"]).vectors
+    weights = folder.parent / "base" / "model.safetensors"
+    if form != "safetensors":
+        tensors = load_file(weights)
+        weights.unlink()
+        torch.save(tensors, weights.with_name("pytorch_model.bin"), _use_new_zipfile_serialization=form == "zipped")
+    opened, real = [], weight_files._open
+    monkeypatch.setattr(weight_files, "_open", lambda path: opened.append(path) or real(path))
+    embedder = Embedder.load(folder)
+    assert len(opened) == times
+    assert (embedder.embed(["one two three"]).vectors == expected).all()
 
 
 def test_int8_folds_it_in_too(adapter, monkeypatch):

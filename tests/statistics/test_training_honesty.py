@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from slimvec.statistics.significance import compare_runs
 from slimvec.statistics.trainings import TrainingSpread, compare_trainings, trainings_needed
@@ -12,9 +12,12 @@ NUM_REPEATS = 600
 
 
 def trained(generator, num_runs, deviation, *, ahead=0.0):
-    """Values [S, Q] by set of two variants whose trainings move the whole score by a normal of this deviation."""
+    """Values [S, Q] by set of two variants whose trainings move the whole score by a normal of this deviation.
+
+    One deviation for both, or one each.
+    """
     first, second = {}, {}
-    luck = generator.normal(0, deviation, size=(2, num_runs))
+    luck = generator.normal(0, np.broadcast_to(deviation, 2)[:, None], size=(2, num_runs))
     for name, queries in SETS.items():
         hard = generator.beta(0.6, 0.6, size=queries)
         share = generator.exponential(size=queries)  # queries that a training moves more than others
@@ -53,6 +56,28 @@ def test_an_interval_over_trainings_holds_the_truth_and_equal_recipes_are_called
     assert held > 0.95 - noise(0.95), held
     assert called < 0.05 + noise(0.05), called
     assert held + called == pytest.approx(1, abs=0.002)  # test and interval are one
+
+
+def test_it_holds_where_spreads_are_unlike_and_seeds_are_even():
+    held, called = rates(4, (0.002, 0.02), seed=4, repeats=300)
+    assert held > 0.95 - noise(0.95, 300), held
+    assert called < 0.05 + noise(0.05, 300), called
+
+
+@pytest.mark.parametrize(("sizes", "freedom"), [((10, 2000), 9), ((60, 60), 118), ((2000,), 1999)])
+def test_a_small_set_beside_a_large_one_is_known_as_badly_as_it_is(sizes, freedom):
+    """The fault that this replaces: t of all queries, and intervals that hold .931 (docs/log.md, 2026-11-29)."""
+    generator = np.random.default_rng(6)
+    rows = {str(n): np.repeat(_standard(generator, size), 3, axis=0) for n, size in enumerate(sizes)}
+    found = compare_trainings(rows, {name: np.zeros_like(values) for name, values in rows.items()})
+    error = np.sqrt(sum(1 / size for size in sizes)) / len(sizes)
+    assert found.interval.high / error == pytest.approx(t.isf(0.025, freedom), rel=0.01)
+
+
+def _standard(generator, size):
+    """Values [1, Q] of mean 0 and variance 1."""
+    values = generator.normal(size=(1, size))
+    return (values - values.mean()) / values.std(ddof=1)
 
 
 def test_queries_alone_promise_what_trainings_do_not_keep():

@@ -174,11 +174,13 @@ def _fused(opened: OpenedModel, dtype: torch.dtype) -> FusedDecoder:
     if dtype == torch.int8:
         texts = int8_texts(opened)
         dtype = torch.bfloat16 if torch.bfloat16 in load_kernels().dtypes else torch.float32
-    lora = read_plain_lora(opened.folder, open_folder(opened.weights)) if opened.is_adapter else None
-    if lora is not None or not opened.is_adapter:
+    source = open_folder(opened.weights, check=True) if opened.is_adapter else None
+    lora = None if source is None else read_plain_lora(opened.folder, source)
+    if lora is not None or source is None:
         return FusedDecoder.from_folder(
-            opened.weights, causal=causal, dtype=dtype, int8=texts, config=opened.config, lora=lora
+            opened.weights, causal=causal, dtype=dtype, int8=texts, config=opened.config, source=source, lora=lora
         )
+    del source
     from slimvec.model.adapters import merge_lora
     from slimvec.model.folder import load_opened
 

@@ -40,6 +40,7 @@ class WeightFiles:
     Attributes:
         folder: Where they lie.
         paths: The files.
+        mapped: Whether tensors lie in a map of their file, which stays as long as one of them does.
 
     Raises:
         ModelError: there are none, or a file is missing, cut or no file of tensors.
@@ -50,6 +51,7 @@ class WeightFiles:
         self.paths, promised = _find(folder)
         handles = {path: _open(path) for path in self.paths}
         self._handles = {name: handle for handle in handles.values() for name in _names(handle)}
+        self.mapped = any(_is_mapped(path) for path in self.paths)
         absent = sorted(promised - self._handles.keys())
         if absent:
             raise ModelError(
@@ -196,10 +198,15 @@ def _open(path: Path) -> Any:
         ) from error
 
 
+def _is_mapped(path: Path) -> bool:
+    """Whether a file is mapped into memory, and not read: all but pickles in torch's form before 1.6."""
+    return path.suffix == ".safetensors" or zipfile.is_zipfile(path)
+
+
 def _read_pickle(path: Path) -> Mapping[str, Tensor]:
     """Read a pickle as tensors by name and nothing else; no code in it runs."""
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_mapped(path))
     except Exception as error:  # pickles raise anything; torch's own advice would be to run what is in it
         raise ModelError(
             f"{path} is cut, or a pickle of more than tensors; nothing in it was run",

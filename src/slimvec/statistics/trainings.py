@@ -6,13 +6,15 @@ trainings on Q queries have two sources of chance, so the variance of their mean
     V_runs    = variance of the S means / S, less the noise of single queries in it, with S - 1 degrees of freedom
     V_queries = sum over K sets of the variance of the Q query means / Q, over K^2
 
-and the interval is the mean +- sqrt(t(S - 1)^2 V_runs + t(Q - K)^2 V_queries): the modified large-sample interval for a
+and the interval is the mean +- sqrt(t(S - 1)^2 V_runs + t(f)^2 V_queries): the modified large-sample interval for a
 sum of variance components (Graybill and Wang 1980, doi:10.1080/01621459.1980.10477565). Chosen by simulation against a
-hierarchical bootstrap, plain and corrected, and Satterthwaite's degrees of freedom: it alone holds 95% at 3, 5 and 8
-trainings with and without training noise (docs/log.md, 2026-11-29; tests/statistics/test_training_honesty.py).
+hierarchical bootstrap, plain and corrected, and Satterthwaite's degrees of freedom for the whole: it alone holds 95% at
+3, 5 and 8 trainings with and without training noise (docs/log.md, 2026-11-29; test_training_honesty.py). The f of the K
+sets is Satterthwaite's: a set of ten queries beside one of thousands gives nearly all of V_queries, and is known with
+nine degrees of freedom.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,14 +117,22 @@ def trainings_needed(
 
 def _components(differences: list[Values], spread: TrainingSpread | None, num_trained: int) -> _Components:
     num_runs, num_sets = len(differences[0]), len(differences)
-    freedom = max(1, sum(rows.shape[1] for rows in differences) - num_sets)
-    queries = sum(_variance(rows.mean(axis=0)) / rows.shape[1] for rows in differences) / num_sets**2
+    by_set = [_variance(rows.mean(axis=0)) / rows.shape[1] / num_sets**2 for rows in differences]
+    queries, freedom = sum(by_set), _freedom(by_set, [rows.shape[1] for rows in differences])
     if num_runs < MIN_TRAININGS and spread is not None:
         runs = num_trained * spread.deviation**2 / num_runs
         return _Components(runs, spread.num_trainings - 1, queries, freedom)
     means = np.mean([rows.mean(axis=1) for rows in differences], axis=0)
     noise = sum(_interaction(rows) / rows.size for rows in differences) / num_sets**2
     return _Components(max(0.0, _variance(means) / num_runs - noise), num_runs - 1, queries, freedom)
+
+
+def _freedom(variances: Sequence[float], sizes: Sequence[int]) -> float:
+    """Give the degrees of freedom of a sum of variances, each from a number of queries (Satterthwaite 1946)."""
+    known = [(variance, size - 1) for variance, size in zip(variances, sizes, strict=True) if variance]
+    if not known:
+        return max(1, sum(sizes) - len(sizes))
+    return sum(variance for variance, _ in known) ** 2 / sum(variance**2 / freedom for variance, freedom in known)
 
 
 def _interaction(rows: Values) -> float:

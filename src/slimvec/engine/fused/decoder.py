@@ -92,6 +92,7 @@ class FusedDecoder:
         kernel: Literal["auto", "native", "torch"] = "auto",
         int8: Int8Texts | None = None,
         config: Config | None = None,
+        source: WeightSource | None = None,
         lora: PlainLora | None = None,
     ) -> Self:
         """Build from `config.json` and safetensors, without transformers and without holding weights twice.
@@ -103,6 +104,7 @@ class FusedDecoder:
             kernel: `auto` takes the compiled kernels where they serve the dtype on this machine.
             int8: Run half of the products or more in int8, calibrated on these texts.
             config: Its settings where they shall differ from `config.json`.
+            source: Its weights, where they have been opened and checked already.
             lora: Folded into the weights.
 
         Raises:
@@ -111,11 +113,12 @@ class FusedDecoder:
         """
         folder = Path(folder)
         spec = read_spec(read_config(folder) if config is None else config)
-        # Two maps of the same file: the layers' is dropped once they are packed, the embedding's stays.
-        source = open_folder(folder, check=True)
+        source = source or open_folder(folder, check=True)
+        # Two maps of the same file: the layers' is dropped once they are packed, the embedding's stays. What lies in
+        # memory tensor by tensor (an old pickle) needs no second reading for that.
+        embedding = (open_folder(folder) if source.mapped else source).embedding(spec, dtype)
         if lora is not None:
             source = lora.folded(source, dtype)
-        embedding = open_folder(folder).embedding(spec, dtype)
         return cls(spec, source, embedding, causal=causal, dtype=dtype, kernel=kernel, int8=int8)
 
     @classmethod

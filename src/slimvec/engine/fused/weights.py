@@ -105,12 +105,14 @@ class WeightSource:
     Args:
         names: Names as stored.
         read: Gives the tensor of a stored name.
+        mapped: As below.
 
     Attributes:
         names: Names without the prefix.
+        mapped: Whether its tensors share a map of the file, which stays as long as one of them does.
     """
 
-    def __init__(self, names: Collection[str], read: Callable[[str], Tensor]) -> None:
+    def __init__(self, names: Collection[str], read: Callable[[str], Tensor], *, mapped: bool = True) -> None:
         stems = [name.removesuffix(_EMBEDDING) for name in names if name.endswith(_EMBEDDING)]
         if len(stems) != 1:
             raise UnsupportedError(f"{len(stems)} embeddings among the weights")
@@ -119,7 +121,7 @@ class WeightSource:
         self._prefix = stems[0]
         self._left = {name for name in names if not is_passed_over(name)}
         self.names = frozenset(name.removeprefix(self._prefix) for name in names)
-        self._stored, self._read = names, read
+        self._stored, self._read, self.mapped = names, read, mapped
 
     def read(self, name: str) -> Tensor:
         """Read a tensor as it is stored.
@@ -136,7 +138,7 @@ class WeightSource:
             change: Given a name without the prefix and the tensor.
         """
         start = len(self._prefix)
-        return WeightSource(self._stored, lambda stored: change(stored[start:], self._read(stored)))
+        return WeightSource(self._stored, lambda stored: change(stored[start:], self._read(stored)), mapped=self.mapped)
 
     def get(self, name: str, shape: tuple[int, ...], dtype: torch.dtype | None = None) -> Tensor:
         """Read a tensor and check its shape; cast where a dtype is asked for.
@@ -258,4 +260,4 @@ def open_folder(folder: Path, *, check: bool = False) -> WeightSource:
     files = WeightFiles(folder)
     if check:
         files.check_finite()
-    return WeightSource(files.names, files.read)
+    return WeightSource(files.names, files.read, mapped=files.mapped)
