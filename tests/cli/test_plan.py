@@ -35,6 +35,15 @@ def test_a_plan_for_people(slimvec, recipe):
     assert "1.0 MB are not enough for any piece; try batch.gradient_checkpointing=true" in outcome.out
 
 
+def test_what_no_number_holds_is_said(slimvec, recipe):
+    given = ("loss.distill={teacher: a/b, kind: mse}", "batch.negatives=1")
+    line = (
+        "not counted: a projection to the width of a/b, which is not at hand, if it needs one; memory and time of a/b"
+    )
+    assert line in slimvec("plan", recipe, *given).out
+    assert "not counted" not in slimvec("plan", recipe).out
+
+
 def write_pairs(path, num_answers, **more):
     """Write 16 pairs; each answer comes 16 / num_answers times."""
     rows = [{"query": f"q {n}", "positive": f"a {n % num_answers}", "lr": 1, **more} for n in range(16)]

@@ -23,11 +23,14 @@ def test_ids_become_the_texts_of_the_passages(tmp_path):
     path = write(tmp_path / "qa.jsonl", *map(json.dumps, lines))
     expected = [
         Record("q", ("first",), ("Second of two", "third"), language="en", source="qa"),
-        Record("r", ("Second of two", "first"), ("third",), source="qa"),
+        Record("r", ("Second of two", "first"), ("third",), source="qa", titles=("Second",)),
         Record("s", ("written out",), ("first",), source="qa"),
     ]
     assert list(read_records(path, passages=passages)) == expected
     assert list(read_records(path, passages=read_passages(passages))) == expected
+    assert parse_record(record_row(expected[1])) == expected[1]
+    own = {"query": "q", "positive_id": "b", "title": "Another"}
+    assert parse_record(own, passages=read_passages(passages)).titles == ("Another",)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from slimvec.model.shapes import count_weights, read_shape
 from slimvec.model.spec import DenseLayer, LoraSettings
 from slimvec.training.run.forecast import forecast, measure_layer, tokens_per_step
 from slimvec.training.run.kinds import KINDS, StageInput
-from slimvec.training.run.parameters import count_trained
+from slimvec.training.run.parameters import count_trained, uncounted
 from slimvec.training.run.preparation import prepare_model
 from tests import tiny
 from tests.training import support
@@ -93,9 +93,39 @@ def test_what_is_trained_is_what_a_run_trains(overrides, extra, models):
     assert found.head + found.objective == extra
 
 
-def test_a_projection_to_a_teacher_that_is_not_here_is_not_counted():
-    settings = support.recipe("loss.distill={teacher: some/teacher, kind: mse}")
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["loss.distill={teacher: x/y, kind: mse}"], "a projection to the width of x/y, which is not at hand, if it"),
+        (["loss.distill={teacher: x/y, kind: mse, projection: true}"], "a projection to the width of x/y, which is n"),
+        (["loss.distill={teacher: x/y, kind: mse, projection: false}"], "memory and time of x/y, asked in every step"),
+        (["loss.distill={teacher: x/y, kind: kl}"], "memory and time of x/y, asked in every step, beside the model"),
+        ([TARGETS.replace("TEACHER", "x/y, z")], "a projection to the width of x/y and z, which is not at hand, if it"),
+        (["objective={kind: text-vectors, teachers: [x/y]}"], "memory and time of x/y, asked for the vectors of all t"),
+    ],
+)
+def test_what_hangs_on_a_teacher_that_is_not_here_is_said_and_not_counted(overrides, said):
+    settings = support.recipe(*overrides)
     assert count_trained(settings, SHAPE, count_weights(SHAPE)).objective == 0
+    assert uncounted(settings, SHAPE)[0].startswith(said)
+
+
+def test_a_teacher_that_is_here_is_counted(models):
+    settings = support.recipe(f"loss.distill={{teacher: {models / 'teacher'}, kind: mse}}")
+    assert [text.partition(" of ")[0] for text in uncounted(settings, SHAPE)] == ["memory and time"]
+    assert uncounted(support.recipe(), SHAPE) == ()
+
+
+def test_a_head_that_is_not_the_embedding_lies_in_memory():
+    for overrides, tied, size in (
+        (["objective={kind: ngrams}"], False, 4 * 1000 * 64),
+        (["objective={kind: ngrams}"], True, 0),
+        ([], False, 0),
+        (["objective={kind: next-phrase, lm_weight: 0.1}"], False, 4 * 1000 * 64),
+        (["objective={kind: next-phrase}"], False, 0),
+    ):
+        settings = support.recipe("run.dtype=fp32", *overrides)
+        assert forecast(settings, {**SHAPE, "tie_word_embeddings": tied}).bytes["lm_head"] == size
 
 
 def test_the_head_of_a_base_counts_where_all_is_trained(models):

@@ -22,6 +22,7 @@ from slimvec.text.batch import PackedBatch
 from slimvec.text.tokenizer import Tokenizer
 from slimvec.training.batches.ngram_targets import TargetDocument, read_targets, shared_characters
 from slimvec.training.recipe.reading import parse_recipe
+from slimvec.training.run.kinds import KINDS
 from slimvec.training.run.training_run import train
 from slimvec.training.step.ngrams import NGramSteps
 from slimvec.training.step.prediction import TrainableStates
@@ -332,5 +333,12 @@ def test_a_bidirectional_base_is_refused(base, tmp_path):
 def test_titles_are_read_kept_and_else_named_as_unread(base, tmp_path):
     result = train(recipe(base, "run.steps=1"), tmp_path / "out")
     assert result.stages[0].data[0].unread == ()
+    by_id = [{"id": answer, "text": f"the {answer}", "title": answer} for answer in ANSWERS.values()]
+    asked = [{"query": query, "positive_id": answer} for query, answer in ANSWERS.items()]
+    for name, rows in (("passages", by_id), ("asked", asked)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    sources = f"data=[{{path: {tmp_path}/asked.jsonl, passages: {tmp_path}/passages.jsonl}}]"
+    records, _ = KINDS["ngrams"].read(recipe(base, sources))
+    assert [(one.positives, one.titles) for one in records] == [((f"{a} the {a}",), (a,)) for a in ANSWERS.values()]
     other = recipe(base, "run.steps=1", *FOR_VECTORS)
     assert train(other, tmp_path / "other").stages[0].data[0].unread == ("title",)

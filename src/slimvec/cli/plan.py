@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 KEYS = {
     "stages": "by stage: name, parameters, trainable parameters, tokens and seconds a step, bytes by purpose; filling: "
-    "pairs a step and negatives a pair, or queries and targets a step, null without the data and for texts; sources: "
+    "pairs a step and negatives a pair, or queries and targets a step, null without the data and for texts; uncounted: "
+    "what none of these holds, in words; sources: "
     "num_records and unread columns; with --memory the micro_batch_tokens and graph_tokens that fit",
     "fits": "with --memory: whether every stage fits as the recipe stands; null without",
 }
@@ -103,6 +104,7 @@ def _lines(name: str, found: "Forecast", filling: "Filling | TargetFilling | Non
         f"a step: at most {found.tokens_per_step:,} tokens{twice}, {found.seconds_per_step:,.1f} s on this machine",
         *([] if filling is None else [str(filling)]),
         f"memory: {_size(found.total_bytes)} ({parts})",
+        *([f"not counted: {'; '.join(found.uncounted)}"] if found.uncounted else []),
     ]
     return lines if limit is None else [*lines, _advice(found, limit)]
 

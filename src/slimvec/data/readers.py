@@ -6,7 +6,7 @@ from pathlib import Path
 from slimvec.data.bad_rows import BadRowError, BadRows
 from slimvec.data.columns import Columns, canonical_row
 from slimvec.data.hub import HUB_PREFIX, hub_source, iter_hub_rows
-from slimvec.data.records import RECORD_FIELDS, Record, check_text, parse_record
+from slimvec.data.records import RECORD_FIELDS, PassageTexts, Record, check_text, parse_record
 from slimvec.data.tables import Row, iter_rows, located
 from slimvec.errors import InputError
 
@@ -59,8 +59,8 @@ def read_records(
         _refuse_empty(path, bad, num_bad)
 
 
-def read_passages(path: str | Path) -> dict[str, str]:
-    """Read the passages that rows with ids refer to: text by id.
+def read_passages(path: str | Path) -> PassageTexts:
+    """Read the passages that rows with ids refer to.
 
     Args:
         path: A `.jsonl`, `.jsonl.gz` or `.parquet` file with `id` (or `_id`), `text` and, if there is one, `title`,
@@ -70,6 +70,7 @@ def read_passages(path: str | Path) -> dict[str, str]:
         InputError: the file cannot be read, a passage has no id or no text, or an id occurs twice.
     """
     passages: dict[str, str] = {}
+    titles: dict[str, str] = {}
     for row in iter_rows(Path(path), fields=("id", "_id", "title", "text")):
         id_ = row.values.get("id", row.values.get("_id"))
         if not isinstance(id_, str | int) or id_ == "":
@@ -82,9 +83,11 @@ def read_passages(path: str | Path) -> dict[str, str]:
         except InputError as error:
             raise located(error, row.place) from error
         passages[str(id_)] = f"{title} {text}".strip() if title else text
+        if title:
+            titles[str(id_)] = title
     if not passages:
         raise InputError(f"{path} has no rows", expected="at least one passage")
-    return passages
+    return PassageTexts(passages, titles)
 
 
 def _default_source(path: str | Path) -> str:

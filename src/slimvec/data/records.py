@@ -1,7 +1,7 @@
 """`Record`: the one form every training example has, whatever file it came from."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from slimvec.data.bad_rows import BadRowError
@@ -116,6 +116,31 @@ def check_text(text: object, name: str) -> str:
     return text
 
 
+@dataclass(frozen=True, eq=False)
+class PassageTexts(Mapping[str, str]):
+    """Passages by id, as rows refer to them.
+
+    Attributes:
+        texts: By id, what is embedded: the title before the text.
+        titles: By id, the titles of those that have one.
+    """
+
+    texts: Mapping[str, str]
+    titles: Mapping[str, str]
+
+    def __getitem__(self, id_: str) -> str:
+        """Give the text of an id."""
+        return self.texts[id_]
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the ids."""
+        return iter(self.texts)
+
+    def __len__(self) -> int:
+        """Count the passages."""
+        return len(self.texts)
+
+
 def parse_record(row: Mapping[str, object], *, source: str = "", passages: Mapping[str, str] | None = None) -> Record:
     """Read a record from the fields of a row.
 
@@ -129,7 +154,8 @@ def parse_record(row: Mapping[str, object], *, source: str = "", passages: Mappi
     Args:
         row: Values by field.
         source: The record's source when the row names none.
-        passages: Texts by id, for rows that hold ids.
+        passages: Texts by id, for rows that hold ids; `PassageTexts` gives the titles of positives too, where the row
+            has none of its own.
 
     Raises:
         InputError: a field is missing or is not what it should be. The message does not say where; the reader adds it.
@@ -153,7 +179,7 @@ def parse_record(row: Mapping[str, object], *, source: str = "", passages: Mappi
         source=_optional(row, "source") or source,
         group=_optional(row, "group"),
         contrasts=_texts(row, "contrast", passages) or (),
-        titles=_titles(row),
+        titles=_titles(row) or _titles_by_id(row, passages),
     )
 
 
@@ -196,6 +222,15 @@ def _titles(row: Mapping[str, object]) -> tuple[str, ...]:
         value = row.get(name)
         given[name] = [title for title in value if not _is_blank(title)] if isinstance(value, list) else value
     return _texts({name: value for name, value in given.items() if not _is_blank(value)}, "title", None) or ()
+
+
+def _titles_by_id(row: Mapping[str, object], passages: Mapping[str, str] | None) -> tuple[str, ...]:
+    """The titles of the positives that a row has by their ids."""
+    if not isinstance(passages, PassageTexts):
+        return ()
+    given = next((row[key] for key in ("positive_id", "positive_ids") if row.get(key) is not None), ())
+    ids = given if isinstance(given, Sequence) and not isinstance(given, str) else (given,)
+    return tuple(dict.fromkeys(title for id_ in ids if (title := passages.titles.get(str(id_)))))
 
 
 def _is_blank(value: object) -> bool:

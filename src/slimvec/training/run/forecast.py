@@ -19,15 +19,17 @@ from torch import Tensor
 
 from slimvec.frozen import Frozen
 from slimvec.model.adapters import add_lora
-from slimvec.model.architectures import Config, read_attention_mode
+from slimvec.model.architectures import Config, read_attention_mode, ties_head
 from slimvec.model.backbone import TransformersBackbone
 from slimvec.model.gradient_checkpointing import checkpoint_gradients
 from slimvec.model.shapes import WeightCounts, count_weights, read_shape, sample_backbone
 from slimvec.objectives.blocks import BLOCK_ELEMENTS
 from slimvec.text.batch import PackedBatch
 from slimvec.training.recipe import Base, Recipe, TextVectorsObjective
+from slimvec.training.recipe.anchor import Anchor
 from slimvec.training.recipe.ngrams import NGrams
-from slimvec.training.run.parameters import TrainedParameters, count_trained
+from slimvec.training.recipe.text_objectives import NextPhrase, Revela
+from slimvec.training.run.parameters import TrainedParameters, count_trained, uncounted
 from slimvec.training.step.dtypes import run_dtype
 from slimvec.training.step.folding import folded_lora
 
@@ -53,6 +55,7 @@ class Forecast(Frozen):
         micro_batch_tokens: Largest piece that fits the memory asked about; None without one, or if none does.
         graph_tokens: Largest batch that can keep its results in that memory; 0 for none, None where tokens are
             predicted, which never has to.
+        uncounted: What none of this holds, in words.
     """
 
     num_parameters: int
@@ -63,6 +66,7 @@ class Forecast(Frozen):
     seconds_per_step: float
     micro_batch_tokens: int | None = None
     graph_tokens: int | None = None
+    uncounted: tuple[str, ...] = ()
 
     @property
     def total_bytes(self) -> int:
@@ -118,6 +122,7 @@ def forecast(recipe: Recipe, config: Config, *, memory: int | None = None, num_p
     trained = count_trained(recipe, config, counts)
     cost = measure_layer(recipe, config)
     fixed = {"runtime": _runtime_bytes(), **_weight_bytes(recipe, counts, trained, num_processes)}
+    fixed["lm_head"] = _head_bytes(recipe, config)
     tokens = tokens_per_step(recipe, num_processes)
     batch = recipe.batch
     piece = min(batch.micro_batch_tokens, tokens)
@@ -139,6 +144,7 @@ def forecast(recipe: Recipe, config: Config, *, memory: int | None = None, num_p
         keeps_graph=keeps,
         bytes=needed,
         seconds_per_step=seconds,
+        uncounted=uncounted(recipe, config),
         **proposal,
     )
 
@@ -232,6 +238,17 @@ def _weight_bytes(
     elif width < 4:
         found["masters"] = 4 * trained
     return found
+
+
+def _head_bytes(recipe: Recipe, config: Config) -> int:
+    """Count a language-model head that is not the embedding: it is there beside the bare model, and frozen."""
+    objective = recipe.objective
+    wanted = recipe.predicted_share is not None or isinstance(objective, Anchor | Revela)
+    if isinstance(objective, NextPhrase):
+        wanted = bool(objective.lm_weight)
+    if not wanted or recipe.base.source is None or ties_head(config):
+        return 0
+    return run_dtype(recipe.run).itemsize * int(config["vocab_size"]) * int(config["hidden_size"])
 
 
 def _batch_bytes(recipe: Recipe, config: Config, cost: LayerCost, at_once: int) -> dict[str, int]:

@@ -7,6 +7,7 @@ import torch
 from slimvec.model.architectures import Config
 from slimvec.model.head import Head
 from slimvec.model.shapes import WeightCounts, read_spec, read_width
+from slimvec.model.spec import ModelSpec
 from slimvec.training.recipe import Recipe, TextVectorsObjective
 from slimvec.training.recipe.anchor import Anchor
 
@@ -44,8 +45,7 @@ def count_trained(recipe: Recipe, config: Config, counts: WeightCounts) -> Train
         ModelError: the layers of the head do not fit the base.
     """
     width = int(config["hidden_size"])
-    spec = read_spec(recipe.base.source, revision=recipe.base.revision)
-    spec = spec.replace(**recipe.model.model_dump(include={"head", "dims"} & recipe.model.model_fields_set))
+    spec = _spec(recipe)
     with torch.device("meta"):
         head = sum(parameter.numel() for parameter in Head(spec.head, width).parameters())
     is_full = recipe.tuning.method == "full"
@@ -66,6 +66,38 @@ def _beside(recipe: Recipe, width: int, dims: int) -> int:
     else:
         return found
     return found + (teacher * dims if teacher is not None and projects(dims, teacher) else 0)
+
+
+def _spec(recipe: Recipe) -> ModelSpec:
+    """Give the settings of the model that a stage trains, as far as the widths of its vectors depend on them."""
+    spec = read_spec(recipe.base.source, revision=recipe.base.revision)
+    return spec.replace(**recipe.model.model_dump(include={"head", "dims"} & recipe.model.model_fields_set))
+
+
+def uncounted(recipe: Recipe, config: Config) -> tuple[str, ...]:
+    """Say in words what a stage trains or runs that no count holds: what hangs on its teachers.
+
+    Args:
+        recipe: Recipe of the stage.
+        config: Shape of its base.
+    """
+    distill = recipe.loss.distill
+    if isinstance(recipe.objective, TextVectorsObjective):
+        names, by_vectors, projects = recipe.objective.teachers, True, recipe.objective.projects
+        asked = "asked for the vectors of all texts before the first step"
+    elif distill is not None and distill.has_model:
+        names, by_vectors, projects = (distill.teacher,), distill.by_vectors, distill.projects
+        asked = "asked in every step, beside the model"
+    else:
+        return ()
+    found = [f"memory and time of {' and '.join(names)}, {asked}"]
+    absent = [name for name in names if read_width(name) is None]
+    spec = _spec(recipe)
+    dims = spec.dims or spec.full_width(int(config["hidden_size"]))
+    if by_vectors and absent and projects(dims, dims + 1):
+        if_needed = "" if projects(dims, dims) else ", if it needs one"
+        found.insert(0, f"a projection to the width of {' and '.join(absent)}, which is not at hand{if_needed}")
+    return tuple(found)
 
 
 def _teacher_width(*teachers: str) -> int | None:
