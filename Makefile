@@ -75,8 +75,8 @@ build/%-data/texts.jsonl.gz: | $(VENV)/.dev
 	$(BIN)/python recipes/$(subst -,_,$*)_data.py $(DATA) $(@D)
 
 models-check: $(VENV)/.dev $(LIBRARY)  ## score them beside MiniLM-L6, their base and BM25: make models-check DATA=folder
-	$(BIN)/python -m benchmarks.models $(DATA) build/models.json \
-		--model slimvec-en --model minilm-l6 --model smollm2-135m
+	$(BIN)/python -m benchmarks.models benchmarks/suites/english.yaml $(DATA) build/models-english.json \
+		--model bm25 --model smollm2-135m --model minilm-l6 --model slimvec-en --dims 256 --dims 128 --dims 64
 
 docs: $(VENV)/.dev  ## the site in build/site, strictly, and docs/commands.md anew from the commands' own help
 	$(BIN)/python -m slimvec.cli.reference docs/commands.md

@@ -23,11 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.models import part_of
 from benchmarks.processes import ROOT, worker_environment
 from benchmarks.results import Frozen, write_json
 from slimvec.data.retrieval_reading import read_retrieval_set
 from slimvec.data.retrieval_writing import write_retrieval_set
+from slimvec.evaluation.parts import part_of
 from slimvec.model.folder import save_model
 from slimvec.model.golden import TEXTS
 from slimvec.text.prompts import ROLES

@@ -1,207 +1,286 @@
-"""Retrieval scores of several models at several widths, beside BM25, on parts of local retrieval sets.
+"""Scores of models on the suite of their family, at several widths, beside BM25, with intervals.
 
-    python -m benchmarks.models DATA OUTPUT.json --model slimvec-en --model minilm-l6 [--queries 60 --documents 300]
+    python -m benchmarks.models benchmarks/suites/english.yaml DATA RESULT.json --model bm25 --model minilm-l6 \
+        --model slimvec-en@int8 --model mine=FOLDER [--dims 256 --dims 128 --dims 64]
 
-A part of a set is its first queries by a hash of their ids, as long as their relevant documents fit into the number
-asked for, these documents, and others up to that number, long ones cut. Parts are easier than whole sets, and their
-scores are not those of whole sets: they compare models on a machine on which whole sets would take hours. Every text is
-embedded once by a model, and narrower widths are cut from its vectors. A dtype may stand behind a model's name
-(`slimvec-en@int8`); `benchmarks.models_speed` adds what each costs. Scores and intervals are those of `slimvec
-evaluate --data`.
+Everything is scored by the code of `slimvec evaluate --suite`. Every text is embedded once by a model, and narrower
+widths are cut from its vectors; a run that was stopped goes on. A dtype may stand behind a model (`@int8`), and a name
+in front of it (`NAME=`). The mean over tasks weighs each of them the same; its interval draws the samples of each task
+by themselves, and the difference of two models pairs them by sample. `benchmarks.models_report` makes tables of it,
+`benchmarks.models_speed` adds what each model costs.
 """
 
 import argparse
-import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from hashlib import blake2b
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from slimvec import Embedder
-from slimvec.data.retrieval import Query, RetrievalSet
-from slimvec.data.retrieval_reading import read_retrieval_set
-from slimvec.evaluation.results import TaskResult, package_versions
-from slimvec.evaluation.retrieval import score_bm25, score_retrieval
-from slimvec.text.embeddings import Embeddings
+from slimvec.engine.similarity import unit_rows
+from slimvec.evaluation.cached_model import CachedModel
+from slimvec.evaluation.lexical import LEXICAL_NAME, evaluate_bm25
+from slimvec.evaluation.models import EvaluatedModel, ModelCard, Prompt, Usage
+from slimvec.evaluation.opening import open_evaluated
+from slimvec.evaluation.results import EvaluationResult, Score
+from slimvec.evaluation.scoring import evaluate_suite
+from slimvec.evaluation.suite import Suite, read_suite
+from slimvec.evaluation.vector_store import VectorStore
+from slimvec.frozen import Frozen, Stored
+from slimvec.statistics.intervals import percentile_interval
+from slimvec.statistics.resampling import NUM_DRAWS, Values, draw_counts
+from slimvec.text.embeddings import Embeddings, OnProgress
 from slimvec.text.prompts import Role
 
-SETS = ("code_retrieval", "cacm", "cranfield", "liveqa_med", "medquad_retrieval", "qed_nq_retrieval")
-DIMS = (384, 256, 128, 64)
-Vectors = NDArray[np.float32]
+DIGITS = 4
+"""Decimals of the values of samples that are kept."""
 
 
-def part_of(whole: RetrievalSet, *, queries: int, documents: int, characters: int) -> RetrievalSet:
-    """Take a part of a set, as the module says; the same part for the same set."""
-    chosen: list[Query] = []
-    relevant: set[str] = set()
-    for query in sorted(whole.queries, key=lambda query: _place(query.id)):
-        wanted = relevant | {name for name, grade in whole.qrels[query.id].items() if grade > 0}
-        if len(chosen) < queries and len(wanted) <= documents:
-            chosen.append(query)
-            relevant = wanted
-    ids = {query.id for query in chosen}
-    order = sorted(whole.documents, key=lambda document: (document.id not in relevant, _place(document.id)))
-    kept = {document.id for document in order[:documents]}
-    return replace(
-        whole,
-        name=f"{whole.name}, part",
-        documents=tuple(
-            replace(document, text=document.text[:characters]) for document in whole.documents if document.id in kept
-        ),
-        queries=tuple(query for query in whole.queries if query.id in ids),
-        qrels={
-            name: {document: grade for document, grade in grades.items() if document in kept}
-            for name, grades in whole.qrels.items()
-            if name in ids
-        },
-    )
-
-
-def read_parts(data: Path, *, queries: int, documents: int, characters: int) -> list[RetrievalSet]:
-    """Read the part of each set; arguments as for `part_of`."""
-    return [
-        part_of(read_retrieval_set(data / name), queries=queries, documents=documents, characters=characters)
-        for name in SETS
-    ]
-
-
-def _place(name: str) -> bytes:
-    return blake2b(name.encode(), digest_size=8).digest()
-
-
-@dataclass(eq=False)
-class Remembering:
-    """An embedder that embeds every text once and cuts its vectors to the width asked for.
+@dataclass(frozen=True)
+class Named:
+    """A model as it is asked for on the command line.
 
     Attributes:
-        embedder: The model.
-        dims: Width of the vectors it gives.
-        known: Whole vector, tokens and truncation by role and text.
+        name: In results.
+        source: What is loaded.
+        dtype: In which data type.
     """
 
-    embedder: Embedder
-    dims: int = 0
-    known: dict[tuple[str, str], tuple[Vectors, int, int]] = field(default_factory=dict)
+    name: str
+    source: str
+    dtype: str = "auto"
+
+    @classmethod
+    def of(cls, text: str) -> "Named":
+        """Read `[NAME=]SOURCE[@DTYPE]`; the name is the rest where it is left out."""
+        name, equals, source = text.partition("=")
+        loaded, _, dtype = (source if equals else name).partition("@")
+        return cls(name, loaded, dtype or "auto")
+
+    def open(self) -> EvaluatedModel:
+        """Open the model as `slimvec evaluate` does."""
+        return open_evaluated(self.source, dtype=self.dtype)
+
+
+class WidthScores(Frozen):
+    """Scores of a model at one width.
+
+    Attributes:
+        dims: The width; 0 for BM25.
+        mean: Over the tasks.
+        kinds: Mean over the tasks of a type.
+        tasks: By task.
+        beside_full: Its mean minus that of the full width, paired by sample; None for the full width itself.
+    """
+
+    dims: int
+    mean: Score
+    kinds: Mapping[str, Score]
+    tasks: Mapping[str, Score]
+    beside_full: Score | None = None
+
+
+class ModelScores(Frozen):
+    """Scores of a model on a suite.
+
+    Attributes:
+        card: What is known of it, under the name it has here.
+        widths: The full width first.
+        values: By task at the full width: a value a sample, whose mean is the score.
+        subsets: By task at the full width: score by subset, where there are several.
+        num_tokens: Tokens of the texts, repeated ones included; 0 where nobody counts them.
+        truncated: Share of the texts that were truncated, by task.
+        seconds: Embedding and scoring; little where the vectors were known.
+    """
+
+    card: ModelCard
+    widths: tuple[WidthScores, ...]
+    values: Mapping[str, tuple[float, ...]]
+    subsets: Mapping[str, Mapping[str, float]]
+    num_tokens: int
+    truncated: Mapping[str, float]
+    seconds: float
+
+
+class SuiteScores(Stored):
+    """Scores of several models on a suite.
+
+    Attributes:
+        suite: Its name.
+        about: What it is for.
+        sizes: What a score rests on, by task: `80 queries`.
+        hashes: SHA-256 over everything a score depends on, by task.
+        versions: Versions of the packages the scores depend on.
+        models: By name.
+    """
+
+    what: ClassVar[str] = "scores of benchmarks.models"
+
+    suite: str
+    about: str
+    sizes: Mapping[str, str]
+    hashes: Mapping[str, str]
+    versions: Mapping[str, str]
+    models: Mapping[str, ModelScores]
+
+
+class Narrowed:
+    """A model at a narrower width: its vectors, cut and made unit vectors again.
+
+    Args:
+        model: Gives whole vectors.
+        dims: Width.
+    """
+
+    def __init__(self, model: EvaluatedModel, dims: int) -> None:
+        self._model, self._dims = model, dims
+
+    @property
+    def card(self) -> ModelCard:
+        """What is known of the model."""
+        return self._model.card.model_copy(update={"dims": self._dims})
+
+    def prompt(self, usage: Usage) -> Prompt:
+        """Choose the prompt for a usage, as the model does."""
+        return self._model.prompt(usage)
+
+    def render(self, role: Role | None, task: str | None = None) -> str:
+        """Give what the model writes in front of texts."""
+        return self._model.render(role, task)
 
     def embed(
         self,
         texts: Sequence[str],
         *,
-        role: Role,
+        role: Role | None = None,
         task: str | None = None,
-        on_progress: Callable[[int], None] | None = None,  # noqa: ARG002  as the protocol has it
+        on_progress: OnProgress | None = None,
     ) -> Embeddings:
-        """Embed texts: [N, dims] unit vectors."""
-        missing = list(dict.fromkeys(text for text in texts if (role, text) not in self.known))
-        if missing:
-            made = self.embedder.embed(missing, role=role, task=task)
-            rows = zip(missing, made.vectors, made.tokens.tolist(), made.truncated.tolist(), strict=True)
-            self.known |= {(role, text): (vector, tokens, cut) for text, vector, tokens, cut in rows}
-        vectors, tokens, truncated = zip(*(self.known[role, text] for text in texts), strict=True)
-        cut_vectors = np.stack(vectors)[:, : self.dims]
-        return Embeddings(
-            cut_vectors / np.linalg.norm(cut_vectors, axis=1, keepdims=True),
-            np.array(tokens, dtype=np.int32),
-            np.array(truncated, dtype=np.int8),
-        )
+        """Embed N texts: [N, dims] unit vectors."""
+        found = self._model.embed(texts, role=role, task=task, on_progress=on_progress)
+        return replace(found, vectors=unit_rows(found.vectors[:, : self._dims]))
 
 
-def load_named(source: str, max_tokens: int) -> Embedder:
-    """Load a model; a dtype may stand behind its name, as in `slimvec-en@int8`."""
-    name, _, dtype = source.partition("@")
-    return Embedder.load(name, dtype=dtype or "auto", max_tokens=max_tokens)
+def score_model(named: Named, suite: Suite, data: Path, widths: Sequence[int]) -> tuple[EvaluationResult, ModelScores]:
+    """Score a model at its full width and at those of `widths` that are narrower; BM25 has none.
 
-
-def score_model(source: str, sets: Sequence[RetrievalSet], widths: Sequence[int], max_tokens: int) -> dict[str, Any]:
-    """Score a model on all sets at its full width and at narrower ones."""
-    embedder = load_named(source, max_tokens)
-    remembering = Remembering(embedder)
-    scores = {}
+    Returns:
+        The evaluation at full width, and what is kept of all.
+    """
     start = time.perf_counter()
-    for dims in (embedder.dims, *(width for width in widths if width < embedder.dims)):
-        remembering.dims = dims
-        scores[str(dims)] = _summary([score_retrieval(remembering, part) for part in sets])
-        print(f"{source}, {dims} dims: {scores[str(dims)]['mean']['value']:.3f}", flush=True)
-    return {"engine": embedder.engine, "identity": embedder.identity.sha256, "dtype": embedder.dtype} | {
-        "seconds": round(time.perf_counter() - start, 1),
-        "dims": scores,
-    }
+    if named.source == LEXICAL_NAME:
+        full = evaluate_bm25(suite, data=data)
+        return full, _kept(named, full, [_at(full, 0)], time.perf_counter() - start)
+    model = named.open()
+    identity = model.card.identity
+    whole = CachedModel(model, None if identity is None else VectorStore(identity))
+    full = evaluate_suite(whole, suite, data=data)
+    dims = model.card.dims or 0
+    scored = [_at(full, dims)]
+    for width in sorted((width for width in widths if width < dims), reverse=True):
+        narrow = evaluate_suite(Narrowed(whole, width), suite, data=data)
+        scored.append(_at(narrow, width, beside=full))
+        print(f"{named.name}, {width} dims: {scored[-1].mean.value:.3f}", flush=True)
+    return full, _kept(named, full, scored, time.perf_counter() - start)
 
 
-def _summary(results: Sequence[TaskResult]) -> dict[str, Any]:
-    """Give nDCG@10 by set, and its mean over sets with the interval over queries, each set weighing the same."""
-    values = [result.values for result in results]
-    generator = np.random.default_rng(0)
-    drawn = np.mean([row[generator.integers(len(row), size=(2000, len(row)))].mean(axis=1) for row in values], axis=0)
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    mean = {"value": float(np.mean([row.mean() for row in values])), "low": float(low), "high": float(high)}
-    return {
-        "mean": mean,
-        "sets": {result.task: result.score.model_dump() for result in results},
-        "per_query": {result.task: [round(value, 5) for value in result.values.tolist()] for result in results},
-        "truncated_share": {result.task: round(result.truncated_share or 0.0, 4) for result in results},
-    }
+def _at(result: EvaluationResult, dims: int, *, beside: EvaluationResult | None = None) -> WidthScores:
+    return WidthScores(
+        dims=dims,
+        mean=mean_of_tasks(values_of(result)),
+        kinds={kind: mean_of_tasks(own) for kind, own in _by_kind(result).items()},
+        tasks={task.task: task.score for task in result.tasks},
+        beside_full=None if beside is None else difference(values_of(result), values_of(beside)),
+    )
 
 
-def compare(first: dict[str, Any], second: dict[str, Any]) -> dict[str, float]:
-    """Give the mean difference of two systems over sets, with its interval over paired queries."""
-    pairs = [
-        np.asarray(first["per_query"][name]) - np.asarray(second["per_query"][name]) for name in first["per_query"]
-    ]
-    generator = np.random.default_rng(0)
-    drawn = np.mean([row[generator.integers(len(row), size=(2000, len(row)))].mean(axis=1) for row in pairs], axis=0)
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return {"value": float(np.mean([row.mean() for row in pairs])), "low": float(low), "high": float(high)}
+def _kept(named: Named, full: EvaluationResult, widths: Sequence[WidthScores], seconds: float) -> ModelScores:
+    subsets = [subset for task in full.tasks for subset in task.subsets]
+    return ModelScores(
+        card=full.model.model_copy(update={"name": named.name}),
+        widths=tuple(widths),
+        values={
+            task: tuple(round(value, DIGITS) for value in values.tolist()) for task, values in values_of(full).items()
+        },
+        subsets={
+            task.task: {subset.subset: subset.score.value for subset in task.subsets}
+            for task in full.tasks
+            if len(task.subsets) > 1
+        },
+        num_tokens=sum(subset.num_tokens for subset in subsets),
+        truncated={task.task: task.truncated_share or 0.0 for task in full.tasks},
+        seconds=round(seconds, 1),
+    )
 
 
-def table(result: dict[str, Any]) -> str:
-    """Lay the result out in Markdown: nDCG@10 of each system and width, by set and on average."""
-    names = list(result["sizes"])
-    sizes = [
-        f"{name.removesuffix(', part')} ({queries} in {documents})"
-        for name, (queries, documents) in result["sizes"].items()
-    ]
-    lines = ["| | dims | mean of the sets | " + " | ".join(sizes) + " |", "| --- " * (len(names) + 3) + "|"]
-    for model, found in result["models"].items():
-        for dims, scores in found["dims"].items():
-            cells = [f"{scores['sets'][name]['value']:.3f}" for name in names]
-            lines.append(f"| {model} | {dims} | {shown(scores['mean'])} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+def values_of(result: EvaluationResult) -> dict[str, Values]:
+    """Give the values of samples by task."""
+    return {task.task: task.values for task in result.tasks}
 
 
-def shown(mean: Mapping[str, float]) -> str:
-    """Write a mean with its interval."""
-    return f"{mean['value']:.3f} [{mean['low']:.3f}, {mean['high']:.3f}]"
+def _by_kind(result: EvaluationResult) -> dict[str, dict[str, Values]]:
+    """Give the values of samples by type and task."""
+    kinds = dict.fromkeys(task.kind for task in result.tasks)
+    return {kind: {task.task: task.values for task in result.tasks if task.kind == kind} for kind in kinds}
+
+
+def mean_of_tasks(values: Mapping[str, Values], *, seed: int = 0) -> Score:
+    """Give the mean over tasks, each weighing the same, with its interval over the samples of each.
+
+    Args:
+        values: [N] a task, whose mean is the task's score; N may differ.
+        seed: Random seed for the draws.
+    """
+    drawn = np.zeros(NUM_DRAWS)
+    for number, own in enumerate(values.values()):
+        drawn += draw_counts(len(own), np.random.default_rng([seed, number])) @ own / len(own)
+    value = float(np.mean([own.mean() for own in values.values()]))
+    interval = percentile_interval(value, drawn / len(values))
+    return Score(value=interval.value, low=interval.low, high=interval.high)
+
+
+def difference(first: Mapping[str, Values], second: Mapping[str, Values]) -> Score:
+    """Give the mean of one model minus that of another over the tasks both have, paired by sample."""
+    shared = [task for task in first if task in second]
+    return mean_of_tasks({task: np.asarray(first[task]) - np.asarray(second[task]) for task in shared})
+
+
+def run(suite: Suite, data: Path, output: Path, models: Sequence[Named], widths: Sequence[int]) -> None:
+    """Score models, and put them into a file of results, which is written anew after each.
+
+    Scores of other models are kept where they are from the same data; where they are not, all is begun anew.
+    """
+    known = SuiteScores.read(output) if output.exists() else None
+    for named in models:
+        full, scores = score_model(named, suite, data, widths)
+        hashes = {task.task: task.dataset_hash for task in full.tasks}
+        if known is not None and any(known.hashes.get(task, found) != found for task, found in hashes.items()):
+            known = None
+        sizes = {task.task: f"{task.num_samples:,} {task.unit}" for task in full.tasks}
+        known = SuiteScores(
+            suite=suite.name,
+            about=suite.about,
+            sizes={**(known.sizes if known else {}), **sizes},
+            hashes={**(known.hashes if known else {}), **hashes},
+            versions=full.versions,
+            models={**(known.models if known else {}), named.name: scores},
+        )
+        known.write(output, force=True)
+        print(f"{named.name}: {scores.widths[0].mean.value:.3f} in {scores.seconds:.0f} s", flush=True)
 
 
 def main() -> None:
     """Score all models and write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("suite", help="a suite's name or file")
     parser.add_argument("data", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--model", action="append", required=True)
-    parser.add_argument("--queries", type=int, default=60)
-    parser.add_argument("--documents", type=int, default=300)
-    parser.add_argument("--characters", type=int, default=500)
-    parser.add_argument("--max-tokens", type=int, default=256)
+    parser.add_argument("--model", action="append", type=Named.of, required=True)
+    parser.add_argument("--dims", action="append", type=int, default=[])
     given = parser.parse_args()
-    sets = read_parts(given.data, queries=given.queries, documents=given.documents, characters=given.characters)
-    result = json.loads(given.output.read_text()) if given.output.exists() else {}
-    result["settings"] = {name: value for name, value in vars(given).items() if isinstance(value, int)}
-    result["sizes"] = {part.name: [len(part.queries), len(part.documents)] for part in sets}
-    result["hashes"] = {part.name: part.content_hash for part in sets}
-    result["versions"] = dict(package_versions())
-    models = result.setdefault("models", {})
-    models["bm25"] = {"dims": {"": _summary([score_bm25(part) for part in sets])}}
-    for source in given.model:
-        models[source] = score_model(source, sets, DIMS, given.max_tokens)
-        given.output.write_text(json.dumps(result, indent=1) + "\n")
-    print(table(result))
+    run(read_suite(given.suite), given.data, given.output, given.model, given.dims)
 
 
 if __name__ == "__main__":

@@ -58,12 +58,12 @@ def evaluate(
     --backend sentence-transformers, tasks and measures are mteb's own (pip install 'slimvec[eval]').
 
     Options:
-        model -m M: As everywhere, or a server: http://HOST:PORT/v1#MODEL; default {DEFAULT_MODEL}.
+        model -m M: As everywhere, or a server: http://HOST:PORT/v1#MODEL, or bm25; default {DEFAULT_MODEL}.
         data -d: A folder with corpus, queries and qrels, or with folders of a suite's tasks.
         suite S: core, full, multilingual or a YAML file: tasks of mteb's on local data.
         mteb_task NAME: A task of mteb's, from the hub. Can be given several times.
         task_name --task-name --only NAME: Only tasks of these names. Can be given several times.
-        against M: A second model, to be compared task by task.
+        against M: A second model, or bm25, to be compared task by task.
         by_language: Score each language of a set by itself.
         bm25 --bm25/--no-bm25: Score BM25 beside the model.
         output -o PATH: Write the results in full: JSON, or for suites a folder.
@@ -74,7 +74,7 @@ def evaluate(
     terminal.reserve(output, force=force)
     backend = backend_by_either_name(terminal, backend, through)
     model = model_or_default(terminal, model)
-    if suite or mteb_task or against or backend == "sentence-transformers" or "://" in model:
+    if suite or mteb_task or against or backend == "sentence-transformers" or "://" in model or model == "bm25":
         from slimvec.cli.suites import choose_suite, evaluate_models
 
         return evaluate_models(

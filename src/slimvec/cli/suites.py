@@ -71,23 +71,28 @@ def evaluate_models(
     output: Path | None,
     force: bool,
 ) -> Result:
-    """Evaluate one model on a suite, or two and compare them."""
+    """Evaluate one model on a suite, or two and compare them; one of them may be BM25."""
     from slimvec.evaluation.comparing import compare_reports
+    from slimvec.evaluation.lexical import LEXICAL_NAME
     from slimvec.evaluation.opening import check_extra
 
     check_extra()
-    reports = [
-        _evaluate(
-            terminal,
-            open_with_progress(terminal, source, backend, settings),
-            suite,
-            data,
-            cache=cache,
-            strict=strict,
-            on_left_out=terminal.remark if number == 0 else None,
+    reports = []
+    for number, source in enumerate(sources):
+        if source == LEXICAL_NAME:
+            reports.append(_evaluate_bm25(terminal, suite, data, strict=strict))
+            continue
+        reports.append(
+            _evaluate(
+                terminal,
+                open_with_progress(terminal, source, backend, settings),
+                suite,
+                data,
+                cache=cache,
+                strict=strict,
+                on_left_out=terminal.remark if number == 0 else None,
+            )
         )
-        for number, source in enumerate(sources)
-    ]
     comparison = compare_reports(*reports) if len(reports) > 1 else None
     for report in reports:  # before the files: a full disk shall not take the scores with it
         terminal.print(f"{report.model.name}: suite {report.suite}, mean {report.mean:.3f}", _scores(report))
@@ -157,6 +162,17 @@ def _evaluate(
             on_progress=embedded,
             on_result=lambda _: progress.advance(),
         )
+
+
+def _evaluate_bm25(terminal: Terminal, suite: "Suite", data: Path | None, *, strict: bool) -> "EvaluationResult":
+    """Score BM25 on the retrieval tasks of a suite."""
+    from slimvec.evaluation.lexical import evaluate_bm25
+
+    num_retrieval = sum(entry.kind == "retrieval" for entry in suite.tasks)
+    if num_retrieval < len(suite.tasks):
+        terminal.remark(f"bm25: on the {num_retrieval} retrieval tasks of {len(suite.tasks)}; it has no vectors")
+    with terminal.task("scoring BM25", total=num_retrieval, unit="tasks") as progress:
+        return evaluate_bm25(suite, data=data, strict=strict, on_result=lambda _: progress.advance())
 
 
 def _scores(report: "EvaluationResult") -> "Table":

@@ -15,7 +15,7 @@ def compare(queries: Vectors, documents: Vectors, similarity: Similarity) -> Vec
         distances: Vectors = torch.cdist(torch.as_tensor(queries), torch.as_tensor(documents), p=norm).numpy()
         return -distances
     if similarity == "cosine":
-        queries, documents = _units(queries), _units(documents)
+        queries, documents = unit_rows(queries), unit_rows(documents)
     products: Vectors = queries @ documents.T
     return products
 
@@ -31,14 +31,14 @@ def as_products(queries: Vectors, documents: Vectors, spec: ModelSpec) -> tuple[
     if spec.normalize or spec.similarity == "dot":
         return queries, documents
     if spec.similarity == "cosine":
-        return _units(queries), _units(documents)
+        return unit_rows(queries), unit_rows(documents)
     # -|q - d|^2 / 2 is q d - |d|^2 / 2 but for what all documents of a query share.
     halves = (documents.astype(np.float64) ** 2).sum(axis=1, keepdims=True) / 2
     ones = np.ones((len(queries), 1), dtype=np.float32)
     return np.hstack([queries, ones]), np.hstack([documents, -halves.astype(np.float32)])
 
 
-def _units(vectors: Vectors) -> Vectors:
+def unit_rows(vectors: Vectors) -> Vectors:
     """Scale rows to unit length."""
     units: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
     return units

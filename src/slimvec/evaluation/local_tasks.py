@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,15 @@ from mteb.abstasks.task_metadata import TaskMetadata
 from slimvec.data.retrieval import RetrievalSet
 from slimvec.data.retrieval_reading import read_retrieval_set
 from slimvec.errors import FetchError, InputError
-from slimvec.evaluation.samples import Samples, candidates, folder_of, read_samples, split_retrieval
+from slimvec.evaluation.samples import (
+    Samples,
+    candidates,
+    folder_of,
+    hash_of,
+    read_samples,
+    sets_hash,
+    split_retrieval,
+)
 from slimvec.evaluation.suite import TaskEntry
 
 _RETRIEVAL = ("retrieval", "reranking")
@@ -103,7 +110,7 @@ def _retrieval(entry: TaskEntry, data: Path, seed: int, *, strict: bool) -> Load
         query_names={
             name: {query.id: query.align or query.id for query in part.queries} for name, part in sets.items()
         },
-        dataset_hash=_hash([f"{name} {part.content_hash}" for name, part in sets.items()]),
+        dataset_hash=sets_hash(sets),
         left_out=whole.left_out,
     )
 
@@ -127,7 +134,7 @@ def _rows(entry: TaskEntry, data: Path, seed: int) -> LoadedTask:
         subsets=tuple(found),
         sample_ids={name: samples.ids for name, samples in found.items()},
         query_names={},
-        dataset_hash=_hash([f"{name} {samples.columns} {samples.train}" for name, samples in found.items()]),
+        dataset_hash=hash_of([f"{name} {samples.columns} {samples.train}" for name, samples in found.items()]),
     )
 
 
@@ -169,6 +176,8 @@ def _task(entry: TaskEntry, subsets: tuple[str, ...], seed: int) -> AbsTask:
         if entry.kind == "clustering":
             settings |= {"max_fraction_of_documents_to_embed": None}
         task = type(f"Local{class_.__name__}", (class_,), settings)(seed=seed)
+    if entry.experiments is not None and isinstance(task, AbsTaskClassification):
+        task.n_experiments = entry.experiments
     task.hf_subsets = list(subsets)
     task.data_loaded = True
     return task
@@ -207,9 +216,5 @@ def _from_hub(entry: TaskEntry, seed: int) -> LoadedTask:
         subsets=tuple(task.hf_subsets),
         sample_ids={},
         query_names={},
-        dataset_hash=_hash([revision]),
+        dataset_hash=hash_of([revision]),
     )
-
-
-def _hash(lines: list[str]) -> str:
-    return sha256("\0".join(sorted(lines)).encode()).hexdigest()

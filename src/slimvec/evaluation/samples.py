@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from slimvec.data.records import check_text
 from slimvec.data.retrieval import Query, RetrievalSet
 from slimvec.data.tables import Row, iter_rows, located
 from slimvec.errors import InputError
+from slimvec.evaluation.parts import limited, part_of
 from slimvec.evaluation.suite import CandidateSource, TaskEntry
 from slimvec.ranking.bm25 import rank_lexically
 
@@ -60,13 +61,12 @@ def read_samples(entry: TaskEntry, data: Path) -> dict[str, Samples]:
     train = _grouped(entry, folder / entry.train_file) if entry.kind == "classification" else {}
     found = {}
     for subset, group in rows.items():
-        chosen = _limited(group, entry.limit, lambda row: str(row.values.get(columns[0][1])))
+        chosen = limited(group, entry.limit, lambda row: str(row.values.get(columns[0][1])))
         if entry.kind == "classification" and subset not in train:
             raise InputError(f"task {entry.name}: {entry.train_file} has no rows of subset {subset}", expected="some")
-        examples = train.get(subset, [])
-        found[subset] = Samples(
-            _read(chosen, columns), _ids(entry, chosen), _read(examples, columns) if examples else {}
-        )
+        examples = _examples(entry, train.get(subset, []))
+        taught = _read(entry, examples, columns) if examples else {}
+        found[subset] = Samples(_read(entry, chosen, columns), _ids(entry, chosen), taught)
     return found
 
 
@@ -86,7 +86,28 @@ def split_retrieval(entry: TaskEntry, whole: RetrievalSet) -> dict[str, Retrieva
     chosen = {name: sets[name] for name in (entry.subsets or sets)}
     if entry.merge_identical:
         chosen = {name: merge_identical(part) for name, part in chosen.items()}
-    return {name: _limited_queries(part, entry.limit) for name, part in chosen.items()}
+    return {name: _limited(entry, part) for name, part in chosen.items()}
+
+
+def query_names(ids: Sequence[str], called: Mapping[str, str]) -> list[str]:
+    """Give queries the names they have in all languages, or keep their ids where those are not one each.
+
+    Args:
+        ids: Ids of the queries of a subset.
+        called: What a query is called in all languages, by id; ids that are not in it stay.
+    """
+    names = [called.get(name, name) for name in ids]
+    return names if len(set(names)) == len(names) else list(ids)
+
+
+def sets_hash(sets: Mapping[str, RetrievalSet]) -> str:
+    """Hash everything a score on retrieval sets depends on, by subset."""
+    return hash_of([f"{name} {part.content_hash}" for name, part in sets.items()])
+
+
+def hash_of(lines: Iterable[str]) -> str:
+    """SHA-256 over lines, whatever their order."""
+    return sha256("\0".join(sorted(lines)).encode()).hexdigest()
 
 
 def merge_identical(dataset: RetrievalSet) -> RetrievalSet:
@@ -121,9 +142,13 @@ def _across(whole: RetrievalSet, query_language: str, document_language: str) ->
     return replace(whole, documents=documents, queries=tuple(queries), qrels=qrels, num_unjudged=0)
 
 
-def _limited_queries(dataset: RetrievalSet, limit: int | None) -> RetrievalSet:
-    queries = _limited(dataset.queries, limit, lambda query: query.align or query.id)
-    return replace(dataset, queries=tuple(queries), qrels={query.id: dataset.qrels[query.id] for query in queries})
+def _limited(entry: TaskEntry, dataset: RetrievalSet) -> RetrievalSet:
+    if entry.documents is not None:
+        return part_of(dataset, queries=entry.limit, documents=entry.documents, characters=entry.characters)
+    queries = limited(dataset.queries, entry.limit, lambda query: query.align or query.id)
+    cut = tuple(replace(document, text=document.text[: entry.characters]) for document in dataset.documents)
+    qrels = {query.id: dataset.qrels[query.id] for query in queries}
+    return replace(dataset, documents=cut, queries=tuple(queries), qrels=qrels)
 
 
 def candidates(dataset: RetrievalSet, source: CandidateSource) -> tuple[RetrievalSet, dict[str, list[str]]]:
@@ -209,26 +234,37 @@ def _joined(entry: TaskEntry, rows: Mapping[str, list[Row]], pair: str) -> Sampl
         if language not in rows:
             raise InputError(f"task {entry.name} has no language {language!r}", expected=", ".join(sorted(rows)))
         sides.append({str(row.values.get(entry.id)): row for row in rows[language]})
-    both = _limited([name for name in sides[0] if name in sides[1]], entry.limit, str)
+    both = limited([name for name in sides[0] if name in sides[1]], entry.limit, str)
     field = [("text", entry.text, "text")]
-    sentences = [_read([side[name] for name in both], field)["text"] for side in sides]
+    sentences = [_read(entry, [side[name] for name in both], field)["text"] for side in sides]
     return Samples({"sentence1": sentences[0], "sentence2": sentences[1]}, tuple(both), {})
 
 
-def _read(rows: Sequence[Row], columns: Sequence[tuple[str, str, str]]) -> dict[str, list[Any]]:
+def _examples(entry: TaskEntry, rows: list[Row]) -> list[Row]:
+    """The examples of a classifier: of each label as many as are asked for."""
+    if entry.examples is None:
+        return rows
+    labels: dict[str, list[Row]] = {}
+    for row in rows:
+        labels.setdefault(str(row.values.get(entry.label)), []).append(row)
+    groups = [limited(own, entry.examples, lambda row: str(row.values.get(entry.text))) for own in labels.values()]
+    return [row for group in groups for row in group]
+
+
+def _read(entry: TaskEntry, rows: Sequence[Row], columns: Sequence[tuple[str, str, str]]) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {column: [] for column, _, _ in columns}
     for row in rows:
         for column, field, holds in columns:
             try:
-                found[column].append(_value(row.values.get(field), field, holds))
+                found[column].append(_value(row.values.get(field), field, holds, entry.characters))
             except InputError as error:
                 raise located(error, row.place) from error
     return found
 
 
-def _value(value: object, field: str, holds: str) -> object:
+def _value(value: object, field: str, holds: str, characters: int | None) -> object:
     if holds == "text":
-        return check_text(value, field)
+        return check_text(value, field)[:characters]
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if holds == "number" and is_number:
         return float(value)  # type: ignore[arg-type]
@@ -244,12 +280,3 @@ def _ids(entry: TaskEntry, rows: Sequence[Row]) -> tuple[str, ...]:
     if entry.id is None:
         return tuple(str(number) for number in range(len(rows)))
     return tuple(str(row.values.get(entry.id, number)) for number, row in enumerate(rows))
-
-
-def _limited(items: Sequence[Any], limit: int | None, name: Any) -> list[Any]:
-    """The items whose names have the smallest hashes, in their own order: the same ones whatever else is there."""
-    if limit is None or len(items) <= limit:
-        return list(items)
-    keys = [blake2b(str(name(item)).encode(), digest_size=8).digest() for item in items]
-    kept = sorted(range(len(items)), key=lambda number: (keys[number], number))[:limit]
-    return [items[number] for number in sorted(kept)]

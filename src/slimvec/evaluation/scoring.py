@@ -29,6 +29,7 @@ from slimvec.evaluation.ledger import Counts
 from slimvec.evaluation.local_tasks import LoadedTask, load_task
 from slimvec.evaluation.models import EvaluatedModel
 from slimvec.evaluation.results import EvaluationResult, Score, SubsetResult, TaskResult, package_versions
+from slimvec.evaluation.samples import query_names
 from slimvec.evaluation.suite import Suite, TaskEntry
 from slimvec.evaluation.task_values import task_values
 from slimvec.evaluation.vector_store import VectorStore
@@ -210,8 +211,7 @@ def _ids(loaded: LoadedTask, subset: str, part: Contributions) -> Sequence[str]:
     """What the samples of a subset are called; their numbers where they have no names, or not one each."""
     names: Sequence[str] = loaded.sample_ids.get(subset, ())
     if part.ids is not None:
-        called = loaded.query_names.get(subset, {})
-        names = [called.get(name, name) for name in part.ids]
+        names = query_names(part.ids, loaded.query_names.get(subset, {}))
     is_named = part.unit != "experiments" and len(names) == len(set(names)) == len(part.values)
     return names if is_named else [str(number) for number in range(len(part.values))]
 

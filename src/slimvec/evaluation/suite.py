@@ -48,6 +48,11 @@ class TaskEntry(Frozen):
         across: Pairs of languages, `en-de`: queries (or first sentences) of one against documents (or second sentences)
             of the other, joined by `align` (retrieval) or by the id (bitext).
         limit: Most samples (retrieval: queries) of a subset, chosen by a hash of their text.
+        documents: Most documents of a subset: those relevant to its queries, which are fewer where these do not fit,
+            then others chosen by a hash of their ids. Such a part is easier than the whole set.
+        characters: Longest text (retrieval: of a document); longer ones are cut.
+        examples: Most examples of a label that a classifier may draw from, chosen by a hash of their text.
+        experiments: Classifiers that are fitted, each on other examples; default the protocol's.
         candidates: What is ranked again: the documents judged for a query, or those that BM25 finds.
         merge_identical: Take queries of the same text for one, with the judgements of all.
         instruction: What models that take instructions are given; default their own choice.
@@ -72,6 +77,10 @@ class TaskEntry(Frozen):
     subsets: tuple[str, ...] = ()
     across: tuple[str, ...] = ()
     limit: int | None = Field(default=None, ge=2)
+    documents: int | None = Field(default=None, ge=2)
+    characters: int | None = Field(default=None, ge=1)
+    examples: int | None = Field(default=None, ge=2)
+    experiments: int | None = Field(default=None, ge=1)
     candidates: CandidateSource = "judged"
     merge_identical: bool = False
     instruction: str | None = None
@@ -83,6 +92,11 @@ class TaskEntry(Frozen):
             raise ValueError("a task needs either kind (local data) or hub (a task of mteb's)")
         if self.across and self.kind not in ("retrieval", "bitext"):
             raise ValueError(f"across goes with retrieval and bitext, not with {self.kind}")
+        if self.documents is not None and self.kind not in ("retrieval", "reranking"):
+            raise ValueError(f"documents goes with retrieval and reranking, not with {self.kind}")
+        for name in ("examples", "experiments"):
+            if getattr(self, name) is not None and self.kind != "classification":
+                raise ValueError(f"{name} goes with classification, not with {self.kind}")
         if self.across and self.by is None:
             raise ValueError("across needs by: the field with the language")
         for pair in self.across:

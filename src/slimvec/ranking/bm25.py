@@ -61,7 +61,7 @@ def rank_lexically(
 
 
 def score_lexically(
-    queries: Sequence[str], documents: Sequence[str], *, split_identifiers: bool = False
+    queries: Iterable[str], documents: Sequence[str], *, split_identifiers: bool = False
 ) -> Iterator[Scores]:
     """Score all documents by BM25, query by query: [N] each. No word in common is a score of 0.
 
