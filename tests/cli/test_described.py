@@ -83,6 +83,10 @@ def test_fields_come_as_the_dataclass_they_belong_to():
     [
         ("Do.", "takes_one does not describe one"),
         ("Do.\n\nOptions:\n    one: Its help.\n    two: More.", "takes_one describes two, which it does not take"),
+        (
+            "Do.\n\nOptions:\n    one N (about 3): A number.",
+            r"\(about 3\) of one are no limits: from N, N to N, or hidden",
+        ),
         ("Do.\n\nOptions:\n    one without a colon", "'one without a colon' describes no parameter"),
     ],
 )

@@ -90,6 +90,8 @@ def test_sources_leave_out_tests_vendored_and_private_packages(tmp_path):
     for path in ("pkg/a.py", "pkg/test_a.py", "pkg/tests/b.py", "pkg/_vendor/c.py", "pkg/sub/d.py", "_x.py", "m.py"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text("")
+    (tmp_path / "lost.py").symlink_to(tmp_path / "nowhere.py")
+    (tmp_path / "pkg" / "lost.py").symlink_to(tmp_path / "nowhere.py")
     found = find_packages([tmp_path])
     assert list(found) == ["m", "pkg"]
     assert [path.relative_to(tmp_path).as_posix() for path in found["pkg"]] == ["pkg/a.py", "pkg/sub/d.py"]

@@ -49,9 +49,13 @@ def test_never_below_the_least_and_in_time_where_that_is_possible(embedded, trai
     assert whole_pace(machine).num_documents == 1000
 
 
-def test_what_more_time_would_do_is_done_when_it_is_given():
-    machine = speed(600, 250)
-    assert choose_pace(machine, 60 * minutes_for(whole_pace(machine), 100) - 100) == whole_pace(machine)
+@pytest.mark.parametrize("embedded", [20, 300, 600, 5000])
+def test_what_more_time_would_do_is_done_when_it_is_given_and_not_with_a_minute_less(embedded):
+    machine = speed(embedded, 250)
+    whole = whole_pace(machine)
+    minutes = minutes_for(whole, 100)
+    assert choose_pace(machine, 60 * minutes - 100) == whole
+    assert choose_pace(machine, 60 * (minutes - 1) - 100) != whole
 
 
 def test_few_documents_are_all_there_are():

@@ -118,6 +118,8 @@ def _split(text: str) -> tuple[str, dict[str, _Entry]]:
             found = _ENTRY.fullmatch(line.strip())
             if found is None:
                 raise ValueError(f"{line.strip()!r} describes no parameter")
+            if found["limits"] not in (None, "hidden") and not _LIMITS.fullmatch(found["limits"]):
+                raise ValueError(f"({found['limits']}) of {found['name']} are no limits: from N, N to N, or hidden")
             help_ = re.sub(r"\{([A-Z_]+)\}", lambda match: NAMES.get(match[1], match[0]), found["help"])
             entries[found["name"]] = _Entry(
                 kind == "Positional", tuple(found["flags"].split()), found["metavar"], found["limits"] or "", help_

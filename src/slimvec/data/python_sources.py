@@ -64,7 +64,8 @@ def find_packages(roots: Sequence[Path]) -> dict[str, list[Path]]:
             name = entry.name.removesuffix(".py")
             if name in packages or not _is_public(name) or name == "slimvec":
                 continue
-            files = list(_source_files(entry)) if entry.is_dir() else [entry] if entry.suffix == ".py" else []
+            alone = entry.suffix == ".py" and entry.is_file()  # no link that leads nowhere
+            files = list(_source_files(entry)) if entry.is_dir() else [entry] if alone else []
             if files:
                 packages[name] = files
     return dict(sorted(packages.items()))
@@ -103,7 +104,9 @@ def _source_files(folder: Path) -> Iterator[Path]:
         stem = entry.name.removesuffix(".py")
         if entry.is_dir() and not entry.is_symlink() and _is_public(stem):
             yield from _source_files(entry)
-        elif entry.suffix == ".py" and not stem.startswith(("test_", "conftest")) and not stem.endswith("_test"):
+        elif stem.startswith(("test_", "conftest")) or stem.endswith("_test"):
+            continue
+        elif entry.suffix == ".py" and entry.is_file():
             yield entry
 
 

@@ -137,7 +137,8 @@ def whole_pace(speed: Speed) -> Pace:
 
 def minutes_for(pace: Pace, spent: float) -> int:
     """Give the whole minutes to ask for to get this, after so many seconds."""
-    return ceil((spent + 2 * pace.scoring_seconds / _SCORING_SHARE + pace.seconds) / 60)
+    scoring = _OTHER_SECONDS + 2 * pace.scoring_seconds / _SCORING_SHARE  # when scoring fits its share
+    return ceil((spent + max(scoring, pace.seconds)) / 60)
 
 
 def scored_part(dataset: "RetrievalSet", pace: Pace, documents: Sequence[int]) -> "RetrievalSet":
