@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slimvec.cli.models import card_of, describe_model, load_embedder, model_or_default
-from slimvec.cli.options import Backend, Loading, backend_by_either_name
+from slimvec.cli.options import Opening
 from slimvec.cli.retrieval_sets import read_set
 from slimvec.cli.scores import scores_table, summary_of
 from slimvec.cli.terminal import Result, Terminal
@@ -37,17 +37,12 @@ def evaluate(
     mteb_task: list[str] | None = None,
     task_name: list[str] | None = None,
     against: str | None = None,
-    backend: Backend = "auto",
-    through: Backend | None = None,
     by_language: bool = False,
     strict: bool = False,
     bm25: bool = True,
     output: Path | None = None,
     task: str | None = None,
-    query_prompt: str | None = None,
-    document_prompt: str | None = None,
-    cache: bool = True,
-    loading: Loading,
+    opening: Opening,
     echo: bool = False,
     force: bool = False,
 ) -> Result:
@@ -72,9 +67,10 @@ def evaluate(
         cache --cache/--no-cache: Keep vectors for the next evaluation of a suite.
     """
     terminal.reserve(output, force=force)
-    backend = backend_by_either_name(terminal, backend, through)
+    opening = opening.named_anew(terminal)
     model = model_or_default(terminal, model)
-    if suite or mteb_task or against or backend == "sentence-transformers" or "://" in model or model == "bm25":
+    by_peers = opening.backend == "sentence-transformers" or "://" in model or model == "bm25"
+    if suite or mteb_task or against or by_peers:
         from slimvec.cli.suites import choose_suite, evaluate_models
 
         return evaluate_models(
@@ -82,17 +78,9 @@ def evaluate(
             choose_suite(suite, mteb_task or (), data, only=task_name or (), instruction=task),
             sources=[model, *([against] if against else [])],
             data=data,
-            backend=backend,
-            cache=cache,
+            opening=opening,
+            echo=echo,
             strict=strict,
-            settings={
-                "revision": loading.revision,
-                "dtype": loading.dtype,
-                "dims": loading.dims,
-                "echo": echo,
-                "query_prompt": query_prompt,
-                "document_prompt": document_prompt,
-            },
             output=output,
             force=force,
         )
@@ -100,10 +88,10 @@ def evaluate(
         raise InputError("nothing to evaluate on", expected="--data FOLDER, --suite NAME or --mteb-task NAME")
     datasets = _read(terminal, data, task_name or (), by_language=by_language, strict=strict)
     try:
-        embedder = load_embedder(terminal, model, loading, echo=echo)
+        embedder = load_embedder(terminal, model, opening, echo=echo)
     except ModelError as error:
-        raise _naming_the_other(error, model, loading.revision) from error
-    described = describe_model(embedder, model, revision=loading.revision)
+        raise _naming_the_other(error, model, opening.revision) from error
+    described = describe_model(embedder, model, revision=opening.revision)
     result = score_sets(terminal, embedder, datasets, described, task)
     baseline = _score_bm25(terminal, datasets) if bm25 else None
     terminal.print(*_tables(result, baseline))  # before the file: a full disk shall not take the scores with it

@@ -1,8 +1,9 @@
 """`slimvec index`: a user's own documents into an index, and kept up to date."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from slimvec.cli.models import load_embedder
 from slimvec.cli.options import DEFAULT_MODEL, Loading
@@ -33,8 +34,28 @@ KEYS = {
     "num_bytes": "size of the index on disk",
     "seconds": "of reading, embedding and writing",
 }
-VectorsName = Literal["float32", "int8", "binary"]
 _SHOWN_FAULTS = 10
+
+
+@dataclass(frozen=True)
+class IndexOptions(Loading):
+    """How an index is made, and its model loaded.
+
+    Options:
+        field F: Field with the text in tables; default text, content, body, ...
+    """
+
+    vectors: Literal["float32", "int8", "binary"] | None = None
+    chunk_tokens: int | None = None
+    late: bool | None = None
+    field: str | None = None
+    approximate: bool | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Those of an index's settings that were given."""
+        names = ("chunk_tokens", "vectors", "late", "field")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
 def index(
@@ -43,12 +64,7 @@ def index(
     sources: list[Path] | None = None,
     to: Path,
     model: str | None = None,
-    loading: Loading,
-    vectors: VectorsName | None = None,
-    chunk_tokens: int | None = None,
-    late: bool | None = None,
-    field: str | None = None,
-    approximate: bool | None = None,
+    options: IndexOptions,
 ) -> Result:
     """Index files and folders, to search them with `slimvec search --index`.
 
@@ -62,27 +78,22 @@ def index(
     Options:
         to INDEX: Folder of the index; made if it is new.
         model -m M: Model of a new index: a folder or name; default {DEFAULT_MODEL}.
-        field F: Field with the text in tables; default text, content, body, ...
     """
     from slimvec.search.index import Index
     from slimvec.search.settings import SETTINGS_NAME
 
     terminal.kept = lambda: f"run the same command again to go on from {to}"
     if (to / SETTINGS_NAME).is_file():
-        asked = {"dims": loading.dims, "vectors": vectors, "chunk_tokens": chunk_tokens, "late": late, "field": field}
-        _check_same(to, {name: value for name, value in asked.items() if value is not None})
-        found = open_index(terminal, to, model, loading)
+        _check_same(to, options)
+        found = open_index(terminal, to, model, options)
     else:
         if not sources:
             raise InputError(f"{to} is not an index", expected="files or folders to make one from")
         _check_sources(sources)
         name = model or DEFAULT_MODEL
-        embedder = load_embedder(terminal, name, loading)
-        found = Index.create(
-            to, embedder, model=name, revision=loading.revision, chunk_tokens=chunk_tokens,
-            vectors=vectors or "float32", late=bool(late), field=field,
-        )  # fmt: skip
-    report = update_index(terminal, found, sources or [], approximate=approximate)
+        embedder = load_embedder(terminal, name, options)
+        found = Index.create(to, embedder, model=name, revision=options.revision, **options.settings)
+    report = update_index(terminal, found, sources or [], approximate=options.approximate)
     return describe_update(terminal, found, report)
 
 
@@ -161,7 +172,7 @@ def open_index(terminal: Terminal, to: Path, model: str | None, loading: Loading
     return Index.open(to, embedder=embedder, name=name)
 
 
-def _check_same(to: Path, asked: dict[str, object]) -> None:
+def _check_same(to: Path, options: IndexOptions) -> None:
     """Refuse settings that are not those of an index.
 
     Raises:
@@ -171,6 +182,7 @@ def _check_same(to: Path, asked: dict[str, object]) -> None:
 
     said = IndexDescription.read(to / SETTINGS_NAME)
     present = {**said.settings.model_dump(), "dims": said.identity.spec.dims}
+    asked = options.settings if options.dims is None else {"dims": options.dims, **options.settings}
     for name, value in asked.items():
         if present[name] != value:
             raise InputError(

@@ -1,12 +1,13 @@
 """Options that several commands share, so that they read alike everywhere; `slimvec.cli.described` reads them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from slimvec.probes.registry import PROBES
 
 if TYPE_CHECKING:
     from slimvec.cli.terminal import Terminal
+    from slimvec.evaluation.opening import EvaluatedSettings
 
 Role = Literal["query", "document"]
 """The roles of `slimvec.text.prompts`, written again because importing them takes a third of the time of `--help`."""
@@ -33,6 +34,9 @@ Options:
     field F: Field with the text, in .jsonl and .parquet files.
     backend: Library that runs the model; auto is sentence-transformers where slimvec cannot.
     through --through (hidden): The old name of --backend.
+    query_prompt TEXT: Written in front of queries.
+    document_prompt TEXT: Written in front of documents.
+    cache --cache/--no-cache: Keep vectors for the next run.
     strict: Refuse a set with empty documents or judgements of what is not there.
     vectors: How vectors are held: 4 bytes a dim, a byte, or a bit; default float32.
     chunk_tokens N (from 16): Most tokens of a chunk; default 256, if the model takes that.
@@ -57,9 +61,25 @@ PLAINLY = Loading()
 """As the model says."""
 
 
-def backend_by_either_name(terminal: "Terminal", backend: Backend, through: Backend | None) -> Backend:
-    """Give the backend asked for by `--backend` or by its old name `--through`, which goes with the next release."""
-    if through is None:
-        return backend
-    terminal.remark("--through is now called --backend; the old name works until the next release")
-    return through
+@dataclass(frozen=True)
+class Opening(Loading):
+    """How a model is opened that is evaluated or probed, whatever library runs it."""
+
+    backend: Backend = "auto"
+    through: Backend | None = None
+    query_prompt: str | None = None
+    document_prompt: str | None = None
+    cache: bool = True
+
+    def named_anew(self, terminal: "Terminal") -> "Opening":
+        """Take a backend that was asked for by its old name `--through`, which goes with the next release."""
+        if self.through is None:
+            return self
+        terminal.remark("--through is now called --backend; the old name works until the next release")
+        return replace(self, backend=self.through, through=None)
+
+    @property
+    def settings(self) -> "EvaluatedSettings":
+        """What shall differ from the model's own."""
+        names = ("revision", "dtype", "dims", "query_prompt", "document_prompt")
+        return {name: getattr(self, name) for name in names}  # type: ignore[return-value]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from slimvec.cli.models import model_or_default
-from slimvec.cli.options import Backend, Loading, backend_by_either_name
+from slimvec.cli.options import Opening
 from slimvec.cli.tables import table
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from slimvec.cli.progress import Task
     from slimvec.evaluation.models import EvaluatedModel
-    from slimvec.evaluation.opening import EvaluatedSettings
     from slimvec.probes.protocol import Probe, ProbeConfig
     from slimvec.probes.results import Amount, ProbeReport, ProbeResult
 
@@ -38,14 +37,9 @@ def probe(
     amount: Literal["full", "quick", "tiny"] = "full",
     seed: int = 0,
     against: str | None = None,
-    backend: Backend = "auto",
-    through: Backend | None = None,
     output: Path | None = None,
-    query_prompt: str | None = None,
-    document_prompt: str | None = None,
-    cache: bool = True,
     max_tokens: int | None = None,
-    loading: Loading,
+    opening: Opening,
     force: bool = False,
 ) -> Result:
     """Ask what a model sees of a text: word order, position, length, instruction, and what its tokenizer reads.
@@ -63,36 +57,25 @@ def probe(
         seed N (from 0): Random seed for everything drawn.
         against M: A second model, shown beside the first.
         output -o FOLDER: Write the report into this folder.
-        query_prompt TEXT: Written in front of queries.
-        document_prompt TEXT: Written in front of documents.
-        cache --cache/--no-cache: Keep vectors for the next run.
         max_tokens N (from 1): Longest text of the model, and of the probe of length. Default: the model's own; 4,096 at
             most.
     """
     terminal.reserve(output, force=force)
-    backend = backend_by_either_name(terminal, backend, through)
+    opening = opening.named_anew(terminal)
     probes = choose_probes(only or ())
     for path, there, what in ((data, Path.is_dir, "folder"), (text_file, Path.is_file, "file")):
         if path is not None and not there(path):
             raise InputError(f"no {what} {path}", expected=f"a {what} that exists")
-    settings: EvaluatedSettings = {
-        "revision": loading.revision,
-        "dtype": loading.dtype,
-        "dims": loading.dims,
-        "max_tokens": max_tokens,
-        "query_prompt": query_prompt,
-        "document_prompt": document_prompt,
-    }
     from slimvec.cli.suites import open_with_progress
     from slimvec.probes.protocol import ProbeConfig
 
     reports = []
     for source in (model_or_default(terminal, model), *([against] if against else ())):
-        opened = open_with_progress(terminal, source, backend, settings)
+        opened = open_with_progress(terminal, source, opening, max_tokens=max_tokens)
         config = ProbeConfig(
             data=data, seed=seed, amount=amount, source=source, text_file=text_file, max_tokens=max_tokens
         )
-        reports.append(_run(terminal, opened, probes, config, cache=cache))
+        reports.append(_run(terminal, opened, probes, config, cache=opening.cache))
     _show(terminal, reports)  # before the files: a full disk shall not take the answers with it
     if output is not None:
         from slimvec.probes.page import write_probe_reports

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from slimvec.cli.index import KEYS, VectorsName, describe_update, update_index
+from slimvec.cli.index import KEYS, IndexOptions, describe_update, update_index
 from slimvec.cli.models import load_embedder
 from slimvec.cli.options import Loading
 from slimvec.cli.terminal import Result, Terminal
@@ -15,12 +15,7 @@ def reindex(
     *,
     index: Path,
     model: str | None = None,
-    loading: Loading,
-    vectors: VectorsName | None = None,
-    chunk_tokens: int | None = None,
-    late: bool | None = None,
-    field: str | None = None,
-    approximate: bool | None = None,
+    options: IndexOptions,
 ) -> Result:
     """Build an index anew, for another model or with other settings.
 
@@ -41,24 +36,19 @@ def reindex(
 
     terminal.kept = lambda: f"{index} is as it was; run the same command again to go on"
     said = IndexDescription.read(index / SETTINGS_NAME)
-    name, width, revision = model or said.model, loading.dims, loading.revision if model else said.revision
+    name, width, revision = model or said.model, options.dims, options.revision if model else said.revision
     if model is None and width is None:
         width = said.identity.spec.dims
-    embedder = load_embedder(terminal, name, Loading(width, loading.dtype, revision))
-    asked = {"vectors": vectors, "late": late, "field": field}
-    settings = IndexSettings.model_validate(
-        {
-            **said.settings.model_dump(),
-            **{key: value for key, value in asked.items() if value is not None},
-            "chunk_tokens": chosen_chunk_tokens(embedder, chunk_tokens or said.settings.chunk_tokens),
-        }
-    )
+    embedder = load_embedder(terminal, name, Loading(width, options.dtype, revision))
+    asked = said.settings.model_dump() | options.settings
+    asked["chunk_tokens"] = chosen_chunk_tokens(embedder, asked["chunk_tokens"])
+    settings = IndexSettings.model_validate(asked)
     report = migrate(
         index,
         embedder,
         settings,
         model=name,
         revision=revision,
-        update=lambda new: update_index(terminal, new, (), approximate=approximate),
+        update=lambda new: update_index(terminal, new, (), approximate=options.approximate),
     )
     return describe_update(terminal, Index.open(index, embedder=embedder), report)

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from slimvec.cli.failures import AGAIN
+from slimvec.cli.options import Opening
 from slimvec.cli.scores import summary_of
 from slimvec.cli.tables import table
 from slimvec.cli.terminal import Result, Terminal
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from slimvec.evaluation.comparing import ComparisonReport
     from slimvec.evaluation.models import EvaluatedModel
-    from slimvec.evaluation.opening import Backend, EvaluatedSettings
+    from slimvec.evaluation.opening import EvaluatedSettings
     from slimvec.evaluation.results import EvaluationResult
     from slimvec.evaluation.suite import Suite, TaskEntry
 
@@ -64,10 +65,9 @@ def evaluate_models(
     *,
     sources: Sequence[str],
     data: Path | None,
-    backend: "Backend",
-    cache: bool,
+    opening: Opening,
+    echo: bool,
     strict: bool,
-    settings: "EvaluatedSettings",
     output: Path | None,
     force: bool,
 ) -> Result:
@@ -85,10 +85,10 @@ def evaluate_models(
         reports.append(
             _evaluate(
                 terminal,
-                open_with_progress(terminal, source, backend, settings),
+                open_with_progress(terminal, source, opening, echo=echo),
                 suite,
                 data,
-                cache=cache,
+                cache=opening.cache,
                 strict=strict,
                 on_left_out=terminal.remark if number == 0 else None,
             )
@@ -109,14 +109,14 @@ def evaluate_models(
 
 
 def open_with_progress(
-    terminal: Terminal, source: str, backend: "Backend", settings: "EvaluatedSettings"
+    terminal: Terminal, source: str, opening: Opening, **more: Unpack["EvaluatedSettings"]
 ) -> "EvaluatedModel":
-    """Open a model, telling what is fetched or converted. Arguments and errors as for `open_evaluated`."""
+    """Open a model, telling what is fetched or converted. Errors as for `open_evaluated`."""
     with terminal.task(f"loading {source}") as task:
         from slimvec.evaluation.opening import open_evaluated
 
-        settings = {**settings, "progress": task.share}
-        model = open_evaluated(source, backend=backend, **settings)
+        settings: EvaluatedSettings = {**opening.settings, **more, "progress": task.share}
+        model = open_evaluated(source, backend=opening.backend, **settings)
     if model.card.remark:
         terminal.remark(f"{source}: {model.card.remark}")
     return model
