@@ -6,6 +6,7 @@ A neighbour's name starts with a dot and holds `.partial`; one that is left by a
 
 import errno
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -61,6 +62,12 @@ def atomic_file(path: str | Path, *, force: bool = False) -> Iterator[Path]:
         _follow_umask([temporary])
         _flush(temporary)
         temporary.replace(path)
+
+
+def write_text(path: str | Path, content: str, *, force: bool = False) -> None:
+    """Write a text file, whole or not at all; arguments and errors as for `atomic_file`."""
+    with atomic_file(path, force=force) as temporary:
+        temporary.write_text(content, encoding="utf-8")
 
 
 @contextmanager
@@ -309,6 +316,11 @@ class FileState(NamedTuple):
         """
         found = path.stat()
         return cls(found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def sha256_of_json(value: object) -> str:
+    """Hash anything JSON can write, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def sha256_of(path: Path) -> str:

@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from slimvec.errors import InputError, validation_summary
-from slimvec.files import atomic_file
+from slimvec.files import write_text
 
 
 class Frozen(BaseModel):
@@ -46,5 +46,4 @@ class Stored(Frozen):
             InputError: the file exists, and not `force`.
             StorageError: it cannot be written.
         """
-        with atomic_file(path, force=force) as temporary:
-            temporary.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        write_text(path, self.model_dump_json(indent=1) + "\n", force=force)

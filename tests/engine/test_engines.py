@@ -1,5 +1,7 @@
 """The engine that `load` chooses gives the vectors of the plain path: fused, prefix reuse, repeats, streams."""
 
+import shutil
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from slimvec.engine.fused import FusedDecoder
 from slimvec.errors import InputError, ModelError
 from slimvec.model.adapters import add_lora
 from slimvec.model.architectures import DECODERS
+from slimvec.model.cache import cache_root
 from slimvec.model.folder import load_model
 from slimvec.model.spec import LoraSettings, Pooling
 from tests.tiny import ARCHITECTURES, MODES, embedding_model
@@ -147,6 +150,19 @@ def test_the_budget_is_measured_once_for_large_inputs(monkeypatch):
     assert runs
     monkeypatch.setattr(calibration, "measure", lambda _: pytest.fail("measured twice"))
     assert calibration.token_budget(runs.append, "model", num_tokens=10**6) in calibration.CANDIDATES
+
+
+def test_a_budget_that_is_damaged_or_cannot_be_kept_is_measured_again(monkeypatch):
+    monkeypatch.setattr(calibration, "measure", lambda _: 1024)
+    assert calibration.token_budget(list, "model", num_tokens=10**6) == 1024
+    (path,) = (cache_root() / "budgets").iterdir()
+    path.write_text('{"token_budget"')
+    assert calibration.token_budget(list, "model", num_tokens=10) is None
+    monkeypatch.setattr(calibration, "measure", lambda _: 2048)
+    assert calibration.token_budget(list, "model", num_tokens=10**6) == 2048
+    shutil.rmtree(path.parent)
+    path.parent.write_text("")  # no folder can be made there
+    assert calibration.token_budget(list, "model", num_tokens=10**6) == 2048
 
 
 def test_the_budget_with_the_least_time_a_token_wins():

@@ -16,7 +16,7 @@ from slimvec.cli.failures import AGAIN
 from slimvec.cli.terminal import Terminal
 from slimvec.cli.training import FinishedRun, finished_run, run_training
 from slimvec.errors import InputError
-from slimvec.files import atomic_file
+from slimvec.files import write_text
 
 if TYPE_CHECKING:
     from slimvec.data.retrieval import RetrievalSet
@@ -224,8 +224,7 @@ def scores_before(
     if path.is_file():
         return EvaluationResult.model_validate_json(path.read_bytes())
     found = score_sets(terminal, embedder, sets, model, None)
-    with atomic_file(path) as temporary:
-        temporary.write_text(found.model_dump_json(), encoding="utf-8")
+    write_text(path, found.model_dump_json())
     return found
 
 

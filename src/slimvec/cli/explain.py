@@ -8,7 +8,7 @@ from slimvec.cli.models import load_embedder, model_or_default
 from slimvec.cli.options import Loading
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.data.records import check_text
-from slimvec.files import atomic_file
+from slimvec.files import write_text
 
 if TYPE_CHECKING:
     from slimvec.engine.explanation import ExplainedText, Explanation, Shares
@@ -90,5 +90,4 @@ def _write_page(path: Path, explanation: "Explanation", model: str, num_pairs: i
     """Write the HTML page."""
     from slimvec.engine.explanation_page import html_page
 
-    with atomic_file(path, force=force) as temporary:
-        temporary.write_text(html_page(explanation, model=model, num_pairs=num_pairs), encoding="utf-8")
+    write_text(path, html_page(explanation, model=model, num_pairs=num_pairs), force=force)

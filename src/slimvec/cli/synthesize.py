@@ -10,7 +10,7 @@ from slimvec.cli.records import RecordsOutput
 from slimvec.cli.terminal import Result, Terminal, named
 from slimvec.cli.values import among, exactly_one
 from slimvec.errors import InputError
-from slimvec.files import atomic_file
+from slimvec.files import write_text
 
 if TYPE_CHECKING:
     from slimvec.data.records import Record
@@ -119,8 +119,7 @@ def synthesize(
     with record_writer(output, force=into.force) as write_record:
         for record in records:
             write_record(record)
-    with atomic_file(place, force=into.force) as path:
-        path.write_text(done.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    write_text(place, done.model_dump_json(indent=2) + "\n", force=into.force)
     terminal.print(
         f"{done.num_records:,} records of {done.num_samples:,} samples; {done.num_requests:,} requests "
         f"({done.num_cached:,} more from {answers}), {done.tokens_in:,} tokens in, {done.tokens_out:,} out, cost "

@@ -7,7 +7,7 @@ from slimvec.comparison.probe_layout import probe_blocks
 from slimvec.comparison.study_report import Row, StudyReport
 from slimvec.comparison.sweep_layout import sweep_blocks
 from slimvec.evaluation.results import Score
-from slimvec.files import atomic_file, atomic_folder
+from slimvec.files import atomic_folder, write_text
 from slimvec.reports.blocks import (
     PLOTS,
     Block,
@@ -39,8 +39,7 @@ def write_report(folder: Path, report: StudyReport) -> None:
     with atomic_folder(folder / PLOTS, force=True) as plots:
         write_pictures(plots, blocks)
     for suffix, text in texts.items():
-        with atomic_file(folder / f"report.{suffix}", force=True) as path:
-            path.write_text(text, encoding="utf-8")
+        write_text(folder / f"report.{suffix}", text, force=True)
 
 
 def markdown(report: StudyReport) -> str:

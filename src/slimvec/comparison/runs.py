@@ -29,7 +29,7 @@ from slimvec.evaluation.models import ModelCard
 from slimvec.evaluation.results import TaskResult, package_versions
 from slimvec.evaluation.retrieval import score_retrieval
 from slimvec.evaluation.slimvec_model import describe_embedder
-from slimvec.files import atomic_file
+from slimvec.files import write_text
 from slimvec.frozen import Frozen
 from slimvec.model.opening import OpenSettings
 from slimvec.model.spec import Pooling
@@ -228,8 +228,7 @@ def run_study(
             watcher.begin(run, number, len(runs))
             together = {other: keys[other] for other in missing if states[other] == states[run]}
             for other, result in _score(together, material, output / "models", watcher).items():
-                with atomic_file(_path(output, other), force=True) as temporary:
-                    temporary.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
+                write_text(_path(output, other), result.model_dump_json(indent=1) + "\n", force=True)
             missing = [other for other in missing if other not in together]
         if not keep_models:
             _forget(run, missing, output / "models")

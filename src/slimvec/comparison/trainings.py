@@ -1,6 +1,5 @@
 """What the runs of a study train: each training once, whoever needs it, known by a hash of all it depends on."""
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from slimvec.comparison.study import BASE_PREFIX, Study
 from slimvec.engine.frozen import open_frozen
 from slimvec.errors import TrainingError
 from slimvec.evaluation.teachers import open_teacher
-from slimvec.files import sha256_of
+from slimvec.files import sha256_of, sha256_of_json
 from slimvec.model.builtin import BUILTINS
 from slimvec.model.identity import folder_sha256
 from slimvec.model.manifest import read_manifest
@@ -187,7 +186,7 @@ def provide(training: Training, models: Path, *, announce: Callable[[Training], 
 
 def digest(*parts: object) -> str:
     """Hash anything JSON can write, to 16 letters."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    return sha256_of_json(parts)[:16]
 
 
 def _other_models(recipe: Recipe) -> list[str]:

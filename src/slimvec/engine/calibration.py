@@ -1,15 +1,14 @@
 """The token budget of a batch: measured once for a model on a machine, and kept in the cache."""
 
-import hashlib
-import json
 import time
 from collections.abc import Callable
 from statistics import median
 
 import torch
 
-from slimvec.files import atomic_file
-from slimvec.model.cache import cache_root
+from slimvec.files import sha256_of_json
+from slimvec.frozen import Frozen
+from slimvec.model.cache import note, read_note
 from slimvec.text.batch import PackedBatch
 
 CANDIDATES = (1024, 2048, 4096, 8192)
@@ -18,6 +17,13 @@ MIN_TOKENS = 100_000
 """Inputs below this are not worth the calibration, which runs about 45,000 tokens."""
 _TEXT_TOKENS = 64
 _ROUNDS = 3
+
+
+class _Measured(Frozen):
+    """What is kept of a measurement."""
+
+    token_budget: int
+    measured_for: list[str | int]
 
 
 def token_budget(run: Callable[[PackedBatch], object], identity: str, *, num_tokens: int) -> int | None:
@@ -29,16 +35,12 @@ def token_budget(run: Callable[[PackedBatch], object], identity: str, *, num_tok
         num_tokens: Size of the work at hand; a small one takes what is known and measures nothing.
     """
     described = [identity, torch.get_num_threads(), str(torch.cpu.get_capabilities().get("cpu_name"))]
-    name = hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]
-    path = cache_root() / "budgets" / f"{name}.json"
-    if path.is_file():
-        return int(json.loads(path.read_text(encoding="utf-8"))["token_budget"])
-    if num_tokens < MIN_TOKENS:
-        return None
-    best = measure(run)
-    with atomic_file(path, force=True) as temporary:
-        temporary.write_text(json.dumps({"token_budget": best, "measured_for": described}), encoding="utf-8")
-    return best
+    key = f"{sha256_of_json(described)[:16]}.json"
+    found = read_note("budgets", key, _Measured)
+    if found is None and num_tokens >= MIN_TOKENS:
+        found = _Measured(token_budget=measure(run), measured_for=described)
+        note("budgets", key, found.model_dump_json())
+    return None if found is None else found.token_budget
 
 
 def measure(run: Callable[[PackedBatch], object], *, clock: Callable[[], float] = time.perf_counter) -> int:

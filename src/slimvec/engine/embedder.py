@@ -28,6 +28,7 @@ from slimvec.model.identity import ModelIdentity
 from slimvec.model.opening import OpenedModel, OpenSettings, open_model
 from slimvec.model.protocols import Backbone
 from slimvec.model.spec import ModelSpec
+from slimvec.progress import tell_nobody
 from slimvec.text.embeddings import BadText, Embeddings, Vectors
 from slimvec.text.prompts import Role
 from slimvec.text.tokenizer import Tokenizer
@@ -306,7 +307,7 @@ class Embedder:
     ) -> Iterator[Embeddings]:
         check_dims(dims, self._width)
         prompt, runner = self.spec.prompts.render(role, task), self.for_role(role)._runner
-        return runner.stream(texts, prompt=prompt, dims=dims, on_progress=on_progress or _ignore, mark=mark)
+        return runner.stream(texts, prompt=prompt, dims=dims, on_progress=on_progress or tell_nobody, mark=mark)
 
     def embed_queries(self, texts: Sequence[str], *, task: str | None = None, dims: int | None = None) -> Vectors:
         """Embed queries: [N, D]. As `embed` with role `query`."""
@@ -393,7 +394,3 @@ class Embedder:
             ModelError: the folder has no golden vectors.
         """
         return worst_cosine(Path(folder), lambda texts, role: self.embed(texts, role=role).vectors)
-
-
-def _ignore(_: int) -> None:
-    """Tell nobody."""

@@ -23,6 +23,7 @@ from slimvec.model.causal_lm import CausalLM, open_language_model
 from slimvec.model.lm_head import LMHead, head_of, read_lm_head
 from slimvec.model.opening import OpenedModel
 from slimvec.model.sampling import Writing, read_writing
+from slimvec.progress import tell_nobody
 from slimvec.text.tokenizer import Tokenizer
 
 
@@ -100,7 +101,7 @@ class LanguageModel:
             prompt=prompt or LikelihoodPrompt(),
             max_document_tokens=max_document_tokens or self.max_document_tokens,
         )
-        run = LikelihoodRun(self.causal_lm, self._store, on_progress or _ignore)
+        run = LikelihoodRun(self.causal_lm, self._store, on_progress or tell_nobody)
         with self.lock:
             values = run.sums(tokens, wanted)
         if normalise:
@@ -194,7 +195,3 @@ def _unlimited(tokenizer: Tokenizer, language: OpenedModel) -> Tokenizer:
     """Limit a tokenizer to what the model has positions for, and not to what it embeds."""
     limit = longest_text(language.config)
     return Tokenizer(tokenizer.backend, max_tokens=limit, vocabulary=language.vocabulary)
-
-
-def _ignore(_: int) -> None:
-    """Tell nobody."""

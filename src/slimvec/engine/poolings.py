@@ -9,6 +9,7 @@ from slimvec.engine.runner import Runner
 from slimvec.errors import InputError
 from slimvec.model.head import check_dims
 from slimvec.model.spec import Pooling
+from slimvec.progress import tell_nobody
 from slimvec.text.embeddings import Embeddings
 from slimvec.text.prompts import Role
 
@@ -72,7 +73,7 @@ def embed_poolings(
             tuple(poolings),
             prompt=spec.prompts.render(role, task),
             dims=dims,
-            on_progress=on_progress or _ignore,
+            on_progress=on_progress or tell_nobody,
         )
     )
     by_pooling = [[block[number] for block in blocks] for number in range(len(poolings))]
@@ -81,7 +82,3 @@ def embed_poolings(
         if embeddings.bad:
             raise VectorsError(embeddings)
     return joined
-
-
-def _ignore(_: int) -> None:
-    """Tell nobody."""

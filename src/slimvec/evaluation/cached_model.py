@@ -10,6 +10,7 @@ from slimvec.evaluation.ledger import Ledger
 from slimvec.evaluation.models import EvaluatedModel, ModelCard, Prompt, Usage
 from slimvec.evaluation.slimvec_model import SlimvecModel
 from slimvec.evaluation.vector_store import VectorStore, blocks_of
+from slimvec.progress import tell_nobody
 from slimvec.text.embeddings import Embeddings, OnProgress
 from slimvec.text.prompts import Prompts, Role
 
@@ -56,7 +57,7 @@ class CachedModel:
         on_progress: OnProgress | None = None,
     ) -> Embeddings:
         """Embed texts, and tell how many more are done, those found included. Errors of the model and of the store."""
-        report = on_progress or _ignore
+        report = on_progress or tell_nobody
         prompt = self.model.render(role, task)
         key = f"{role or ''}\0{prompt}"
         different = list(dict.fromkeys(texts))
@@ -75,10 +76,6 @@ class CachedModel:
         found = Embeddings(np.stack(vectors_by_text), np.array(tokens, np.int32), np.array(truncated, np.int8))
         self.work.add(role, prompt, found)
         return found
-
-
-def _ignore(_: int) -> None:
-    """Tell nobody."""
 
 
 def bare_model(model: EvaluatedModel) -> EvaluatedModel:

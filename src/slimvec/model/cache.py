@@ -9,23 +9,32 @@ Layout, below `$SLIMVEC_CACHE` (default `~/.cache/slimvec`):
     hashes/KEY.json       SHA-256 of a file by path, size and times of change
     whole/KEY             folders whose files were hashed and are as they should be, by the state of the files
     checked/KEY           model folders whose golden vectors this machine has compared, by the state of their files
+    dtypes/, budgets/     what was measured on this machine: times of bfloat16, tokens of a batch
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from slimvec.errors import FetchError, StorageError
-from slimvec.files import FileState, atomic_file, atomic_folder, remove_partial, sha256_of, storage_errors
+from slimvec.files import (
+    FileState,
+    atomic_folder,
+    remove_partial,
+    sha256_of,
+    sha256_of_json,
+    storage_errors,
+    write_text,
+)
 from slimvec.frozen import Frozen
 
+_Form = TypeVar("_Form", bound=Frozen)
 RECORD_NAME = "source.json"
 FILES_NAME = "files.sha256"
 """JSON, and not called so: identities of models hash the `.json` files of their folders, and this is none of theirs."""
@@ -178,14 +187,13 @@ def find_changed(expected: Mapping[Path, str], hash_file: Callable[[Path], str],
         whole: Hash them though they have been found right in this state.
     """
     states = [(str(file), digest, *FileState.of(file)) for file, digest in expected.items()]
-    key = hashlib.sha256(json.dumps(states).encode()).hexdigest()
+    key = sha256_of_json(states)
     if is_noted("whole", key) and not whole:
         return None
     for file, digest in expected.items():
         if hash_file(file) != digest:
             return f"{file} was changed after it was written"
-    with suppress(StorageError):  # a cache that cannot be written costs the hashes again, nothing else
-        note("whole", key, "\n".join(map(str, expected)))
+    note("whole", key, "\n".join(map(str, expected)))
     return None
 
 
@@ -195,8 +203,7 @@ def _write_file_list(folder: Path) -> None:
     listed = {
         file.relative_to(folder).as_posix(): _Listed(size=file.stat().st_size, sha256=sha256_of(file)) for file in files
     }
-    with atomic_file(folder / FILES_NAME, force=True) as path:
-        path.write_text(_FileList(files=listed).model_dump_json(indent=1), encoding="utf-8")
+    write_text(folder / FILES_NAME, _FileList(files=listed).model_dump_json(indent=1), force=True)
 
 
 @contextmanager
@@ -227,22 +234,13 @@ class _FileHash(Frozen):
 def cached_sha256(path: Path, *, progress: Progress) -> str:
     """Hash a file, once for as long as its path, size and times of change stay."""
     path = path.resolve()
-    state = FileState.of(path)
-    note = cache_root() / "hashes" / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:32]}.json"
-    if note.is_file():
-        try:
-            known = _FileHash.model_validate_json(note.read_bytes())
-        except ValidationError:  # of another form: hash again and replace it
-            known = None
-        if known and known.state == state:
-            return known.sha256
-    progress(f"hashing {path.name}", None)
-    digest = sha256_of(path)
-    found = _FileHash(state=state, sha256=digest)
-    # A cache that cannot be written costs the hash again, nothing else.
-    with suppress(StorageError), atomic_file(note, force=True) as temporary:
-        temporary.write_text(found.model_dump_json(), encoding="utf-8")
-    return digest
+    state, key = FileState.of(path), f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:32]}.json"
+    known = read_note("hashes", key, _FileHash)
+    if known is None or known.state != state:
+        progress(f"hashing {path.name}", None)
+        known = _FileHash(state=state, sha256=sha256_of(path))
+        note("hashes", key, known.model_dump_json())
+    return known.sha256
 
 
 def is_noted(kind: str, key: str) -> bool:
@@ -250,16 +248,20 @@ def is_noted(kind: str, key: str) -> bool:
     return (cache_root() / kind / key).is_file()
 
 
+def read_note(kind: str, key: str, form: type[_Form]) -> _Form | None:
+    """Read a note of a form; None where there is none, or one of another form, to be replaced."""
+    with suppress(OSError, ValidationError):
+        return form.model_validate_json((cache_root() / kind / key).read_bytes())
+    return None
+
+
 def note(kind: str, key: str, content: str) -> None:
-    """Leave a note in the cache.
+    """Leave a note in the cache; one that cannot be written costs the work again, nothing else.
 
     Args:
         kind: Folder below the cache's root.
         key: Name of the note, fit for a file.
-        content: For people who look.
-
-    Raises:
-        StorageError: the cache cannot be written.
+        content: For people who look, or of the form that `read_note` reads.
     """
-    with atomic_file(cache_root() / kind / key, force=True) as temporary:
-        temporary.write_text(content, encoding="utf-8")
+    with suppress(StorageError):
+        write_text(cache_root() / kind / key, content, force=True)

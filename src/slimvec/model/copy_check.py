@@ -4,17 +4,13 @@ Twenty texts are embedded once a copy and kind of engine; the cache then remembe
 a later load costs a look at their sizes and times. A changed adapter, base, setting or byte that matters is an error.
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
-from contextlib import suppress
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from slimvec.errors import StorageError
-from slimvec.files import FileState
+from slimvec.files import FileState, sha256_of_json
 from slimvec.model.cache import is_noted, note
 from slimvec.model.dtypes import slowness
 from slimvec.model.golden import GOLDEN_NAME, check_golden
@@ -53,8 +49,7 @@ def check_copy(opened: OpenedModel, backbone: Backbone, *, engine: str, dtype: t
         return
     emulated = bool(slowness(dtype))
     check_golden(opened.folder, _Embedding(opened, backbone, saved), dtype=name, quick=emulated, roles=opened.roles)
-    with suppress(StorageError):  # a cache that cannot be written costs the check again, nothing else
-        note("checked", fingerprint, str(opened.folder.resolve()))
+    note("checked", fingerprint, str(opened.folder.resolve()))
 
 
 class _Embedding:
@@ -81,4 +76,4 @@ def _fingerprint(opened: OpenedModel, engine: str, dtype: str) -> str:
     files = [
         (str(path), *FileState.of(path)) for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()
     ]
-    return hashlib.sha256(json.dumps([engine, dtype, package_versions(), opened.roles, files]).encode()).hexdigest()
+    return sha256_of_json([engine, dtype, package_versions(), opened.roles, files])

@@ -6,20 +6,16 @@ cache by processor and version of torch.
 """
 
 import hashlib
-import json
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
 
-from slimvec.errors import StorageError
-from slimvec.files import atomic_file
+from slimvec.files import sha256_of_json
 from slimvec.frozen import Frozen
-from slimvec.model.cache import cache_root
+from slimvec.model.cache import cache_root, note, read_note
 from slimvec.model.processor import has_bf16, instruction_sets
 
 MAX_FACTOR = 1.25
@@ -74,21 +70,17 @@ def bf16_factor() -> float:
 
 
 @cache
-def _factor(root: Path) -> float:
+def _factor(_: Path) -> float:
     described = [
         str(torch.cpu.get_capabilities().get("cpu_name")),
         hashlib.sha256(" ".join(sorted(instruction_sets())).encode()).hexdigest()[:16],
         torch.__version__,
     ]
-    name = hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]
-    path = root / "dtypes" / f"{name}.json"
-    if path.is_file():
-        with suppress(ValidationError):  # of another form: measured again and replaced
-            return _Measured.model_validate_json(path.read_bytes()).bf16_factor
-    found = _Measured(bf16_factor=round(measure_bf16(), 2), measured_for=described)
-    # A cache that cannot be written costs the measurement again, nothing else.
-    with suppress(StorageError), atomic_file(path, force=True) as temporary:
-        temporary.write_text(found.model_dump_json(), encoding="utf-8")
+    key = f"{sha256_of_json(described)[:16]}.json"
+    found = read_note("dtypes", key, _Measured)
+    if found is None:
+        found = _Measured(bf16_factor=round(measure_bf16(), 2), measured_for=described)
+        note("dtypes", key, found.model_dump_json())
     return found.bf16_factor
 
 

@@ -17,22 +17,22 @@ Who compares models picks the part that matters to it:
 - `weights_sha256`: merges and generation, where the weights alone matter.
 """
 
-import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Self
 
 import slimvec
-from slimvec.files import sha256_of
+from slimvec.files import sha256_of, sha256_of_json
 from slimvec.frozen import Frozen
 from slimvec.model.architectures import Config
 from slimvec.model.cache import Progress, cached_sha256
 from slimvec.model.opening import ADAPTER_NAME, ADAPTER_WEIGHTS, OpenedModel
 from slimvec.model.spec import ModelSpec
 from slimvec.model.weight_files import WeightFiles
+from slimvec.progress import tell_nobody
 
 INCIDENTAL = ("dtype", "torch_dtype", "transformers_version", "_name_or_path", "architectures")
 """Keys of a config that say nothing about the shape or the meaning of the weights."""
@@ -69,7 +69,7 @@ class ModelIdentity(Frozen):
         width = opened.spec.full_width(int(opened.config["hidden_size"]))
         spec = opened.spec.replace(dims=opened.spec.dims or width, trained_dims=())
         parts = [_route(opened), *([] if opened.queries is None else [_route(opened.queries)])]
-        return cls(weights=parts[0] if len(parts) == 1 else _digest(parts), spec=spec, dtype=dtype)
+        return cls(weights=parts[0] if len(parts) == 1 else sha256_of_json(parts), spec=spec, dtype=dtype)
 
     @property
     def precision(self) -> str:
@@ -79,7 +79,7 @@ class ModelIdentity(Frozen):
     @property
     def sha256(self) -> str:
         """One hash for the model as it is used: weights, settings, prompts and class of dtype."""
-        return _digest([self.weights, _dump(self.spec), self.precision])
+        return sha256_of_json([self.weights, _dump(self.spec), self.precision])
 
     def vectors_sha256(self, engine: str) -> str:
         """Give one hash for its stored vectors: weights, settings without prompts, dtype, and the code that runs it.
@@ -88,7 +88,7 @@ class ModelIdentity(Frozen):
             engine: What runs the backbone, as `Embedder.engine` names it.
         """
         settings = self.spec.model_dump_json(exclude={"prompts"})
-        return _digest([_code_sha256(), self.weights, settings, self.dtype, engine])
+        return sha256_of_json([_code_sha256(), self.weights, settings, self.dtype, engine])
 
     def differences(self, other: "ModelIdentity") -> list[str]:
         """Name what differs in another model, in the words of `slimvec.json`; nothing when `sha256` is the same."""
@@ -112,7 +112,7 @@ def weights_sha256(folder: Path, *, progress: Progress | None = None) -> str:
     Raises:
         ModelError: there are none.
     """
-    return _digest([cached_sha256(path, progress=progress or _silent) for path in WeightFiles(folder).paths])
+    return sha256_of_json([cached_sha256(path, progress=progress or tell_nobody) for path in WeightFiles(folder).paths])
 
 
 def same_backbone(one: OpenedModel, other: OpenedModel) -> bool:
@@ -132,7 +132,7 @@ def folder_sha256(*folders: Path) -> str:
     for folder in dict.fromkeys(path.resolve() for path in folders):
         files = sorted(path for path in folder.rglob("*") if path.suffix in _FOLDER_SUFFIXES and path.is_file())
         parts += [f"{path.relative_to(folder)} {sha256_of(path)}" for path in files if path.name != "golden.json"]
-    return _digest(parts)
+    return sha256_of_json(parts)
 
 
 def essential_config(config: Config) -> Config:
@@ -143,7 +143,7 @@ def essential_config(config: Config) -> Config:
 def _route(opened: OpenedModel) -> str:
     """Hash the files of a model, or of one route of it."""
     config = json.dumps(essential_config(opened.config), sort_keys=True, default=str)
-    return _digest([config, *(cached_sha256(path, progress=_silent) for path in _files(opened))])
+    return sha256_of_json([config, *(cached_sha256(path, progress=tell_nobody) for path in _files(opened))])
 
 
 def _files(opened: OpenedModel) -> Iterator[Path]:
@@ -163,7 +163,7 @@ def _code_sha256() -> str:
     package = Path(slimvec.__file__).parent
     files = sorted(path for name in _CODE for path in (package / name).rglob("*") if path.is_file())
     sources = [f"{path.relative_to(package)} {sha256_of(path)}" for path in files if "__pycache__" not in path.parts]
-    return _digest([*sources, *(f"{name} {version(name)}" for name in _PACKAGES)])
+    return sha256_of_json([*sources, *(f"{name} {version(name)}" for name in _PACKAGES)])
 
 
 def _dump(spec: ModelSpec) -> str:
@@ -174,11 +174,3 @@ def _short(value: object) -> str:
     """Show a setting within a line."""
     shown = " ".join(f"{value}".split())
     return shown if len(shown) <= 60 else f"{shown[:57]}..."
-
-
-def _digest(parts: Sequence[str]) -> str:
-    return hashlib.sha256(json.dumps(list(parts)).encode()).hexdigest()
-
-
-def _silent(_step: str, _fraction: float | None) -> None:
-    """Report to nobody."""

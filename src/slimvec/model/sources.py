@@ -21,6 +21,7 @@ from slimvec.model.cache import (
 )
 from slimvec.model.gguf import CONVERSION, convert_gguf
 from slimvec.model.hub_blobs import discard_damaged_blobs
+from slimvec.progress import tell_nobody
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 """What a name on the hub looks like; a path of two parts that is not there looks the same."""
@@ -88,7 +89,7 @@ def discard_damaged(name: str, *, revision: str | None = None) -> str | None:
     if found is None:
         return None
     if found.is_file():
-        found = entry_folder(_gguf_entry(cached_sha256(found, progress=_silent)))
+        found = entry_folder(_gguf_entry(cached_sha256(found, progress=tell_nobody)))
         if read_record(found) is None:
             return None
     if read_record(found) is None:
@@ -116,7 +117,7 @@ def resolve_source(source: str | Path, *, revision: str | None = None, progress:
         ModelError: a GGUF file cannot be converted.
         StorageError: the cache cannot be written.
     """
-    report = progress or _silent
+    report = progress or tell_nobody
     path = Path(source).expanduser()
     is_name = isinstance(source, str)
     if is_name and source in BUILTINS:
@@ -301,7 +302,3 @@ def refuse_revision(source: str | Path, revision: str | None, what: str) -> None
     """
     if revision is not None:
         raise InputError(f"revision {revision} of {source}, {what}", expected="a revision of a hub name only")
-
-
-def _silent(_step: str, _fraction: float | None) -> None:
-    """Report to nobody."""

@@ -4,12 +4,10 @@ safetensors are mapped and not copied. A `pytorch_model.bin` is a pickle: it is 
 alone (`weights_only`), which runs no code, and only where a folder has no safetensors.
 """
 
-import hashlib
 import json
 import re
 import zipfile
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +15,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from slimvec.errors import ModelError, StorageError
-from slimvec.files import FileState
+from slimvec.errors import ModelError
+from slimvec.files import FileState, sha256_of_json
 from slimvec.model.cache import is_noted, note
 
 _FORMS = ("model.safetensors", "pytorch_model.bin")
@@ -92,14 +90,13 @@ class WeightFiles:
             ModelError: a tensor has such a number; it is named.
         """
         states = [(str(path.resolve()), *FileState.of(path)) for path in self.paths]
-        fingerprint = hashlib.sha256(json.dumps(states).encode()).hexdigest()
+        fingerprint = sha256_of_json(states)
         if is_noted("finite", fingerprint):
             return
         for name in sorted(self.names):
             if not is_passed_over(name):
                 refuse_not_finite(self.read(name), f"{name} of {self.folder}")
-        with suppress(StorageError):  # a cache that cannot be written costs the look again, nothing else
-            note("finite", fingerprint, str(self.folder.resolve()))
+        note("finite", fingerprint, str(self.folder.resolve()))
 
 
 def refuse_not_finite(tensor: Tensor, place: str) -> None:

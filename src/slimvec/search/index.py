@@ -21,6 +21,7 @@ import numpy as np
 from slimvec.errors import InputError, ModelError
 from slimvec.files import FileState, storage_errors
 from slimvec.locks import held
+from slimvec.progress import tell_nobody
 from slimvec.search import approximation
 from slimvec.search.searching import search
 from slimvec.search.settings import SETTINGS_NAME, IndexDescription, IndexSettings, VectorKind
@@ -212,10 +213,10 @@ class Index:
                 self.description.settings,
                 self.columns,
                 centred=self._centre,
-                on_progress=on_progress or _ignore,
+                on_progress=on_progress or tell_nobody,
             )
             report = updater.run(plan)
-            self._approximate(approximate, on_step or _ignore)
+            self._approximate(approximate, on_step or tell_nobody)
         return report
 
     search = search
@@ -347,7 +348,3 @@ def chosen_chunk_tokens(embedder: "Embedder", asked: int | None) -> int:
             f"chunks of {asked} tokens", expected=f"at most {room}, which the model takes beside its prompt"
         )
     return asked or max(16, min(CHUNK_TOKENS, 3 * room // 4))
-
-
-def _ignore(_: object) -> None:
-    """Tell nobody."""

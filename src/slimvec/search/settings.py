@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, ValidationError
 
 from slimvec.errors import InputError, ModelError, validation_summary
-from slimvec.files import atomic_file
+from slimvec.files import write_text
 from slimvec.frozen import Frozen
 from slimvec.model.identity import ModelIdentity
 
@@ -101,8 +101,7 @@ class IndexDescription(Frozen):
         Raises:
             StorageError: it cannot be written.
         """
-        with atomic_file(path, force=True) as temporary:
-            temporary.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        write_text(path, self.model_dump_json(indent=1) + "\n", force=True)
 
     def with_sources(self, sources: Sequence[Path]) -> Self:
         """Give a copy with more sources; one below another adds nothing."""

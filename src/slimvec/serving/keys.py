@@ -10,7 +10,7 @@ import secrets
 from pathlib import Path
 
 from slimvec.errors import InputError
-from slimvec.files import atomic_file
+from slimvec.files import write_text
 
 PREFIX = "sv-"
 _LINE = re.compile(r"([\w.@-]{1,100}) ([0-9a-f]{64})")
@@ -74,8 +74,7 @@ def add_key(path: Path, name: str, line: str) -> None:
     before = _read(path) if path.exists() else ""
     if name in _hashes(path, before):
         raise InputError(f"{path} has a key {name}", expected="a new name", do="remove its line first")
-    with atomic_file(path, force=True) as temporary:
-        temporary.write_text(f"{before.rstrip()}\n{line}\n".lstrip(), encoding="utf-8")
+    write_text(path, f"{before.rstrip()}\n{line}\n".lstrip(), force=True)
     path.chmod(0o600)
 
 

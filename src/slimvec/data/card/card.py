@@ -10,7 +10,7 @@ import slimvec
 from slimvec.data.card.summary import SourceSummary
 from slimvec.data.contamination import ContaminationReport
 from slimvec.errors import InputError
-from slimvec.files import atomic_file
+from slimvec.files import write_text
 
 
 class DataCard(BaseModel):
@@ -79,7 +79,5 @@ def write_data_card(card: DataCard, folder: Path) -> None:
     """
     from slimvec.data.card.page import render_markdown
 
-    with atomic_file(folder / "data_card.json", force=True) as path:
-        path.write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    with atomic_file(folder / "data_card.md", force=True) as path:
-        path.write_text(render_markdown(card), encoding="utf-8")
+    write_text(folder / "data_card.json", card.model_dump_json(indent=2) + "\n", force=True)
+    write_text(folder / "data_card.md", render_markdown(card), force=True)

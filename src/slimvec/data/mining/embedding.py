@@ -12,6 +12,7 @@ from slimvec.data.mining.row_files import RowFile
 from slimvec.data.mining.scoring import Vectors, VectorScorer
 from slimvec.data.mining.texts import TextStore
 from slimvec.errors import ModelError
+from slimvec.progress import tell_nobody
 from slimvec.text.embeddings import TextEmbedder, embed_by_task
 from slimvec.text.prompts import Role
 
@@ -58,7 +59,7 @@ def embed_collection(
         StorageError: the vectors cannot be written.
     """
     files = {name: RowFile(folder / f"{name}.vectors", np.float32, [known.dims]) for name in ("queries", "documents")}
-    advance = advance or _ignore
+    advance = advance or tell_nobody
     query_tasks = [task or known.task for task in collection.tasks]
     _embed(known, collection.queries, query_tasks, "query", files["queries"], advance)
     document_tasks = [known.task] * len(collection.documents)
@@ -92,7 +93,3 @@ def _block_vectors(
         found_text = f"the vector of {texts[bad[0]][:60]!r} is not finite"
         raise ModelError(found_text, expected="numbers", do="check the model's weights")
     return found.vectors, found.num_truncated
-
-
-def _ignore(_: int) -> None:
-    """Tell nobody."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from slimvec.files import atomic_file, storage_errors
+from slimvec.files import storage_errors, write_text
 
 
 class RowFile:
@@ -78,8 +78,7 @@ class RowFile:
 
     def _commit(self, num_rows: int, tally: int) -> None:
         note = {"num_rows": num_rows, "tally": tally, "row": self._row()}
-        with atomic_file(self._note, force=True) as temporary:
-            temporary.write_text(json.dumps(note), encoding="utf-8")
+        write_text(self._note, json.dumps(note), force=True)
         self.num_rows, self.tally = num_rows, tally
 
     def _row(self) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from slimvec.errors import InputError, SlimvecError
-from slimvec.files import atomic_file, storage_errors
+from slimvec.files import storage_errors, write_text
 from slimvec.locks import held
 
 _FORMAT = 1
@@ -77,8 +77,7 @@ def claim_workspace(folder: Path, identity: Mapping[str, Any]) -> bool:
                 do="pass --restart to throw it away, or name another with --work",
             )
         return True
-    with atomic_file(path, force=True) as temporary:
-        temporary.write_text(json.dumps(own, indent=1), encoding="utf-8")
+    write_text(path, json.dumps(own, indent=1), force=True)
     return False
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from pydantic import Field, ValidationError
 
-from slimvec.files import atomic_file
+from slimvec.files import write_text
 from slimvec.frozen import Frozen
 
 Message = Mapping[str, str]
@@ -113,8 +113,7 @@ class AnswerCache:
             return known.model_copy(update={"from_cache": True})
         answer = await self._generator.generate(messages, seed=seed, temperature=temperature)
         completion = Completion(text=answer.text, tokens_in=answer.tokens_in, tokens_out=answer.tokens_out)
-        with atomic_file(kept, force=True) as path:
-            path.write_text(completion.model_dump_json(), encoding="utf-8")
+        write_text(kept, completion.model_dump_json(), force=True)
         return completion
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from slimvec.data.records import Record
 from slimvec.errors import InputError
 from slimvec.frozen import Frozen
-from slimvec.training.batches.even_deal import even_steps
+from slimvec.training.batches.deals import even_steps
 from slimvec.training.batches.plan import BatchPlan
 from slimvec.training.recipe import Recipe
 from slimvec.training.recipe.ngrams import NGrams

@@ -17,7 +17,7 @@ from slimvec.data.card import (
     write_data_card,
 )
 from slimvec.data.records import Record
-from slimvec.files import atomic_file
+from slimvec.files import write_text
 from slimvec.text.tokenizer import Tokenizer
 from slimvec.training.batches.sources import SourceRecord
 from slimvec.training.recipe import Source
@@ -86,8 +86,7 @@ def keep_stage_card(card: DataCard, workspace: Path, number: int) -> None:
     Raises:
         StorageError: it cannot be written.
     """
-    with atomic_file(_card_path(workspace, number), force=True) as path:
-        path.write_text(card.model_dump_json(), encoding="utf-8")
+    write_text(_card_path(workspace, number), card.model_dump_json(), force=True)
 
 
 def write_run_card(workspace: Path, num_stages: int, folder: Path) -> None:

@@ -42,6 +42,7 @@ from slimvec.training.step.steps import Steps
 from slimvec.training.step.target_vectors import TargetVectors
 from slimvec.training.step.text_vectors import TextVectorSteps
 from slimvec.training.step.text_views import TextViewSteps
+from slimvec.training.step.token_loss import check_causal
 from slimvec.training.step.trainable_model import TrainableModel
 
 
@@ -136,24 +137,10 @@ def _reconstruction(stage: StageInput) -> Reconstruction:
     """
     model, recipe = stage.model, stage.recipe
     assert isinstance(recipe.objective, Anchor)
-    _check_causal(model, recipe, "reconstruction")
+    check_causal(model, recipe, "reconstruction")
     head = language_head(recipe, model)
     tokens = recipe.batch.micro_batch_tokens
     return Reconstruction(model, head, recipe.objective, micro_batch_tokens=tokens, seed=recipe.run.seed)
-
-
-def _check_causal(model: EmbeddingModel, recipe: Recipe, what: str) -> None:
-    """Refuse a model that cannot predict a text token by token.
-
-    Raises:
-        InputError: then.
-    """
-    if model.spec.attention != "causal":
-        raise InputError(
-            f"{what} by {recipe.base.name}, which is {model.spec.attention}",
-            expected="causal attention, so that it can predict a text token by token",
-            do="set model.attention=causal",
-        )
 
 
 def _collator(model: EmbeddingModel, recipe: Recipe, teacher: TeacherVectors | None) -> Collator:
@@ -286,7 +273,7 @@ def _ngrams(stage: StageInput) -> StageWork:
         ModelError: the base has no language-model head.
     """
     model, recipe = stage.model, stage.recipe
-    _check_causal(model, recipe, "n-grams written")
+    check_causal(model, recipe, "n-grams written")
     head = language_head(recipe, model)
     steps = NGramSteps(stage.records, recipe, tokenizer=model.tokenizer, head=head)
     stage.notice(str(steps.filling), None)

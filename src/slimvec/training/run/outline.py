@@ -6,7 +6,7 @@ from slimvec.data.records import Record
 from slimvec.frozen import Frozen
 from slimvec.model.sources import find_source
 from slimvec.training.batches.adaptation_texts import all_texts
-from slimvec.training.batches.even_deal import even_steps
+from slimvec.training.batches.deals import even_steps
 from slimvec.training.batches.filling import Contrasts, Filling, TargetFilling, check_filling
 from slimvec.training.batches.sources import SourceRecord, source_numbers
 from slimvec.training.recipe import Recipe, Source, StageRecipe, TextVectorsObjective

@@ -11,8 +11,6 @@ so that a run that was killed goes on in the stage it was in, and no stage is do
 the run's own. A run without stages has its checkpoints in the workspace itself.
 """
 
-import hashlib
-import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +24,7 @@ from pydantic import ValidationError, field_serializer
 from slimvec.data.contamination import TrainingOverlap
 from slimvec.data.records import Record
 from slimvec.errors import TrainingError
+from slimvec.files import sha256_of_json
 from slimvec.frozen import Frozen
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.folder import save_model
@@ -184,7 +183,7 @@ def recipe_ids(stages: Sequence[StagePaths]) -> list[str]:
         settings = paths.stage.recipe.model_dump(mode="json")
         for key in _CHECKPOINT_KEYS:
             del settings["run"][key]
-        found.append(_fingerprint(found[-1:], settings))
+        found.append(sha256_of_json([found[-1:], settings]))
     return found
 
 
@@ -232,7 +231,7 @@ def run_stage(
         work.steps,
         recipe,
         folder=paths.workspace,
-        run_id=_fingerprint(recipe_id, [source.model_dump() for source in held], work.teacher),
+        run_id=sha256_of_json([recipe_id, [source.model_dump() for source in held], work.teacher]),
         extra_parameters=work.extra_parameters,
         stage=paths.stage.name,
         metrics=paths.metrics,
@@ -304,8 +303,3 @@ def _measure(embedder: TrainingEmbedder, validators: Mapping[str, Validator]) ->
         for name, validator in validators.items()
         for measure, value in validator(embedder).items()
     }
-
-
-def _fingerprint(*parts: object) -> str:
-    """SHA-256 of anything JSON can write."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

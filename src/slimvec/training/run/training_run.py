@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import field_serializer
 
 from slimvec.errors import InputError
-from slimvec.files import atomic_file, atomic_folder, check_free
+from slimvec.files import atomic_folder, check_free, write_text
 from slimvec.frozen import Frozen
 from slimvec.locks import reserved
 from slimvec.model.folder import save_model
@@ -187,8 +187,7 @@ def _has_progress(workspace: Path) -> bool:
 def _begin(workspace: Path, recipe: Recipe) -> None:
     """Open the workspace, now that data and model are there: a run that cannot begin leaves nothing behind."""
     workspace.mkdir(parents=True, exist_ok=True)
-    with atomic_file(workspace / "recipe.yaml", force=True) as path:
-        path.write_text(recipe_yaml(recipe), encoding="utf-8")
+    write_text(workspace / "recipe.yaml", recipe_yaml(recipe), force=True)
 
 
 def _finish(

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from slimvec.files import atomic_file, storage_errors
+from slimvec.files import storage_errors, write_text
 from slimvec.training.step.loggers import Logger
 
 
@@ -180,8 +180,7 @@ class MetricsFile:
         self.path = path
         events = ((line, json.loads(line)) for line in _lines(path))
         kept = [line for line, event in events if event["stage"] != stage or event["step"] <= resume_after]
-        with atomic_file(path, force=True) as temporary:
-            temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        write_text(path, "".join(f"{line}\n" for line in kept), force=True)
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, event: Event) -> None:

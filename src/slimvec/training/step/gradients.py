@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from slimvec.objectives.losses import Losses
@@ -157,6 +158,20 @@ def equally_many(parts: list[list[int]]) -> list[list[int]]:
     """
     num_parts = max(Processes.current().largest(len(parts)), 1)
     return [*parts, *([] for _ in range(num_parts - len(parts)))]
+
+
+def with_gradient(total: Tensor, vectors: Tensor, units: Tensor) -> Tensor:
+    """Give a loss of the same value, whose gradient in the vectors has what was found in their unit vectors too.
+
+    Args:
+        total: A loss.
+        vectors: [N, D].
+        units: [N, D], the same of length 1 and without graph; its `grad` is what was found, None for nothing.
+    """
+    if units.grad is None:
+        return total
+    term = (F.normalize(vectors, dim=-1) * units.grad).sum()
+    return total + term - term.detach()
 
 
 def empty_run(embed: Embed) -> Tensor:

@@ -35,8 +35,8 @@ from slimvec.objectives.batch import EmbeddedBatch
 from slimvec.objectives.losses import Objective
 from slimvec.text.batch import PackedBatch
 from slimvec.text.schedule import plan_batches
+from slimvec.training.batches.deals import TextDeal
 from slimvec.training.batches.passages import Frame, Passage, last_border, read_passages
-from slimvec.training.batches.text_deal import TextDeal
 from slimvec.training.recipe import Recipe
 from slimvec.training.recipe.text_objectives import NextPhrase
 from slimvec.training.step.contrastive import step_seed
@@ -44,7 +44,7 @@ from slimvec.training.step.distributed import mean_over_processes, over_processe
 from slimvec.training.step.gradients import Embed, Output, Run, backward_runs, empty_run, equally_many
 from slimvec.training.step.processes import Processes
 from slimvec.training.step.report import describe_texts
-from slimvec.training.step.steps import Step
+from slimvec.training.step.steps import DealtSteps, Step
 
 WHOLE_TEXT = 1 << 60
 """A horizon behind everything."""
@@ -90,7 +90,7 @@ def draw_phrases(passage: Passage, settings: NextPhrase, dice: np.random.Generat
     return Phrases(passage, (*borders, min(size, borders[-1] + high)))
 
 
-class NextPhraseSteps:
+class NextPhraseSteps(DealtSteps):
     """The steps of the module's objective.
 
     Args:
@@ -128,19 +128,15 @@ class NextPhraseSteps:
         )
         self._processes = Processes.current()
 
-    def num_steps(self, epochs: int) -> int:
-        """Count the steps of so many passes over the texts."""
-        return self._deal.num_steps(epochs)
-
     def phrases(self, number: int) -> tuple[list[Phrases], float]:
         """Give the passages of a step with their phrases, and the epochs done after it."""
-        chosen, epoch, share = self._deal.step(number)
+        chosen, epoch, epochs = self._deal.step(number)
         seed = self._recipe.run.seed
         found = [
             draw_phrases(self._passages[i], self._settings, np.random.Generator(np.random.PCG64([seed, epoch, i])))
             for i in chosen.tolist()
         ]
-        return found, epoch + share
+        return found, epochs
 
     def backward(self, number: int, embed: Embed) -> Step:
         """Add the gradient of step `number`, counted from 0, and describe it."""

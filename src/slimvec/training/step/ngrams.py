@@ -19,14 +19,14 @@ from slimvec.model.lm_head import LMHead
 from slimvec.ranking.ngrams import MAX_LENGTH
 from slimvec.text.generative_prompt import PROMPT
 from slimvec.text.tokenizer import Tokenizer
-from slimvec.training.batches.even_deal import EvenDeal
+from slimvec.training.batches.deals import EvenDeal
 from slimvec.training.batches.filling import TargetFilling, is_plain
 from slimvec.training.batches.ngram_targets import TargetDocument, read_targets
 from slimvec.training.recipe import Recipe
 from slimvec.training.recipe.ngrams import NGrams
 from slimvec.training.step.gradients import Embed
 from slimvec.training.step.processes import Processes
-from slimvec.training.step.steps import Step
+from slimvec.training.step.steps import DealtSteps, Step
 from slimvec.training.step.token_loss import Prediction, Tokens, predict_backward
 
 
@@ -70,7 +70,7 @@ class Target:
         return Prediction(seen, np.arange(len(self.asked) - 1, len(seen)), self.tokens)
 
 
-class NGramSteps:
+class NGramSteps(DealtSteps):
     """The steps of the module's objective.
 
     Args:
@@ -94,10 +94,6 @@ class NGramSteps:
         self.filling = TargetFilling.of(records, recipe.objective)
         self._processes = Processes.current()
         self._deal = EvenDeal(len(self._examples), size=self._settings.queries, seed=recipe.run.seed, stream="ngrams")
-
-    def num_steps(self, epochs: int) -> int:
-        """Count the steps of so many passes over the records."""
-        return epochs * self._deal.epoch_length
 
     def backward(self, number: int, embed: Embed) -> Step:
         """Add the gradient of step `number`, counted from 0, and describe it."""

@@ -23,11 +23,11 @@ from slimvec.model.lm_head import LMHead
 from slimvec.model.spec import AttentionMode
 from slimvec.text.batch import PackedBatch
 from slimvec.text.tokenizer import Tokenizer
-from slimvec.training.batches.text_deal import TextDeal
+from slimvec.training.batches.deals import TextDeal
 from slimvec.training.recipe import Recipe
 from slimvec.training.step.gradients import Embed
 from slimvec.training.step.processes import Processes
-from slimvec.training.step.steps import Step
+from slimvec.training.step.steps import DealtSteps, Step
 from slimvec.training.step.token_loss import IntArray, Prediction, Tokens, predict_backward
 
 MASKS = ("<mask>", "[MASK]", "_")
@@ -74,7 +74,7 @@ class _Batch:
     epoch: float
 
 
-class PredictionSteps:
+class PredictionSteps(DealtSteps):
     """The steps of token prediction.
 
     Args:
@@ -108,10 +108,6 @@ class PredictionSteps:
             list(map(len, self._sequences)), step_tokens=self._settings.step_tokens, seed=recipe.run.seed
         )
 
-    def num_steps(self, epochs: int) -> int:
-        """Count the steps of so many passes over the texts."""
-        return self._deal.num_steps(epochs)
-
     def backward(self, number: int, embed: Embed) -> Step:
         """Add the gradient of step `number`, counted from 0, and describe it."""
         batch = self._batch(number)
@@ -144,14 +140,14 @@ class PredictionSteps:
     def _batch(self, number: int) -> _Batch:
         """Give the texts of a step, and draw what is predicted: fixed by the seed and the step's number."""
         dice = np.random.Generator(np.random.PCG64([self._recipe.run.seed, number]))
-        texts, epoch, share = self._deal.step(number)
+        texts, _, epochs = self._deal.step(number)
         possible = [self._predictable(self._sequences[text]) for text in texts]
         predicted = possible
         if self._mask is not None:
             predicted = [places[dice.random(len(places)) < self._settings.predicted_share] for places in possible]
             if not any(len(places) for places in predicted):
                 predicted[0] = dice.choice(possible[0], size=1)
-        return _Batch(texts, predicted, epoch + share)
+        return _Batch(texts, predicted, epochs)
 
 
 def mask_id(tokenizer: tokenizers.Tokenizer, token: str | None) -> int:

@@ -28,6 +28,7 @@ from slimvec.text.batch import PackedBatch
 from slimvec.text.schedule import plan_batches
 from slimvec.text.tokenizer import TokenizedTexts
 from slimvec.training.recipe.anchor import Anchor
+from slimvec.training.step.gradients import with_gradient
 from slimvec.training.step.prediction import mask_id
 from slimvec.training.step.processes import Processes
 
@@ -104,11 +105,7 @@ class Reconstruction:
         parts = {name: vectors.new_tensor(mean) for name, mean in sums.items()}
         value = sum(self._weight(name) * part for name, part in parts.items())
         total = (0.0 if self._settings.alone else 1.0) * losses.total + value
-        if units.grad is not None:
-            # A term whose value is 0 and whose gradient in the vectors is the one that was found.
-            term = (F.normalize(vectors, dim=-1) * units.grad).sum()
-            total = total + term - term.detach()
-        return Losses(total, {**losses.parts, **parts})
+        return Losses(with_gradient(total, vectors, units), {**losses.parts, **parts})
 
     def _weight(self, part: str) -> float:
         return self._settings.query_weight if part == "query-from-document" else self._settings.document_weight

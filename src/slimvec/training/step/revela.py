@@ -19,7 +19,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from slimvec.errors import InputError
 from slimvec.model.attention import Packing
 from slimvec.model.cross_attention import CrossPacking
 from slimvec.model.embedding_model import EmbeddingModel
@@ -28,22 +27,23 @@ from slimvec.objectives.batch import EmbeddedBatch
 from slimvec.objectives.losses import Losses
 from slimvec.text.batch import PackedBatch
 from slimvec.text.tokenizer import TokenizedTexts
+from slimvec.training.batches.deals import TextDeal
 from slimvec.training.batches.passages import Frame, Passage, read_passages
 from slimvec.training.batches.shuffling import shuffled
-from slimvec.training.batches.text_deal import TextDeal
 from slimvec.training.recipe import Recipe
 from slimvec.training.recipe.text_objectives import Revela
-from slimvec.training.step.gradients import Embed, backward
+from slimvec.training.step.gradients import Embed, backward, with_gradient
 from slimvec.training.step.processes import Processes
 from slimvec.training.step.report import describe_pairs
-from slimvec.training.step.steps import Step
+from slimvec.training.step.steps import DealtSteps, Step
+from slimvec.training.step.token_loss import check_causal
 
 LEAST_TOKENS = 16
 """Fewest tokens of a passage, whose first half asks and whose second half is predicted."""
 Group = list[Passage]
 
 
-class RevelaSteps:
+class RevelaSteps(DealtSteps):
     """The steps of the module's objective.
 
     Args:
@@ -59,12 +59,7 @@ class RevelaSteps:
     def __init__(self, texts: Sequence[str], recipe: Recipe, *, model: EmbeddingModel, head: LMHead) -> None:
         assert isinstance(recipe.objective, Revela)
         self._settings, self._recipe, self._model, self._head = recipe.objective, recipe, model, head
-        if model.spec.attention != "causal":
-            raise InputError(
-                f"Revela with {recipe.base.name}, which is {model.spec.attention}",
-                expected="causal attention, so that it can predict a text token by token",
-                do="set model.attention=causal",
-            )
+        check_causal(model, recipe, "Revela")
         self._frames = [Frame.of(model.tokenizer, model.spec.prompts, role) for role in ("query", "document")]
         most = min(self._settings.max_tokens, model.tokenizer.max_tokens - max(frame.size for frame in self._frames))
         passages = read_passages(texts, model.tokenizer, least=LEAST_TOKENS, most=most)
@@ -73,13 +68,9 @@ class RevelaSteps:
         self._deal = TextDeal(lengths, step_tokens=self._settings.step_tokens, seed=recipe.run.seed)
         self._processes = Processes.current()
 
-    def num_steps(self, epochs: int) -> int:
-        """Count the steps of so many passes over the texts."""
-        return self._deal.num_steps(epochs)
-
     def backward(self, number: int, embed: Embed) -> Step:
         """Add the gradient of step `number`, counted from 0, and describe it."""
-        chosen, epoch, share = self._deal.step(number)
+        chosen, _, epochs = self._deal.step(number)
         everything = [self._groups[i] for i in chosen.tolist()]
         own = everything[self._processes.rank :: self._processes.num]
         total = sum(_num_predicted(passage) for group in everything for passage in group)
@@ -102,7 +93,7 @@ class RevelaSteps:
             found,
             EmbeddedBatch(query, document),
             self._processes,
-            epoch=epoch + share,
+            epoch=epochs,
             tokens=int(taken),
             truncated=0,
             pairs=int(pairs),
@@ -125,11 +116,7 @@ class RevelaSteps:
             loss = scale * self._group_loss(group, weights)
             loss.backward()  # type: ignore[no-untyped-call]
             value, start = value + float(loss.detach()), end
-        total = vectors.sum() * 0 + value
-        if units.grad is not None:
-            # A term whose value is 0 and whose gradient in the vectors is the one that was found.
-            term = (F.normalize(vectors, dim=-1) * units.grad).sum()
-            total = total + term - term.detach()
+        total = with_gradient(vectors.sum() * 0 + value, vectors, units)
         return Losses(total, {"next-token": vectors.new_tensor(value)})
 
     def _weights(self, query: Tensor, document: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from slimvec.training.batches.deals import Deal
 from slimvec.training.step.gradients import Embed
 
 
@@ -31,6 +32,16 @@ class Step:
     losses: dict[str, float] = field(default_factory=dict)
     pairs: int = 0
     negatives: int = 0
+
+
+class DealtSteps:
+    """Steps as many as a deal has."""
+
+    _deal: Deal
+
+    def num_steps(self, epochs: int) -> int:
+        """Count the steps of so many passes over the data."""
+        return self._deal.num_steps(epochs)
 
 
 class Steps(Protocol):

@@ -17,7 +17,7 @@ from slimvec.objectives.losses import Losses
 from slimvec.objectives.text_vectors import TextVectors, distil_texts
 from slimvec.text.prompts import Prompts
 from slimvec.text.tokenizer import TokenizedTexts, Tokenizer
-from slimvec.training.batches.even_deal import EvenDeal, IntArray
+from slimvec.training.batches.deals import EvenDeal, IntArray
 from slimvec.training.batches.shuffling import shuffled
 from slimvec.training.recipe import Recipe
 from slimvec.training.recipe.text_vectors import TextVectorsObjective
@@ -26,7 +26,7 @@ from slimvec.training.step.events import Notice
 from slimvec.training.step.gradients import Embed, backward
 from slimvec.training.step.head_start import fit_ridge, linear_head, pooled_states
 from slimvec.training.step.processes import Processes
-from slimvec.training.step.steps import Step
+from slimvec.training.step.steps import DealtSteps, Step
 from slimvec.training.step.target_vectors import TargetVectors
 
 
@@ -43,7 +43,7 @@ class _Texts:
     own: slice
 
 
-class TextVectorSteps:
+class TextVectorSteps(DealtSteps):
     """The steps of distillation on plain texts.
 
     Args:
@@ -79,10 +79,6 @@ class TextVectorSteps:
         self._loss = loss_settings(settings, recipe)
         self._processes = Processes.current()
         self._deal = EvenDeal(len(texts), size=settings.texts, seed=recipe.run.seed, stream="text-vectors")
-
-    def num_steps(self, epochs: int) -> int:
-        """Count the steps of so many passes over the texts."""
-        return epochs * self._deal.epoch_length
 
     def backward(self, number: int, embed: Embed) -> Step:
         """Add the gradient of step `number`, counted from 0, and describe it."""

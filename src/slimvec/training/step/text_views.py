@@ -19,8 +19,8 @@ from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.objectives.batch import EmbeddedBatch
 from slimvec.objectives.losses import Objective
 from slimvec.text.tokenizer import TokenizedTexts
+from slimvec.training.batches.deals import TextDeal
 from slimvec.training.batches.passages import Frame, Passage, read_passages
-from slimvec.training.batches.text_deal import TextDeal
 from slimvec.training.recipe import Recipe
 from slimvec.training.recipe.text_objectives import Crops, SimCSE
 from slimvec.training.step.contrastive import step_seed
@@ -28,13 +28,13 @@ from slimvec.training.step.distributed import over_processes
 from slimvec.training.step.gradients import Embed, backward
 from slimvec.training.step.processes import Processes
 from slimvec.training.step.report import describe_texts
-from slimvec.training.step.steps import Step
+from slimvec.training.step.steps import DealtSteps, Step
 
 LEAST_TOKENS = 8
 """Fewest words of a passage: shorter ones have nothing to crop and hardly anything to know again."""
 
 
-class TextViewSteps:
+class TextViewSteps(DealtSteps):
     """The steps over two views of each passage.
 
     Args:
@@ -60,13 +60,9 @@ class TextViewSteps:
         )
         self._sublayers = _sublayers(model) if isinstance(self._settings, SimCSE) else []
 
-    def num_steps(self, epochs: int) -> int:
-        """Count the steps of so many passes over the texts."""
-        return self._deal.num_steps(epochs)
-
     def backward(self, number: int, embed: Embed) -> Step:
         """Add the gradient of step `number`, counted from 0, and describe it."""
-        chosen, epoch, share = self._deal.step(number)
+        chosen, epoch, epochs = self._deal.step(number)
         own = chosen[self._processes.rank :: self._processes.num].tolist()
         seed = self._recipe.run.seed
         texts = self._views([(self._passages[i], np.random.Generator(np.random.PCG64([seed, epoch, i]))) for i in own])
@@ -80,7 +76,7 @@ class TextViewSteps:
                 graph_tokens=self._recipe.batch.graph_tokens,
             )
         tokens = sum(texts.lengths)
-        return describe_texts(found, batch(found.vectors), self._processes, epoch=epoch + share, tokens=tokens)
+        return describe_texts(found, batch(found.vectors), self._processes, epoch=epochs, tokens=tokens)
 
     def _views(self, drawn: Sequence[tuple[Passage, np.random.Generator]]) -> TokenizedTexts:
         """Give the first view of each passage, then the second of each."""

@@ -14,9 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from slimvec.errors import InputError
+from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.lm_head import LMHead
 from slimvec.text.batch import PackedBatch
 from slimvec.text.schedule import plan_batches
+from slimvec.training.recipe import Recipe
 from slimvec.training.step.gradients import Embed, empty_run, equally_many
 from slimvec.training.step.processes import Processes
 
@@ -70,3 +73,17 @@ def _summed(predictions: Sequence[Prediction], embed: Embed, head: LMHead) -> Te
     wanted = np.concatenate([one.wanted for one in predictions]).astype(np.int64)
     states = embed(batch)
     return head.loss(states[torch.from_numpy(places).to(states.device)], torch.from_numpy(wanted))
+
+
+def check_causal(model: EmbeddingModel, recipe: Recipe, what: str) -> None:
+    """Refuse a model that cannot predict a text token by token.
+
+    Raises:
+        InputError: then.
+    """
+    if model.spec.attention != "causal":
+        raise InputError(
+            f"{what} by {recipe.base.name}, which is {model.spec.attention}",
+            expected="causal attention, so that it can predict a text token by token",
+            do="set model.attention=causal",
+        )
