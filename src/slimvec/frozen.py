@@ -1,12 +1,32 @@
 """Typed objects that do not change once they are made, and those of them that have a file."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from slimvec.errors import InputError, validation_summary
+from slimvec.errors import InputError, SlimvecError, validation_summary
 from slimvec.files import write_text
+
+
+@contextmanager
+def checked(
+    what: str = "", *, expected: str = "", do: str = "", kind: type[SlimvecError] = InputError
+) -> Iterator[None]:
+    """Turn what pydantic refuses in the body into an error of one line.
+
+    Args:
+        what: Stands in front of what is wrong.
+        expected: As in the error, like `do`.
+        do: What the user can do.
+        kind: The error.
+    """
+    try:
+        yield
+    except ValidationError as error:
+        raise kind(f"{what}{validation_summary(error)}", expected=expected, do=do) from error
 
 
 class Frozen(BaseModel):
@@ -33,11 +53,10 @@ class Stored(Frozen):
         """
         path = Path(path)
         try:
-            return cls.model_validate_json(path.read_bytes())
+            with checked(f"{path}: ", expected=cls.what):
+                return cls.model_validate_json(path.read_bytes())
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}", expected=cls.what) from error
-        except ValidationError as error:
-            raise InputError(f"{path}: {validation_summary(error)}", expected=cls.what) from error
 
     def write(self, path: str | Path, *, force: bool = False) -> None:
         """Write as JSON.

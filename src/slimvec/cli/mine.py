@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from slimvec.cli.options import Loading
 from slimvec.cli.records import RecordFiles, RecordSearch, RecordsOutput
 from slimvec.cli.terminal import Result, Terminal, named
-from slimvec.errors import InputError, validation_summary
 
 if TYPE_CHECKING:
     from slimvec.data.mining.mining_report import MiningReport
@@ -90,14 +89,11 @@ def mine(
 
 def _settings(**values: Any) -> "MiningSettings":
     """Validate the settings, with errors of one line."""
-    from pydantic import ValidationError
-
     from slimvec.data.mining.settings import MiningSettings
+    from slimvec.frozen import checked
 
-    try:
+    with checked():
         return MiningSettings(**values)
-    except ValidationError as error:
-        raise InputError(validation_summary(error)) from error
 
 
 def _tell(terminal: Terminal, report: "MiningReport", into: RecordsOutput) -> None:

@@ -34,7 +34,7 @@ from string import Template
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from slimvec.comparison.sections import (
     Check,
@@ -48,7 +48,8 @@ from slimvec.comparison.sections import (
     beta_of,
     pooling_name,
 )
-from slimvec.errors import InputError, validation_summary
+from slimvec.errors import InputError
+from slimvec.frozen import checked
 from slimvec.training.recipe import Recipe
 from slimvec.training.recipe.reading import parse_recipe
 from slimvec.yaml_files import read_text, read_yaml
@@ -273,10 +274,8 @@ def read_study(path: Path, *, folders: Mapping[str, Path]) -> Study:
         raise InputError(f"study {path} holds no settings", expected=f"keys {', '.join(Study.model_fields)}")
     bases = tree.get("bases")
     _check_names(text, path, folders, bases if isinstance(bases, dict) else ())
-    try:
+    with checked(f"study {path}: "):
         study = Study.model_validate({**tree, "folders": folders})
-    except ValidationError as error:
-        raise InputError(f"study {path}: {validation_summary(error)}") from None
     for name, variant in study.plain.items():
         recipe = study.recipe_of(name, study.seeds[0])
         if not variant.trained and recipe.base.source is None:

@@ -13,10 +13,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from slimvec.errors import InputError, validation_summary
-from slimvec.frozen import Frozen
+from slimvec.errors import InputError
+from slimvec.frozen import Frozen, checked
 from slimvec.yaml_files import read_text, read_yaml
 
 Kind = Literal["retrieval", "reranking", "sts", "pair_classification", "classification", "clustering", "bitext"]
@@ -158,10 +158,8 @@ def read_suite(source: str | Path) -> Suite:
     else:
         raise InputError(f"no suite {str(source)!r}", expected=f"a YAML file, or one of {', '.join(SHIPPED)}")
     values = read_yaml(text, place)
-    try:
+    with checked(f"{place}: ", expected="a suite of tasks"):
         return Suite.model_validate(values)
-    except ValidationError as error:
-        raise InputError(f"{place}: {validation_summary(error)}", expected="a suite of tasks") from error
 
 
 def hub_suite(names: Sequence[str]) -> Suite:
@@ -170,9 +168,6 @@ def hub_suite(names: Sequence[str]) -> Suite:
     Raises:
         InputError: what cannot be a name, or one name twice.
     """
-    try:
+    with checked(f"tasks {', '.join(map(repr, names))}: ", expected="names of mteb's tasks"):
         tasks = tuple(TaskEntry(name=name, hub=name) for name in names)
         return Suite(name="mteb", about="Tasks from the hub.", tasks=tasks)
-    except ValidationError as error:
-        found = f"tasks {', '.join(map(repr, names))}: {validation_summary(error)}"
-        raise InputError(found, expected="names of mteb's tasks") from error

@@ -5,10 +5,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
-from slimvec.errors import ModelError, validation_summary
-from slimvec.frozen import Frozen
+from slimvec.errors import ModelError
+from slimvec.frozen import Frozen, checked
 from slimvec.model.spec import ModelSpec
 
 MANIFEST_NAME = "slimvec.json"
@@ -64,10 +62,8 @@ def read_manifest(folder: Path) -> Manifest | None:
     path = folder / MANIFEST_NAME
     if not path.is_file():
         return None
-    try:
+    with checked(f"{path}: ", expected="a manifest of format 1", kind=ModelError):
         manifest = Manifest.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise ModelError(f"{path}: {validation_summary(error)}", expected="a manifest of format 1") from error
     for name in ("recency", "echo"):
         if value := getattr(manifest.spec, name):
             raise ModelError(f"{path} has {name} {value}", expected="none: models are never saved with it")

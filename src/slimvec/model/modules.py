@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from pydantic import ValidationError
-
-from slimvec.errors import ModelError, validation_summary
+from slimvec.errors import ModelError
+from slimvec.frozen import checked
 from slimvec.model.json_files import read_json, read_object
 from slimvec.model.router import Router, read_router
 from slimvec.model.spec import (
@@ -240,7 +239,5 @@ def _checked(kind: type[_Setting], path: Path, **values: Any) -> _Setting:
     Raises:
         ModelError: they do not fit.
     """
-    try:
+    with checked(f"{path}: ", expected="settings of its module", kind=ModelError):
         return kind(**values)
-    except ValidationError as error:
-        raise ModelError(f"{path}: {validation_summary(error)}", expected="settings of its module") from error

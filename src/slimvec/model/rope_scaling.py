@@ -16,10 +16,10 @@ does, is not offered). They are transformers' own rope parameters, so every read
 from collections.abc import Mapping
 from typing import Any, Literal, Self, get_args
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from slimvec.errors import InputError, ModelError, validation_summary
-from slimvec.frozen import Frozen
+from slimvec.errors import ModelError
+from slimvec.frozen import Frozen, checked
 from slimvec.model.architectures import Config, is_decoder
 
 RopeKind = Literal["theta", "ntk", "linear", "yarn"]
@@ -51,13 +51,9 @@ class RopeScaling(Frozen):
             InputError: it is none.
         """
         kind, _, factor = text.partition(":")
-        try:
+        expected = f"{' or '.join(get_args(RopeKind))}, a colon and a factor of at least 1, such as yarn:4"
+        with checked(f"rope scaling {text!r}: ", expected=expected):
             return cls.model_validate({"kind": kind, "factor": factor})
-        except ValidationError as error:
-            raise InputError(
-                f"rope scaling {text!r}: {validation_summary(error)}",
-                expected=f"{' or '.join(get_args(RopeKind))}, a colon and a factor of at least 1, such as yarn:4",
-            ) from None
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.factor:g}"

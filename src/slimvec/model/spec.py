@@ -6,10 +6,9 @@ No torch here: recipes and the command line validate specs before anything heavy
 import math
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from slimvec.errors import InputError, validation_summary
-from slimvec.frozen import Frozen
+from slimvec.frozen import Frozen, checked
 from slimvec.text.prompts import Prompts, Role
 
 AttentionMode = Literal["causal", "bidirectional"]
@@ -176,10 +175,8 @@ class ModelSpec(Frozen):
         Raises:
             InputError: a field that is not known or does not fit.
         """
-        try:
+        with checked("model settings: "):
             return ModelSpec.model_validate({**dict(self), **changes})
-        except ValidationError as error:
-            raise InputError(f"model settings: {validation_summary(error)}") from error
 
 
 class LoraSettings(BaseModel):

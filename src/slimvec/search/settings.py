@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from slimvec.errors import InputError, ModelError, validation_summary
+from slimvec.errors import InputError, ModelError
 from slimvec.files import write_text
-from slimvec.frozen import Frozen
+from slimvec.frozen import Frozen, checked
 from slimvec.model.identity import ModelIdentity
 
 FORMAT = 1
@@ -88,12 +88,8 @@ class IndexDescription(Frozen):
             raise InputError(
                 f"{path.parent} is not an index", expected="a folder that `slimvec index` made", do="make one"
             )
-        try:
+        with checked(f"{path}: ", expected=f"an index of version {FORMAT}", do="make it again"):
             return cls.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            raise InputError(
-                f"{path}: {validation_summary(error)}", expected=f"an index of version {FORMAT}", do="make it again"
-            ) from error
 
     def write(self, path: Path) -> None:
         """Write the file, whole or not at all.

@@ -4,8 +4,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from slimvec.data.bad_rows import BadRowsReport
 from slimvec.data.cleaning.cleaner import clean
 from slimvec.data.cleaning.cleaning_report import CleaningReport
@@ -13,8 +11,8 @@ from slimvec.data.cleaning.settings import Cleaning
 from slimvec.data.contamination import ContaminationReport, Decontamination, EvaluationText, decontaminate
 from slimvec.data.records import Record
 from slimvec.data.writers import record_writer
-from slimvec.errors import InputError, validation_summary
-from slimvec.frozen import Stored
+from slimvec.errors import InputError
+from slimvec.frozen import Stored, checked
 from slimvec.yaml_files import read_yaml
 
 
@@ -107,9 +105,5 @@ def parse_cleaning(changes: Iterable[str]) -> Cleaning:
         if not equals or not last or not isinstance(branch, dict):
             raise InputError(f"setting {change!r}", expected="key=value, as in near_duplicates=0.8")
         branch[last] = read_yaml(value, f"the value of setting {change!r}")
-    try:
+    with checked("setting ", do=f"the rules are {', '.join(Cleaning.model_fields)}"):
         return Cleaning.model_validate(tree)
-    except ValidationError as error:
-        raise InputError(
-            f"setting {validation_summary(error)}", do=f"the rules are {', '.join(Cleaning.model_fields)}"
-        ) from error

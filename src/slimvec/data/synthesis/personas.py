@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from slimvec.errors import InputError, validation_summary
-from slimvec.frozen import Frozen
+from slimvec.errors import InputError
+from slimvec.frozen import Frozen, checked
 from slimvec.yaml_files import read_own_yaml, read_yaml_file
 
 
@@ -63,7 +63,5 @@ def read_personas(path: Path | None = None) -> Personas:
     """
     if path is None:
         return Personas.model_validate(read_own_yaml(__package__, "personas.yaml"))
-    try:
+    with checked(f"{path}: ", expected="languages and personas"):
         return Personas.model_validate(read_yaml_file(path, "a YAML file of personas"))
-    except ValidationError as error:
-        raise InputError(f"{path}: {validation_summary(error)}", expected="languages and personas") from error
