@@ -79,27 +79,19 @@ def compare(
             for _ in run_study(study, data, output, watcher=_Watcher(task), keep_models=keep_models, part=chosen):
                 task.update(detail="")
     results = stored_results(study, data, output)
-    num_missing = len(study.cells) * len(study.seeds) - len(results)
+    found: Result = {"output": output, "rows": {}, "best_betas": {}, "checks": {}}
+    found |= {"num_missing": len(study.cells) * len(study.seeds) - len(results), "shared_text": None}
     if not any(result.variant == study.reference for result in results):
         if report_only:
             raise InputError(f"{output} has no results of {study.reference}", do="run the study without --report-only")
-        return {
-            "output": output,
-            "rows": {},
-            "best_betas": {},
-            "checks": {},
-            "num_missing": num_missing,
-            "shared_text": None,
-        }
+        return found
     report = make_report(study, results, shared_text=shared)
     write_report(output, report)
     terminal.print(markdown(report))
-    return {
-        "output": output,
+    return found | {
         "rows": {row.variant: _figures(row) for row in report.rows},
         "best_betas": {m.variant: m.best_beta for m in report.swept},
         "checks": {check.name: check.outcome for check in report.checks},
-        "num_missing": num_missing,
         "shared_text": shared,
     }
 

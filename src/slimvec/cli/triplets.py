@@ -1,13 +1,9 @@
 """`slimvec triplets`: training triplets of word order, made from templates."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.cli.values import among
-
-if TYPE_CHECKING:
-    pass
 
 KEYS = {
     "output": "path of the records",

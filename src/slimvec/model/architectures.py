@@ -3,13 +3,13 @@
 Nothing of transformers is imported here: the fused decoder starts in a fraction of the time that would take.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from slimvec.errors import ModelError
 from slimvec.model.config_types import check_types
+from slimvec.model.json_files import read_json
 from slimvec.model.spec import AttentionMode
 
 DECODERS = ("llama", "mistral", "qwen2", "qwen3", "gemma3_text")
@@ -27,10 +27,7 @@ def read_config(folder: Path) -> Config:
     path = folder / "config.json"
     if not path.is_file():
         raise ModelError(f"{folder} has no config.json", expected="a model folder as transformers writes it")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read: {error}", expected="JSON") from error
+    config = read_json(path)
     if not isinstance(config, dict):
         raise ModelError(f"{path} is no JSON object", expected="a model folder as transformers writes it")
     check_served(config)
