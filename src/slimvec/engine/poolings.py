@@ -1,10 +1,9 @@
 """Several poolings of the same states: what the states cost is paid once."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from slimvec.engine.bad_texts import VectorsError
-from slimvec.engine.executor import Executor
 from slimvec.engine.runner import Runner
 from slimvec.errors import InputError
 from slimvec.model.head import check_dims
@@ -13,27 +12,12 @@ from slimvec.progress import tell_nobody
 from slimvec.text.embeddings import Embeddings
 from slimvec.text.prompts import Role
 
-
-class HasExecutor(Protocol):
-    """An embedder."""
-
-    @property
-    def executor(self) -> Executor:
-        """Runs its batches."""
-        ...
-
-    @property
-    def dims(self) -> int:
-        """Width of its vectors."""
-        ...
-
-    def for_role(self, role: Role, /) -> "HasExecutor":
-        """Give what texts in a role run through."""
-        ...
+if TYPE_CHECKING:
+    from slimvec.engine.embedder import Embedder
 
 
 def embed_poolings(
-    embedder: HasExecutor,
+    embedder: "Embedder",
     texts: Sequence[str],
     poolings: Sequence[Pooling],
     *,

@@ -2,39 +2,21 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slimvec.errors import InputError
 from slimvec.ranking.fusion import fuse_scores
-from slimvec.text.embeddings import Embeddings, Vectors
-from slimvec.text.prompts import Role
 
 if TYPE_CHECKING:
+    from slimvec.engine.embedder import Embedder
     from slimvec.engine.language_model import LanguageModel
 
 WEIGHT = 0.4
 """Share of the likelihood: the best mean of four sets for SmolLM2-135M beside MiniLM-L6's cosines, of 56 queries in all
 (benchmarks/results/reranking.json); from 0.1 to 0.5 the mean hardly moves."""
-
-
-class CanRerank(Protocol):
-    """What reranking asks of an embedder."""
-
-    @property
-    def language_model(self) -> "LanguageModel":
-        """Gives likelihoods."""
-        ...
-
-    def embed(self, texts: Sequence[str], *, role: Role = ..., task: str | None = ...) -> Embeddings:
-        """Embed texts."""
-        ...
-
-    def similarity(self, queries: Vectors, documents: Vectors) -> Vectors:
-        """Compare queries with documents."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +68,7 @@ class Reranking(Sequence[RerankedDocument]):
 
 
 def rerank(
-    embedder: CanRerank,
+    embedder: "Embedder",
     query: str,
     documents: Sequence[str],
     *,
