@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from slimvec.engine import int8_texts
 from slimvec.engine.embedder import Embedder
 from slimvec.engine.fused import FusedDecoder, UnsupportedError, decoder, int8, int8_layers
-from slimvec.engine.fused.int8 import Int8Matrix, int8_linear, smoothing
+from slimvec.engine.fused.int8 import Int8Matrix, fine_rounding, int8_linear, quantise_product, smoothing
 from slimvec.engine.fused.int8_layers import Int8Texts
 from slimvec.engine.fused.native import NativeLayers
-from slimvec.engine.kernels.library import Kernels, load_kernels
+from slimvec.engine.kernels.library import Kernels, Packing, Target, load_kernels
 from slimvec.errors import InputError, ModelError
 from slimvec.model.architectures import DECODERS
 from slimvec.text.batch import PackedBatch
@@ -88,6 +88,42 @@ def test_smoothing_evens_out_and_changes_no_product():
     assert smooth < rough / 3
 
 
+def test_a_bias_makes_up_for_what_rounding_does_to_the_mean_and_channels_that_vary_are_rounded_finely():
+    generator = torch.Generator().manual_seed(0)
+    spread = torch.logspace(-2, 2, 32)
+    x = (torch.randn(200, 32, generator=generator) + 0.5) * spread
+    weight, bias = torch.randn(24, 32, generator=generator), torch.randn(24, generator=generator)
+    full, found = x @ weight.T + bias, {}
+    divisors = {"plain": torch.ones(32), "fine": fine_rounding(x.std(dim=0))}
+    assert (divisors["fine"] > 0).all()
+    assert divisors["fine"].mean() == pytest.approx(1)
+    for name, by in divisors.items():
+        matrix, kept = quantise_product(weight, bias, by, x.mean(dim=0))
+        found[name] = (x / by) @ (matrix.values * matrix.scales[:, None]).T + kept
+        torch.testing.assert_close(found[name].mean(dim=0), full.mean(dim=0), rtol=1e-4, atol=1e-3)
+    matrix = Int8Matrix.of(weight)
+    without = x @ (matrix.values * matrix.scales[:, None]).T + bias
+    wrong = {name: (states - full).norm() for name, states in {**found, "without": without}.items()}
+    assert wrong["fine"] < 0.8 * wrong["plain"] < 0.8 * wrong["without"]
+    assert (fine_rounding(torch.zeros(3)) == 1).all()
+
+
+@pytest.mark.usefixtures("every_layer")
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("architecture", DECODERS)
+def test_what_is_divided_is_multiplied_again(monkeypatch, architecture, wide):
+    """Without any rounding the layers in int8 are the full ones, whatever has moved between weights and norms."""
+    monkeypatch.setattr(int8, "ACTIVATION_LIMIT", 2**22)
+    monkeypatch.setattr(Int8Matrix, "of", lambda weight: Int8Matrix(weight, torch.ones(weight.shape[0])))
+    packing = Packing(panel=16, int8_bits=16 if wide else 8)
+    target = Target(0, "none", "", (), packing)
+    monkeypatch.setattr(decoder, "load_kernels", lambda: Kernels((), "none", target))
+    settings = {**LLAMA, "attention_bias": True, "mlp_bias": True} if architecture == "llama" else LLAMA
+    model, batch = build(architecture, settings), random_batch([20, 3])
+    full = FusedDecoder.from_backbone(model, causal=True, dtype=torch.float32, kernel="torch")
+    torch.testing.assert_close(int8_decoder(model, "torch")(batch), full(batch), rtol=1e-3, atol=1e-3)
+
+
 @needs_native
 @pytest.mark.usefixtures("every_layer")
 @pytest.mark.parametrize("architecture", DECODERS)
@@ -114,6 +150,23 @@ def test_native_equals_torch(architecture):
         assert found.mean() < 0.01
 
     holds()
+
+
+@pytest.mark.usefixtures("every_layer")
+def test_a_model_that_corrections_move_too_far_is_rounded_plainly():
+    states = []
+
+    def refuse_the_first(_, found):
+        states.append(found)
+        if len(states) == 1:
+            raise ModelError("too far")
+
+    model, batch = build("llama", LLAMA), random_batch([20, 3])
+    plain = int8_decoder(model, "torch", check=refuse_the_first)
+    corrected = int8_decoder(model, "torch")
+    assert len(states) == 2
+    assert not torch.equal(*states)
+    assert not torch.equal(plain(batch), corrected(batch))
 
 
 @needs_native

@@ -24,6 +24,7 @@ from slimvec.engine.fused.weights import (
     upper_tensors,
 )
 from slimvec.engine.kernels.library import load_kernels
+from slimvec.errors import ModelError
 from slimvec.model.architectures import Config, read_config
 from slimvec.text.batch import PackedBatch
 
@@ -66,21 +67,47 @@ class FusedDecoder:
         self._final_norm = read_final_norm(source, spec) if final_norm else None
         # Gemma rounds the factor to the weights' dtype, and its states are trained with that.
         scale = torch.tensor(spec.width**0.5, dtype=dtype).item() if spec.scale_embedding else 1.0
-        self._layers: NativeLayers | TorchLayers
+        if int8 is None:
+            self._layers = self._packed(source, scale)
+            return
+        try:
+            self._quantise(source, scale, int8, corrected=True)
+        except ModelError:  # too far from the full model; plain rounding is nearer in some (docs/log.md)
+            self._quantise(source, scale, int8, corrected=False)
+
+    def _empty(self, scale: float) -> NativeLayers | TorchLayers:
+        """Make room for the layers."""
+        if self.kernel == "torch":
+            return TorchLayers(self.spec, causal=self.causal, scale=scale, dtype=self.dtype)
         kernels = load_kernels()
-        if self.kernel == "native":
-            self.isa = kernels.isa
-            self._layers = NativeLayers(spec, causal=causal, scale=scale, dtype=dtype, kernels=kernels)
-        else:
-            self._layers = TorchLayers(spec, causal=causal, scale=scale, dtype=dtype)
-        full: Int8Layers | None = None
-        if int8:
-            wide = kernels.target is not None and kernels.target.packing.int8_bits == 16
-            full = Int8Layers(spec, int8, embedding, causal=causal, scale=scale, dtype=dtype, wide=wide)
-        for layer in read_layers(source, spec, dtype):
-            self._layers.add(full.quantise(layer) if full else layer)
-        if full and int8 and self._final_norm is not None:
-            int8.check(full.states(self._final_norm), self(PackedBatch.from_sequences(int8.held_out)))
+        self.isa = kernels.isa
+        return NativeLayers(self.spec, causal=self.causal, scale=scale, dtype=self.dtype, kernels=kernels)
+
+    def _packed(self, source: WeightSource, scale: float) -> NativeLayers | TorchLayers:
+        """Take the layers in full."""
+        layers = self._empty(scale)
+        for layer in read_layers(source, self.spec, self.dtype):
+            layers.add(layer)
+        return layers
+
+    def _quantise(self, source: WeightSource, scale: float, texts: Int8Texts, *, corrected: bool) -> None:
+        """Take the layers in int8, and check them."""
+        target = load_kernels().target
+        full = Int8Layers(
+            self.spec,
+            texts,
+            self._embedding,
+            causal=self.causal,
+            scale=scale,
+            dtype=self.dtype,
+            wide=target is not None and target.packing.int8_bits == 16,
+            corrected=corrected,
+        )
+        self._layers = self._empty(scale)
+        for layer in read_layers(source, self.spec, self.dtype):
+            self._layers.add(full.quantise(layer))
+        if self._final_norm is not None:
+            texts.check(full.states(self._final_norm), self(PackedBatch.from_sequences(texts.held_out)))
 
     @classmethod
     def from_folder(

@@ -3,8 +3,9 @@
 Where the kernels multiply activations of 8 bits, the feed-forward part's first product and the attention's last are
 held in int8, in all layers but the first and the last few: half of the multiply-adds of a small decoder, and the half
 that bears it (docs/log.md has the others). Where they multiply activations of 16 bits (AVX2, the oldest Arm), only the
-weights are rounded to speak of, and all four products of all layers are held in int8, without smoothing. One layer at a
-time is in memory in full, so loading takes no more memory than the full model does.
+weights are rounded to speak of, and all four products of all layers are held in int8, without smoothing. Biases make up
+for what rounding does to the mean (int8.py). One layer at a time is in memory in full, so loading takes no more memory
+than the full model does.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from slimvec.engine.fused.errors import UnsupportedError
-from slimvec.engine.fused.int8 import Int8Matrix, peaks, smoothing
-from slimvec.engine.fused.reference import TorchLayer, TorchLayers
+from slimvec.engine.fused.int8 import fine_rounding, peaks, quantise_product, smoothing
+from slimvec.engine.fused.reference import Passed, TorchLayer, TorchLayers
 from slimvec.engine.fused.spec import DecoderSpec
 from slimvec.engine.fused.weights import Int8Scales, LayerWeights
 from slimvec.text.batch import PackedBatch
@@ -55,6 +56,7 @@ class Int8Layers:
         scale: Factor of the embeddings.
         dtype: Data type of the full layers.
         wide: Whether activations have 16 bits.
+        corrected: Whether biases make up for rounding, and channels that vary most are rounded more finely.
 
     Raises:
         UnsupportedError: the model has no layer but those that stay in full.
@@ -70,11 +72,12 @@ class Int8Layers:
         scale: float,
         dtype: torch.dtype,
         wide: bool,
+        corrected: bool,
     ) -> None:
         if not wide and len(spec.layers) <= NUM_FIRST + NUM_LAST:
             ends = f"the first {NUM_FIRST} and the last {NUM_LAST} stay in full"
             raise UnsupportedError(f"{len(spec.layers)} layers, of which {ends}")
-        self._spec, self._wide = spec, wide
+        self._spec, self._wide, self._corrected = spec, wide, corrected
         self._layers = TorchLayers(spec, causal=causal, scale=scale, dtype=dtype)
         batch = PackedBatch.from_sequences([*texts.measured, *texts.held_out])
         self._place = self._layers.place(batch)
@@ -88,15 +91,13 @@ class Int8Layers:
         passed = self._layers.step(TorchLayer(layer), self._x, number, self._place)
         self._x = passed.x
         self._number += 1
+        entered = _Entered.of(passed, self._num_measured, corrected=self._corrected)
         if self._wide:
-            return _all_quantised(layer)
+            return _all_quantised(layer, entered)
         if not NUM_FIRST <= number < len(spec.layers) - NUM_LAST:
             return layer
-        return _quantised(layer, *(self._peaks(x) for x in (passed.attended, passed.normed)))
-
-    def _peaks(self, x: Tensor) -> Tensor:
-        """Largest value of each channel over the texts that are measured."""
-        return peaks(x[: self._num_measured], dim=0)
+        smooth = smoothing(entered.output.peaks, layer.output), smoothing(entered.gate_up.peaks, layer.gate, layer.up)
+        return _half_quantised(layer, entered, *smooth)
 
     def states(self, final_norm: Tensor) -> Tensor:
         """States [T, H] float32 of the texts held out, after all layers in full."""
@@ -104,26 +105,87 @@ class Int8Layers:
         return F.rms_norm(held_out, held_out.shape[-1:], final_norm, self._spec.epsilon)
 
 
-def _quantised(layer: LayerWeights, attended: Tensor, normed: Tensor) -> LayerWeights:
-    """Give a layer in int8, smoothed for the largest values that enter its products: [A D] and [H]."""
-    output_divisors = smoothing(attended, layer.output)
-    output = Int8Matrix.of(layer.output * output_divisors)
-    divisors = smoothing(normed, layer.gate, layer.up)
-    gate, up = (Int8Matrix.of(part * divisors) for part in (layer.gate, layer.up))
+@dataclass(frozen=True, eq=False)
+class _Channels:
+    """What each of the K channels that enter a product is like, over tokens: [K] float32 each.
+
+    Attributes:
+        peaks: Largest absolute value.
+        means: Mean.
+        deviations: Standard deviation.
+    """
+
+    peaks: Tensor
+    means: Tensor
+    deviations: Tensor
+
+    @classmethod
+    def of(cls, x: Tensor) -> "_Channels":
+        """Measure [T, K]."""
+        x = x.float()
+        return cls(peaks(x, dim=0), x.mean(dim=0), x.std(dim=0, correction=0))
+
+    def alike(self) -> "_Channels":
+        """Give the same around zero and with equal deviations, for which nothing is corrected."""
+        return replace(self, means=torch.zeros_like(self.means), deviations=torch.ones_like(self.deviations))
+
+
+@dataclass(frozen=True, eq=False)
+class _Entered:
+    """What entered the products of a layer, each by its channels."""
+
+    qkv: _Channels
+    output: _Channels
+    gate_up: _Channels
+    down: _Channels
+
+    @classmethod
+    def of(cls, passed: Passed, count: int, *, corrected: bool) -> "_Entered":
+        """Measure the first tokens of a batch that passed the layer; uncorrected, as if all were alike."""
+        inputs = passed.entered, passed.attended, passed.normed, passed.hidden
+        channels = (_Channels.of(x[:count]) for x in inputs)
+        return cls(*(each if corrected else each.alike() for each in channels))
+
+
+def _half_quantised(layer: LayerWeights, entered: _Entered, output_divisors: Tensor, divisors: Tensor) -> LayerWeights:
+    """Give a layer with `output`, `gate` and `up` in int8, their inputs divided: [A D] and [H]."""
+    output, output_bias = quantise_product(layer.output, layer.output_bias, output_divisors, entered.output.means)
+    gate, gate_bias = quantise_product(layer.gate, layer.gate_bias, divisors, entered.gate_up.means)
+    up, up_bias = quantise_product(layer.up, layer.up_bias, divisors, entered.gate_up.means)
     return replace(
         layer,
         output=output.values,
+        output_bias=output_bias,
         feed_forward_norm=layer.feed_forward_norm / divisors,
         gate=gate.values,
+        gate_bias=gate_bias,
         up=up.values,
+        up_bias=up_bias,
         int8=Int8Scales(None, output.scales, 1 / output_divisors, gate.scales, up.scales, None),
     )
 
 
-def _all_quantised(layer: LayerWeights) -> LayerWeights:
-    """Give a layer with all its matrices in int8."""
-    matrices = {name: Int8Matrix.of(getattr(layer, name)) for name in ("qkv", "output", "gate", "up", "down")}
-    scales = {f"{name}_scales": matrix.scales for name, matrix in matrices.items()}
-    values = {name: matrix.values for name, matrix in matrices.items()}
-    factors = torch.ones(layer.output.shape[1])
-    return replace(layer, **values, int8=Int8Scales(output_factors=factors, **scales))
+def _all_quantised(layer: LayerWeights, entered: _Entered) -> LayerWeights:
+    """Give a layer with all its matrices in int8; what enters `down` is divided where it leaves `up`."""
+    inputs = entered.qkv, entered.output, entered.gate_up, entered.down
+    divisors, output_divisors, up_divisors, down_divisors = (fine_rounding(channels.deviations) for channels in inputs)
+    half = _half_quantised(layer, entered, output_divisors, up_divisors)
+    qkv, qkv_bias = quantise_product(layer.qkv, layer.qkv_bias, divisors, entered.qkv.means)
+    down, down_bias = quantise_product(layer.down, layer.down_bias, down_divisors, entered.down.means)
+    assert half.int8 is not None
+    assert half.up_bias is not None
+    return replace(
+        half,
+        input_norm=layer.input_norm / divisors,
+        qkv=qkv.values,
+        qkv_bias=qkv_bias,
+        up_bias=half.up_bias / down_divisors,
+        down=down.values,
+        down_bias=down_bias,
+        int8=replace(
+            half.int8,
+            qkv_scales=qkv.scales,
+            up_scales=half.int8.up_scales / down_divisors,
+            down_scales=down.scales,
+        ),
+    )

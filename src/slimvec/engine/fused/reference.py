@@ -80,14 +80,16 @@ class TorchLayers:
         self, layer: "TorchLayer", x: Tensor, number: int, place: "Place", prefix: tuple[Tensor, Tensor] | None = None
     ) -> "Passed":
         """Take the residual stream [T, H] through one layer, the `number`th."""
-        query, key, value = self._heads(layer, x, number, place.positions)
+        entered = self._norm(x, layer.input_norm)
+        query, key, value = self._heads(layer, entered, number, place.positions)
         attended = self._attend(query, key, value, prefix, place.packing, self._spec.layers[number].window)
         x = x + self._normed(layer.output(attended), layer.attention_norm)
         normed = self._norm(x, layer.feed_forward_norm)
         gate, up = layer.gate_up(normed).float().chunk(2, dim=-1)
         activated = F.silu(gate) if self._spec.activation == "silu" else F.gelu(gate, approximate="tanh")
-        x = x + self._normed(layer.down((activated * up).to(self._dtype)), layer.down_norm)
-        return Passed(x, key, value, attended, normed)
+        hidden = (activated * up).to(self._dtype)
+        x = x + self._normed(layer.down(hidden), layer.down_norm)
+        return Passed(x, key, value, entered, attended, normed, hidden)
 
     def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
         """Norm the last axis: float32, which the product behind it rounds as it needs."""
@@ -99,9 +101,9 @@ class TorchLayers:
         return branch if weight is None else F.rms_norm(branch, branch.shape[-1:], weight, self._spec.epsilon)
 
     def _heads(self, layer: "TorchLayer", x: Tensor, number: int, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries [T, A, D], keys and values [T, K, D], normed and rotated."""
+        """Queries [T, A, D], keys and values [T, K, D], normed and rotated, of normed states [T, H]."""
         spec = self._spec
-        heads = layer.qkv(self._norm(x, layer.input_norm)).float().view(x.shape[0], -1, spec.head_dim)
+        heads = layer.qkv(x).float().view(x.shape[0], -1, spec.head_dim)
         query, key, value = torch.split(heads, [spec.heads, spec.kv_heads, spec.kv_heads], dim=1)
         if layer.query_norm is not None and layer.key_norm is not None:
             query = F.rms_norm(query, (spec.head_dim,), layer.query_norm, spec.epsilon)
@@ -145,15 +147,19 @@ class Passed:
         x: The residual stream behind it: [T, H] float32.
         key: [T, K, D].
         value: [T, K, D].
+        entered: [T, H] float32; enters the QKV product.
         attended: [T, A D]; enters the output product.
         normed: [T, H] float32; enters the gate-up product.
+        hidden: [T, F]; enters the down product.
     """
 
     x: Tensor
     key: Tensor
     value: Tensor
+    entered: Tensor
     attended: Tensor
     normed: Tensor
+    hidden: Tensor
 
 
 class TorchLayer:
