@@ -151,7 +151,7 @@ def _read_tensors(cursor: _Cursor, config: BertConfig) -> dict[str, torch.Tensor
             values = np.frombuffer(cursor.data, "<f4", size, place).copy()
         part = name.partition(".")[2]
         shape = shapes.get(part) or ((-1, width) if part in ("word", "pos", "type") or is_packed else (-1,))
-        found[_renamed(name)] = torch.from_numpy(values.reshape(shape))
+        found[renamed(name)] = torch.from_numpy(values.reshape(shape))
     return found
 
 
@@ -162,7 +162,7 @@ def unpacked(blocks: NDArray[np.void]) -> NDArray[np.float32]:
     return (numbers * blocks["scale"].astype(np.float32)[:, None]).ravel()
 
 
-def _renamed(name: str) -> str:
+def renamed(name: str) -> str:
     """Give a tensor transformers' name: `l3.ao.w` is `encoder.layer.3.attention.output.dense.weight`."""
     place, _, rest = name.partition(".")
     part, _, kind = rest.rpartition(".")

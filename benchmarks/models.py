@@ -34,6 +34,7 @@ from slimvec.statistics.resampling import NUM_DRAWS, Values, draw_counts
 from slimvec.text.embeddings import Embeddings, OnProgress
 from slimvec.text.prompts import Role
 
+Samples = Values | Sequence[float]
 DIGITS = 4
 """Decimals of the values of samples that are kept."""
 
@@ -241,7 +242,7 @@ def mean_of_tasks(values: Mapping[str, Values], *, seed: int = 0) -> Score:
     return Score(value=interval.value, low=interval.low, high=interval.high)
 
 
-def difference(first: Mapping[str, Values], second: Mapping[str, Values]) -> Score:
+def difference(first: Mapping[str, Samples], second: Mapping[str, Samples]) -> Score:
     """Give the mean of one model minus that of another over the tasks both have, paired by sample."""
     shared = [task for task in first if task in second]
     return mean_of_tasks({task: np.asarray(first[task]) - np.asarray(second[task]) for task in shared})

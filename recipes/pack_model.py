@@ -3,8 +3,9 @@
     python recipes/pack_model.py build/slimvec-en slimvec-en build/slimvec-en-data
 
 Weights are rounded to bfloat16, golden vectors are computed anew from the rounded ones, the tokenizer is left to the
-base, and paths of this machine are taken out of what is said about the training. Prints the hash to pin in
-src/slimvec/model/builtin.py. The card is written by hand, scores.json by benchmarks/models.py.
+base, and paths of this machine are taken out of what is said about the training. Prints the entry to put into
+src/slimvec/model/builtin.py, with the hash and with the licence that base and teachers leave it. The card is written by
+hand, scores.json by benchmarks/models.py.
 """
 
 import json
@@ -18,9 +19,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from slimvec.files import sha256_of
-from slimvec.model.builtin import PACKAGED, TOKENIZER_FILES
+from slimvec.model.builtin import BUILTINS, PACKAGED, TOKENIZER_FILES
 from slimvec.model.folder import embedder_by_role, load_model
 from slimvec.model.golden import GOLDEN_NAME, write_golden
+from slimvec.model.manifest import read_manifest
 
 KEPT = ("README.md", "scores.json")
 MAX_BYTES = 16 << 20
@@ -59,13 +61,39 @@ def _blank_golden(trained: Path, work: Path) -> None:
     (work / GOLDEN_NAME).write_text(json.dumps({**content, "dtype": ""}))
 
 
+def entry_of(target: Path) -> str:
+    """Give the entry of a packed model: a licence that base or a teacher binds it to, else the base's.
+
+    Args:
+        target: Its folder; the recipe in it names the teachers.
+    """
+    manifest = read_manifest(target)
+    base = manifest.base.source if manifest is not None and manifest.base is not None else None
+    if base not in BUILTINS:
+        sys.exit(f"error: {target} is on {base}; expected a built-in model")
+    recipe = (target / "recipe.yaml").read_text(encoding="utf-8")
+    used = [base, *(name for name in BUILTINS if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", recipe))]
+    licence = next((BUILTINS[name].licence for name in used if BUILTINS[name].terms), BUILTINS[base].licence)
+    return f"""    "{target.name}": Builtin(
+        wheels=(),
+        weights=("adapter_model.safetensors",),
+        sha256="{sha256_of(target / "adapter_model.safetensors")}",
+        licence="{licence}",
+        base="{base}",
+    ),
+"""
+
+
 def main() -> None:
     """Pack the model that the arguments name."""
     target = pack(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     if size > MAX_BYTES:
         sys.exit(f"error: {target} has {size:,} bytes; expected at most {MAX_BYTES:,}")
-    sys.stdout.write(f"{target}: {size:,} bytes; sha256 {sha256_of(target / 'adapter_model.safetensors')}\n")
+    sys.stdout.write(f"{target}: {size:,} bytes\n{entry_of(target)}")
+    missing = [file for file in KEPT if not (target / file).is_file()]
+    if missing:
+        sys.stdout.write(f"still to be written: {', '.join(missing)}\n")
 
 
 if __name__ == "__main__":

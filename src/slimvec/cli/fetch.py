@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+from slimvec.cli.models import remark_terms
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.reports.amounts import clock
 
@@ -50,6 +51,7 @@ def fetch(
     if check:
         terminal.print(f"{damage}: fetched again" if damage else f"{name}: every file is as it was written")
     terminal.print(f"{name}: {_size(folder) / 1e6:,.0f} MB in {folder}, {clock(report['seconds'])}")
+    remark_terms(terminal, name)
     return report
 
 

@@ -52,6 +52,13 @@ class Builtin:
         """Whether the weights must be converted."""
         return not self.is_zip and not self.weights[0].endswith(".safetensors")
 
+    @property
+    def terms(self) -> str:
+        """What to know of the licence before using the weights; empty where it asks for its text to be kept alone."""
+        return "" if self.licence in _OPEN else f"its weights, and models made of them, are under the {self.licence}"
+
+
+_OPEN = ("Apache-2.0",)
 
 BUILTINS: Mapping[str, Builtin] = {
     "smollm2-135m": Builtin(
