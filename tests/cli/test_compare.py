@@ -57,6 +57,22 @@ def compare(slimvec, *more):
     return slimvec("compare", "study.yaml", "--data", "data", "--output", "out", *more)
 
 
+def test_a_dry_run_says_what_would_run_and_what_it_could_tell(slimvec, tmp_path):
+    plan = compare(slimvec, "--dry-run", "--json").json["plan"]
+    assert (plan["num_trainings"], plan["num_runs"], plan["num_done"]) == (4, 8, 0)  # two trainings a seed
+    assert plan["sets"] == {"words": {"num_queries": 6, "num_documents": 8}}
+    assert plan["detectable"] == {}
+    assert not (tmp_path / "out").exists()
+    study = yaml.safe_load((tmp_path / "study.yaml").read_text())
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**study, "seeds": [0, 1, 2]}))
+    out = compare(slimvec, "--dry-run").out
+    assert "4 variants, seeds 0, 1, 2: 6 trainings, 12 runs to score, 0 of them done" in out
+    assert "differences that 6 queries would show in four cases of five, 3 comparisons corrected together" in out
+    spread = {"deviation": 0.007, "seeds": 6, "source": "elsewhere"}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**study, "training_spread": spread}))
+    assert list(compare(slimvec, "--dry-run", "--json").json["plan"]["detectable"]) == ["0.007"]
+
+
 def read_report(folder):
     return {p.name: p.read_bytes() for pattern in ("report.*", "plots/*") for p in folder.glob(pattern)}
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm, t
 
 from slimvec.statistics.significance import compare_runs
-from slimvec.statistics.trainings import TrainingSpread, compare_trainings, trainings_needed
+from slimvec.statistics.trainings import TrainingSpread, compare_trainings, detectable_difference
 
 SETS = {"one": 60, "two": 90, "three": 120}
 NUM_REPEATS = 600
@@ -123,10 +123,26 @@ def test_equal_and_opposite_values_have_a_p_of_one_and_of_nearly_none():
 
 
 def test_power_is_known_beforehand():
-    """docs/comparing.md: what a study of 1,200 queries sees, by the spreads that were measured."""
-    options = {"deviation": 0.007, "query_deviation": 0.2}
-    few, many = (trainings_needed(0.03, num_queries=queries, **options) for queries in (520, 1200))
-    assert few is not None
-    assert many is not None
-    assert many <= few
-    assert trainings_needed(0.02, num_queries=300, **options) is None  # queries are missing, not seeds
+    """docs/comparing.md: what a study sees, by the spreads that were measured."""
+
+    def seen(queries, trainings, **options):
+        return detectable_difference(
+            deviation=0.007, query_deviation=0.2, set_sizes=queries, num_trainings=trainings, **options
+        )
+
+    assert seen([520], 3) > seen([1200], 3) > seen([1200], 6)
+    assert seen([1200], 6) < 0.025 < seen([300], 50)  # there queries are missing, not seeds
+    assert seen([20, 1180], 6) > seen([600, 600], 6)  # sets weigh the same
+    assert seen([1200], 6, num_tests=5) > seen([1200], 6)
+    assert seen([1200], 1, measured_with=6) > seen([1200], 6)
+
+
+def test_what_is_seen_beforehand_is_what_a_study_has_seen():
+    generator = np.random.default_rng(7)
+    pairs = [trained(generator, 6, 0.007) for _ in range(200)]
+    size = float(np.mean([compare_trainings(*pair).detectable for pair in pairs]))
+    first, second = pairs[0]
+    per_query = np.std(np.concatenate([(first[name] - second[name]).mean(axis=0) for name in first]), ddof=1)
+    sizes = [rows.shape[1] for rows in first.values()]
+    planned = detectable_difference(deviation=0.007, query_deviation=float(per_query), set_sizes=sizes, num_trainings=6)
+    assert planned == pytest.approx(size, rel=0.15)

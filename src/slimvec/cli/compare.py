@@ -23,6 +23,7 @@ KEYS = {
     "best_betas": "by model of a sweep: best beta with low and high; null where the sweep has no two betas",
     "checks": "by prediction: borne out, not borne out or undecided",
     "num_missing": "runs that are not done",
+    "plan": "with --dry-run: trainings, runs, sets and the differences that would show; all else is null",
     "shared_text": "training records and queries that share text with the other side; null if nothing is trained",
 }
 
@@ -37,6 +38,7 @@ def compare(
     keep_models: bool = False,
     part: str = "1/1",
     report_only: bool = False,
+    dry_run: bool = False,
     strict: bool = False,
 ) -> Result:
     """Compare variants of one recipe, everything else held equal, and write a report with intervals.
@@ -54,9 +56,11 @@ def compare(
         keep_models: Keep the trained models.
         part I/N: Do the I-th of N parts, for N processes that share the output folder.
         report_only: Write the report of the runs there are.
+        dry_run: Say what would run, and which differences it could tell, and run nothing.
     """
     with terminal.task("reading the study"):
         from slimvec.comparison.layout import markdown, write_report
+        from slimvec.comparison.outline import outline_study
         from slimvec.comparison.runs import read_sets, run_study, stored_results
         from slimvec.comparison.shared_text import study_overlap
         from slimvec.comparison.study import read_study
@@ -64,14 +68,19 @@ def compare(
 
         study = read_study(study_file, folders={"data": data, **_folders(folder or ())})
     chosen = _part(part)
-    terminal.reserve(output / f"part-{chosen[0]}-of-{chosen[1]}", force=False)
+    if not dry_run:
+        terminal.reserve(output / f"part-{chosen[0]}-of-{chosen[1]}", force=False)
     with terminal.task("looking for text that is trained on and scored"):
         sets = read_sets(study, data, strict=strict)
         shared = study_overlap(study, sets)
     say_left_out(terminal, sets)
+    if shared is not None and not report_only:
+        shared.check(study.evaluation.max_shared, setting="evaluation.max_shared of the study")
+    if dry_run:
+        outline = outline_study(study, sets, data, output)
+        terminal.print(*outline.lines())
+        return {**dict.fromkeys(KEYS), "shared_text": shared, "plan": outline}
     if not report_only:
-        if shared is not None:
-            shared.check(study.evaluation.max_shared, setting="evaluation.max_shared of the study")
         terminal.kept = lambda: (
             f"what is done is kept in {output}; {AGAIN} to go on" if any(output.rglob("*.json")) else ""
         )

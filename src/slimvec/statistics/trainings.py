@@ -93,26 +93,29 @@ def compare_trainings(
     return Difference(Interval(mean, mean - half, mean + half), _p_value(parts, abs(mean)), detectable)
 
 
-def trainings_needed(
-    difference: float, *, deviation: float, query_deviation: float, num_queries: int, most: int = 50
-) -> int | None:
-    """Give how many seeds an arm find a true difference of two trained variants with a chance of 80%.
+def detectable_difference(
+    *,
+    deviation: float,
+    query_deviation: float,
+    set_sizes: Sequence[int],
+    num_trainings: int,
+    measured_with: int | None = None,
+    num_tests: int = 1,
+) -> float:
+    """Give the smallest true difference of two trained variants that is found with a chance of 80%, beforehand.
 
     Args:
-        difference: The true difference.
         deviation: Standard deviation of one variant's score between trainings.
-        query_deviation: Standard deviation of the difference of two variants between queries.
-        num_queries: Queries in all.
-        most: Where to give up.
-
-    Returns:
-        The number, or None where `most` are not enough: then queries are missing, not seeds.
+        query_deviation: Standard deviation over queries of the difference of two variants.
+        set_sizes: Queries of each set; sets weigh the same.
+        num_trainings: Seeds an arm.
+        measured_with: Seeds that the deviation was measured with, where these stand for an arm's own.
+        num_tests: Comparisons that are corrected together.
     """
-    for runs in range(MIN_TRAININGS, most + 1):
-        parts = _Components(2 * deviation**2 / runs, runs - 1, query_deviation**2 / num_queries, num_queries - 1)
-        if parts.half_width(1 - LEVEL, POWER) <= difference:
-            return runs
-    return None
+    by_set = [query_deviation**2 / size / len(set_sizes) ** 2 for size in set_sizes]
+    freedom = (num_trainings if measured_with is None else measured_with) - 1
+    parts = _Components(2 * deviation**2 / num_trainings, freedom, sum(by_set), _freedom(by_set, set_sizes))
+    return parts.half_width((1 - LEVEL) / num_tests, POWER)
 
 
 def _components(differences: list[Values], spread: TrainingSpread | None, num_trained: int) -> _Components:
