@@ -165,10 +165,8 @@ def chart(scores: SuiteScores, speed: SpeedResult, path: Path) -> None:
         low, high = full.mean.low or full.mean.value, full.mean.high or full.mean.value
         ends = [[full.mean.value - low], [high - full.mean.value]]
         marker = "o" if name.startswith(OURS) else "s"
-        axes.errorbar([x], [full.mean.value], yerr=ends, fmt=marker, color=colour, capsize=3)
-        axes.annotate(
-            f"{name}, {full.dims}", (x, full.mean.value), textcoords="offset points", xytext=(7, 3), fontsize=8
-        )
+        label = f"{name}, {full.dims}"
+        axes.errorbar([x], [full.mean.value], yerr=ends, fmt=marker, color=colour, capsize=3, label=label)
         for width in narrow:
             axes.plot([x], [width.mean.value], marker, color=colour, alpha=0.45, markersize=4)
             axes.annotate(
@@ -180,7 +178,9 @@ def chart(scores: SuiteScores, speed: SpeedResult, path: Path) -> None:
                 alpha=0.7,
             )
     axes.set(xscale="log", xlabel="milliseconds a query (log)", ylabel="mean score", title=f"suite {scores.suite}")
-    axes.margins(x=0.2)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=8, title="model, full width")
+    axes.margins(x=0.1)
     axes.grid(alpha=0.3)
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})

@@ -79,6 +79,12 @@ def test_changed_files_are_refused(packaged):
         Embedder.load("tiny-own")
 
 
+def test_terms_are_said_where_a_licence_has_more_than_a_text_to_keep():
+    said = "its weights, and models made of them, are under the Gemma Terms of Use"
+    assert BUILTINS["gemma3-270m"].terms == said
+    assert BUILTINS["smollm2-135m"].terms == ""
+
+
 OWN = [name for name, entry in BUILTINS.items() if entry.base is not None]
 
 
