@@ -91,7 +91,8 @@ def test_other_files_are_refused(tmp_path):
 
 
 def test_published_scores_are_means_of_what_was_published(tmp_path):
-    rows = [{"model": "BAAI/bge-m3", "task": "JSTS", "main_score": value} for value in (0.75, 0.85)]
+    splits = (0.75, "validation"), (0.85, "validation"), (0.2, "test")
+    rows = [{"model": "BAAI/bge-m3", "task": "JSTS", "main_score": value, "split": split} for value, split in splits]
     write_rows(tmp_path / "scores.jsonl", rows)
     table = published_table(tmp_path / "scores.jsonl")
     assert table.rows[0] == ("BAAI/bge-m3", "", "", "", "80.0", "")
