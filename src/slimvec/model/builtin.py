@@ -165,6 +165,20 @@ BUILTINS: Mapping[str, Builtin] = {
         licence="Apache-2.0",
         base="smollm2-135m",
     ),
+    "slimvec-multi": Builtin(
+        wheels=(),
+        weights=("adapter_model.safetensors",),
+        sha256="b02343f020243d7171e6aadac086e40c04ebf54c68ad920d4fe1f915df002547",
+        licence="Gemma Terms of Use",
+        base="gemma3-270m",
+    ),
+    "slimvec-kalm": Builtin(
+        wheels=(),
+        weights=("adapter_model.safetensors",),
+        sha256="11a59be9e7fc3209ebefbcdb6ba86ef09bfffb59259504aa2bafb01a91cdc30c",
+        licence="Apache-2.0",
+        base="qwen2.5-0.5b",
+    ),
 }
 
 
