@@ -121,9 +121,13 @@ class _Channels:
 
     @classmethod
     def of(cls, x: Tensor) -> "_Channels":
-        """Measure [T, K]."""
+        """Measure [T, K]; tokens longer than half of them weigh no more: a first token may be a thousand times as long."""
         x = x.float()
-        return cls(peaks(x, dim=0), x.mean(dim=0), x.std(dim=0, correction=0))
+        lengths = x.square().sum(dim=1, keepdim=True)
+        weights = (lengths.median() / lengths.clamp_min(1e-30)).clamp_max(1)
+        weights = weights / weights.sum()
+        means = (weights * x).sum(dim=0)
+        return cls(peaks(x, dim=0), means, (weights * (x - means).square()).sum(dim=0).sqrt())
 
     def alike(self) -> "_Channels":
         """Give the same around zero and with equal deviations, for which nothing is corrected."""
