@@ -75,8 +75,8 @@ build/%-data/texts.jsonl.gz: | $(VENV)/.dev
 	$(BIN)/python recipes/$(subst -,_,$*)_data.py $(DATA) $(@D)
 
 # An hour on one core, most of it EmbeddingGemma's and the bases'; nothing is embedded twice, so that a run that was stopped goes on.
-ENGLISH := smollm2-135m slimvec-en
-MULTI := gemma3-270m
+ENGLISH := smollm2-135m slimvec-en slimvec-kalm
+MULTI := gemma3-270m slimvec-multi
 PEERS := minilm-l6 embeddinggemma-300m e5-small=build/e5-small
 WIDTHS := --dims 512 --dims 256 --dims 128 --dims 64
 CHECKED := build/models
