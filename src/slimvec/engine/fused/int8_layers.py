@@ -121,7 +121,7 @@ class _Channels:
 
     @classmethod
     def of(cls, x: Tensor) -> "_Channels":
-        """Measure [T, K]; tokens longer than half of them weigh no more: a first token may be a thousand times as long."""
+        """Measure [T, K]; long tokens weigh no more than the median: a first one may be a thousand times as long."""
         x = x.float()
         lengths = x.square().sum(dim=1, keepdim=True)
         weights = (lengths.median() / lengths.clamp_min(1e-30)).clamp_max(1)
