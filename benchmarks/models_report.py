@@ -16,7 +16,8 @@ from benchmarks.models_speed import ModelSpeed, SpeedResult
 from slimvec.data.tables import iter_rows
 from slimvec.errors import InputError
 from slimvec.evaluation.results import Score
-from slimvec.reports.parts import Table
+from slimvec.reports.drawing import draw
+from slimvec.reports.parts import Curve, Plot, Table
 from slimvec.statistics.intervals import shown_ends
 
 OURS = "slimvec-"
@@ -157,43 +158,34 @@ def markdown(table: Table) -> str:
     return f"**{table.title}**\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
-def chart(scores: SuiteScores, speed: SpeedResult, path: Path) -> None:
-    """Draw what a query costs against the mean score: a point a model, fainter ones its narrower widths.
+def chart(scores: SuiteScores, speed: SpeedResult) -> Plot | None:
+    """Plot what a query costs against the mean score: of each model a point for each width, one above the other.
 
-    BM25, which has retrieval scores alone, is left out where the suite has other tasks.
+    BM25, which has retrieval scores alone, is left out where the suite has other tasks. None where no model was timed.
     """
-    from matplotlib import pyplot, rcParams
-
-    rcParams["svg.fonttype"] = "none"
-    figure, axes = pyplot.subplots(figsize=(8, 5))
-    for number, (name, found) in enumerate(scores.models.items()):
-        if name not in speed.models or len(found.widths[0].tasks) < len(scores.sizes):
-            continue
-        full, *narrow = found.widths
-        x, colour = speed.models[name].query_ms.median, f"C{number % 10}"
-        low, high = full.mean.low or full.mean.value, full.mean.high or full.mean.value
-        ends = [[full.mean.value - low], [high - full.mean.value]]
-        marker = "o" if name.startswith(OURS) else "s"
-        label = f"{name}, {full.dims}"
-        axes.errorbar([x], [full.mean.value], yerr=ends, fmt=marker, color=colour, capsize=3, label=label)
-        for width in narrow:
-            axes.plot([x], [width.mean.value], marker, color=colour, alpha=0.45, markersize=4)
-            axes.annotate(
-                str(width.dims),
-                (x, width.mean.value),
-                textcoords="offset points",
-                xytext=(6, -3),
-                fontsize=6,
-                alpha=0.7,
+    curves = []
+    for name, found in scores.models.items():
+        if name in speed.models and len(found.widths[0].tasks) == len(scores.sizes):
+            means = [width.mean for width in found.widths]
+            curves.append(
+                Curve(
+                    label=f"{name}, {', '.join(str(width.dims) for width in found.widths)}",
+                    xs=(speed.models[name].query_ms.median,) * len(means),
+                    ys=tuple(mean.value for mean in means),
+                    lows=tuple(mean.value if mean.low is None else mean.low for mean in means),
+                    highs=tuple(mean.value if mean.high is None else mean.high for mean in means),
+                )
             )
-    axes.set(xscale="log", xlabel="milliseconds a query (log)", ylabel="mean score", title=f"suite {scores.suite}")
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=8, title="model, full width")
-    axes.margins(x=0.1)
-    axes.grid(alpha=0.3)
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
-    pyplot.close(figure)
+    if not curves:
+        return None
+    return Plot(
+        title=f"Suite {scores.suite}: quality and time, by width",
+        x_label="milliseconds a query",
+        y_label="mean score",
+        curves=tuple(curves),
+        kind="points",
+        x_log=True,
+    )
 
 
 def read_results(paths: Sequence[Path]) -> tuple[list[SuiteScores], SpeedResult | None, ProbeReadings | None]:
@@ -244,7 +236,8 @@ def main() -> None:
     given.output.write_text("\n".join(map(markdown, tables)), encoding="utf-8")
     if given.charts is not None and speed is not None:
         for suite in scores:
-            chart(suite, speed, given.charts / f"models-{suite.suite}.svg")
+            if (plot := chart(suite, speed)) is not None:
+                (given.charts / f"models-{suite.suite}.svg").write_text(draw(plot) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from slimvec.errors import InputError
 from slimvec.evaluation.models import ModelCard
 from slimvec.evaluation.results import Score
 from slimvec.probes.results import Metric
+from slimvec.reports.drawing import draw
 from tests.evaluation.local_sets import write_rows
 
 
@@ -76,12 +77,15 @@ def test_tables_show_means_differences_tasks_subsets_and_probes(results):
     assert "| peer | 0.750 [0.500, 1.000] (chance 0.500) |" in probes
 
 
-def test_a_chart_names_the_models_whose_speed_is_known(results, tmp_path):
+def test_a_chart_names_the_models_whose_speed_is_known(results):
     scores, speed, _ = read_results(results)
-    chart(scores[0], speed, tmp_path / "c.svg")
-    drawn = (tmp_path / "c.svg").read_text()
-    assert "slimvec-x, 32" in drawn
-    assert "peer" not in drawn
+    plot = chart(scores[0], speed)
+    (curve,) = plot.curves
+    assert curve.label == "slimvec-x, 32, 8"
+    assert (curve.xs, curve.ys) == ((5.0, 5.0), (0.5, 0.5))
+    assert (curve.lows[0], curve.highs[0]) == (0.375, 0.625)
+    assert "slimvec-x" in draw(plot)
+    assert chart(scores[0], speed.model_copy(update={"models": {}})) is None
 
 
 def test_other_files_are_refused(tmp_path):
