@@ -88,7 +88,7 @@ def compare(
             for _ in run_study(study, data, output, watcher=_Watcher(task), keep_models=keep_models, part=chosen):
                 task.update(detail="")
     results = stored_results(study, data, output)
-    found: Result = {"output": output, "rows": {}, "best_betas": {}, "checks": {}}
+    found: Result = {"output": output, "rows": {}, "best_betas": {}, "checks": {}, "plan": None}
     found |= {"num_missing": len(study.cells) * len(study.seeds) - len(results), "shared_text": None}
     if not any(result.variant == study.reference for result in results):
         if report_only:

@@ -30,7 +30,7 @@ class StudyOutline(Frozen):
         seeds: Random seeds.
         num_trainings: Models that are trained, over all seeds; bases of the study's own among them.
         num_runs: Variants that are scored, over all seeds.
-        num_done: Of which the results are there already.
+        num_done: Runs whose results are there already.
         sets: What is scored on, by set.
         num_comparisons: Comparisons that are corrected together.
         detectable: By the spread of trainings that is supposed: the smallest true difference of two trained variants

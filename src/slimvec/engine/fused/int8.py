@@ -94,7 +94,7 @@ def quantise_product(weight: Tensor, bias: Tensor | None, divisors: Tensor, mean
     Args:
         weight: [N, K].
         bias: [N] or None.
-        divisors: Of the inputs, [K] float32.
+        divisors: Divisors of the inputs, [K] float32.
         means: Of the inputs before they are divided, [K] float32.
 
     Returns:
