@@ -95,7 +95,7 @@ def quantise_product(weight: Tensor, bias: Tensor | None, divisors: Tensor, mean
         weight: [N, K].
         bias: [N] or None.
         divisors: Divisors of the inputs, [K] float32.
-        means: Of the inputs before they are divided, [K] float32.
+        means: Means of the inputs before they are divided, [K] float32.
 
     Returns:
         The matrix, and its bias [N] float32.
