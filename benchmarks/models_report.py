@@ -16,6 +16,7 @@ from benchmarks.models_speed import ModelSpeed, SpeedResult
 from slimvec.data.tables import iter_rows
 from slimvec.errors import InputError
 from slimvec.evaluation.results import Score
+from slimvec.reports.blocks import to_markdown
 from slimvec.reports.drawing import draw
 from slimvec.reports.parts import Curve, Plot, Table
 from slimvec.statistics.intervals import shown_ends
@@ -152,12 +153,6 @@ def published_table(path: Path) -> Table:
     return Table(title="published, whole sets", header=("model", *PUBLISHED_TASKS), rows=tuple(rows))
 
 
-def markdown(table: Table) -> str:
-    """Write a table in Markdown, its title above it."""
-    lines = [table.header, tuple("---" for _ in table.header), *table.rows]
-    return f"**{table.title}**\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
-
-
 def chart(scores: SuiteScores, speed: SpeedResult) -> Plot | None:
     """Plot what a query costs against the mean score: of each model a point for each width, one above the other.
 
@@ -233,7 +228,7 @@ def main() -> None:
     given = parser.parse_args()
     scores, speed, probes = read_results(given.results)
     tables = tables_of(scores, speed, probes, given.published)
-    given.output.write_text("\n".join(map(markdown, tables)), encoding="utf-8")
+    given.output.write_text(to_markdown(list(tables)), encoding="utf-8")
     if given.charts is not None and speed is not None:
         for suite in scores:
             if (plot := chart(suite, speed)) is not None:

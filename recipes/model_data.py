@@ -94,6 +94,17 @@ def texts_in(path: Path) -> Iterator[str]:
         yield from [found] if isinstance(found, str) else found
 
 
+def pairs_in(data: Path, name: str) -> Iterator[tuple[str, Row]]:
+    """Give the pairs of a source, each with its language; without those that a scored set was made of."""
+    passages = (
+        {row["id"]: row["text"] for row in rows_of(data / name / "passages.jsonl.gz")} if name == "qa_passages" else {}
+    )
+    for row in rows_of(data / name / "train.jsonl.gz"):
+        if not row.get("in_liveqa"):
+            positive = passages.get(row.get("positive_id", ""), "") or row["positive"]
+            yield row.get("lang", "en"), {"query": row["query"], "positive": positive}
+
+
 def rows_of(path: Path) -> Iterator[dict[str, Any]]:
     """Read JSON lines."""
     return (dict(row.values) for row in iter_rows(path))

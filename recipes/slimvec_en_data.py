@@ -10,7 +10,7 @@ the model's data card has the digests of what it was trained on.
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from model_data import Row, arguments, rows_of, side_by_side, some, write_training_data
+from model_data import Row, arguments, pairs_in, rows_of, side_by_side, some, write_training_data
 
 from slimvec.data.pydocs import build_doc_corpus
 
@@ -53,12 +53,7 @@ def pairs_of(data: Path, name: str) -> Iterator[Row]:
         for record in build_doc_corpus().train:
             yield {"query": record.query, "positive": record.positives[0]}
         return
-    passages = (
-        {row["id"]: row["text"] for row in rows_of(data / name / "passages.jsonl.gz")} if name == "qa_passages" else {}
-    )
-    for row in rows_of(data / name / "train.jsonl.gz"):
-        if row.get("lang", "en") == "en" and not row.get("in_liveqa"):
-            yield {"query": row["query"], "positive": passages.get(row.get("positive_id", ""), "") or row["positive"]}
+    yield from (row for language, row in pairs_in(data, name) if language == "en")
 
 
 def alike_of(data: Path, name: str) -> Iterator[Row]:

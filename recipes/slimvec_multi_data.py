@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from model_data import SEED, Row, arguments, rows_of, side_by_side, some, write_training_data
+from model_data import SEED, Row, arguments, pairs_in, rows_of, side_by_side, some, write_training_data
 
 PAIRS: Mapping[str, int] = {
     "stsb_multi": 6000,
@@ -59,8 +59,10 @@ def main(data: Path, output: Path, scale: float) -> None:
 
 def drawn_from(data: Path, name: str, count: int) -> list[Row]:
     """Give pairs of a source to draw from: all, or where it is in `EVEN` as many of each language as there are."""
+    if name == "stsb_multi":
+        return list(translated_sentences(data / name / "train.jsonl.gz"))
     languages = defaultdict[str, list[Row]](list)
-    for language, row in pairs_of(data, name):
+    for language, row in pairs_in(data, name):
         languages[language].append(row)
     if name not in EVEN:
         return [row for rows in languages.values() for row in rows]
@@ -69,20 +71,6 @@ def drawn_from(data: Path, name: str, count: int) -> list[Row]:
         share = (count - len(chosen)) // (len(languages) - place)
         chosen += random.Random(f"{SEED}/{name}/{place}").sample(rows, min(len(rows), share))
     return chosen
-
-
-def pairs_of(data: Path, name: str) -> Iterator[tuple[str, Row]]:
-    """Give the pairs of a source, each with its language."""
-    if name == "stsb_multi":
-        yield from (("all", row) for row in translated_sentences(data / name / "train.jsonl.gz"))
-        return
-    passages = (
-        {row["id"]: row["text"] for row in rows_of(data / name / "passages.jsonl.gz")} if name == "qa_passages" else {}
-    )
-    for row in rows_of(data / name / "train.jsonl.gz"):
-        if not row.get("in_liveqa"):
-            positive = passages.get(row.get("positive_id", ""), "") or row["positive"]
-            yield row.get("lang", "en"), {"query": row["query"], "positive": positive}
 
 
 def translated_sentences(path: Path) -> Iterator[Row]:

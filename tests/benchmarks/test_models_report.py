@@ -7,13 +7,14 @@ from benchmarks.e5_small import make_tokenizer, renamed, unpacked
 from benchmarks.machine import this_machine
 from benchmarks.models import ModelScores, SuiteScores, WidthScores, difference, mean_of_tasks
 from benchmarks.models_probes import ProbeReadings, Reading
-from benchmarks.models_report import chart, markdown, published_table, read_results, tables_of
+from benchmarks.models_report import chart, published_table, read_results, tables_of
 from benchmarks.models_speed import ModelSpeed, SpeedResult
 from benchmarks.results import Spread
 from slimvec.errors import InputError
 from slimvec.evaluation.models import ModelCard
 from slimvec.evaluation.results import Score
 from slimvec.probes.results import Metric
+from slimvec.reports.blocks import to_markdown
 from slimvec.reports.drawing import draw
 from tests.evaluation.local_sets import write_rows
 
@@ -64,7 +65,7 @@ def results(tmp_path):
 
 
 def test_tables_show_means_differences_tasks_subsets_and_probes(results):
-    texts = [markdown(table) for table in tables_of(*read_results(results), None)]
+    texts = [to_markdown([table]) for table in tables_of(*read_results(results), None)]
     means, differences, tasks, subsets, probes = texts
     assert "| bm25 | 32 |  |  | 0.500 |  |  |  |" in means  # one task of two: no mean over the suite
     assert "| slimvec-x | 32 | 0.500 [0.375, 0.625] |  | 0.500 | 5.0 | 5 | 5.0 |" in means

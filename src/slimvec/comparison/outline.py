@@ -82,9 +82,9 @@ def outline_study(study: Study, sets: Sequence[RetrievalSet], data: Path, output
     runs = plan_runs(study)
     trained = {training.key for run in runs for training in run.training.needed}
     num_comparisons = len(study.plain) - 1
-    measured = study.training_spread
-    judged = trained and (len(study.seeds) >= MIN_TRAININGS or measured is not None)
+    measured, has_own = study.training_spread, len(study.seeds) >= MIN_TRAININGS
     spreads = SPREADS if measured is None else (measured.deviation,)
+    judged = spreads if trained and (has_own or measured is not None) else ()
     return StudyOutline(
         variants=tuple(study.cells),
         seeds=study.seeds,
@@ -101,9 +101,9 @@ def outline_study(study: Study, sets: Sequence[RetrievalSet], data: Path, output
                 query_deviation=QUERY_DEVIATION,
                 set_sizes=[len(found.queries) for found in sets],
                 num_trainings=len(study.seeds),
-                measured_with=None if len(study.seeds) >= MIN_TRAININGS or measured is None else measured.seeds,
+                measured_with=None if has_own or measured is None else measured.seeds,
                 num_tests=num_comparisons,
             )
-            for spread in (spreads if judged else ())
+            for spread in judged
         },
     )
