@@ -83,7 +83,7 @@ def test_what_is_trained_is_what_a_run_trains(overrides, extra, models):
         lambda *_: None,
         lambda _: support.LetterTeacher(),
     )
-    work = KINDS[settings.kind].make(stage)
+    work = KINDS[settings.kind](stage)
     own = [p for _, p in work.trainable.named_parameters() if p.requires_grad]
     trained = [*own, *(p for _, p in work.extra_parameters)]
     config = read_shape(str(models / "base"))

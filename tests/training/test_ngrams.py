@@ -21,8 +21,8 @@ from slimvec.search.generative import GenerativeIndex, GenerativeSettings
 from slimvec.text.batch import PackedBatch
 from slimvec.text.tokenizer import Tokenizer
 from slimvec.training.batches.ngram_targets import TargetDocument, read_targets, shared_characters
+from slimvec.training.batches.sources import read_training_data
 from slimvec.training.recipe.reading import parse_recipe
-from slimvec.training.run.kinds import KINDS
 from slimvec.training.run.training_run import train
 from slimvec.training.step.ngrams import NGramSteps
 from slimvec.training.step.prediction import TrainableStates
@@ -338,7 +338,7 @@ def test_titles_are_read_kept_and_else_named_as_unread(base, tmp_path):
     for name, rows in (("passages", by_id), ("asked", asked)):
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     sources = f"data=[{{path: {tmp_path}/asked.jsonl, passages: {tmp_path}/passages.jsonl}}]"
-    records, _ = KINDS["ngrams"].read(recipe(base, sources))
+    records, _ = read_training_data(recipe(base, sources))
     assert [(one.positives, one.titles) for one in records] == [((f"{a} the {a}",), (a,)) for a in ANSWERS.values()]
     other = recipe(base, "run.steps=1", *FOR_VECTORS)
     assert train(other, tmp_path / "other").stages[0].data[0].unread == ("title",)

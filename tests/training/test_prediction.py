@@ -18,7 +18,7 @@ from slimvec.model.lm_head import LMHead, load_lm_head
 from slimvec.model.opening import open_model
 from slimvec.text.batch import PackedBatch
 from slimvec.text.tokenizer import Tokenizer
-from slimvec.training.batches.adaptation_texts import adaptation_texts, read_adaptation_records
+from slimvec.training.batches.sources import distinct_texts, read_training_data
 from slimvec.training.recipe.reading import parse_recipe
 from slimvec.training.run.training_run import train
 from slimvec.training.step.prediction import PredictionSteps, TrainableStates, mask_id
@@ -257,8 +257,8 @@ def test_texts_are_positives_or_a_field(tmp_path):
     )
     (tmp_path / "rows.jsonl").write_text('{"body": "three"}\n{"body": "four"}\n{"body": "five"}\n')
     pairs = support.recipe(*ADAPTED, f"data.0.path={tmp_path / 'pairs.jsonl'}")
-    assert adaptation_texts(read_adaptation_records(pairs)[0]) == ["one", "two"]
+    assert distinct_texts(read_training_data(pairs)[0]) == ["one", "two"]
     rows = support.recipe(*ADAPTED, f"data=[{{path: {tmp_path / 'rows.jsonl'}, limit: 2}}]", "adaptation.field=body")
-    records, held = read_adaptation_records(rows)
-    assert set(adaptation_texts(records)) < {"three", "four", "five"}
+    records, held = read_training_data(rows)
+    assert set(distinct_texts(records)) < {"three", "four", "five"}
     assert (held[0].num_records, held[0].num_used) == (3, 2)

@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimvec.training.recipe import Optim, Run
-from slimvec.training.run.schedule import Done, Span, StepLength, TimeLength, TokenLength, learning_rate, run_length
+from slimvec.training.run.schedule import Done, Length, Span, learning_rate, run_length
 
 
 def rates(total, **settings):
-    length = StepLength(total)
+    length = Length(total, "steps")
     spans = [length.span(Done(step, 0, 0), Done(step + 1, 0, 0)) for step in range(total)]
     return [learning_rate(Optim(lr=1.0, **settings), span) for span in spans]
 
@@ -46,7 +46,7 @@ def test_zero_at_the_end(decay):
 
 
 def test_a_run_in_time_stops_before_a_step_that_does_not_fit():
-    length = TimeLength(10.0)
+    length = Length(10.0, "seconds")
     assert not length.is_over(Done(0, 0.0, 0), 99.0)
     assert not length.is_over(Done(3, 7.0, 9), 3.0)
     assert length.is_over(Done(3, 7.5, 9), 3.0)
@@ -55,14 +55,14 @@ def test_a_run_in_time_stops_before_a_step_that_does_not_fit():
 
 
 def test_a_run_in_steps():
-    length = StepLength(4)
+    length = Length(4, "steps")
     assert not length.is_over(Done(3, 1e9, 0), 1.0)
     assert length.is_over(Done(4, 0.0, 0), 1.0)
     assert length.seconds_left(Done(1, 5.0, 0), 2.0) == 6.0
 
 
 def test_a_run_in_tokens_ends_with_the_step_that_brings_it_there():
-    length = TokenLength(100)
+    length = Length(100, "tokens")
     assert not length.is_over(Done(9, 1e9, 99), 1.0)
     assert length.is_over(Done(3, 0.0, 100), 1.0)
     assert length.span(Done(3, 0.0, 60), Done(4, 0.0, 120)) == Span(0.6, 1.0)
@@ -72,7 +72,7 @@ def test_a_run_in_tokens_ends_with_the_step_that_brings_it_there():
 
 
 def test_the_length_a_recipe_asks_for():
-    assert run_length(Run(steps=3), lambda epochs: 7 * epochs) == StepLength(3)
-    assert run_length(Run(epochs=2), lambda epochs: 7 * epochs) == StepLength(14)
-    assert run_length(Run(tokens=50), lambda epochs: 7 * epochs) == TokenLength(50)
-    assert run_length(Run(max_minutes=2), lambda epochs: 7 * epochs) == TimeLength(120)
+    assert run_length(Run(steps=3), lambda epochs: 7 * epochs) == Length(3, "steps")
+    assert run_length(Run(epochs=2), lambda epochs: 7 * epochs) == Length(14, "steps")
+    assert run_length(Run(tokens=50), lambda epochs: 7 * epochs) == Length(50, "tokens")
+    assert run_length(Run(max_minutes=2), lambda epochs: 7 * epochs) == Length(120, "seconds")

@@ -148,7 +148,7 @@ class TargetFilling(Frozen):
 
 
 def is_plain(record: Record) -> bool:
-    """Whether a record is a plain text, as `slimvec.training.batches.adaptation_texts` reads them."""
+    """Whether a record is a plain text, as `slimvec.training.batches.sources` reads them."""
     return record.positives == (record.query,)
 
 

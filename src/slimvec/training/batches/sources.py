@@ -1,4 +1,4 @@
-"""Reading the data a recipe names, and writing down which data it was."""
+"""Reading the data a recipe names, pairs or plain texts, and writing down which data it was."""
 
 import hashlib
 import json
@@ -17,11 +17,19 @@ from slimvec.data.cleaning.cleaner import clean
 from slimvec.data.graded_pairs import read_graded_pairs
 from slimvec.data.readers import read_records
 from slimvec.data.records import Record
-from slimvec.data.tables import check_file
+from slimvec.data.tables import check_file, has_suffix, iter_rows
+from slimvec.data.texts import read_titled_texts
 from slimvec.errors import InputError
 from slimvec.files import sha256_of
 from slimvec.frozen import Frozen
-from slimvec.training.recipe import Source
+from slimvec.training.recipe import Contrastive, Recipe, Source
+from slimvec.training.recipe.anchor import Anchor
+from slimvec.training.recipe.ngrams import NGrams
+
+_TEXT = "text"
+"""Field of plain texts, unless the recipe names another one."""
+_QUERIES = {"query", "anchor", "question", "sentence1", "messages"}
+"""Fields of pairs (`slimvec.data.columns`)."""
 
 
 class SourceRecord(Frozen):
@@ -70,15 +78,8 @@ def check_sources(sources: Iterable[Source]) -> None:
                 check_file(path)
 
 
-def read_sources(
-    sources: Sequence[Source], *, seed: int, titles: bool = False
-) -> tuple[list[Record], list[SourceRecord]]:
-    """Read all sources of a recipe.
-
-    Args:
-        sources: Where the records are.
-        seed: Random seed for the choice where a source is limited.
-        titles: Whether anything is made of titles; else a column of them counts as unread.
+def read_training_data(recipe: Recipe) -> tuple[list[Record], list[SourceRecord]]:
+    """Read the sources of a recipe as records. Where it learns from texts, a plain text is its own query and positive.
 
     Returns:
         The records, in the sources' order, and what each source held.
@@ -87,18 +88,64 @@ def read_sources(
         InputError: a file that is missing, malformed (the message names the line) or of which nothing is left.
         FetchError: a hub dataset cannot be had.
     """
-    records: list[Record] = []
-    held: list[SourceRecord] = []
-    for source in sources:
-        used, record = _read_source(source, seed, titles)
-        records += used
-        held.append(record)
-    return records, held
+    section, seed = recipe.texts or recipe.objective, recipe.run.seed
+    if isinstance(section, Contrastive | Anchor):
+        return read_sources(recipe.data, seed=seed)
+    titles, field = isinstance(section, NGrams), section.field
+    parts = [
+        _read_texts(source, field or _TEXT, seed, titles)
+        if has_suffix(source.path, (".txt",)) or field is not None or _holds_texts(source)
+        else _read_source(source, seed, titles)
+        for source in recipe.data
+    ]
+    return [record for records, _ in parts for record in records], [held for _, held in parts]
+
+
+def read_sources(sources: Sequence[Source], *, seed: int) -> tuple[list[Record], list[SourceRecord]]:
+    """Read pairs: the records of some sources, and what each source held. Errors as for `read_training_data`.
+
+    Args:
+        sources: Where the records are.
+        seed: Random seed for the choice where a source is limited.
+    """
+    parts = [_read_source(source, seed, titles=False) for source in sources]
+    return [record for records, _ in parts for record in records], [held for _, held in parts]
+
+
+def distinct_texts(records: Iterable[Record], *, queries: bool = False) -> list[str]:
+    """Give the positives of records, with `queries` their queries too, each text once."""
+    texts = ((record.query, *record.positives) if queries else record.positives for record in records)
+    return list(dict.fromkeys(text for own in texts for text in own))
 
 
 def source_numbers(held: Sequence[SourceRecord]) -> NDArray[np.int64]:
-    """Number the source of each record that `read_sources` gave."""
+    """Number the source of each record that was read with these."""
     return np.repeat(np.arange(len(held)), [source.num_used for source in held])
+
+
+def _holds_texts(source: Source) -> bool:
+    """Whether the first row of a file is a text and no pair."""
+    if source.is_hub or source.kind != "pairs":
+        return False
+    row = next(iter(iter_rows(source.path)), None)
+    return row is not None and _TEXT in row.values and not _QUERIES & row.values.keys()
+
+
+def _read_texts(source: Source, field: str, seed: int, titles: bool) -> tuple[list[Record], SourceRecord]:
+    """Read a file of plain texts, with their titles if anything is made of them."""
+    found = [
+        Record(text, (text,), source=source.path.stem, titles=(title,) if titles and title else ())
+        for text, title in read_titled_texts(source.path, field=field)
+    ]
+    used = _choose(found, source, seed)
+    return used, SourceRecord(
+        path=str(source.path),
+        sha256=sha256_of(source.path),
+        license=source.license,
+        weight=source.weight,
+        num_records=len(found),
+        num_used=len(used),
+    )
 
 
 def _read_source(source: Source, seed: int, titles: bool) -> tuple[list[Record], SourceRecord]:

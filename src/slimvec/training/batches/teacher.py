@@ -6,9 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from slimvec.errors import InputError
 from slimvec.text.prompts import Role
-from slimvec.training.recipe.loss import Distillation
 
 
 class TeacherVectors(Protocol):
@@ -54,29 +52,3 @@ class TeacherVectors(Protocol):
 
 OpenTeacher = Callable[[str], TeacherVectors]
 """Gives a teacher by its name in the recipe."""
-
-
-def prepare_teacher(distill: Distillation | None, open_teacher: OpenTeacher | None) -> TeacherVectors | None:
-    """Open the model that a recipe names as teacher; None for recipes without one.
-
-    Raises:
-        InputError: there is nobody to open it.
-    """
-    if distill is None or not distill.has_model:
-        return None
-    return open_named(distill.teacher, open_teacher)
-
-
-def open_named(name: str, open_teacher: OpenTeacher | None) -> TeacherVectors:
-    """Open a teacher by its name.
-
-    Raises:
-        InputError: there is nobody to open it.
-    """
-    if open_teacher is None:
-        raise InputError(
-            f"the recipe has a teacher, {name}, and the run was started without one",
-            expected="a function that opens it",
-            do="pass open_teacher, or train with the command line",
-        )
-    return open_teacher(name)

@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from slimvec.model.spec import AttentionMode
-from slimvec.training.recipe.section import ContradictionError, Section
+from slimvec.training.recipe.section import Section, refuse
 
 Objective = Literal["next-token", "masked-next-token", "masked-token"]
 _MASK_SHARES = {"masked-next-token": 0.2, "masked-token": 0.3}
@@ -44,8 +44,8 @@ class Adaptation(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         for key in ("mask_share", "mask_token"):
-            if self.objective == "next-token" and getattr(self, key) is not None:
-                raise ContradictionError(key, f"{key} with objective next-token, which masks nothing")
+            given = self.objective == "next-token" and getattr(self, key) is not None
+            refuse(given, key, f"{key} with objective next-token, which masks nothing")
         return self
 
     @property

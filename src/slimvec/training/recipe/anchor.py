@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from slimvec.training.recipe.section import ContradictionError, Section
+from slimvec.training.recipe.section import Section, refuse
 
 
 class Anchor(Section):
@@ -30,7 +30,6 @@ class Anchor(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if not (self.query_weight or self.document_weight):
-            message = "query_weight and document_weight are both 0, which leaves nothing to reconstruct; set one"
-            raise ContradictionError("query_weight", message)
+        message = "query_weight and document_weight are both 0, which leaves nothing to reconstruct; set one"
+        refuse(not (self.query_weight or self.document_weight), "query_weight", message)
         return self

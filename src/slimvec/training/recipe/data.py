@@ -9,7 +9,7 @@ from slimvec.data.bad_rows import OnBad
 from slimvec.data.cleaning.settings import Cleaning
 from slimvec.data.hub import HUB_PREFIX
 from slimvec.data.reordering_kinds import Origin, Reordering
-from slimvec.training.recipe.section import ContradictionError, Section
+from slimvec.training.recipe.section import Section, refuse
 
 
 class Rearrange(Section):
@@ -30,9 +30,8 @@ class Rearrange(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if not 0 < self.permute + self.rotate <= 1:
-            message = f"permute {self.permute} and rotate {self.rotate} are shares of the documents: above 0, at most 1"
-            raise ContradictionError("rotate", f"{message} together")
+        message = f"permute {self.permute} and rotate {self.rotate} are shares of the documents: above 0, at most 1"
+        refuse(not 0 < self.permute + self.rotate <= 1, "rotate", f"{message} together")
         return self
 
 
@@ -92,19 +91,16 @@ class Source(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.grades is not None and self.grades[0] >= self.grades[1]:
-            raise ContradictionError("grades", f"grades {list(self.grades)} must be the lowest, then the highest")
-        if self.grades is not None and self.kind != "graded":
-            raise ContradictionError("grades", f"grades belong to kind graded, and the kind is {self.kind}")
-        if self.order_negatives is not None and self.kind != "pairs":
-            message = f"order_negatives go with kind pairs only, and the kind is {self.kind}"
-            raise ContradictionError("order_negatives", message)
-        if self.skip and self.kind != "classes":
-            raise ContradictionError("skip", f"skip belongs to kind classes, and the kind is {self.kind}")
-        for key, is_set in (("passages", self.passages), ("on_bad", self.on_bad == "skip"), ("path", self.is_hub)):
-            if self.kind != "pairs" and is_set:
-                message = f"{key} {getattr(self, key)} goes with kind pairs only, and the kind is {self.kind}"
-                raise ContradictionError(key, message)
+        kind = f"and the kind is {self.kind}"
+        if self.grades is not None:
+            wrong = self.grades[0] >= self.grades[1]
+            refuse(wrong, "grades", f"grades {list(self.grades)} must be the lowest, then the highest")
+            refuse(self.kind != "graded", "grades", f"grades belong to kind graded, {kind}")
+        refuse(self.skip and self.kind != "classes", "skip", f"skip belongs to kind classes, {kind}")
+        if self.kind != "pairs":
+            refuse(self.order_negatives, "order_negatives", f"order_negatives go with kind pairs only, {kind}")
+            for key, is_set in (("passages", self.passages), ("on_bad", self.on_bad == "skip"), ("path", self.is_hub)):
+                refuse(is_set, key, f"{key} {getattr(self, key)} goes with kind pairs only, {kind}")
         return self
 
     @property

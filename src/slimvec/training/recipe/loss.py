@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from slimvec.training.recipe.section import ContradictionError, Section
+from slimvec.training.recipe.section import Section, refuse
 
 Term = Literal["q-d", "q-q", "d-d", "d-q"]
 RECORDS = "records"
@@ -30,8 +30,8 @@ class MixingSettings(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         for key, kind in (("count", "list"), ("temperature", "pair")):
-            if getattr(self, key) is not None and self.kind == kind:
-                raise ContradictionError(key, f"{key} has no meaning for mixing of kind {kind}")
+            given = getattr(self, key) is not None
+            refuse(given and self.kind == kind, key, f"{key} has no meaning for mixing of kind {kind}")
         return self
 
 
@@ -83,18 +83,16 @@ class Distillation(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.by_likelihood and (self.by_vectors or not self.has_model or self.candidates == "batch"):
-            message = "likelihood is a model's, of a query's own candidates: kind kl or margin-mse, candidates own"
-            raise ContradictionError("judges_by", message)
-        if self.by_vectors and not self.has_model:
-            raise ContradictionError("teacher", f"kind {self.kind} takes a model; records hold scores, not vectors")
-        if self.candidates == "batch" and not self.has_model:
+        of_others = self.by_vectors or not self.has_model or self.candidates == "batch"
+        message = "likelihood is a model's, of a query's own candidates: kind kl or margin-mse, candidates own"
+        refuse(self.by_likelihood and of_others, "judges_by", message)
+        if not self.has_model:
+            refuse(self.by_vectors, "teacher", f"kind {self.kind} takes a model; records hold scores, not vectors")
             message = "candidates batch takes a model for teacher; records hold the scores of their own texts"
-            raise ContradictionError("candidates", message)
-        other = ("temperature", "teacher_temperature", "candidates") if self.by_vectors else ("projection",)
-        for key in other:
-            if getattr(self, key) is not None:
-                raise ContradictionError(key, f"{key} has no meaning for distillation of kind {self.kind}")
+            refuse(self.candidates == "batch", "candidates", message)
+        for key in ("temperature", "teacher_temperature", "candidates") if self.by_vectors else ("projection",):
+            given = getattr(self, key) is not None
+            refuse(given, key, f"{key} has no meaning for distillation of kind {self.kind}")
         return self
 
 
@@ -147,13 +145,12 @@ class Loss(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if len(set(self.terms)) < len(self.terms):
-            raise ContradictionError("terms", f"terms {list(self.terms)} name one twice")
-        if len(set(self.mrl_dims)) < len(self.mrl_dims) or any(dims < 1 for dims in self.mrl_dims):
-            raise ContradictionError("mrl_dims", f"mrl_dims {list(self.mrl_dims)} must be different and at least 1")
-        if self.mrl_weights and len(self.mrl_weights) != len(self.mrl_dims):
-            message = f"{len(self.mrl_weights)} mrl_weights for {len(self.mrl_dims)} mrl_dims; give one for each"
-            raise ContradictionError("mrl_weights", message)
+        refuse(len(set(self.terms)) < len(self.terms), "terms", f"terms {list(self.terms)} name one twice")
+        wrong = len(set(self.mrl_dims)) < len(self.mrl_dims) or any(dims < 1 for dims in self.mrl_dims)
+        refuse(wrong, "mrl_dims", f"mrl_dims {list(self.mrl_dims)} must be different and at least 1")
+        num_weights, num_dims = len(self.mrl_weights), len(self.mrl_dims)
+        message = f"{num_weights} mrl_weights for {num_dims} mrl_dims; give one for each"
+        refuse(num_weights not in (0, num_dims), "mrl_weights", message)
         self._check_contrastive()
         return self
 
@@ -165,15 +162,12 @@ class Loss(Section):
     def _check_contrastive(self) -> None:
         """See that what changes InfoNCE finds it there, with negatives to work on."""
         if not self.contrastive:
-            if self.distill is None and self.graded is None:
-                message = "contrastive 0 without distill or graded leaves nothing to learn; give one of them"
-                raise ContradictionError("contrastive", message)
+            message = "contrastive 0 without distill or graded leaves nothing to learn; give one of them"
+            refuse(self.distill is None and self.graded is None, "contrastive", message)
             for key in ("margin", "focal", "hardness", "mixing"):
-                if getattr(self, key):
-                    raise ContradictionError(key, f"{key} belongs to the contrastive loss, and contrastive is 0")
-        mined = self.uses_mined
-        if mined and "q-d" not in self.terms:
-            raise ContradictionError(mined, f"{mined} is about mined negatives, which only the term q-d compares")
+                refuse(getattr(self, key), key, f"{key} belongs to the contrastive loss, and contrastive is 0")
+        mined, compared = self.uses_mined or "", "q-d" in self.terms
+        refuse(mined and not compared, mined, f"{mined} is about mined negatives, which only the term q-d compares")
 
 
 def check_mrl_dims(loss: Loss, dims: int) -> None:
@@ -182,9 +176,8 @@ def check_mrl_dims(loss: Loss, dims: int) -> None:
     Raises:
         ContradictionError: always then.
     """
-    if loss.mrl_dims and max(loss.mrl_dims) > dims:
-        message = f"mrl_dims go up to {max(loss.mrl_dims)}, and the model has {dims} dims"
-        raise ContradictionError("loss.mrl_dims", message)
+    most = max(loss.mrl_dims, default=0)
+    refuse(most > dims, "loss.mrl_dims", f"mrl_dims go up to {most}, and the model has {dims} dims")
 
 
 def check_mined(loss: Loss, negatives: int) -> None:
@@ -193,9 +186,9 @@ def check_mined(loss: Loss, negatives: int) -> None:
     Raises:
         ContradictionError: always then.
     """
-    if loss.distill is not None and loss.distill.by_likelihood and not negatives:
-        message = "likelihood judges mined negatives beside the positive, and batch.negatives is 0"
-        raise ContradictionError("loss.distill.judges_by", message)
-    if loss.uses_mined and not negatives:
-        message = f"{loss.uses_mined} is about mined negatives, and batch.negatives is 0"
-        raise ContradictionError(f"loss.{loss.uses_mined}", message)
+    if negatives:
+        return
+    message = "likelihood judges mined negatives beside the positive, and batch.negatives is 0"
+    refuse(loss.distill and loss.distill.by_likelihood, "loss.distill.judges_by", message)
+    mined = loss.uses_mined
+    refuse(mined, f"loss.{mined}", f"{mined} is about mined negatives, and batch.negatives is 0")

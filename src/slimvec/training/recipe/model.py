@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from slimvec.model.scratch import Shape, TokenizerChoice
 from slimvec.model.spec import LoraSettings, ModelSpec
 from slimvec.text.prompts import INSTRUCTED, Prompts
-from slimvec.training.recipe.section import ContradictionError, Section
+from slimvec.training.recipe.section import Section, refuse
 
 
 class Base(Section):
@@ -27,11 +27,10 @@ class Base(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if (self.source is None) == (self.shape is None):
-            found = "both are given" if self.source else "neither is given"
-            raise ContradictionError("source", f"{found}; give one of source, shape")
-        if (self.shape is None) != (self.tokenizer is None):
-            raise ContradictionError("tokenizer", "shape and tokenizer go together; give both or none")
+        found = "both are given" if self.source else "neither is given"
+        refuse((self.source is None) == (self.shape is None), "source", f"{found}; give one of source, shape")
+        alone = (self.shape is None) != (self.tokenizer is None)
+        refuse(alone, "tokenizer", "shape and tokenizer go together; give both or none")
         return self
 
     @property
@@ -78,9 +77,9 @@ class Tuning(LoraSettings):
     def _consistent(self) -> Self:
         if self.method == "full":
             for key in sorted(self.model_fields_set - {"method", "keep_language_model"}):
-                raise ContradictionError(key, f"{key} belongs to method lora, and the method is full")
-        if self.dropout and self.fold:
-            raise ContradictionError("fold", "fold with dropout: the folded product cannot drop the adapter's input")
+                refuse(True, key, f"{key} belongs to method lora, and the method is full")
+        both = self.dropout and self.fold
+        refuse(both, "fold", "fold with dropout: the folded product cannot drop the adapter's input")
         return self
 
     @property

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from slimvec.training.recipe.section import ContradictionError, Section
+from slimvec.training.recipe.section import Section, refuse
 
 LENGTHS = ("steps", "tokens", "epochs", "max_minutes")
 """Ways to say how long a run is."""
@@ -31,8 +31,8 @@ class Optim(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if not all(0 <= beta < 1 for beta in self.betas):
-            raise ContradictionError("betas", f"betas {list(self.betas)} must be at least 0 and below 1")
+        wrong = not all(0 <= beta < 1 for beta in self.betas)
+        refuse(wrong, "betas", f"betas {list(self.betas)} must be at least 0 and below 1")
         return self
 
 
@@ -83,17 +83,13 @@ class Run(Section):
     loggers: tuple[Literal["tensorboard", "trackio"], ...] = ()
 
     @property
-    def has_length(self) -> bool:
-        """Whether it is said when the run is over."""
-        return bool(self._lengths())
-
-    def _lengths(self) -> list[str]:
+    def lengths(self) -> list[str]:
+        """Those keys that say when the run is over and are given."""
         return [key for key in LENGTHS if getattr(self, key) is not None]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        given = self._lengths()
-        if len(given) > 1:
-            found = " and ".join(given)
-            raise ContradictionError(given[-1], f"{found} are all given; give one of {', '.join(LENGTHS)}")
+        found = " and ".join(self.lengths)
+        message = f"{found} are all given; give one of {', '.join(LENGTHS)}"
+        refuse(len(self.lengths) > 1, "".join(self.lengths[-1:]), message)
         return self

@@ -16,6 +16,12 @@ class ContradictionError(ValueError):
         super().__init__(message)
 
 
+def refuse(wrong: object, key: str, message: str) -> None:
+    """Raise a ContradictionError about a key where something is wrong."""
+    if wrong:
+        raise ContradictionError(key, message)
+
+
 class Section(BaseModel):
     """A part of the recipe: frozen, and closed to keys it does not know."""
 

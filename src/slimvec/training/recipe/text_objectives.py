@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from slimvec.training.recipe.section import ContradictionError, Section
+from slimvec.training.recipe.section import Section, refuse
 
 
 class TextObjective(Section):
@@ -56,13 +56,11 @@ class NextPhrase(TextObjective):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         low, high = self.phrase_tokens
-        if not 1 <= low <= high:
-            raise ContradictionError("phrase_tokens", f"phrase_tokens {[low, high]} must be the least, then the most")
-        if 2 * low > self.max_tokens:
-            message = f"max_tokens {self.max_tokens} holds no two phrases of {low} tokens; raise it"
-            raise ContradictionError("max_tokens", message)
-        if self.query == "beginning" and "window_tokens" in self.model_fields_set:
-            raise ContradictionError("window_tokens", "window_tokens belongs to query window, and it is beginning")
+        refuse(not 1 <= low <= high, "phrase_tokens", f"phrase_tokens {[low, high]} must be the least, then the most")
+        message = f"max_tokens {self.max_tokens} holds no two phrases of {low} tokens; raise it"
+        refuse(2 * low > self.max_tokens, "max_tokens", message)
+        unused = self.query == "beginning" and "window_tokens" in self.model_fields_set
+        refuse(unused, "window_tokens", "window_tokens belongs to query window, and it is beginning")
         return self
 
 
@@ -95,10 +93,8 @@ class Crops(TextObjective):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         low, high = self.shares
-        if not 0 < low <= high <= 1:
-            raise ContradictionError(
-                "shares", f"shares {[low, high]} must be the least, then the most, above 0 up to 1"
-            )
+        message = f"shares {[low, high]} must be the least, then the most, above 0 up to 1"
+        refuse(not 0 < low <= high <= 1, "shares", message)
         return self
 
 

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from slimvec.training.recipe.section import ContradictionError, Section
+from slimvec.training.recipe.section import Section, refuse
 
 
 class TextVectorsObjective(Section):
@@ -55,16 +55,15 @@ class TextVectorsObjective(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if not (self.cosine or self.gram or self.kl):
-            raise ContradictionError("cosine", "cosine, gram and kl are all 0, which leaves nothing to learn; set one")
-        if len(set(self.teachers)) < len(self.teachers):
-            raise ContradictionError("teachers", f"teachers {list(self.teachers)} name one twice")
-        if "temperature" in self.model_fields_set and not self.kl:
-            raise ContradictionError("temperature", "temperature belongs to kl, and kl is 0")
-        if self.projection and not self.cosine:
-            raise ContradictionError("projection", "projection belongs to cosine, and cosine is 0")
-        if self.train_head is False and not self.head_texts:
-            raise ContradictionError("train_head", "train_head false without head_texts leaves the head random")
+        nothing = not (self.cosine or self.gram or self.kl)
+        refuse(nothing, "cosine", "cosine, gram and kl are all 0, which leaves nothing to learn; set one")
+        twice = len(set(self.teachers)) < len(self.teachers)
+        refuse(twice, "teachers", f"teachers {list(self.teachers)} name one twice")
+        unused = "temperature" in self.model_fields_set and not self.kl
+        refuse(unused, "temperature", "temperature belongs to kl, and kl is 0")
+        refuse(self.projection and not self.cosine, "projection", "projection belongs to cosine, and cosine is 0")
+        random = self.train_head is False and not self.head_texts
+        refuse(random, "train_head", "train_head false without head_texts leaves the head random")
         return self
 
     def projects(self, dims: int, teacher_dims: int) -> bool:

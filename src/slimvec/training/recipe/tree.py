@@ -14,7 +14,7 @@ from slimvec.training.recipe.model import Base, ModelSettings, Tuning
 from slimvec.training.recipe.ngrams import NGrams
 from slimvec.training.recipe.objective import Contrastive, Objective
 from slimvec.training.recipe.run import LENGTHS, Optim, Run
-from slimvec.training.recipe.section import ContradictionError, Section
+from slimvec.training.recipe.section import Section, refuse
 from slimvec.training.recipe.stages import Stage, StageError
 from slimvec.training.recipe.text_objectives import NextPhrase, Revela, TextObjective
 from slimvec.training.recipe.text_vectors import TextVectorsObjective
@@ -112,10 +112,8 @@ class Recipe(Section):
         """See that each stage is a valid recipe."""
         names = [stage.name for stage in self.stages]
         for index, name in enumerate(names):
-            if name in names[:index]:
-                raise ContradictionError(
-                    f"stages.{index}.name", f"stage {name!r} is there already; give it another name"
-                )
+            message = f"stage {name!r} is there already; give it another name"
+            refuse(name in names[:index], f"stages.{index}.name", message)
         own = self.model_dump(exclude_unset=True, exclude={"stages"})
         for index, stage in enumerate(self.stages):
             try:
@@ -127,20 +125,16 @@ class Recipe(Section):
     def _check_adapter(self, index: int, tuning: Tuning) -> None:
         """See that stages whose adapter is saved alone all train the same one."""
         kept, own = [settings.model_dump(include=_ADAPTER_KEYS) for settings in (tuning, self.tuning)]
-        if kept != own and not (tuning.merge and self.tuning.merge):
-            message = (
-                "merge false with stages that change the adapter: its base would be a stage's result, which is not kept"
-            )
-            raise ContradictionError(f"stages.{index}.tuning", message)
+        why = "its base would be a stage's result, which is not kept"
+        wrong = kept != own and not (tuning.merge and self.tuning.merge)
+        refuse(wrong, f"stages.{index}.tuning", f"merge false with stages that change the adapter: {why}")
 
     def _check_single(self) -> None:
         """See that the sections go together."""
-        if not self.data:
-            raise ContradictionError("data", "data is missing; add data")
-        if not self.run.has_length:
-            raise ContradictionError("run", f"no length is given; give one of {', '.join(LENGTHS)}")
-        if self.model.trained_dims:
-            raise ContradictionError("model.trained_dims", "trained_dims is what training writes; use loss.mrl_dims")
+        refuse(not self.data, "data", "data is missing; add data")
+        refuse(not self.run.lengths, "run", f"no length is given; give one of {', '.join(LENGTHS)}")
+        message = "trained_dims is what training writes; use loss.mrl_dims"
+        refuse(self.model.trained_dims, "model.trained_dims", message)
         self._check_base()
         self._check_cache()
         check_mined(self.loss, self.batch.negatives)
@@ -149,21 +143,19 @@ class Recipe(Section):
         if self.model.dims is not None:
             check_mrl_dims(self.loss, self.model.dims)
         for key in ("max_query_tokens", "max_document_tokens"):
-            if key in self.batch.model_fields_set and getattr(self.batch, key) > self.model.max_tokens:
-                message = f"{key} {getattr(self.batch, key)} is above the model's max_tokens {self.model.max_tokens}"
-                raise ContradictionError(f"batch.{key}", message)
-        if self.run.shard and self.tuning.method != "full":
-            message = "shard with an adapter, which is small in every process; set tuning.method to full, or leave it"
-            raise ContradictionError("run.shard", message)
-        if self.run.attention_ramp and self.model.attention != "bidirectional":
-            message = "attention_ramp with causal attention; set model.attention to bidirectional, where it leads"
-            raise ContradictionError("run.attention_ramp", message)
+            self._check_longest("batch", self.batch, key)
+        message = "shard with an adapter, which is small in every process; set tuning.method to full, or leave it"
+        refuse(self.run.shard and self.tuning.method != "full", "run.shard", message)
+        message = "attention_ramp with causal attention; set model.attention to bidirectional, where it leads"
+        refuse(self.run.attention_ramp and self.model.attention != "bidirectional", "run.attention_ramp", message)
         if self.adaptation is not None:
             self._check_adaptation(self.adaptation)
         if isinstance(self.objective, TextVectorsObjective):
             self._check_text_vectors(self.objective)
+        if isinstance(self.objective, NextPhrase):
+            self._check_causal("reads the answer")
         if isinstance(self.objective, TextObjective):
-            self._check_objective(self.objective)
+            self._check_text_objective(self.objective)
         if isinstance(self.objective, Anchor | Revela):
             self._check_reading()
         if isinstance(self.objective, NGrams):
@@ -174,131 +166,101 @@ class Recipe(Section):
 
         In later stages too: their weights were random once, and an adapter on them would have no base to name.
         """
-        shape = self.base.shape
-        if shape is None:
+        if self.base.shape is None:
             return
-        if self.model.max_tokens > shape.max_positions:
-            message = f"max_tokens {self.model.max_tokens} is above the shape's max_positions {shape.max_positions}"
-            raise ContradictionError("model.max_tokens", message)
-        if not self.tuning.merge:
-            message = "merge false on a new model: the adapter's base would be random weights, which are not kept"
-            raise ContradictionError("tuning.merge", message)
+        most = self.base.shape.max_positions
+        message = f"max_tokens {self.model.max_tokens} is above the shape's max_positions {most}"
+        refuse(self.model.max_tokens > most, "model.max_tokens", message)
+        message = "merge false on a new model: the adapter's base would be random weights, which are not kept"
+        refuse(not self.tuning.merge, "tuning.merge", message)
 
     def _check_cache(self) -> None:
         """See that states of frozen layers are kept only where they are the same from step to step."""
         if not self.run.cache_states:
             return
-        if self.tuning.method == "full" or not self.tuning.first_layer:
-            message = "cache_states without frozen layers; set tuning.first_layer above 0 with method lora"
-        elif self.run.attention_ramp:
-            message = "cache_states with attention_ramp, which changes what frozen layers give; leave one of them out"
-        elif self.adaptation is not None:
-            message = "cache_states with an adaptation, which masks other tokens each time; leave cache_states out"
-        else:
-            return
-        raise ContradictionError("run.cache_states", message)
+        frozen = self.tuning.method == "lora" and self.tuning.first_layer
+        message = "cache_states without frozen layers; set tuning.first_layer above 0 with method lora"
+        refuse(not frozen, "run.cache_states", message)
+        message = "cache_states with attention_ramp, which changes what frozen layers give; leave one of them out"
+        refuse(self.run.attention_ramp, "run.cache_states", message)
+        message = "cache_states with an adaptation, which masks other tokens each time; leave cache_states out"
+        refuse(self.adaptation, "run.cache_states", message)
 
     def _check_order_negatives(self) -> None:
         """See that hard negatives of reordered words are compared with something."""
-        if not self.batch.negatives:
-            message = "order_negatives count among batch.negatives, which is 0; set it to 1 or more"
-            raise ContradictionError("batch.negatives", message)
-        if not self.loss.contrastive or "q-d" not in self.loss.terms:
-            message = "order_negatives are compared by the term q-d of the contrastive loss alone, which is left out"
-            raise ContradictionError("loss.terms", message)
+        message = "order_negatives count among batch.negatives, which is 0; set it to 1 or more"
+        refuse(not self.batch.negatives, "batch.negatives", message)
+        message = "order_negatives are compared by the term q-d of the contrastive loss alone, which is left out"
+        refuse(not self.loss.contrastive or "q-d" not in self.loss.terms, "loss.terms", message)
 
     def _check_adaptation(self, adaptation: Adaptation) -> None:
         """See that the sections go together with token prediction."""
-        if self.objective != Contrastive():
-            message = f"adaptation beside objective {self.objective.kind}; leave one of them out"
-            raise ContradictionError("adaptation", message)
-        if "attention" in self.model.model_fields_set and self.model.attention != adaptation.attention:
-            why = "reads the answer" if self.model.attention == "bidirectional" else "has nothing to learn"
-            message = (
-                f"adaptation by {adaptation.objective} with {self.model.attention} attention {why}; set "
-                f"model.attention to {adaptation.attention}"
-            )
-            raise ContradictionError("model.attention", message)
+        message = f"adaptation beside objective {self.objective.kind}; leave one of them out"
+        refuse(self.objective != Contrastive(), "adaptation", message)
+        given, wanted = self.model.attention, adaptation.attention
+        why = "reads the answer" if given == "bidirectional" else "has nothing to learn"
+        message = f"adaptation by {adaptation.objective} with {given} attention {why}; set model.attention to {wanted}"
+        refuse("attention" in self.model.model_fields_set and given != wanted, "model.attention", message)
         self._check_texts("adaptation", "an adaptation", adaptation)
 
-    def _check_objective(self, objective: TextObjective) -> None:
+    def _check_text_objective(self, objective: TextObjective) -> None:
         """See that the sections go together with an objective that learns from texts."""
-        if isinstance(objective, NextPhrase) and (self.run.attention_ramp or self._turns("bidirectional")):
-            message = "next-phrase with bidirectional attention reads the answer; set model.attention to causal"
-            raise ContradictionError("model.attention", message)
         for key in ("distill", "graded", "mixing", "hardness"):
-            if getattr(self.loss, key):
-                message = f"{key} belongs to records, and objective {self.kind} has texts; leave one of them out"
-                raise ContradictionError(f"loss.{key}", message)
+            message = f"{key} belongs to records, and objective {self.kind} has texts; leave one of them out"
+            refuse(getattr(self.loss, key), f"loss.{key}", message)
         self._check_texts("objective", f"objective {self.kind}", objective)
 
     def _check_reading(self) -> None:
         """See that the model can predict texts from vectors: causally, in all of its layers, whole in each process."""
-        if self.run.attention_ramp or self._turns("bidirectional"):
-            message = f"{self.kind} with bidirectional attention predicts what it reads; set model.attention to causal"
-            raise ContradictionError("model.attention", message)
-        if self.tuning.method == "lora" and self.tuning.first_layer:
-            message = f"{self.kind} with tuning.first_layer: what it reads goes through all layers; set it to 0"
-            raise ContradictionError("tuning.first_layer", message)
-        if self.run.shard:
-            raise ContradictionError("run.shard", f"shard with objective {self.kind}, which needs whole weights")
+        self._check_causal("predicts what it reads")
+        message = f"{self.kind} with tuning.first_layer: what it reads goes through all layers; set it to 0"
+        refuse(self.tuning.method == "lora" and self.tuning.first_layer, "tuning.first_layer", message)
+        refuse(self.run.shard, "run.shard", f"shard with objective {self.kind}, which needs whole weights")
 
     def _check_ngrams(self) -> None:
         """See that the sections go together with n-grams, which a causal model writes."""
-        if self.run.attention_ramp or self._turns("bidirectional"):
-            message = "ngrams with bidirectional attention predicts what it reads; set model.attention to causal"
-            raise ContradictionError("model.attention", message)
-        if self.validation is not None:
-            message = "validation scores vectors, and objective ngrams trains what the model writes; set it to null"
-            raise ContradictionError("validation", message)
-        if self.run.cache_states:
-            message = "cache_states with objective ngrams, which draws other texts each time; leave cache_states out"
-            raise ContradictionError("run.cache_states", message)
+        self._check_causal("predicts what it reads")
+        message = "validation scores vectors, and objective ngrams trains what the model writes; set it to null"
+        refuse(self.validation, "validation", message)
+        message = "cache_states with objective ngrams, which draws other texts each time; leave cache_states out"
+        refuse(self.run.cache_states, "run.cache_states", message)
         self._check_unchanged("objective", "objective ngrams writes documents as they stand")
 
+    def _check_causal(self, why: str) -> None:
+        """See that the recipe asks for no attention to what comes after, with which an objective does as it says."""
+        asked = "attention" in self.model.model_fields_set and self.model.attention == "bidirectional"
+        message = f"{self.kind} with bidirectional attention {why}; set model.attention to causal"
+        refuse(asked or self.run.attention_ramp, "model.attention", message)
+
     def _check_unchanged(self, key: str, why: str) -> None:
-        """See that no source changes the words of its pairs.
+        """See that no source changes the words of its pairs, where the section `key` takes them as they stand."""
+        for name in ("rearrange", "order_negatives"):
+            changed = any(getattr(source, name) for source in self.data)
+            refuse(changed, key, f"{name} belongs to pairs, and {why}; leave one of them out")
 
-        Args:
-            key: Key of the section that takes them as they stand.
-            why: What is wrong with changing them.
-        """
-        changes = [name for name in ("rearrange", "order_negatives") if any(getattr(s, name) for s in self.data)]
-        if changes:
-            raise ContradictionError(key, f"{changes[0]} belongs to pairs, and {why}; leave one of them out")
-
-    def _turns(self, mode: str) -> bool:
-        """Whether the recipe asks for an attention mode."""
-        return "attention" in self.model.model_fields_set and self.model.attention == mode
+    def _check_longest(self, place: str, section: Section, key: str = "max_tokens") -> None:
+        """See that a limit of texts, if it is given, is not above the model's."""
+        found, most = getattr(section, key), self.model.max_tokens
+        message = f"{key} {found} is above the model's max_tokens {most}"
+        refuse(key in section.model_fields_set and found > most, f"{place}.{key}", message)
 
     def _check_texts(self, key: str, name: str, section: Adaptation | TextObjective) -> None:
-        """See that the sections go together with texts in the place of pairs.
-
-        Args:
-            key: Key of the section that asks for texts.
-            name: What to call it.
-            section: The section.
-        """
+        """See that the sections go together with texts in the place of pairs, which the section `key` asks for."""
         self._check_unchanged(key, f"{name} has texts")
-        if "max_tokens" in section.model_fields_set and section.max_tokens > self.model.max_tokens:
-            message = f"max_tokens {section.max_tokens} is above the model's max_tokens {self.model.max_tokens}"
-            raise ContradictionError(f"{key}.max_tokens", message)
+        self._check_longest(key, section)
         self._check_text_validation(name)
 
     def _check_text_vectors(self, objective: TextVectorsObjective) -> None:
         """See that the sections go together with distillation on plain texts."""
-        if "max_tokens" in objective.model_fields_set and objective.max_tokens > self.model.max_tokens:
-            message = f"max_tokens {objective.max_tokens} is above the model's max_tokens {self.model.max_tokens}"
-            raise ContradictionError("objective.max_tokens", message)
-        if self.run.shard and objective.head_texts:
-            raise ContradictionError("run.shard", "shard with objective.head_texts, which fills a whole head")
+        self._check_longest("objective", objective)
+        message = "shard with objective.head_texts, which fills a whole head"
+        refuse(self.run.shard and objective.head_texts, "run.shard", message)
         self._check_text_validation(objective.kind)
 
     def _check_text_validation(self, what: str) -> None:
         """See that nothing holds out pairs where there are texts."""
-        if self.validation is not None and self.validation.path is None:
-            message = f"validation holds out pairs, and {what} has texts; give its path, or set it to null"
-            raise ContradictionError("validation", message)
+        message = f"validation holds out pairs, and {what} has texts; give its path, or set it to null"
+        refuse(self.validation is not None and self.validation.path is None, "validation", message)
 
     def _located(self) -> "Recipe":
         """Give a copy whose data files begin at `data_root`."""

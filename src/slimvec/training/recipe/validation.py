@@ -6,7 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from slimvec.data.overlap_limit import MAX_SHARED
-from slimvec.training.recipe.section import ContradictionError, Section
+from slimvec.training.recipe.section import Section, refuse
 
 
 class Validation(Section):
@@ -38,7 +38,6 @@ class Validation(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         given = [key for key in ("count", "share", "path") if getattr(self, key) is not None]
-        if len(given) != 1:
-            found = " and ".join(given) + " are all given" if given else "nothing says what is held out"
-            raise ContradictionError(given[-1] if given else "", f"{found}; give one of count, share, path")
+        found = " and ".join(given) + " are all given" if given else "nothing says what is held out"
+        refuse(len(given) != 1, "".join(given[-1:]), f"{found}; give one of count, share, path")
         return self

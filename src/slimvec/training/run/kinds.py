@@ -1,4 +1,4 @@
-"""From the kind of a recipe's objective to its data, its steps, and the model as they need it: one table.
+"""From the kind of a recipe's objective to its steps, and the model as they need it: one table.
 
 A new objective is a section in `slimvec.training.recipe.objective`, steps of its own, and an entry here.
 """
@@ -15,18 +15,11 @@ from slimvec.data.records import Record
 from slimvec.errors import InputError
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.lm_head import LMHead, load_lm_head, tied_head
-from slimvec.training.batches.adaptation_texts import (
-    adaptation_texts,
-    all_texts,
-    read_adaptation_records,
-    read_text_records,
-)
 from slimvec.training.batches.collation import Collator
-from slimvec.training.batches.sources import SourceRecord, read_sources
-from slimvec.training.batches.teacher import OpenTeacher, TeacherVectors, open_named, prepare_teacher
+from slimvec.training.batches.sources import distinct_texts
+from slimvec.training.batches.teacher import OpenTeacher, TeacherVectors
 from slimvec.training.recipe import Recipe, TextVectorsObjective
 from slimvec.training.recipe.anchor import Anchor
-from slimvec.training.recipe.ngrams import NGrams
 from slimvec.training.recipe.text_objectives import NextPhrase
 from slimvec.training.step.contrastive import ContrastiveSteps
 from slimvec.training.step.events import Notice
@@ -66,6 +59,20 @@ class StageInput:
     notice: Notice
     open_teacher: OpenTeacher | None
 
+    def teacher(self, name: str) -> TeacherVectors:
+        """Open a teacher by its name.
+
+        Raises:
+            InputError: there is nobody to open it.
+        """
+        if self.open_teacher is None:
+            raise InputError(
+                f"the recipe has a teacher, {name}, and the run was started without one",
+                expected="a function that opens it",
+                do="pass open_teacher, or train with the command line",
+            )
+        return self.open_teacher(name)
+
 
 @dataclass(frozen=True, eq=False)
 class StageWork:
@@ -86,28 +93,11 @@ class StageWork:
     start: Callable[[], None] | None = None
 
 
-@dataclass(frozen=True)
-class Kind:
-    """How a kind of objective is trained.
-
-    Attributes:
-        read: Gives the training records of a recipe, and what each of its sources held.
-        make: Gives the work of a stage.
-    """
-
-    read: Callable[[Recipe], tuple[list[Record], list[SourceRecord]]]
-    make: Callable[[StageInput], StageWork]
-
-
-def _read_pairs(recipe: Recipe) -> tuple[list[Record], list[SourceRecord]]:
-    """Read pairs."""
-    return read_sources(recipe.data, seed=recipe.run.seed)
-
-
 def _contrastive(stage: StageInput) -> StageWork:
     """Learn from pairs."""
     model, recipe = stage.model, stage.recipe
-    teacher = prepare_teacher(recipe.loss.distill, stage.open_teacher)
+    distill = recipe.loss.distill
+    teacher = stage.teacher(distill.teacher) if distill is not None and distill.has_model else None
     objective = make_objective(
         recipe.loss, dims=model.dims, teacher_dims=teacher.dims if teacher else None, seed=recipe.run.seed
     )
@@ -172,7 +162,7 @@ def _token_prediction(stage: StageInput) -> StageWork:
             expected=f"{wanted} attention",
             do=f"set model.attention={wanted}",
         )
-    texts, head = adaptation_texts(stage.records), language_head(recipe, model)
+    texts, head = distinct_texts(stage.records), language_head(recipe, model)
     return StageWork(TrainableStates(model), PredictionSteps(texts, recipe, tokenizer=model.tokenizer, head=head))
 
 
@@ -188,26 +178,12 @@ def language_head(recipe: Recipe, model: EmbeddingModel) -> LMHead:
     return load_lm_head(source, model.backbone, revision=recipe.base.revision)
 
 
-def _read_texts(recipe: Recipe) -> tuple[list[Record], list[SourceRecord]]:
-    """Read plain texts, or pairs of whose texts all are learnt."""
-    objective = recipe.objective
-    assert isinstance(objective, TextVectorsObjective)
-    return read_text_records(recipe.data, field=objective.field, seed=recipe.run.seed)
-
-
-def _read_ngrams(recipe: Recipe) -> tuple[list[Record], list[SourceRecord]]:
-    """Read pairs with the titles of their positives, or plain texts."""
-    objective = recipe.objective
-    assert isinstance(objective, NGrams)
-    return read_text_records(recipe.data, field=objective.field, seed=recipe.run.seed, titles=True)
-
-
 def _text_vectors(stage: StageInput) -> StageWork:
     """Learn the vectors of teachers."""
     model, settings = stage.model, stage.recipe.objective
     assert isinstance(settings, TextVectorsObjective)
-    teachers = [open_named(name, stage.open_teacher) for name in settings.teachers]
-    texts = all_texts(stage.records)
+    teachers = [stage.teacher(name) for name in settings.teachers]
+    texts = distinct_texts(stage.records, queries=True)
     with Processes.current().main_first():  # the others find the vectors that it keeps
         principal = settings.axes == "principal"
         targets = TargetVectors(teachers, texts, role=settings.role, principal=principal, notice=stage.notice)
@@ -238,7 +214,7 @@ def _next_phrase(stage: StageInput) -> StageWork:
     objective = stage.recipe.objective
     assert isinstance(objective, NextPhrase)
     steps = NextPhraseSteps(
-        adaptation_texts(stage.records),
+        distinct_texts(stage.records),
         stage.recipe,
         model=stage.model,
         objective=make_objective(stage.recipe.loss),
@@ -250,7 +226,7 @@ def _next_phrase(stage: StageInput) -> StageWork:
 def _text_views(stage: StageInput) -> StageWork:
     """Learn to match two views of a text."""
     objective = make_objective(stage.recipe.loss)
-    steps = TextViewSteps(adaptation_texts(stage.records), stage.recipe, model=stage.model, objective=objective)
+    steps = TextViewSteps(distinct_texts(stage.records), stage.recipe, model=stage.model, objective=objective)
     return StageWork(stage.model, steps)
 
 
@@ -261,7 +237,7 @@ def _revela(stage: StageInput) -> StageWork:
         ModelError: the base has no language-model head.
     """
     head = language_head(stage.recipe, stage.model)
-    steps = RevelaSteps(adaptation_texts(stage.records), stage.recipe, model=stage.model, head=head)
+    steps = RevelaSteps(distinct_texts(stage.records), stage.recipe, model=stage.model, head=head)
     return StageWork(stage.model, steps)
 
 
@@ -280,18 +256,17 @@ def _ngrams(stage: StageInput) -> StageWork:
     return StageWork(TrainableStates(model), steps)
 
 
-KINDS: Mapping[str, Kind] = {
-    "contrastive": Kind(_read_pairs, _contrastive),
-    "anchor": Kind(_read_pairs, _contrastive),
-    "text-vectors": Kind(_read_texts, _text_vectors),
-    **{
-        name: Kind(read_adaptation_records, _token_prediction)
-        for name in ("next-token", "masked-next-token", "masked-token")
-    },
-    "next-phrase": Kind(read_adaptation_records, _next_phrase),
-    "simcse": Kind(read_adaptation_records, _text_views),
-    "crops": Kind(read_adaptation_records, _text_views),
-    "revela": Kind(read_adaptation_records, _revela),
-    "ngrams": Kind(_read_ngrams, _ngrams),
+KINDS: Mapping[str, Callable[[StageInput], StageWork]] = {
+    "contrastive": _contrastive,
+    "anchor": _contrastive,
+    "text-vectors": _text_vectors,
+    "next-token": _token_prediction,
+    "masked-next-token": _token_prediction,
+    "masked-token": _token_prediction,
+    "next-phrase": _next_phrase,
+    "simcse": _text_views,
+    "crops": _text_views,
+    "revela": _revela,
+    "ngrams": _ngrams,
 }
-"""By the name of a kind, as `Recipe.kind` gives it."""
+"""Makes the work of a stage, by the name of a kind, as `Recipe.kind` gives it."""

@@ -5,13 +5,11 @@ from collections.abc import Callable, Iterator
 from slimvec.data.records import Record
 from slimvec.frozen import Frozen
 from slimvec.model.sources import find_source
-from slimvec.training.batches.adaptation_texts import all_texts
 from slimvec.training.batches.deals import even_steps
 from slimvec.training.batches.filling import Contrasts, Filling, TargetFilling, check_filling
-from slimvec.training.batches.sources import SourceRecord, source_numbers
+from slimvec.training.batches.sources import SourceRecord, distinct_texts, read_training_data, source_numbers
 from slimvec.training.recipe import Recipe, Source, StageRecipe, TextVectorsObjective
 from slimvec.training.recipe.ngrams import NGrams
-from slimvec.training.run.kinds import KINDS
 from slimvec.training.run.splitting import split_records
 from slimvec.training.step.contrastive import plan_contrastive
 
@@ -176,7 +174,7 @@ def outline_stage(stage: StageRecipe) -> StageOutline:
     on_hub = any(source.is_hub for source in recipe.data)
     if _missing(recipe) or on_hub:
         return outline
-    records, held = KINDS[recipe.kind].read(recipe)
+    records, held = read_training_data(recipe)
     return outline.model_copy(update=_counts(recipe, records, held))
 
 
@@ -190,7 +188,7 @@ def _counts(recipe: Recipe, records: list[Record], held: list[SourceRecord]) -> 
     split = split_records(records, recipe)
     counts: dict[str, object] = {"sources": tuple(map(_counted_source, held)), "num_held_out": len(split.validation)}
     if isinstance(recipe.objective, TextVectorsObjective):
-        length = even_steps(len(all_texts(split.training)), recipe.objective.texts)
+        length = even_steps(len(distinct_texts(split.training, queries=True)), recipe.objective.texts)
         return counts | _steps(recipe, length, lambda epochs: epochs * length)
     if isinstance(recipe.objective, NGrams):
         targets = TargetFilling.of(split.training, recipe.objective)

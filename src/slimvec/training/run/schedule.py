@@ -4,7 +4,7 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 from slimvec.model.spec import AttentionMode
 from slimvec.training.recipe import Optim, Run
@@ -26,94 +26,43 @@ class Done(NamedTuple):
     tokens: int
 
 
-class Length(Protocol):
-    """When a run is over."""
+@dataclass(frozen=True)
+class Length:
+    """When a run is over: after so many steps, tokens or seconds.
+
+    Attributes:
+        limit: So many. A run ends with the first step that brings it to its steps or tokens, and before a step that
+            would not fit the time any more; the first one has to fit.
+        unit: Of what.
+    """
+
+    limit: float
+    unit: Literal["steps", "tokens", "seconds"]
 
     def is_over(self, done: Done, step_seconds: float) -> bool:
         """Tell whether it is, when a step takes about `step_seconds`."""
-        ...
+        if self.unit == "seconds":
+            return done.steps > 0 and done.seconds + step_seconds > self.limit
+        return self._taken(done) >= self.limit
 
     def span(self, before: Done, after: Done) -> Span:
         """Give the span of a step from how far the run was before and after it."""
-        ...
+        return Span(*(min(self._taken(done) / self.limit, 1.0) for done in (before, after)))
 
     def seconds_left(self, done: Done, step_seconds: float) -> float:
-        """Estimate the time to the end."""
-        ...
+        """Estimate the time to the end: what is left at the usual pace of steps as large as those so far."""
+        taken = self._taken(done)
+        left = max(self.limit - taken, 0.0)
+        if self.unit == "seconds":
+            return left
+        return left * (done.steps / taken) * step_seconds if taken else 0.0
 
     def exceeded(self, now: float) -> bool:
-        """Tell whether the run must not last as long as until now."""
-        ...
+        """Tell whether the run must not last as long as until now, in seconds."""
+        return self.unit == "seconds" and now > self.limit
 
-
-@dataclass(frozen=True)
-class StepLength:
-    """A run of `total` steps."""
-
-    total: int
-
-    def is_over(self, done: Done, step_seconds: float) -> bool:  # noqa: ARG002
-        """Tell whether all steps are done."""
-        return done.steps >= self.total
-
-    def span(self, before: Done, after: Done) -> Span:  # noqa: ARG002
-        """Give a step its equal share."""
-        return Span(before.steps / self.total, (before.steps + 1) / self.total)
-
-    def seconds_left(self, done: Done, step_seconds: float) -> float:
-        """Count the steps left at their usual pace."""
-        return (self.total - done.steps) * step_seconds
-
-    def exceeded(self, now: float) -> bool:  # noqa: ARG002
-        """Say that there is time."""
-        return False
-
-
-@dataclass(frozen=True)
-class TokenLength:
-    """A run of `total` tokens: it ends with the first step that brings it there."""
-
-    total: int
-
-    def is_over(self, done: Done, step_seconds: float) -> bool:  # noqa: ARG002
-        """Tell whether there were as many tokens."""
-        return done.tokens >= self.total
-
-    def span(self, before: Done, after: Done) -> Span:
-        """Give a step the share of its tokens."""
-        return Span(min(before.tokens / self.total, 1.0), min(after.tokens / self.total, 1.0))
-
-    def seconds_left(self, done: Done, step_seconds: float) -> float:
-        """Count the tokens left in steps as large as those so far."""
-        left = max(self.total - done.tokens, 0)
-        return left * step_seconds * done.steps / done.tokens if done.tokens else 0.0
-
-    def exceeded(self, now: float) -> bool:  # noqa: ARG002
-        """Say that there is time."""
-        return False
-
-
-@dataclass(frozen=True)
-class TimeLength:
-    """A run of `limit` seconds. It ends before a step that would not fit any more; the first one has to fit."""
-
-    limit: float
-
-    def is_over(self, done: Done, step_seconds: float) -> bool:
-        """Tell whether another step would exceed the limit."""
-        return done.steps > 0 and done.seconds + step_seconds > self.limit
-
-    def span(self, before: Done, after: Done) -> Span:
-        """Give a step the share of the time it took."""
-        return Span(min(before.seconds / self.limit, 1.0), min(after.seconds / self.limit, 1.0))
-
-    def seconds_left(self, done: Done, step_seconds: float) -> float:  # noqa: ARG002
-        """Count the time left."""
-        return max(self.limit - done.seconds, 0.0)
-
-    def exceeded(self, now: float) -> bool:
-        """Tell whether the limit has passed."""
-        return now > self.limit
+    def _taken(self, done: Done) -> float:
+        return float(getattr(done, self.unit))
 
 
 def run_length(run: Run, num_steps: Callable[[int], int]) -> Length:
@@ -124,10 +73,10 @@ def run_length(run: Run, num_steps: Callable[[int], int]) -> Length:
         num_steps: Counts the steps of so many passes over the data.
     """
     if run.max_minutes is not None:
-        return TimeLength(60 * run.max_minutes)
+        return Length(60 * run.max_minutes, "seconds")
     if run.tokens is not None:
-        return TokenLength(run.tokens)
-    return StepLength(run.steps if run.steps is not None else num_steps(run.epochs or 1))
+        return Length(run.tokens, "tokens")
+    return Length(run.steps if run.steps is not None else num_steps(run.epochs or 1), "steps")
 
 
 def learning_rate(settings: Optim, span: Span) -> float:

@@ -30,7 +30,7 @@ from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.folder import save_model
 from slimvec.model.guard import check_attention_mode
 from slimvec.model.manifest import read_manifest
-from slimvec.training.batches.sources import SourceRecord, source_numbers
+from slimvec.training.batches.sources import SourceRecord, read_training_data, source_numbers
 from slimvec.training.batches.teacher import OpenTeacher
 from slimvec.training.recipe import Recipe, StageRecipe
 from slimvec.training.recipe.reading import recipe_json
@@ -207,8 +207,7 @@ def run_stage(
         at_start: Called when data and model are there, before anything is written.
     """
     recipe = paths.stage.recipe
-    kind = KINDS[recipe.kind]
-    found, held = kind.read(recipe)
+    found, held = read_training_data(recipe)
     split = split_records(found, recipe)
     validation = split.validation
     processes = Processes.current()
@@ -222,7 +221,9 @@ def run_stage(
     )
     untrained = None if shares_out(recipe.run) else quick_vectors(model)
     numbers = source_numbers(held)[split.numbers]
-    work = kind.make(StageInput(model, split.training, numbers, recipe, context.audience.notice, context.open_teacher))
+    work = KINDS[recipe.kind](
+        StageInput(model, split.training, numbers, recipe, context.audience.notice, context.open_teacher)
+    )
     if work.start is not None and not (resume and _has_checkpoint(paths, recipe, processes)):
         with fast_frozen(model.backbone, recipe, context.open_frozen, look=lambda: None):
             work.start()
