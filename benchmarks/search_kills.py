@@ -123,7 +123,7 @@ def main() -> None:
         for number in range(60):
             change(documents, chance, number)
         index = Index.create(work / "index", embedder, model=str(work / "model"), chunk_tokens=64)
-        described = index.description.with_sources([documents])
+        described = index.description.model_copy(update={"sources": (str(documents),)})
         described.write(index.folder / "index.json")
         counts = {True: 0, False: 0}
         num_told = num_lost = 0

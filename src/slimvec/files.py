@@ -318,6 +318,15 @@ class FileState(NamedTuple):
         return cls(found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
+def folder_size(folder: Path) -> int:
+    """Add up what the files below a folder hold, in bytes; others may come and go meanwhile."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
+
+
 def sha256_of_json(value: object) -> str:
     """Hash anything JSON can write, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -181,3 +181,35 @@ def test_kinds_by_name(tmp_path):
         "Makefile": "code",
     }
     assert {name: kind_of(tmp_path / name) for name in names} == names
+
+
+def test_lines_are_counted_as_editors_do(tmp_path):
+    text = "one\r\n\r\n\x0c\r\ntwo\x0b\u2028still\r\n\r\nfive"
+    (tmp_path / "a.txt").write_bytes(text.encode())
+    (document,) = read(tmp_path / "a.txt")
+    assert [(text, line) for text, _, line in blocks(document)] == [("one", 1), ("two\x0b\u2028still", 4), ("five", 6)]
+    (tmp_path / "mac.txt").write_bytes(b"one\rtwo\r\rfour")
+    assert [line for *_, line in blocks(read(tmp_path / "mac.txt")[0])] == [1, 4]
+    assert [line for *_, line in blocks(parse_html("<p>\n\x0c\n text"))] == [3]
+
+
+def test_bytes_that_are_no_text(tmp_path):
+    for name, data in (("late.txt", b"text " * 4000 + b"\0"), ("noise.txt", bytes(range(1, 256)) * 9)):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(InputError, match="expected a text file"):
+            read(tmp_path / name)
+    (tmp_path / "wide.txt").write_bytes("na\u00efve".encode("utf-32"))
+    assert read(tmp_path / "wide.txt")[0].text == "na\u00efve"
+    (tmp_path / "manual.txt").write_bytes("N\bNA\bAM\bME \u00e9".encode())  # as `man` writes bold letters
+    assert read(tmp_path / "manual.txt")[0].text.startswith("N\b")
+
+
+def test_tables_may_hold_long_fields_and_half_surrogates(tmp_path):
+    (tmp_path / "a.csv").write_text(f'"long\nname",b\n{"x" * 200_000},y\n', encoding="utf-8")
+    (document,) = read(tmp_path / "a.csv")
+    assert document.text == f"long\nname: {'x' * 200_000}\nb: y"
+    rows = '{"id": "\\udc00", "title": "T\\ud800", "text": "a\\ud800b"}\n{"text": "fine"}\n'
+    (tmp_path / "a.jsonl").write_text(rows, encoding="utf-8")
+    assert [(one.record, one.title, one.text) for one in read(tmp_path / "a.jsonl")] == [
+        ("\ufffd", "T\ufffd", "a\ufffdb"), ("2", "", "fine"),
+    ]  # fmt: skip

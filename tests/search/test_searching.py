@@ -174,6 +174,14 @@ def test_patterns_and_days():
     assert (date.today() - parse_day("3d")).days == 3
     with pytest.raises(InputError, match="day 'soon'; expected a day such as 2026-11-29"):
         parse_day("soon")
+    for day in ("0001-01-01", "9999-12-31", "99999d"):
+        with pytest.raises(InputError, match=f"day '{day}'; expected a year from 1900 to 9000"):
+            parse_day(day)
+
+
+def test_a_query_that_is_truncated_says_so(index):
+    assert not index.search("cats", top=1).query_truncated
+    assert index.search("cats " * 500, top=1).query_truncated
 
 
 def test_highlights_by_words_else_by_the_model(embedder):

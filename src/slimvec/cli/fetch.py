@@ -1,10 +1,10 @@
 """`slimvec fetch`: get a model's weights before they are needed."""
 
 import time
-from pathlib import Path
 
 from slimvec.cli.models import remark_terms
 from slimvec.cli.terminal import Result, Terminal
+from slimvec.files import folder_size
 from slimvec.reports.amounts import clock
 
 KEYS = {
@@ -44,17 +44,12 @@ def fetch(
     report: Result = {
         "name": name,
         "folder": folder,
-        "num_bytes": _size(folder),
+        "num_bytes": folder_size(folder),
         "damage": damage,
         "seconds": round(time.perf_counter() - started, 3),
     }
     if check:
         terminal.print(f"{damage}: fetched again" if damage else f"{name}: every file is as it was written")
-    terminal.print(f"{name}: {_size(folder) / 1e6:,.0f} MB in {folder}, {clock(report['seconds'])}")
+    terminal.print(f"{name}: {folder_size(folder) / 1e6:,.0f} MB in {folder}, {clock(report['seconds'])}")
     remark_terms(terminal, name)
     return report
-
-
-def _size(folder: Path) -> int:
-    """Bytes of the files in a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

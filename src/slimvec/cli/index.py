@@ -25,6 +25,7 @@ KEYS = {
     "num_changed": "files that were, with other contents",
     "num_removed": "files that are gone",
     "num_unchanged": "files left alone",
+    "num_empty": "files that were read and have no text",
     "num_unknown": "files of kinds that are not read",
     "num_written": "chunks embedded and written",
     "num_tokens": "tokens embedded, prompts included",
@@ -63,6 +64,7 @@ def index(
     *,
     sources: list[Path] | None = None,
     to: Path,
+    forget: list[Path] | None = None,
     model: str | None = None,
     options: IndexOptions,
 ) -> Result:
@@ -77,6 +79,7 @@ def index(
 
     Options:
         to INDEX: Folder of the index; made if it is new.
+        forget PATH: A file or folder that shall belong to it no longer; may be given several times.
         model -m M: Model of a new index: a folder or name; default {DEFAULT_MODEL}.
     """
     from slimvec.search.index import Index
@@ -93,22 +96,30 @@ def index(
         name = model or DEFAULT_MODEL
         embedder = load_embedder(terminal, name, options)
         found = Index.create(to, embedder, model=name, revision=options.revision, **options.settings)
-    report = update_index(terminal, found, sources or [], approximate=options.approximate)
+    report = update_index(terminal, found, sources or [], forget or [], approximate=options.approximate)
     return describe_update(terminal, found, report)
 
 
 def update_index(
-    terminal: Terminal, index: "Index", sources: Sequence[Path], *, approximate: bool | None = None
+    terminal: Terminal,
+    index: "Index",
+    sources: Sequence[Path] = (),
+    forget: Sequence[Path] = (),
+    *,
+    approximate: bool | None = None,
 ) -> "UpdateReport":
     """Bring an index up to date, with progress. Errors as for `Index.update`."""
-    with terminal.task("looking for what has changed"):
-        plan = index.plan(sources)
-    with terminal.task("indexing", total=plan.num_bytes) as progress:
+    with index.writing():
+        with terminal.task("looking for what has changed"):
+            plan = index.plan(sources, forget=forget)
+        with terminal.task("indexing", total=plan.num_bytes) as progress:
 
-        def step(description: str) -> None:
-            progress.update(description=description, completed=0.0, total=None, detail="")
+            def step(description: str) -> None:
+                progress.update(description=description, completed=0.0, total=None, detail="")
 
-        return index.update(sources, plan=plan, approximate=approximate, on_progress=progress.advance, on_step=step)
+            return index.update(
+                sources, forget=forget, plan=plan, approximate=approximate, on_progress=progress.advance, on_step=step
+            )
 
 
 def describe_update(terminal: Terminal, index: "Index", report: "UpdateReport") -> Result:
@@ -117,7 +128,7 @@ def describe_update(terminal: Terminal, index: "Index", report: "UpdateReport") 
     done = f"{report.num_written:,} chunks in {clock(report.seconds)} ({rate:,.1f} a second)"
     changes = {
         "new": report.num_new, "changed": report.num_changed, "removed": report.num_removed,
-        "unchanged": report.num_unchanged, "of other kinds": report.num_unknown,
+        "unchanged": report.num_unchanged, "empty": report.num_empty, "of other kinds": report.num_unknown,
     }  # fmt: skip
     files = ", ".join(f"{count:,} {name}" for name, count in changes.items() if count) or "none"
     size = index.num_bytes

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from slimvec.search.results import Hit, SearchResult
 
 _SNIPPET = 320
+_QUERY = 1000
 _INDENT = (0, 0, 0, 6)
 
 
@@ -19,7 +20,7 @@ def shown_hits(result: "SearchResult", *, explain: bool) -> "RenderableType":
     from rich.padding import Padding
     from rich.text import Text
 
-    parts: list[RenderableType] = [Text(result.query, style="bold")]
+    parts: list[RenderableType] = [Text(_flat(result.query[:_QUERY]), style="bold")]
     for hit in result.hits:
         parts += [_headline(hit), Padding(_snippet(hit), _INDENT)]
         if explain:
@@ -115,4 +116,4 @@ def _short_path(path: str) -> str:
     """A path below the working directory without it."""
     found = Path(path)
     here = Path.cwd()
-    return str(found.relative_to(here)) if found.is_relative_to(here) else path
+    return (str(found.relative_to(here)) if found.is_relative_to(here) else path).replace("\n", "\\n")

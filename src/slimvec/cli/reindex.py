@@ -49,6 +49,6 @@ def reindex(
         settings,
         model=name,
         revision=revision,
-        update=lambda new: update_index(terminal, new, (), approximate=options.approximate),
+        update=lambda new: update_index(terminal, new, approximate=options.approximate),
     )
     return describe_update(terminal, Index.open(index, embedder=embedder), report)

@@ -106,6 +106,7 @@ def search(
             )
         terminal.print(shown_hits(result, explain=explain))
         results.append(result)
+    terminal.truncated(sum(result.query_truncated for result in results), "queries")
     return {
         "results": [as_json(result, explain=explain) for result in results],
         "num_documents": results[0].num_searched,

@@ -92,7 +92,6 @@ class BlockWriter:
         self._table, self._embedder, self._columns = table, embedder, columns
         self._centred, self._on_progress = centred, on_progress
         self._pending: list[_Pending] = []
-        self._replaced: set[str] = set()
         self._counts: dict[str, int] = {}
         self.num_chunks = self.num_commits = self.num_tokens = self.num_truncated = 0
         self.bad: list[tuple[str, str]] = []

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from slimvec.engine.chunk_borders import cut_by_tokens
-from slimvec.search.documents import Block, Document
+from slimvec.search.documents import Block, Document, count_lines
 from slimvec.text.located import locate
 from slimvec.text.tokenizer import Tokenizer
 
@@ -151,8 +151,8 @@ def _pieces(
 def _chunk(document: Document, block: Block, start: int, end: int, lengths: _Lengths) -> Chunk:
     text = document.text[start:end]
     if document.is_source and block.line is not None:
-        first_line: int | None = block.line + document.text.count("\n", block.start, start)
-        last_line: int | None = block.line + document.text.count("\n", block.start, end)
+        first_line: int | None = block.line + count_lines(document.text[block.start : start])
+        last_line: int | None = block.line + count_lines(document.text[block.start : end])
     else:
         inside = [other.line for other in document.blocks if start <= other.start < end]
         first_line, last_line = block.line, inside[-1] if inside else block.line

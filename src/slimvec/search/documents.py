@@ -1,7 +1,12 @@
 """What readers make of files: documents, each a text with its structure."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+_HALF = re.compile("[\ud800-\udfff]")
+_LINE_BREAK = re.compile(r"\r\n|\n|\r")
+"""What editors count as the end of a line; `str.splitlines` breaks at form feeds too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,26 @@ class Document:
     is_source: bool = False
 
 
+def whole(text: str) -> str:
+    """Put U+FFFD for halves of surrogate pairs, which PDF and JSON files may hold and no encoding has."""
+    return _HALF.sub("\ufffd", text)
+
+
+def lines_of(text: str) -> Iterator[str]:
+    """Give the lines of a text as an editor counts them, each with its line break."""
+    start = 0
+    for found in _LINE_BREAK.finditer(text):
+        yield text[start : found.end()]
+        start = found.end()
+    if start < len(text):
+        yield text[start:]
+
+
+def count_lines(text: str) -> int:
+    """Count the line breaks of a text, as `lines_of` has them."""
+    return sum(1 for _ in _LINE_BREAK.finditer(text))
+
+
 class TextBuilder:
     """Puts a document together from pieces that a reader finds."""
 
@@ -55,7 +80,7 @@ class TextBuilder:
 
     def add(self, text: str, *, line: int | None = None, page: int | None = None) -> None:
         """Add a block under the headings seen so far; what is blank is left out."""
-        text = text.strip()
+        text = whole(text).strip()
         if not text:
             return
         if self._parts:
@@ -68,7 +93,7 @@ class TextBuilder:
 
     def open_heading(self, text: str, level: int) -> None:
         """Put what follows under a heading of a level from 1; a blank one is left out."""
-        name = " ".join(text.split())
+        name = " ".join(whole(text).split())
         if name:
             self._headings = [heading for heading in self._headings if heading[0] < level] + [(level, name)]
 

@@ -8,6 +8,9 @@ from slimvec.errors import InputError
 from slimvec.search.readers.kinds import KINDS
 from slimvec.search.store import quoted
 
+_FIRST_YEAR, _LAST_YEAR = 1900, 9000
+"""Of days, which have to be moments in every time zone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Filters:
@@ -38,7 +41,7 @@ class Filters:
             raise InputError(f"kind {unknown[0]!r}", expected=f"one of {', '.join(KINDS)}")
         parts = []
         if self.paths:
-            pattern = "|".join(f"(?:{path_pattern(path)})" for path in self.paths)
+            pattern = "|".join(f"(?s:{path_pattern(path)})" for path in self.paths)  # names may hold line breaks
             parts.append(f"regexp_like(path, {quoted(pattern)})")
         if self.kinds:
             parts.append(f"kind IN ({', '.join(quoted(kind) for kind in self.kinds)})")
@@ -68,12 +71,13 @@ def parse_day(text: str) -> date:
         InputError: it is neither.
     """
     ago = re.fullmatch(r"(\d{1,5})d", text)
-    if ago is not None:
-        return date.today() - timedelta(days=int(ago[1]))
     try:
-        return date.fromisoformat(text)
+        day = date.today() - timedelta(days=int(ago[1])) if ago is not None else date.fromisoformat(text)
     except ValueError as error:
         raise InputError(f"day {text!r}", expected="a day such as 2026-11-29, or 30d for 30 days ago") from error
+    if not _FIRST_YEAR <= day.year <= _LAST_YEAR:
+        raise InputError(f"day {text!r}", expected=f"a year from {_FIRST_YEAR} to {_LAST_YEAR}")
+    return day
 
 
 def _timestamp(day: date) -> str:

@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from slimvec.errors import InputError, ModelError
-from slimvec.files import FileState, storage_errors
+from slimvec.files import FileState, folder_size, storage_errors
 from slimvec.locks import held
+from slimvec.model.identity import ModelIdentity
 from slimvec.progress import tell_nobody
 from slimvec.search import approximation
 from slimvec.search.searching import search
 from slimvec.search.settings import SETTINGS_NAME, IndexDescription, IndexSettings, VectorKind
-from slimvec.search.store import ChunkTable
-from slimvec.search.updating import Plan, Updater, UpdateReport, plan_update
+from slimvec.search.store import ChunkTable, IndexDataError, readable
+from slimvec.search.updating import Plan, Seen, Updater, UpdateReport, plan_update
 from slimvec.search.vectors import VectorColumns, Vectors
 
 if TYPE_CHECKING:
@@ -60,9 +61,10 @@ class Index:
         self._file = folder / file
         self._state = FileState.of(self._file)
         self._embedder, self._is_given = embedder, embedder is not None
+        self._identity: ModelIdentity | None = None
+        self._table: ChunkTable | None = None
         self.lock = threading.RLock()
         """Held while several steps need one version of the table."""
-        self.table = self._open_table()
 
     @classmethod
     def create(
@@ -108,7 +110,9 @@ class Index:
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         description.write(folder / SETTINGS_NAME)
-        return cls(folder, description, embedder=embedder)
+        made = cls(folder, description, embedder=embedder)
+        made._open_table(create=True)
+        return made
 
     @classmethod
     def open(cls, folder: str | Path, *, embedder: "Embedder | None" = None, name: str = "the model given") -> Self:
@@ -131,21 +135,36 @@ class Index:
         return cls(folder, description, embedder=embedder)
 
     @property
-    def embedder(self) -> "Embedder":
-        """The model, loaded when it is first needed.
+    def table(self) -> ChunkTable:
+        """Its chunks, opened when they are first needed.
 
         Raises:
-            ModelError: what is found under its name now is another model.
+            IndexDataError: they are missing or damaged.
+        """
+        with self.lock:
+            return self._open_table() if self._table is None else self._table
+
+    @property
+    def embedder(self) -> "Embedder":
+        """The model that made what is in it now, loaded when it is first needed.
+
+        Raises:
+            ModelError: what was given, or is found under its name now, is another model.
             SlimvecError: it cannot be loaded.
         """
-        if self._embedder is None:
-            from slimvec.engine.embedder import Embedder
+        said = self.description
+        if self._embedder is not None:
+            self._identity = self._identity or self._embedder.identity
+            if self._is_given or self._identity.sha256 == said.identity.sha256:
+                said.check_model(self._identity, "the model given", self.folder)
+                return self._embedder
+        from slimvec.engine.embedder import Embedder
 
-            said = self.description
-            found = Embedder.load(said.model, revision=said.revision, dims=said.identity.spec.dims)
-            said.check_model(found.identity, said.model, self.folder)
-            self._embedder = found
-        return self._embedder
+        found = Embedder.load(said.model, revision=said.revision, dims=said.identity.spec.dims)
+        identity = found.identity
+        said.check_model(identity, said.model, self.folder)
+        self._embedder, self._identity = found, identity
+        return found
 
     @property
     def columns(self) -> VectorColumns | None:
@@ -172,19 +191,19 @@ class Index:
     @property
     def num_bytes(self) -> int:
         """What its data take on disk."""
-        return sum(path.stat().st_size for path in self._data.rglob("*") if path.is_file())
+        return folder_size(self.folder / self.description.data)
 
-    def plan(self, sources: Sequence[str | Path] = ()) -> Plan:
+    def plan(self, sources: Sequence[str | Path] = (), *, forget: Sequence[str | Path] = ()) -> Plan:
         """Tell what `update` would do; arguments and errors are the same."""
-        description = self.description.with_sources([Path(source).absolute() for source in sources])
-        if not description.sources:
-            raise InputError(f"{self.folder} has no sources", expected="a file or folder to index")
-        return plan_update(self.table, [Path(source) for source in description.sources], index=self.folder)
+        self.refresh()
+        with self.lock, readable(self.folder):
+            return plan_update(self.description, self.table, sources, forget, index=self.folder)
 
     def update(
         self,
         sources: Sequence[str | Path] = (),
         *,
+        forget: Sequence[str | Path] = (),
         plan: Plan | None = None,
         approximate: bool | None = None,
         on_progress: Callable[[float], None] | None = None,
@@ -194,79 +213,100 @@ class Index:
 
         Args:
             sources: Files and folders that belong to it from now on, beside those that do already.
-            plan: What `plan` gave for these sources; default made now.
+            forget: Sources that belong to it no longer.
+            plan: What `plan` gave for these; default made now, as it is when the index has changed since.
             approximate: Make an approximate index; default from 50,000 chunks on. False takes it away.
             on_progress: Told how many more bytes of the plan's are done.
             on_step: Told of other work that takes time.
 
         Raises:
-            InputError: a source does not exist, or another process writes the index.
+            InputError: a source does not exist or cannot be forgotten, or another process writes the index.
             ModelError: another model made the index.
+            IndexDataError: what it holds is damaged.
             StorageError: it cannot be written.
         """
         with self.writing():
-            plan = plan or self.plan(sources)
-            self._describe(self.description.with_sources([Path(source).absolute() for source in sources]))
+            embedder = self.embedder
+            now = self.plan(sources, forget=forget) if plan is None or plan.seen != self._seen else plan
+            self._describe(self.description.model_copy(update={"sources": now.sources}))
             updater = Updater(
                 self.table,
-                self.embedder,
+                embedder,
                 self.description.settings,
                 self.columns,
                 centred=self._centre,
                 on_progress=on_progress or tell_nobody,
             )
-            report = updater.run(plan)
+            report = updater.run(now)
             self._approximate(approximate, on_step or tell_nobody)
         return report
 
     search = search
 
     def refresh(self) -> None:
-        """See what other processes have done to it since."""
-        with self.lock:
-            state = FileState.of(self._file)
-            if state != self._state:
-                data = self.description.data
-                self.description, self._state = IndexDescription.read(self._file), state
-                if self.description.data != data:
-                    self.table = self._open_table()
-                    self._change_model()
+        """See what other processes have done to it since.
+
+        Raises:
+            IndexDataError: it is gone, or damaged.
+        """
+        with self.lock, readable(self.folder):
+            self._read_description()
             self.table.refresh()
 
     def chunks_of(self, path: str) -> Iterator[Mapping[str, Any]]:
-        """Give the chunks of a file in their order, with the columns of `store.SHOWN`; nothing for an unknown path."""
-        with self.lock:
+        """Give the chunks of a file in their order, with the columns of `store.SHOWN`; nothing for an unknown path.
+
+        Raises:
+            IndexDataError: it is gone, or damaged.
+        """
+        self.refresh()
+        with self.lock, readable(self.folder):
             yield from list(self.table.rows_of(path))
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Hold the index for writing; what a killed run left behind and nothing refers to is removed.
+    def writing(self, *, open_table: bool = True) -> Iterator[None]:
+        """Hold the index for writing, as it is now; what a killed run left behind and nothing refers to is removed.
+
+        Args:
+            open_table: Open its data, and make them if they are missing: they will be written.
 
         Raises:
             InputError: another process writes it.
+            IndexDataError: it is gone, or damaged.
         """
         with (
+            readable(self.folder),
             storage_errors(self.folder),
             held(self.folder / "lock", f"writes {self.folder}", "wait for it", keep=True, again=True),
         ):
-            self._sweep()
+            with self.lock:
+                self._read_description()
+                self._sweep()
+                if open_table:
+                    self._open_table(create=True)
             yield
 
     @property
-    def _data(self) -> Path:
-        return self.folder / self.description.data
+    def _seen(self) -> Seen:
+        """The version of it that is read."""
+        return Seen(self.description.data, self.table.version, self.description.sources)
 
-    def _change_model(self) -> None:
-        """Refuse a model that was given and is not that of the new data; one that was loaded is loaded anew."""
-        if self._embedder is None:
-            return
-        if self._is_given:
-            self.description.check_model(self._embedder.identity, "the model given", self.folder)
-        elif self._embedder.identity.sha256 != self.description.identity.sha256:
-            self._embedder = None
+    def _read_description(self) -> None:
+        """Read again what it says of itself, if that has changed."""
+        try:
+            state = FileState.of(self._file)
+            said = self.description if state == self._state else IndexDescription.read(self._file)
+        except (OSError, InputError) as error:
+            raise IndexDataError(f"{self.folder} is no index any more: {error}") from error
+        if said.data != self.description.data:
+            self._table = None
+        self.description, self._state = said, state
 
-    def _open_table(self) -> ChunkTable:
-        return ChunkTable(self._data, kind=self.description.settings.vectors, dims=self.dims)
+    def _open_table(self, *, create: bool = False) -> ChunkTable:
+        said = self.description
+        data = self.folder / said.data
+        self._table = ChunkTable(data, kind=said.settings.vectors, dims=self.dims, create=create)
+        return self._table
 
     def _describe(self, description: IndexDescription) -> None:
         """Change what it says of itself."""

@@ -46,13 +46,12 @@ def migrate(
     """
     folder = Path(folder).absolute()
     present = Index.open(folder)
-    with present.writing():
+    with present.writing(open_table=False):  # what is damaged can be built anew
         asked = describe(embedder, settings, model=model, revision=revision)
         asked = asked.model_copy(update={"sources": present.description.sources})
-        begun = _begun(folder, asked)
-        if begun is None:
-            asked.write(folder / NEXT_NAME)
-        following = Index(folder, begun or asked, embedder=embedder, file=NEXT_NAME)
+        described = _begun(folder, asked) or asked
+        described.write(folder / NEXT_NAME)
+        following = Index(folder, described, embedder=embedder, file=NEXT_NAME)
         report = update(following)
         with storage_errors(folder):
             (folder / NEXT_NAME).replace(folder / SETTINGS_NAME)
@@ -67,4 +66,5 @@ def _begun(folder: Path, asked: IndexDescription) -> IndexDescription | None:
         return None
     found = IndexDescription.read(path)
     is_same = found.settings == asked.settings and found.identity.sha256 == asked.identity.sha256
-    return found if is_same else None
+    said = {"sources": asked.sources, "model": asked.model, "revision": asked.revision}  # as they are by now
+    return found.model_copy(update=said) if is_same else None

@@ -109,6 +109,7 @@ class SearchResult(Frozen):
         num_searched: Chunks that the filters left.
         is_exact: Whether all of them were compared; else an approximate index was asked.
         recall: Share of the nearest ten that the approximate index was measured to find.
+        query_truncated: Whether the query was longer than the model's limit and was truncated.
         prompt: What was written in front of the query.
         embed_seconds: Seconds of embedding the query.
         search_seconds: Seconds of everything else.
@@ -120,6 +121,7 @@ class SearchResult(Frozen):
     num_searched: int
     is_exact: bool
     recall: float | None
+    query_truncated: bool = False
     prompt: str
     embed_seconds: float
     search_seconds: float

@@ -13,6 +13,7 @@ from slimvec.search.chunking import embedded_text
 from slimvec.search.filters import Filters
 from slimvec.search.highlighting import highlight, matched_words
 from slimvec.search.results import Explanation, Hit, SearchResult
+from slimvec.search.store import IndexDataError, readable
 from slimvec.search.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def search(
     Raises:
         InputError: an empty query, an unknown ranking, kind or task, or a number of hits below 1.
         ModelError: another model made the index, or reranking is asked of one that has no language model.
+        IndexDataError: the index is gone, or damaged.
     """
     if ranking not in ("vector", "text", "hybrid"):
         raise InputError(f"ranking {ranking!r}", expected="vector, text or hybrid")
@@ -93,14 +95,26 @@ def search(
     if not query.strip():
         raise InputError("the query is empty", expected="some text")
     index.refresh()
-    started = time.perf_counter()
+    data, started, is_truncated = index.description.data, time.perf_counter(), False
     embedder = index.embedder if ranking != "text" or rerank else None
-    if embedder is not None and vector is None:
-        vector = query_vector(embedder, query, task)
+    asked = vector
+    if embedder is not None and asked is None:
+        asked, is_truncated = query_vector(embedder, query, task)
     embedded = time.perf_counter()
     words = list(dict.fromkeys(lexical_words(query, split_identifiers=True)))
-    asked = vector if ranking != "text" else None
-    found = _find(index, asked, words, rerank or top, ranking, filters or Filters(), exact=exact)
+    try:
+        found = _find(
+            index, data, asked if ranking != "text" else None, words, rerank or top, ranking, filters or Filters(),
+            exact=exact,
+        )  # fmt: skip
+    except IndexDataError:
+        index.refresh()
+        if index.description.data == data:
+            raise
+        return search(  # it has been made anew meanwhile, perhaps by another model
+            index, query, top=top, ranking=ranking, filters=filters, task=task, rerank=rerank, exact=exact,
+            vector=vector, highlight_by_model=highlight_by_model,
+        )  # fmt: skip
     candidates = [_candidate(row, values, ranking) for row, values in zip(found.rows, found.values, strict=True)]
     if rerank and candidates:
         assert embedder is not None
@@ -110,31 +124,47 @@ def search(
         query=query,
         ranking=f"{ranking} + rerank" if rerank else ranking,
         hits=tuple(
-            _hit(rank, candidate, words, chooser, vector) for rank, candidate in enumerate(candidates[:top], start=1)
+            _hit(rank, candidate, words, chooser, asked) for rank, candidate in enumerate(candidates[:top], start=1)
         ),
         num_searched=found.num_searched,
         is_exact=found.is_exact,
         recall=found.recall,
+        query_truncated=is_truncated,
         prompt=embedder.spec.prompts.render("query", task) if embedder else "",
         embed_seconds=embedded - started,
         search_seconds=time.perf_counter() - embedded,
     )
 
 
-def query_vector(embedder: "Embedder", query: str, task: str | None = None) -> Vectors:
-    """Embed a query as an index compares it: [D]."""
-    vector: Vectors = embedder.embed([query], role="query", task=task).vectors[0]
+def query_vector(embedder: "Embedder", query: str, task: str | None = None) -> tuple[Vectors, bool]:
+    """Embed a query as an index compares it: [D], and whether it was truncated."""
+    found = embedder.embed([query], role="query", task=task)
+    vector: Vectors = found.vectors[0]
     if embedder.spec.similarity == "cosine" and not embedder.for_role("query").spec.normalize:
         vector = vector / np.linalg.norm(vector)
-    return vector
+    return vector, found.num_truncated > 0
 
 
 def _find(
-    index: "Index", vector: Vectors | None, words: list[str], top: int, ranking: str, filters: Filters, *, exact: bool
+    index: "Index",
+    data: str,
+    vector: Vectors | None,
+    words: list[str],
+    top: int,
+    ranking: str,
+    filters: Filters,
+    *,
+    exact: bool,
 ) -> _Found:
-    """Ask the table, in one version of it."""
+    """Ask the table, in one version of it.
+
+    Raises:
+        IndexDataError: it is damaged, or other data than those that the query was embedded for.
+    """
     where = filters.where()
-    with index.lock:
+    with index.lock, readable(index.folder):
+        if index.description.data != data:
+            raise IndexDataError(f"{index.folder} has been made anew")
         num_searched = index.table.count(where)
         approximation = index.description.approximation
         if exact or (where is not None and num_searched <= _FEW):

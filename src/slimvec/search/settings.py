@@ -1,6 +1,5 @@
 """What an index says about itself: how it was made, and by which model. `index.json` in its folder."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
 
@@ -98,12 +97,6 @@ class IndexDescription(Frozen):
             StorageError: it cannot be written.
         """
         write_text(path, self.model_dump_json(indent=1) + "\n", force=True)
-
-    def with_sources(self, sources: Sequence[Path]) -> Self:
-        """Give a copy with more sources; one below another adds nothing."""
-        found = {Path(source) for source in self.sources} | set(sources)
-        kept = [path for path in found if not any(other in found for other in path.parents)]
-        return self.model_copy(update={"sources": tuple(sorted(map(str, kept)))})
 
     def check_model(self, identity: ModelIdentity, name: str, index: Path) -> None:
         """Refuse another model than the one that made the index.

@@ -8,7 +8,9 @@ or Thai for one word; LanceDB's inverted index holds them and ranks by BM25, on 
 """
 
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from slimvec.errors import InputError
+from slimvec.errors import InputError, SlimvecError
 from slimvec.files import FileState
 from slimvec.optional import require
 from slimvec.ranking.fusion import Ranked
@@ -34,6 +36,7 @@ SHOWN = (
 """Columns that a hit is made of."""
 _KEEP_VERSIONS = timedelta(minutes=10)  # readers in other processes may be in the middle of a search
 _PATHS_AT_ONCE = 500
+_RUST_PLACE = re.compile(r",?\s*\S+\.rs:\d+:\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,35 +96,77 @@ def table_schema(kind: VectorKind, dims: int) -> pa.Schema:
     return pa.schema(list(columns.items()))
 
 
+class IndexDataError(SlimvecError):
+    """The data of an index are missing or damaged."""
+
+    exit_code = 2
+
+
+@contextmanager
+def readable(index: Path) -> Iterator[None]:
+    """Turn LanceDB's errors about damaged files into one line.
+
+    Args:
+        index: Folder of the index, for the message.
+
+    Raises:
+        IndexDataError: the body met data that cannot be read.
+    """
+    try:
+        yield
+    except RuntimeError as error:  # what LanceDB raises of its own is nothing more special
+        reason = str(error)
+        if not reason.startswith("lance error: "):
+            raise
+        shown = _RUST_PLACE.sub("", reason.removeprefix("lance error: "))
+        raise IndexDataError(
+            f"the data of {index} cannot be read: {shown}", do=f"build them anew with `slimvec reindex {index}`"
+        ) from error
+
+
 class ChunkTable:
     """The table.
 
     Args:
-        folder: Folder of the LanceDB database; made if missing.
+        folder: Folder of the LanceDB database.
         kind: How vectors are held.
         dims: Their width.
+        create: Make the table if it is missing.
 
     Raises:
         InputError: an older version of slimvec made it, whose vectors are held otherwise.
+        IndexDataError: it is missing, without `create`, or damaged.
     """
 
-    def __init__(self, folder: Path, *, kind: VectorKind, dims: int) -> None:
+    def __init__(self, folder: Path, *, kind: VectorKind, dims: int, create: bool = False) -> None:
         lancedb = require("lancedb", purpose="an index")
         self.schema = table_schema(kind, dims)
-        self._database = lancedb.connect(str(folder))
-        if TABLE in self._database.list_tables().tables:
-            self._table: Any = self._database.open_table(TABLE)
-            if set(self._table.schema.names) != set(self.schema.names):
-                raise InputError(
-                    f"{folder.parent} holds {kind} vectors as an older version did",
-                    expected="an index of this version",
-                    do="index its files again, into a new folder",
-                )
-        else:
-            self._table = self._database.create_table(TABLE, schema=self.schema)
+        is_there = (folder / f"{TABLE}.lance").is_dir()
+        if not (create or is_there):
+            raise IndexDataError(
+                f"{folder.parent} has lost its data: {folder.name} is missing or empty",
+                do=f"run `slimvec index --to {folder.parent}`, which reads all files again",
+            )
+        database = lancedb.connect(str(folder))
+        if not is_there:
+            self._table: Any = database.create_table(TABLE, schema=self.schema)
+            return
+        with readable(folder.parent):
+            self._table = database.open_table(TABLE)
+        if set(self._table.schema.names) != set(self.schema.names):
+            raise InputError(
+                f"{folder.parent} holds {kind} vectors as an older version did",
+                expected="an index of this version",
+                do="index its files again, into a new folder",
+            )
 
     def __len__(self) -> int:
         return int(self._table.count_rows())
+
+    @property
+    def version(self) -> int:
+        """Number of the version that is read: of its last commit, as far as it was seen."""
+        return int(self._table.version)
 
     def count(self, where: str | None) -> int:
         """Count the rows that a filter leaves."""

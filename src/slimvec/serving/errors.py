@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from slimvec.engine.requests import ClosedError, OverloadedError
 from slimvec.errors import InputError, SlimvecError
+from slimvec.search.store import IndexDataError
 
 _MAX_MESSAGE = 500
 
@@ -105,6 +106,8 @@ def as_api_error(error: Exception) -> ApiError:
         return ApiError(429, str(error), headers={"Retry-After": str(max(1, round(error.seconds)))})
     if isinstance(error, ClosedError):
         return ApiError(503, str(error), headers={"Retry-After": "5"})
+    if isinstance(error, IndexDataError):
+        return ApiError(500, str(error), code="index_unreadable")
     if isinstance(error, InputError):
         return ApiError(400, str(error))
     if isinstance(error, SlimvecError):

@@ -63,10 +63,12 @@ class FoundPassages(BaseModel):
     Attributes:
         hits: Best first.
         num_searched: Passages that were searched.
+        query_truncated: Whether the query was too long for the model, and its end was left out.
     """
 
     hits: list[FoundPassage]
     num_searched: int
+    query_truncated: bool
 
 
 class DocumentPart(BaseModel):
@@ -112,7 +114,8 @@ def mcp_server(index: Index) -> MCPServer[Any]:
             days = [None if day is None else parse_day(day) for day in (after, before)]
             filters = Filters(tuple(paths), tuple(kinds), *days)
             found = search(index, query, top=top, ranking=ranking, filters=filters)
-            return FoundPassages(hits=[_passage(hit) for hit in found.hits], num_searched=found.num_searched)
+            hits = [_passage(hit) for hit in found.hits]
+            return FoundPassages(hits=hits, num_searched=found.num_searched, query_truncated=found.query_truncated)
 
         return await _told(to_thread.run_sync(run, limiter=one_at_a_time))
 

@@ -3,13 +3,12 @@
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from slimvec.errors import InputError, ModelError
+from slimvec.errors import ModelError
 from slimvec.search.filters import Filters, parse_day
 from slimvec.search.index import Index
 from slimvec.search.readers.kinds import KINDS
@@ -43,13 +42,16 @@ class ServedIndex:
 
         Raises:
             InputError: there is no index.
+            IndexDataError: it is damaged.
             ModelError: its model is not among them.
         """
         index = Index.open(folder)
         wanted = index.description.identity.sha256
         for model in models:
             if model.identity.sha256 == wanted:
-                return cls(Index.open(folder, embedder=model.embedder), model)
+                index = Index.open(folder, embedder=model.embedder)
+                index.refresh()
+                return cls(index, model)
         raise ModelError(
             f"{index.folder} was made by {index.description.model}, which is not served",
             expected="the model of the index among those of --model",
@@ -68,15 +70,17 @@ def search_routes(served: ServedIndex | None, desk: Desk) -> APIRouter:
 
     @router.post("/search", summary="Search the index")
     async def search(asked: SearchRequest, response: Response) -> SearchResult:
-        found, filters, vector = needed(), _filters(asked), None
+        found, filters, vector, is_truncated = needed(), _filters(asked), None, False
         if asked.ranking != "text":
-            vector = await _query_vector(desk, found.model, asked, response)
+            vector, is_truncated = await _query_vector(desk, found.model, asked)
+            response.headers[TRUNCATED] = str(int(is_truncated))
 
         def run() -> SearchResult:
-            return search_index(
+            result = search_index(
                 found.index, asked.query, top=asked.top, ranking=asked.ranking, filters=filters, task=asked.task,
                 rerank=asked.rerank, exact=asked.exact, vector=vector, highlight_by_model=asked.highlight == "model",
             )  # fmt: skip
+            return result.model_copy(update={"query_truncated": True}) if is_truncated else result
 
         if not asked.rerank and (asked.ranking == "text" or asked.highlight == "words"):
             return await desk.in_thread(run)
@@ -99,8 +103,8 @@ def search_routes(served: ServedIndex | None, desk: Desk) -> APIRouter:
     return router
 
 
-async def _query_vector(desk: Desk, model: ServedModel, asked: SearchRequest, response: Response) -> Vectors:
-    """Embed a query on the model's queue, as an index compares it: [D].
+async def _query_vector(desk: Desk, model: ServedModel, asked: SearchRequest) -> tuple[Vectors, bool]:
+    """Embed a query on the model's queue, as an index compares it: [D], and whether it was truncated.
 
     Raises:
         ApiError: it has no vector.
@@ -110,9 +114,7 @@ async def _query_vector(desk: Desk, model: ServedModel, asked: SearchRequest, re
     answer = await desk.embed(model, [asked.query], Asked("query", asked.task, normalize=scaled, cut=cut))
     if answer.bad:
         raise ApiError(422, f"the query {answer.bad[0].reason}", param="query")
-    response.headers[TRUNCATED] = str(answer.num_truncated)
-    vector: Vectors = answer.vectors[0]
-    return vector
+    return answer.vectors[0], answer.num_truncated > 0
 
 
 def _filters(asked: SearchRequest) -> Filters:
@@ -121,16 +123,8 @@ def _filters(asked: SearchRequest) -> Filters:
     Raises:
         InputError: a day that is none.
     """
-    return Filters(tuple(asked.paths), tuple(asked.kinds), _day(asked.after), _day(asked.before))
-
-
-def _day(text: str | None) -> date | None:
-    if text is None:
-        return None
-    day = parse_day(text)
-    if not 1970 <= day.year <= 9000:
-        raise InputError(f"day {text!r}", expected="a year from 1970 on")
-    return day
+    days = [None if day is None else parse_day(day) for day in (asked.after, asked.before)]
+    return Filters(tuple(asked.paths), tuple(asked.kinds), *days)
 
 
 def _described(served: ServedIndex) -> IndexInfo:
@@ -141,7 +135,7 @@ def _described(served: ServedIndex) -> IndexInfo:
     return IndexInfo(
         served=True,
         name=index.folder.name,
-        model=served.model.name,
+        model=served.model.name if served.model.identity.sha256 == said.identity.sha256 else None,
         identity=said.identity.sha256,
         num_chunks=index.num_chunks,
         num_bytes=index.num_bytes,

@@ -50,7 +50,7 @@ class IndexInfo(BaseModel):
     Attributes:
         served: Whether there is one; all else is null without.
         name: Name of its folder.
-        model: Name of its model here.
+        model: Name of its model here; null when another model has made it anew since the server started.
         identity: Identity of that model.
         num_chunks: Chunks in it.
         num_bytes: What it takes on disk.

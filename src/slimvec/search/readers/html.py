@@ -104,7 +104,7 @@ class _PageParser(HTMLParser):
             self.title = " ".join(f"{self.title} {data}".split())
             return
         if data.strip() and not any(part.strip() for part in self._parts):
-            self._line = self.getpos()[0] + len(data[: len(data) - len(data.lstrip())].splitlines()[1:])
+            self._line = self.getpos()[0] + data[: len(data) - len(data.lstrip())].count("\n")  # as getpos counts
         self._parts.append(data if self._num_pre else re.sub(r"\s+", " ", data))
 
     def end_block(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from slimvec.errors import InputError
 from slimvec.optional import require
-from slimvec.search.documents import Document, TextBuilder
+from slimvec.search.documents import Document, TextBuilder, whole
 
 _HYPHEN = re.compile(r"(?<=[a-z])-\n(?=[a-z])")  # a word broken at the end of a line
 _GAP = re.compile(r"\n[^\S\n]*\n\s*")
@@ -52,7 +52,7 @@ def _read(reader: Any) -> tuple[TextBuilder, str]:
         for paragraph in _GAP.split(_HYPHEN.sub("", page.extract_text())):
             builder.add(paragraph.replace("\0", ""), page=number)
     title = reader.metadata.title if reader.metadata else None
-    return builder, " ".join(str(title or "").split())
+    return builder, " ".join(whole(str(title or "")).split())
 
 
 def _outline(reader: Any, entries: Any, level: int) -> Iterator[tuple[int, int, int, str]]:

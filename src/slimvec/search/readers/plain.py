@@ -12,10 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slimvec.errors import InputError
-from slimvec.search.documents import Block, Document
+from slimvec.search.documents import Block, Document, lines_of
 
 _LOOK = 8192
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_UTF32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
+_CONTROL = re.compile(r"[\x01-\x08\x0e-\x1a\x1c-\x1f]")
+_MAX_CONTROL = 0.01
+"""Share of control characters from which on bytes that are no UTF-8 are taken for no text."""
 _ATX = re.compile(r"(#{1,6})\s+(.*?)\s*#*\s*$")
 _UNDERLINE = re.compile(r"([=\-~^\"'`#*+.:_])\1{2,}\s*$")
 _FENCE = re.compile(r"\s*(```+|~~~+)")
@@ -29,19 +33,25 @@ _SHOWN = 80
 
 
 def decode(data: bytes, path: Path) -> str:
-    """Turn the bytes of a text file into text: UTF-8, UTF-16 with its mark, else Windows-1252.
+    """Turn the bytes of a text file into text: UTF-8, UTF-16 or UTF-32 with its mark, else Windows-1252.
 
     Raises:
-        InputError: it has NUL bytes, so it is no text.
+        InputError: it has NUL bytes or, outside UTF-8, control characters, so it is no text.
     """
+    if data.startswith(_UTF32):  # before UTF-16, whose mark begins the same
+        return data.decode("utf-32", errors="replace")
     if data.startswith(_UTF16):
         return data.decode("utf-16", errors="replace")
-    if b"\0" in data[:_LOOK]:
+    if b"\0" in data:
         raise InputError(f"{path} has NUL bytes", expected="a text file")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace")
+        text = data.decode("cp1252", errors="replace")
+    look = text[:_LOOK]
+    if len(_CONTROL.findall(look)) > _MAX_CONTROL * len(look):
+        raise InputError(f"{path} has control characters and is no UTF-8", expected="a text file")
+    return text
 
 
 def read_text(path: Path) -> Document:
@@ -115,7 +125,7 @@ def _paragraphs(text: str, *, atx: bool = False) -> Iterator[_Paragraph]:
     start = number = place = 0
     lines: list[str] = []
     fenced = began_fenced = False
-    for count, line in enumerate(text.splitlines(keepends=True), start=1):
+    for count, line in enumerate(lines_of(text), start=1):
         blank = not line.strip()
         if lines and (blank or (atx and not fenced and _ATX.match(line))):
             yield _paragraph(text, start, place, number, lines, began_fenced)

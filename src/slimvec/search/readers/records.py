@@ -2,15 +2,17 @@
 
 import csv
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 from slimvec.data.bad_rows import BadRowError, BadRows
 from slimvec.data.tables import has_suffix, iter_lines, iter_rows
-from slimvec.search.documents import Document, TextBuilder
+from slimvec.search.documents import Document, TextBuilder, whole
 
 TABLE_SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet", ".csv", ".tsv")
 _TEXT_FIELDS = ("text", "content", "body", "passage", "document", "abstract")
 _ID_FIELDS = ("id", "_id")
+_MAX_FIELD = 1 << 27
 
 
 def read_table(path: Path, *, field: str | None, bad: BadRows) -> Iterator[Document]:
@@ -29,14 +31,14 @@ def read_table(path: Path, *, field: str | None, bad: BadRows) -> Iterator[Docum
     rows = _csv_rows(path, bad) if has_suffix(path, (".csv", ".tsv")) else _rows(path, bad)
     for number, values in rows:
         builder = TextBuilder()
-        title = str(values.get("title") or "").strip() if field != "title" else ""
+        title = whole(str(values.get("title") or "").strip()) if field != "title" else ""
         text = _text(values, field)
         if text is None:
             bad.add(BadRowError("fields", f"{path} row {number}: no text", expected=f"a text in {field or 'a field'}"))
             continue
         builder.add(text, line=number)
         name = next((str(values[key]) for key in _ID_FIELDS if values.get(key) is not None), str(number))
-        yield Document(builder.text, builder.blocks, title=title, record=name)
+        yield Document(builder.text, builder.blocks, title=title, record=whole(name))
 
 
 def _text(values: Mapping[str, object], field: str | None) -> str | None:
@@ -62,9 +64,11 @@ def _csv_rows(path: Path, bad: BadRows) -> Iterator[tuple[int, Mapping[str, obje
     lines = (f"{line}\n" for _, line in iter_lines(path, bad=bad))
     header = next(lines, "")
     separator = "\t" if has_suffix(path, (".tsv",)) else max(",;", key=header.count)
-    names = next(csv.reader([header], delimiter=separator), [])
+    csv.field_size_limit(_MAX_FIELD)  # 131,072 characters else, and the setting is the whole process's
+    rows = csv.reader(chain([header], lines), delimiter=separator)
     try:
-        for number, values in enumerate(csv.reader(lines, delimiter=separator), start=1):
+        names = next(rows, [])
+        for number, values in enumerate(rows, start=1):
             if values:
                 yield number, dict(zip(names, values, strict=False))
     except csv.Error as error:
