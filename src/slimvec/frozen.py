@@ -66,3 +66,28 @@ class Stored(Frozen):
             StorageError: it cannot be written.
         """
         write_text(path, self.model_dump_json(indent=1) + "\n", force=force)
+
+
+class ContradictionError(ValueError):
+    """Settings that exclude each other.
+
+    Args:
+        key: The key within its section that the message is about, so that a reader can point to its line.
+        message: What is wrong and what would be right.
+    """
+
+    def __init__(self, key: str, message: str) -> None:
+        self.key = key
+        super().__init__(message)
+
+
+def refuse(wrong: object, key: str, message: str) -> None:
+    """Raise a ContradictionError about a key where something is wrong."""
+    if wrong:
+        raise ContradictionError(key, message)
+
+
+class Section(Frozen):
+    """A part of the settings that users write; its defaults are checked too."""
+
+    model_config = ConfigDict(validate_default=True)

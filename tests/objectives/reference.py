@@ -5,8 +5,6 @@ Nothing is shared with the package but the settings. Autograd runs through the l
 
 import torch
 
-from slimvec.objectives.score_distillation import ScoreDistillation
-
 
 def cut(vector, dims):
     if len(vector) <= dims:
@@ -134,12 +132,12 @@ def _mixtures(plain, settings, mixing):
         if sum(usable[i]) < 2:
             continue
         if mixing.kind in ("pair", "both"):
-            for a, b, share in drawn_pairs(usable, count=mixing.count, seed=plain.seed)[i]:
+            for a, b, share in drawn_pairs(usable, count=mixing.count or 1, seed=plain.seed)[i]:
                 mixed = share * plain.n[i][a] + (1 - share) * plain.n[i][b]
                 made[i].append(mixed / mixed.norm())
         if mixing.kind in ("list", "both"):
             free = [n for n, use in zip(plain.n[i], usable[i], strict=True) if use]
-            weights = [torch.exp(dot(plain.q[i], n) / mixing.temperature) for n in free]
+            weights = [torch.exp(dot(plain.q[i], n) / (mixing.temperature or 1.0)) for n in free]
             mixed = sum(w / sum(weights) * n for w, n in zip(weights, free, strict=True))
             made[i].append(mixed / mixed.norm())
     return [[m.detach() if mixing.stop_gradient else m for m in row] for row in made]
@@ -225,22 +223,22 @@ def losses(batch, settings, projection=None):
         parts[name] = parts.get(name, 0.0) + width_weight * float(torch.as_tensor(value).detach())
         total = total + width_weight * weight * value
 
-    widths = settings.dims or (batch.dims,)
-    for width, v in zip(widths, settings.dim_weights or [1.0] * len(widths), strict=True):
+    widths = settings.mrl_dims or (batch.dims,)
+    for width, v in zip(widths, settings.mrl_weights or [1.0] * len(widths), strict=True):
         pairs = Plain(batch, width, answered)
         everything = Plain(batch, width)
-        if settings.contrastive is not None:
-            rows = info_nce(pairs, settings.contrastive, settings.mixing)
-            add("contrastive", v, settings.contrastive_weight, sum(rows) / max(len(rows), 1))
+        if settings.contrastive:
+            rows = info_nce(pairs, settings, settings.mixing)
+            add("contrastive", v, settings.contrastive, sum(rows) / max(len(rows), 1))
         if settings.spread:
             add("spread", v, settings.spread, spread_out(everything))
-        if isinstance(settings.distillation, ScoreDistillation):
+        if settings.distill is not None and not settings.distill.by_vectors:
             teacher = Plain(batch.teacher, None, answered) if batch.teacher else None
-            found = distil_scores(pairs, teacher, settings.distillation)
-            add("distillation", v, settings.distillation.weight, found)
-        elif settings.distillation is not None:
-            found = distil_vectors(everything, Plain(batch.teacher), settings.distillation.kind, projection)
-            add("distillation", v, settings.distillation.weight, found)
+            found = distil_scores(pairs, teacher, settings.distill.by_scores(settings.temperature))
+            add("distillation", v, settings.distill.weight, found)
+        elif settings.distill is not None:
+            found = distil_vectors(everything, Plain(batch.teacher), settings.distill.kind, projection)
+            add("distillation", v, settings.distill.weight, found)
         if settings.graded is not None:
             found = cosent(Plain(batch, width, graded), [grades[i] for i in graded], settings.graded.scale)
             add("graded", v, settings.graded.weight, found)

@@ -6,51 +6,61 @@ import torch
 import torch.nn.functional as F
 
 from slimvec.objectives.batch import EmbeddedBatch
-from slimvec.objectives.cosent import CoSENT
-from slimvec.objectives.infonce import TERMS, InfoNCE
-from slimvec.objectives.losses import LossConfig
-from slimvec.objectives.negative_mixing import Mixing
-from slimvec.objectives.score_distillation import ScoreDistillation
-from slimvec.objectives.vector_distillation import VectorDistillation
+from slimvec.objectives.settings import TERMS, CoSENT, Distillation, InfoNCE, Loss, Mixing
 
 TEACHER_DIMS = 7
-PLAIN = InfoNCE(0.2)
-FULL = InfoNCE(0.2, terms=TERMS, margin=0.5, focal=0.5, hardness=5.0)
+PLAIN = InfoNCE(temperature=0.2)
+FULL = InfoNCE(temperature=0.2, terms=TERMS, margin=0.5, focal=0.5, hardness=5.0)
+
+
+def loss_of(info=None, **more):
+    """InfoNCE with what is around it, or without it."""
+    return Loss(**({"contrastive": 0} if info is None else info.model_dump()), **more)
+
+
+def taught(kind, temperature=None, teacher_temperature=None, candidates=None, weight=1.0):
+    given = {"temperature": temperature, "teacher_temperature": teacher_temperature, "candidates": candidates}
+    return Distillation(teacher="a model", kind=kind, weight=weight, **given)
+
+
+def changed(info, **changes):
+    return info.model_copy(update=changes)
+
 
 COMBINATIONS = {
-    "plain": LossConfig(PLAIN),
-    "terms": LossConfig(replace(PLAIN, terms=TERMS, mask_equal_texts=False)),
-    "masked": LossConfig(replace(FULL, hardness=0.0)),
-    "hardness": LossConfig(replace(PLAIN, hardness=5.0)),
-    "mix pair": LossConfig(PLAIN, mixing=Mixing("pair", count=2)),
-    "mix list": LossConfig(replace(PLAIN, hardness=2.0), mixing=Mixing("list", temperature=0.3)),
-    "mix both": LossConfig(FULL, mixing=Mixing("both", stop_gradient=True)),
-    "spread": LossConfig(PLAIN, spread=0.7),
-    "kl own": LossConfig(PLAIN, distillation=ScoreDistillation("kl", 0.2, 0.5, "own", 0.6)),
-    "kl batch": LossConfig(None, distillation=ScoreDistillation("kl", 0.2, 0.1, "batch")),
-    "margin own": LossConfig(PLAIN, 0.5, distillation=ScoreDistillation("margin-mse", 1.0, 3.0, "own")),
-    "margin batch": LossConfig(PLAIN, distillation=ScoreDistillation("margin-mse", 0.5, 0.5, "batch", 2.0)),
-    "cosine": LossConfig(PLAIN, distillation=VectorDistillation("cosine", 0.4)),
-    "mse": LossConfig(None, distillation=VectorDistillation("mse")),
-    "graded": LossConfig(PLAIN, graded=CoSENT(weight=0.3)),
-    "widths": LossConfig(PLAIN, dims=(6, 3), dim_weights=(1.0, 0.3)),
-    "all, scores": LossConfig(
+    "plain": loss_of(PLAIN),
+    "terms": loss_of(changed(PLAIN, terms=TERMS, mask_equal_texts=False)),
+    "masked": loss_of(changed(FULL, hardness=0.0)),
+    "hardness": loss_of(changed(PLAIN, hardness=5.0)),
+    "mix pair": loss_of(PLAIN, mixing=Mixing(kind="pair", count=2)),
+    "mix list": loss_of(changed(PLAIN, hardness=2.0), mixing=Mixing(kind="list", temperature=0.3)),
+    "mix both": loss_of(FULL, mixing=Mixing(kind="both", stop_gradient=True)),
+    "spread": loss_of(PLAIN, spread=0.7),
+    "kl own": loss_of(PLAIN, distill=taught("kl", 0.2, 0.5, "own", 0.6)),
+    "kl batch": loss_of(distill=taught("kl", 0.2, 0.1, "batch")),
+    "margin own": loss_of(PLAIN, contrastive=0.5, distill=taught("margin-mse", 1.0, 3.0, "own")),
+    "margin batch": loss_of(PLAIN, distill=taught("margin-mse", 0.5, 0.5, "batch", 2.0)),
+    "cosine": loss_of(PLAIN, distill=taught("cosine", weight=0.4)),
+    "mse": loss_of(distill=taught("mse")),
+    "graded": loss_of(PLAIN, graded=CoSENT(weight=0.3)),
+    "widths": loss_of(PLAIN, mrl_dims=(6, 3), mrl_weights=(1.0, 0.3)),
+    "all, scores": loss_of(
         FULL,
-        0.9,
-        mixing=Mixing("both", count=2),
+        contrastive=0.9,
+        mixing=Mixing(kind="both", count=2),
         spread=0.1,
-        distillation=ScoreDistillation("kl", 0.2, 0.1, "batch", 0.5),
+        distill=taught("kl", 0.2, 0.1, "batch", 0.5),
         graded=CoSENT(weight=0.3),
-        dims=(6, 4, 2),
-        dim_weights=(1.0, 0.3, 0.1),
+        mrl_dims=(6, 4, 2),
+        mrl_weights=(1.0, 0.3, 0.1),
     ),
-    "all, vectors": LossConfig(
+    "all, vectors": loss_of(
         FULL,
-        mixing=Mixing("pair"),
+        mixing=Mixing(kind="pair"),
         spread=0.1,
-        distillation=VectorDistillation("cosine", 0.5),
+        distill=taught("cosine", weight=0.5),
         graded=CoSENT(scale=10, weight=0.3),
-        dims=(6, 3),
+        mrl_dims=(6, 3),
     ),
 }
 
@@ -95,8 +105,8 @@ def make_batch(pairs, negatives, dims, seed, *, texts=1000, groups=0, graded=Fal
 
 def batch_for(settings, *, pairs=5, negatives=3, dims=6, seed=0, texts=12, groups=3, **more):
     """A batch that has what the combination needs."""
-    distils = settings.distillation
-    own = isinstance(distils, ScoreDistillation) and distils.candidates == "own"
+    distils = settings.distill
+    own = distils is not None and distils.candidates == "own"
     needs = {
         "graded": settings.graded is not None,
         "scored": own,
@@ -107,7 +117,7 @@ def batch_for(settings, *, pairs=5, negatives=3, dims=6, seed=0, texts=12, group
 
 def projection_for(settings, dims=6):
     """W where the combination distils vectors."""
-    if not isinstance(settings.distillation, VectorDistillation):
+    if settings.distill is None or not settings.distill.by_vectors:
         return None
     return torch.randn(TEACHER_DIMS, dims, generator=torch.Generator().manual_seed(8), dtype=torch.float64)
 

@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from slimvec.objectives.batch import EmbeddedBatch
-from slimvec.objectives.infonce import InfoNCE, info_nce
+from slimvec.objectives.infonce import info_nce
 from slimvec.objectives.joining import join_batches
-from slimvec.objectives.score_distillation import ScoreDistillation, distil_scores
+from slimvec.objectives.score_distillation import distil_scores
+from slimvec.objectives.settings import InfoNCE, ScoreDistillation
 from slimvec.objectives.vector_distillation import distil_vectors
 from tests.objectives.support import make_batch, unit
 
-MARGIN = InfoNCE(0.2, margin=0.1)
+MARGIN = InfoNCE(temperature=0.2, margin=0.1)
 
 
 def alike_batch():
@@ -56,7 +57,7 @@ def test_an_equal_text_is_no_contrast():
 def test_without_a_margin_contrasts_are_hard_negatives_like_others():
     batch = make_batch(5, 3, 6, seed=4)
     marked = replace(batch, contrast_mask=batch.present)
-    for settings in (InfoNCE(0.2), InfoNCE(0.2, hardness=5.0, focal=0.5)):
+    for settings in (InfoNCE(temperature=0.2), InfoNCE(temperature=0.2, hardness=5.0, focal=0.5)):
         assert info_nce(marked, settings).tolist() == info_nce(batch, settings).tolist()
 
 

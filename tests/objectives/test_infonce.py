@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from slimvec.objectives.batch import EmbeddedBatch
 from slimvec.objectives.false_negatives import known_answers, known_own_answers
-from slimvec.objectives.infonce import TERMS, InfoNCE, focal_weight, info_nce
+from slimvec.objectives.infonce import focal_weight, info_nce
 from slimvec.objectives.matryoshka import matryoshka
-from slimvec.objectives.negative_mixing import Mixing, mix
+from slimvec.objectives.negative_mixing import mix
+from slimvec.objectives.settings import TERMS, InfoNCE, Mixing
 from tests.objectives import reference
 from tests.objectives.support import make_batch, unit
 
@@ -34,7 +35,9 @@ SUBSETS = [subset for size in range(1, 5) for subset in combinations(TERMS, size
 )
 def test_equals_plain_loops(pairs, negatives, texts, groups, temperature, terms, mask, margin, focal, hardness, seed):
     batch = make_batch(pairs, negatives, 5, seed, texts=texts, groups=groups)
-    settings = InfoNCE(temperature, terms, mask, margin, focal, hardness)
+    settings = InfoNCE(
+        temperature=temperature, terms=terms, mask_equal_texts=mask, margin=margin, focal=focal, hardness=hardness
+    )
     wanted = [float(loss) for loss in reference.info_nce(reference.Plain(batch), settings)]
     assert info_nce(batch, settings).tolist() == pytest.approx(wanted, rel=1e-9, abs=1e-12)
     one_by_one = [float(info_nce(batch, settings, rows=slice(i, i + 1))) for i in range(pairs)]
@@ -50,7 +53,7 @@ def test_gradients(terms, focal, negatives):
 
     def loss(query, positive, mined=None):
         moved = replace(batch, query=query, positive=positive, negatives=mined)
-        return info_nce(moved, InfoNCE(0.3, terms, focal=focal)).mean()
+        return info_nce(moved, InfoNCE(temperature=0.3, terms=terms, focal=focal)).mean()
 
     assert torch.autograd.gradcheck(loss, [leaf.requires_grad_() for leaf in leaves])
 
@@ -59,12 +62,12 @@ def test_matryoshka_is_the_weighted_sum_over_widths():
     batch = make_batch(4, 2, 6, seed=9)
 
     def losses_of(part):
-        return {"loss": info_nce(part, InfoNCE(0.2)).mean(), "width": torch.tensor(float(part.dims))}
+        return {"loss": info_nce(part, InfoNCE(temperature=0.2)).mean(), "width": torch.tensor(float(part.dims))}
 
     found = matryoshka(losses_of, batch, dims=(6, 3, 2), weights=(1.0, 0.3, 0.2))
     wanted = 0.0
     for weight, dims in ((1.0, 6), (0.3, 3), (0.2, 2)):
-        rows = reference.info_nce(reference.Plain(batch, dims), InfoNCE(0.2))
+        rows = reference.info_nce(reference.Plain(batch, dims), InfoNCE(temperature=0.2))
         wanted += weight * float(sum(rows)) / 4
     assert float(found["loss"]) == pytest.approx(wanted, rel=1e-9)
     assert float(found["width"]) == pytest.approx(6 + 0.9 + 0.4)
@@ -75,7 +78,7 @@ def test_equal_queries_and_equal_positives_are_no_negatives():
     batch = EmbeddedBatch(unit(4, 4, seed=1), unit(4, 4, seed=2), **ids)
     moved = batch.positive.clone()
     moved[1] = -moved[1]  # row 0 shares its query with row 1, and row 2 its positive
-    before, after = (info_nce(b, InfoNCE(0.1)) for b in (batch, replace(batch, positive=moved)))
+    before, after = (info_nce(b, InfoNCE(temperature=0.1)) for b in (batch, replace(batch, positive=moved)))
     assert before[[0, 2]].tolist() == after[[0, 2]].tolist()
     assert before[1] != after[1]
     assert before[3] != after[3]
@@ -90,12 +93,12 @@ def test_an_answer_that_is_not_drawn_is_no_negative():
     moved = {"positive": batch.positive.clone(), "negatives": batch.negatives.clone()}
     moved["positive"][1], moved["negatives"][2] = -moved["positive"][1], -moved["negatives"][2]
     for told, is_same in ((known, True), (batch, False)):
-        before, after = (info_nce(b, InfoNCE(0.1)) for b in (told, replace(told, **moved)))
+        before, after = (info_nce(b, InfoNCE(temperature=0.1)) for b in (told, replace(told, **moved)))
         assert bool(before[0] == after[0]) == is_same
         assert before[2] != after[2]
     for term in ("q-q", "d-d"):
-        assert float(info_nce(known, InfoNCE(0.1, terms=(term,)))[0]) < float(
-            info_nce(batch, InfoNCE(0.1, terms=(term,)))[0]
+        assert float(info_nce(known, InfoNCE(temperature=0.1, terms=(term,)))[0]) < float(
+            info_nce(batch, InfoNCE(temperature=0.1, terms=(term,)))[0]
         )
 
 
@@ -137,12 +140,12 @@ def test_known_answers_equal_a_look_through_all_pairs(rows, candidates, texts, s
     pairs=st.integers(2, 6),
     negatives=st.integers(0, 3),
     groups=st.integers(1, 3),
-    mixing=st.sampled_from([None, Mixing("both")]),
+    mixing=st.sampled_from([None, Mixing(kind="both")]),
     seed=st.integers(0, 1000),
 )
 def test_nothing_of_a_rows_group_counts(pairs, negatives, groups, mixing, seed):
     batch = make_batch(pairs, negatives, 5, seed, groups=groups)
-    settings = InfoNCE(0.2, TERMS, margin=0.5, hardness=2.0)
+    settings = InfoNCE(temperature=0.2, terms=TERMS, margin=0.5, hardness=2.0)
 
     def loss(part):
         mixtures = None if mixing is None else mix(part, mixing)
@@ -161,8 +164,8 @@ def test_a_group_of_its_own_changes_nothing():
     batch = make_batch(5, 2, 4, seed=2)
     alone = replace(batch, group_ids=torch.arange(5), negative_group_ids=torch.full((5, 2), -1))
     nobody = replace(batch, group_ids=torch.full((5,), -1), negative_group_ids=torch.full((5, 2), -1))
-    wanted = info_nce(batch, InfoNCE(0.1, TERMS)).tolist()
-    assert [info_nce(b, InfoNCE(0.1, TERMS)).tolist() for b in (alone, nobody)] == [wanted, wanted]
+    wanted = info_nce(batch, InfoNCE(temperature=0.1, terms=TERMS)).tolist()
+    assert [info_nce(b, InfoNCE(temperature=0.1, terms=TERMS)).tolist() for b in (alone, nobody)] == [wanted, wanted]
 
 
 def test_negatives_of_other_queries_count():
@@ -170,7 +173,7 @@ def test_negatives_of_other_queries_count():
     moved = batch.negatives.clone()
     row, column = batch.negative_mask.nonzero()[0].tolist()
     moved[row, column] = -moved[row, column]
-    before, after = (info_nce(b, InfoNCE(0.1)) for b in (batch, replace(batch, negatives=moved)))
+    before, after = (info_nce(b, InfoNCE(temperature=0.1)) for b in (batch, replace(batch, negatives=moved)))
     assert bool((before != after).all())
 
 
@@ -181,7 +184,7 @@ def test_hardness_weighs_a_rows_own_negatives_without_a_gradient_of_its_own():
     s = (query @ torch.cat([positive, negatives[:, 0]]).T).detach()
     weight = float((5 * s[0, 2]).exp())
     terms = (s[0] / 0.5).exp() * torch.tensor([1.0, 1.0, weight, 1.0])
-    loss = info_nce(batch, InfoNCE(0.5, hardness=5.0))[0]
+    loss = info_nce(batch, InfoNCE(temperature=0.5, hardness=5.0))[0]
     assert float(loss.detach()) == pytest.approx(float((terms.sum() / terms[0]).log()))
     (grad,) = torch.autograd.grad(loss, negatives)
     torch.testing.assert_close(grad[0, 0], terms[2] / terms.sum() / 0.5 * query[0])
@@ -195,10 +198,10 @@ def test_focal_weight_is_finite_where_the_loss_is_zero():
 
 def test_bad_settings_are_refused():
     batch = make_batch(2, 0, 3, seed=1)
-    with pytest.raises(ValueError, match="temperature 0 must be above 0"):
-        InfoNCE(0)
-    with pytest.raises(ValueError, match=r"terms \['q-x'\]: choose from q-d, q-q, d-d, d-q"):
-        InfoNCE(1, terms=("q-x",))
+    with pytest.raises(ValueError, match="greater than 0"):
+        InfoNCE(temperature=0)
+    with pytest.raises(ValueError, match="Input should be 'q-d', 'q-q', 'd-d' or 'd-q'"):
+        InfoNCE(temperature=1, terms=("q-x",))
     with pytest.raises(ValueError, match="2 dims and 1 weights"):
         matryoshka(lambda b: {"loss": b.query.sum()}, batch, dims=(3, 2), weights=(1.0,))
     with pytest.raises(ValueError, match="dims 9 of vectors with 3"):

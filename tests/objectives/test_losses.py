@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 
 from slimvec.objectives.batch import EmbeddedBatch
 from slimvec.objectives.joining import join_batches
-from slimvec.objectives.losses import LossConfig, compute_losses
-from slimvec.objectives.score_distillation import ScoreDistillation
-from slimvec.objectives.vector_distillation import VectorDistillation
+from slimvec.objectives.losses import compute_losses
 from tests.objectives import reference, support
 
 
@@ -33,9 +31,9 @@ def compare(found, wanted):
         torch.testing.assert_close(mine, theirs, rtol=1e-7, atol=1e-10)
 
 
-def computed(settings):
+def computed(settings, **more):
     def function(batch, matrix):
-        losses = compute_losses(batch, settings, projection=matrix)
+        losses = compute_losses(batch, settings, projection=matrix, **more)
         return losses.total, losses.parts
 
     return function
@@ -53,7 +51,7 @@ def test_equals_plain_loops_in_value_and_gradient(name, seed):
     wanted = wanted_of(settings, batch, projection)
     compare(value_and_grads(computed(settings), batch, projection), wanted)
     for elements in (1, 40):  # one row a block, and blocks that do not divide the rows
-        compare(value_and_grads(computed(replace(settings, block_elements=elements)), batch, projection), wanted)
+        compare(value_and_grads(computed(settings, block_elements=elements), batch, projection), wanted)
 
 
 @given(
@@ -99,7 +97,7 @@ def test_parts_before_their_weights():
 
 
 def test_a_batch_of_one_kind_has_no_part_of_the_other():
-    settings = LossConfig(support.PLAIN, graded=support.COMBINATIONS["graded"].graded)
+    settings = support.COMBINATIONS["graded"]
     pairs = support.make_batch(4, 2, 6, 3)
     graded = replace(pairs, grades=torch.tensor([0.1, 0.9, 0.5, 0.5], dtype=torch.float64))
     for batch, empty in ((pairs, "graded"), (graded, "contrastive")):
@@ -115,10 +113,10 @@ def test_a_batch_of_one_kind_has_no_part_of_the_other():
 
 def test_what_a_part_needs_must_be_there():
     batch = support.make_batch(3, 2, 6, 1, scored=True)
-    vectors = LossConfig(None, distillation=VectorDistillation("mse"))
+    vectors = support.loss_of(distill=support.taught("mse"))
     with pytest.raises(ValueError, match="distillation by vectors of a batch without a teacher's"):
         compute_losses(batch, vectors)
-    scores = LossConfig(None, distillation=ScoreDistillation("kl", 1, 1, "batch"))
+    scores = support.loss_of(distill=support.taught("kl", 1, 1, "batch"))
     with pytest.raises(ValueError, match="over batch candidates of a batch without a teacher's vectors"):
         compute_losses(batch, scores)
     taught = support.batch_for(vectors)

@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from slimvec.objectives.batch import EmbeddedBatch
 from slimvec.objectives.blocks import over_rows
 from slimvec.objectives.cosent import cosent
-from slimvec.objectives.negative_mixing import Mixing, mix, mix_lists, mix_pairs
+from slimvec.objectives.negative_mixing import mix, mix_lists, mix_pairs
 from slimvec.objectives.score_distillation import kl_divergence, margin_mse
+from slimvec.objectives.settings import Mixing
 from slimvec.objectives.spread import mean_squared_products
 from tests.objectives.support import leaves, make_batch, unit
 
@@ -32,9 +33,9 @@ def test_pairs_are_drawn_evenly_and_their_shares_by_beta_2_2():
 def test_mixtures_depend_on_the_seed_alone():
     batch = make_batch(4, 3, 6, 1)
     torch.manual_seed(0)
-    first = mix(batch, Mixing("pair", count=2))
+    first = mix(batch, Mixing(kind="pair", count=2))
     state = torch.get_rng_state()
-    second = mix(batch, Mixing("pair", count=2))
+    second = mix(batch, Mixing(kind="pair", count=2))
     assert first.vectors.tolist() == second.vectors.tolist()
     assert torch.get_rng_state().tolist() == state.tolist()
     assert first.vectors.norm(dim=-1).flatten().tolist() == pytest.approx([1.0] * 8)
@@ -55,19 +56,19 @@ def test_known_answers_are_not_mixed_in_and_one_negative_is_not_enough():
     q, n = unit(2, 4, seed=1), unit(2, 3, 4, seed=2)
     ids = {"query_ids": torch.tensor([1, 2]), "positive_ids": torch.tensor([3, 4])}
     batch = EmbeddedBatch(q, q, n, negative_ids=torch.tensor([[3, 5, 6], [4, 2, 7]]), **ids)
-    mixed = mix(batch, Mixing("list", temperature=1e6))
+    mixed = mix(batch, Mixing(kind="list", temperature=1e6))
     assert mixed.present.tolist() == [[True], [False]]
     torch.testing.assert_close(mixed.vectors[0, 0], F.normalize(n[0, 1:].mean(0), dim=-1), rtol=1e-4, atol=1e-4)
-    unmasked = mix(batch, Mixing("both"), mask_equal_texts=False)
+    unmasked = mix(batch, Mixing(kind="both"), mask_equal_texts=False)
     assert unmasked.present.tolist() == [[True, True], [True, True]]
     assert mix(make_batch(3, 0, 4, 1), Mixing()) is None
-    assert mix(make_batch(3, 1, 4, 1), Mixing("pair")) is None
+    assert mix(make_batch(3, 1, 4, 1), Mixing(kind="pair")) is None
 
 
 def test_the_gradient_flows_through_mixtures_unless_it_is_stopped():
     for stop in (False, True):
         batch, _ = leaves(make_batch(3, 3, 6, 1))
-        vectors = mix(batch, Mixing("both", stop_gradient=stop)).vectors
+        vectors = mix(batch, Mixing(kind="both", stop_gradient=stop)).vectors
         assert vectors.requires_grad is not stop
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from slimvec.objectives.text_vectors import TextVectors, distil_texts
+from slimvec.objectives.settings import TextVectors
+from slimvec.objectives.text_vectors import distil_texts
 
 
 def vectors(count, dims, seed):
@@ -24,11 +25,11 @@ def softmax(values):
     return [power / sum(powers) for power in powers]
 
 
-def plain(student, teacher, settings, projection):
+def plain(student, teacher, settings, projection, widths):
     """The sum of the formulas, by loops over numbers."""
     student, teacher = student.tolist(), teacher.tolist()
     count, total = len(student), 0.0
-    for width, factor in zip(settings.dims, settings.dim_weights, strict=True):
+    for width, factor in zip(*widths.values(), strict=True):
         cut = [row[:width] for row in student]
         if projection is None:
             narrow = min(width, len(teacher[0]))
@@ -52,7 +53,8 @@ def plain(student, teacher, settings, projection):
     return total
 
 
-SETTINGS = TextVectors(cosine=1.0, gram=2.0, kl=0.5, temperature=0.3, dims=(6, 3), dim_weights=(1.0, 0.4))
+SETTINGS = TextVectors(cosine=1.0, gram=2.0, kl=0.5, temperature=0.3)
+WIDTHS = {"dims": (6, 3), "dim_weights": (1.0, 0.4)}
 
 
 @pytest.mark.parametrize("width", [9, 4])
@@ -60,8 +62,8 @@ SETTINGS = TextVectors(cosine=1.0, gram=2.0, kl=0.5, temperature=0.3, dims=(6, 3
 def test_it_is_the_sum_of_the_formulas(width, projected):
     student, teacher = vectors(5, 6, seed=1), vectors(5, width, seed=2)
     projection = vectors(width, 6, seed=3) if projected else None
-    found = distil_texts(student, teacher, SETTINGS, projection=projection)
-    assert float(found.total) == pytest.approx(plain(student, teacher, SETTINGS, projection), rel=1e-10)
+    found = distil_texts(student, teacher, SETTINGS, projection=projection, **WIDTHS)
+    assert float(found.total) == pytest.approx(plain(student, teacher, SETTINGS, projection, WIDTHS), rel=1e-10)
     assert float(found.total) == pytest.approx(
         float(found.parts["cosine"] + 2 * found.parts["gram"] + 0.5 * found.parts["kl"]), rel=1e-10
     )
@@ -70,18 +72,18 @@ def test_it_is_the_sum_of_the_formulas(width, projected):
 def test_shares_by_rows_add_up_in_value_and_gradient():
     teacher, projection = vectors(5, 9, seed=2), vectors(9, 6, seed=3).requires_grad_()
     whole = vectors(5, 6, seed=1).requires_grad_()
-    distil_texts(whole, teacher, SETTINGS, projection=projection).total.backward()
+    distil_texts(whole, teacher, SETTINGS, projection=projection, **WIDTHS).total.backward()
     wanted, projection.grad = projection.grad, None
     shared = vectors(5, 6, seed=1).requires_grad_()
     for rows in (slice(0, 2), slice(2, 5), slice(5, 5)):
-        distil_texts(shared, teacher, SETTINGS, projection=projection, rows=rows).total.backward()
+        distil_texts(shared, teacher, SETTINGS, projection=projection, **WIDTHS, rows=rows).total.backward()
     torch.testing.assert_close(shared.grad, whole.grad)
     torch.testing.assert_close(projection.grad, wanted)
 
 
 def test_the_teachers_own_vectors_are_the_aim_at_every_width_that_holds_them():
     wanted = F.pad(vectors(7, 3, seed=4), (0, 5))
-    found = distil_texts(3 * wanted, wanted, TextVectors(cosine=1, gram=1, kl=1, dims=(8, 3)))
+    found = distil_texts(3 * wanted, wanted, TextVectors(cosine=1, gram=1, kl=1), dims=(8, 3))
     assert float(found.total) == pytest.approx(0, abs=1e-9)
 
 
@@ -100,6 +102,6 @@ def test_a_text_alone_has_no_relations():
 
 def test_widths_and_weights_that_make_no_loss_are_refused():
     with pytest.raises(ValueError, match="for vectors of 4 numbers"):
-        distil_texts(vectors(2, 4, seed=1), vectors(2, 4, seed=2), TextVectors(dims=(8,)))
+        distil_texts(vectors(2, 4, seed=1), vectors(2, 4, seed=2), TextVectors(), dims=(8,))
     with pytest.raises(ValueError, match="weights"):
         distil_texts(vectors(2, 4, seed=1), vectors(2, 4, seed=2), TextVectors(cosine=0))

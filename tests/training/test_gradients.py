@@ -65,7 +65,7 @@ def test_equal_to_autograd_one_text_at_a_time(overrides, method, architecture, m
 @pytest.mark.parametrize("name", combined.NAMES)
 def test_every_combination_of_objectives_equals_the_reference(name):
     plain = combined.Step(name)
-    settings, projection = plain.objective.settings, plain.objective.projection
+    settings, projection = plain.objective.loss, plain.objective.projection
     wanted = plain.run_plain(lambda batch: reference.losses(batch, settings, projection)[0])
     for micro_batch_tokens, graph_tokens in ((1, 0), (40, 0), (40, 10_000), (10_000, 0)):
         torch.manual_seed(micro_batch_tokens)  # the loss must not look at it

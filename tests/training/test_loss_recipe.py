@@ -3,14 +3,9 @@
 import pytest
 
 from slimvec.errors import InputError
-from slimvec.objectives.cosent import CoSENT
-from slimvec.objectives.infonce import InfoNCE
-from slimvec.objectives.losses import LossConfig
-from slimvec.objectives.negative_mixing import Mixing
-from slimvec.objectives.score_distillation import ScoreDistillation
-from slimvec.training.recipe import Loss
+from slimvec.objectives.settings import CoSENT, Distillation, Loss, Mixing, ScoreDistillation
 from slimvec.training.recipe.reading import parse_recipe, recipe_yaml
-from slimvec.training.step.objective import loss_config, make_objective
+from slimvec.training.step.objective import make_objective
 from tests.training import combined, support
 
 
@@ -32,24 +27,32 @@ def test_every_setting_arrives():
             "mrl_weights": [1, 0.5],
         }
     )
-    assert loss_config(loss) == LossConfig(
-        contrastive=InfoNCE(0.02, ("q-d", "d-d"), False, 0.1, 0.5, 5.0),
-        contrastive_weight=0.5,
-        mixing=Mixing("both", 3, 0.2, True),
+    assert loss == Loss(
+        temperature=0.02,
+        terms=("q-d", "d-d"),
+        mask_equal_texts=False,
+        margin=0.1,
+        focal=0.5,
+        hardness=5.0,
+        contrastive=0.5,
+        mixing=Mixing(kind="both", count=3, temperature=0.2, stop_gradient=True),
         spread=0.1,
-        distillation=ScoreDistillation("kl", 0.02, 0.05, "batch", 2.0),
-        graded=CoSENT(10.0, 0.3),
-        dims=(8, 4),
-        dim_weights=(1.0, 0.5),
+        distill=Distillation(teacher="minilm-l6", weight=2.0, teacher_temperature=0.05),
+        graded=CoSENT(scale=10.0, weight=0.3),
+        mrl_dims=(8, 4),
+        mrl_weights=(1.0, 0.5),
     )
+    assert loss.distill.by_scores(loss.temperature) == ScoreDistillation("kl", 0.02, 0.05, "batch")
 
 
 def test_defaults_of_distillation():
     def distillation(**settings):
-        return loss_config(Loss.model_validate({"temperature": 0.02, "distill": settings})).distillation
+        loss = Loss.model_validate({"temperature": 0.02, "distill": settings})
+        return loss.distill.by_scores(loss.temperature)
 
-    assert distillation(teacher="records") == ScoreDistillation("kl", 0.02, 0.02, "own", 1.0)
-    assert distillation(teacher="big", kind="margin-mse") == ScoreDistillation("margin-mse", 1.0, 1.0, "batch", 1.0)
+    assert distillation(teacher="records") == ScoreDistillation("kl", 0.02, 0.02, "own")
+    assert distillation(teacher="big", kind="margin-mse") == ScoreDistillation("margin-mse", 1.0, 1.0, "batch")
+    assert distillation(teacher="big", kind="cosine") is None
 
 
 def test_a_projection_where_the_widths_differ_or_one_is_asked_for():

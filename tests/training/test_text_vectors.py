@@ -17,7 +17,7 @@ from slimvec.training.run.forecast import tokens_per_step
 from slimvec.training.run.outline import outline_recipe
 from slimvec.training.run.training_run import train
 from slimvec.training.step.target_vectors import TargetVectors, principal_axes
-from slimvec.training.step.text_vectors import TextVectorSteps, loss_settings
+from slimvec.training.step.text_vectors import TextVectorSteps
 from tests import tiny
 from tests.training import support
 from tests.training.support import LetterTeacher
@@ -88,7 +88,9 @@ def test_loss_and_gradient_equal_those_of_all_texts_at_once(micro_batch_tokens, 
         wanted = distil_texts(
             torch.stack(states).double(),
             work._targets.rows(batch).double(),
-            loss_settings(work._settings, work._recipe),
+            work._settings,
+            dims=work._recipe.loss.mrl_dims,
+            dim_weights=work._recipe.loss.mrl_weights,
             projection=projection.double(),
         )
         made.zero_grad()
@@ -196,7 +198,7 @@ def test_it_needs_a_teacher_and_a_head_that_fits(tmp_path, recipe):
         (["validation={share: 0.1}"], "validation holds out pairs"),
         (
             ["objective.cosin=1"],
-            "unknown key 'objective.cosin'; expected one of kind, .*; did you mean 'cosine'",
+            "unknown key 'objective.cosin'; expected one of cosine, .*; did you mean 'cosine'",
         ),
         (["objective.cosine=-1"], "objective.cosine is -1; expected greater than or equal to 0"),
     ],

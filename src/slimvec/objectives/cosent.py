@@ -8,25 +8,9 @@ Letters: G graded pairs, R rows.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-
-DEFAULT_SCALE = 20.0
-
-
-@dataclass(frozen=True)
-class CoSENT:
-    """Settings of the formula above.
-
-    Attributes:
-        scale: 20 as published.
-        weight: Weight of the loss in the sum.
-    """
-
-    scale: float = DEFAULT_SCALE
-    weight: float = 1.0
 
 
 def cosent_rows(cosines: Tensor, grades: Tensor, *, scale: float, rows: slice | None = None) -> Tensor:
@@ -50,7 +34,7 @@ def cosent(
     cosines: Tensor,
     grades: Tensor,
     *,
-    scale: float = DEFAULT_SCALE,
+    scale: float = 20.0,
     over_rows: Callable[[Callable[[slice], Tensor]], Tensor] | None = None,
 ) -> Tensor:
     """Compute the formula above, a scalar; 0 when all grades are equal.

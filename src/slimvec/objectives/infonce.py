@@ -33,44 +33,7 @@ from torch import Tensor
 from slimvec.objectives.batch import EmbeddedBatch
 from slimvec.objectives.false_negatives import known_answers, same_group, too_similar
 from slimvec.objectives.negative_mixing import Mixtures
-
-TERMS = ("q-d", "q-q", "d-d", "d-q")
-
-
-@dataclass(frozen=True)
-class InfoNCE:
-    """Settings of the module's formula.
-
-    Attributes:
-        temperature: t, above 0.
-        terms: Kinds of candidates, of `TERMS`.
-        mask_equal_texts: Leave out candidates whose text is a known answer; needs the batch's ids, and does
-            nothing without them.
-        margin: Leave out candidates more than this above the positive's cosine, unless they are contrasts of the row
-            (`EmbeddedBatch.contrast_mask`): those are made alike and known to be wrong. None keeps all.
-        focal: g, 0 for none. The weight has its gradient, as in the focal loss (arXiv 1708.02002).
-        hardness: a, 0 for none.
-
-    Raises:
-        ValueError: an unknown term, no term, or a temperature that is not above 0.
-    """
-
-    temperature: float
-    terms: tuple[str, ...] = ("q-d",)
-    mask_equal_texts: bool = True
-    margin: float | None = None
-    focal: float = 0.0
-    hardness: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.temperature <= 0:
-            raise ValueError(f"temperature {self.temperature} must be above 0")
-        if not self.terms or set(self.terms) - set(TERMS):
-            raise ValueError(f"terms {sorted(self.terms)}: choose from {', '.join(TERMS)}")
-
-    def width(self, batch: EmbeddedBatch) -> int:
-        """Count the candidates of a row, at most."""
-        return batch.pairs * (len(self.terms) + batch.num_negatives)
+from slimvec.objectives.settings import InfoNCE
 
 
 @dataclass(frozen=True, eq=False)

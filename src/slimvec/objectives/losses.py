@@ -19,40 +19,14 @@ from torch import Tensor
 
 from slimvec.objectives.batch import EmbeddedBatch
 from slimvec.objectives.blocks import BLOCK_ELEMENTS, over_rows
-from slimvec.objectives.cosent import CoSENT, cosent
-from slimvec.objectives.infonce import InfoNCE, info_nce
+from slimvec.objectives.cosent import cosent
+from slimvec.objectives.infonce import info_nce
 from slimvec.objectives.matryoshka import matryoshka
-from slimvec.objectives.negative_mixing import Mixing, mix
-from slimvec.objectives.score_distillation import ScoreDistillation, distil_scores, scored_rows
+from slimvec.objectives.negative_mixing import mix
+from slimvec.objectives.score_distillation import distil_scores, scored_rows
+from slimvec.objectives.settings import Loss, ScoreDistillation
 from slimvec.objectives.spread import spread_out
-from slimvec.objectives.vector_distillation import VectorDistillation, distil_vectors
-
-
-@dataclass(frozen=True)
-class LossConfig:
-    """What is added up.
-
-    Attributes:
-        contrastive: InfoNCE; None for none.
-        contrastive_weight: Weight of InfoNCE in the sum.
-        mixing: Further negatives for InfoNCE.
-        spread: Weight of the spread-out regulariser, 0 for none.
-        distillation: By scores or by vectors.
-        graded: For graded pairs; None takes none.
-        dims: Widths, empty for the full one.
-        dim_weights: v_d, empty for 1 each.
-        block_elements: See `slimvec.objectives.blocks`.
-    """
-
-    contrastive: InfoNCE | None
-    contrastive_weight: float = 1.0
-    mixing: Mixing | None = None
-    spread: float = 0.0
-    distillation: ScoreDistillation | VectorDistillation | None = None
-    graded: CoSENT | None = None
-    dims: tuple[int, ...] = ()
-    dim_weights: tuple[float, ...] = ()
-    block_elements: int = BLOCK_ELEMENTS
+from slimvec.objectives.vector_distillation import distil_vectors
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,13 +50,16 @@ Objective = Callable[[EmbeddedBatch], Losses]
 """A loss: batch to scalar, differentiable in the vectors."""
 
 
-def compute_losses(batch: EmbeddedBatch, settings: LossConfig, *, projection: Tensor | None = None) -> Losses:
+def compute_losses(
+    batch: EmbeddedBatch, loss: Loss, *, projection: Tensor | None = None, block_elements: int = BLOCK_ELEMENTS
+) -> Losses:
     """Compute the formula of the module.
 
     Args:
         batch: B pairs of unit vectors.
-        settings: What is added up.
+        loss: What is added up.
         projection: [E, D], W of the distillation by vectors.
+        block_elements: See `slimvec.objectives.blocks`.
 
     Returns:
         The share of the batch's own rows, with parts `contrastive`, `spread`, `distillation` and `graded`, as far as
@@ -91,36 +68,37 @@ def compute_losses(batch: EmbeddedBatch, settings: LossConfig, *, projection: Te
     Raises:
         ValueError: the batch lacks what a part needs: widths, a teacher's vectors or scores.
     """
-    at_width = partial(_parts, settings=settings, projection=projection)
-    if settings.dims:
-        parts = matryoshka(at_width, batch, dims=settings.dims, weights=settings.dim_weights)
+    at_width = partial(_parts, loss=loss, projection=projection, block_elements=block_elements)
+    if loss.mrl_dims:
+        parts = matryoshka(at_width, batch, dims=loss.mrl_dims, weights=loss.mrl_weights)
     else:
         parts = at_width(batch)
     weights = {
-        "contrastive": settings.contrastive_weight,
-        "spread": settings.spread,
-        "distillation": settings.distillation.weight if settings.distillation else 0.0,
-        "graded": settings.graded.weight if settings.graded else 0.0,
+        "contrastive": loss.contrastive,
+        "spread": loss.spread,
+        "distillation": loss.distill.weight if loss.distill else 0.0,
+        "graded": loss.graded.weight if loss.graded else 0.0,
     }
     total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
     return Losses(total, {name: part.detach() for name, part in parts.items()})
 
 
-def _parts(batch: EmbeddedBatch, settings: LossConfig, projection: Tensor | None) -> dict[str, Tensor]:
+def _parts(batch: EmbeddedBatch, loss: Loss, projection: Tensor | None, block_elements: int) -> dict[str, Tensor]:
     """Compute the parts at one width."""
     answered, graded = _by_kind(batch)
     parts: dict[str, Tensor] = {}
-    if settings.contrastive is not None:
-        parts["contrastive"] = _contrastive(answered, settings.contrastive, settings)
-    if settings.spread:
+    if loss.contrastive:
+        parts["contrastive"] = _contrastive(answered, loss, block_elements)
+    if loss.spread:
         parts["spread"] = _mean(spread_out(batch, rows=batch.own_rows), batch.pairs)
-    if isinstance(settings.distillation, ScoreDistillation):
-        parts["distillation"] = _scores(answered, settings.distillation, settings.block_elements)
-    elif settings.distillation is not None:
-        loss = distil_vectors(batch, settings.distillation.kind, projection=projection, rows=batch.own_rows)
-        parts["distillation"] = _mean(loss, batch.pairs)
-    if settings.graded is not None:
-        parts["graded"] = _graded(graded, settings.graded, settings.block_elements)
+    by_scores = loss.distill.by_scores(loss.temperature) if loss.distill else None
+    if by_scores is not None:
+        parts["distillation"] = _scores(answered, by_scores, block_elements)
+    elif loss.distill is not None and (kind := loss.distill.by_vectors):
+        rows = distil_vectors(batch, kind, projection=projection, rows=batch.own_rows)
+        parts["distillation"] = _mean(rows, batch.pairs)
+    if loss.graded is not None:
+        parts["graded"] = _graded(graded, loss.graded.scale, block_elements)
     return parts
 
 
@@ -132,18 +110,18 @@ def _by_kind(batch: EmbeddedBatch) -> tuple[EmbeddedBatch, EmbeddedBatch]:
     return batch.select(ungraded), batch.select(~ungraded)
 
 
-def _contrastive(batch: EmbeddedBatch, info: InfoNCE, settings: LossConfig) -> Tensor:
+def _contrastive(batch: EmbeddedBatch, loss: Loss, block_elements: int) -> Tensor:
     """Compute InfoNCE with its mixtures, which are drawn once for all rows."""
     if not batch.pairs:
         return batch.query.sum()
     mixtures = None
-    if settings.mixing is not None:
-        mixtures = mix(batch, settings.mixing, mask_equal_texts=info.mask_equal_texts)
+    if loss.mixing is not None:
+        mixtures = mix(batch, loss.mixing, mask_equal_texts=loss.mask_equal_texts)
     rows = over_rows(
-        lambda rows: info_nce(batch, info, rows=rows, mixtures=mixtures),
+        lambda rows: info_nce(batch, loss, rows=rows, mixtures=mixtures),
         batch.own_rows,
-        width=info.width(batch),
-        block_elements=settings.block_elements,
+        width=batch.pairs * (len(loss.terms) + batch.num_negatives),
+        block_elements=block_elements,
     )
     return _mean(rows, batch.pairs)
 
@@ -155,13 +133,13 @@ def _scores(batch: EmbeddedBatch, distillation: ScoreDistillation, block_element
     rows = over_rows(
         lambda rows: distil_scores(batch, distillation, rows=rows),
         batch.own_rows,
-        width=distillation.width(batch),
+        width=(1 + batch.num_negatives) * (batch.pairs if distillation.candidates == "batch" else 1),
         block_elements=block_elements,
     )
     return _mean(rows, int(scored_rows(batch).sum()))
 
 
-def _graded(batch: EmbeddedBatch, settings: CoSENT, block_elements: int) -> Tensor:
+def _graded(batch: EmbeddedBatch, scale: float, block_elements: int) -> Tensor:
     """Compute CoSENT. It is not a sum over rows: every process computes all of it and answers for its share."""
     if not batch.pairs:
         return batch.query.sum()
@@ -171,7 +149,7 @@ def _graded(batch: EmbeddedBatch, settings: CoSENT, block_elements: int) -> Tens
     loss = cosent(
         cosines,
         batch.grades.to(cosines),
-        scale=settings.scale,
+        scale=scale,
         over_rows=lambda part: over_rows(part, rows, width=batch.pairs, block_elements=block_elements),
     )
     share: float = (own.stop - own.start) / batch.pairs

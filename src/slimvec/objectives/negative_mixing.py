@@ -13,7 +13,6 @@ Letters: B pairs, K negatives a pair, M mixtures a pair, D dims.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,25 +20,7 @@ from torch import Tensor
 
 from slimvec.objectives.batch import EmbeddedBatch
 from slimvec.objectives.false_negatives import known_own_answers, same_group
-
-MixingKind = Literal["pair", "list", "both"]
-
-
-@dataclass(frozen=True)
-class Mixing:
-    """Settings of the module's formulas.
-
-    Attributes:
-        kind: `pair`, `list`, or `both`.
-        count: Pair-wise mixtures a query; there is one list-wise mixture.
-        temperature: t of the list form.
-        stop_gradient: Take mixtures for constants.
-    """
-
-    kind: MixingKind = "pair"
-    count: int = 1
-    temperature: float = 1.0
-    stop_gradient: bool = False
+from slimvec.objectives.settings import Mixing
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +53,9 @@ def mix(batch: EmbeddedBatch, settings: Mixing, *, mask_equal_texts: bool = True
     enough = usable.sum(dim=1) >= 2
     made = []
     if settings.kind in ("pair", "both") and batch.num_negatives >= 2:
-        made.append(mix_pairs(batch.negatives, usable, count=settings.count, seed=batch.seed))
+        made.append(mix_pairs(batch.negatives, usable, count=settings.count or 1, seed=batch.seed))
     if settings.kind in ("list", "both"):
-        made.append(mix_lists(batch.query, batch.negatives, usable, temperature=settings.temperature))
+        made.append(mix_lists(batch.query, batch.negatives, usable, temperature=settings.temperature or 1.0))
     if not made:
         return None
     vectors = torch.cat(made, dim=1)

@@ -16,39 +16,11 @@ teacher says how good it is.
 Letters: B pairs, R rows, K negatives a pair, C candidates.
 """
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 from torch import Tensor
 
 from slimvec.objectives.batch import EmbeddedBatch
-
-ScoreKind = Literal["kl", "margin-mse"]
-Scope = Literal["own", "batch"]
-
-
-@dataclass(frozen=True)
-class ScoreDistillation:
-    """Settings of the module's formulas.
-
-    Attributes:
-        kind: `kl` or `margin-mse`.
-        temperature: t_S.
-        teacher_temperature: t_T.
-        candidates: `own` or `batch`.
-        weight: Weight of the loss in the sum.
-    """
-
-    kind: ScoreKind
-    temperature: float
-    teacher_temperature: float
-    candidates: Scope
-    weight: float = 1.0
-
-    def width(self, batch: EmbeddedBatch) -> int:
-        """Count the candidates of a row."""
-        return (1 + batch.num_negatives) * (batch.pairs if self.candidates == "batch" else 1)
+from slimvec.objectives.settings import Scope, ScoreDistillation
 
 
 def distil_scores(batch: EmbeddedBatch, settings: ScoreDistillation, *, rows: slice | None = None) -> Tensor:

@@ -15,7 +15,7 @@ first d numbers.
 Letters: B texts, R own rows, D dims of the student, E dims of the teacher.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -23,28 +23,8 @@ from torch import Tensor
 
 from slimvec.objectives.losses import Losses
 from slimvec.objectives.score_distillation import kl_divergence
+from slimvec.objectives.settings import TextVectors
 from slimvec.objectives.vector_distillation import distance
-
-
-@dataclass(frozen=True)
-class TextVectors:
-    """Weights of the formulas above.
-
-    Attributes:
-        cosine: Weight of `cosine`, 0 for none, likewise below.
-        gram: Weight of `gram`.
-        kl: Weight of `kl`.
-        temperature: T.
-        dims: Widths the loss is summed over, empty for the full one.
-        dim_weights: One for each width, empty for 1 each.
-    """
-
-    cosine: float = 1.0
-    gram: float = 0.0
-    kl: float = 0.0
-    temperature: float = 0.05
-    dims: tuple[int, ...] = ()
-    dim_weights: tuple[float, ...] = ()
 
 
 def distil_texts(
@@ -52,6 +32,8 @@ def distil_texts(
     teacher: Tensor,
     settings: TextVectors,
     *,
+    dims: Sequence[int] = (),
+    dim_weights: Sequence[float] = (),
     projection: Tensor | None = None,
     rows: slice | None = None,
 ) -> Losses:
@@ -60,7 +42,9 @@ def distil_texts(
     Args:
         vectors: [B, D] of the student, of any length.
         teacher: [B, E], of any length.
-        settings: Weights and widths.
+        settings: Weights.
+        dims: Widths the loss is summed over, empty for the full one.
+        dim_weights: One for each width, empty for 1 each.
         projection: W, [E, D]; None compares the vectors as they are, at the narrower of the two widths.
         rows: The R rows asked for; default all. The shares of all rows add up to the whole loss.
 
@@ -72,14 +56,14 @@ def distil_texts(
     """
     weights = {"cosine": settings.cosine, "gram": settings.gram, "kl": settings.kl}
     weights = {name: weight for name, weight in weights.items() if weight}
-    widths = settings.dims or (vectors.shape[1],)
+    widths = dims or (vectors.shape[1],)
     if not weights or max(widths) > vectors.shape[1]:
         raise ValueError(f"weights {weights} and widths {widths} for vectors of {vectors.shape[1]} numbers")
     rows = slice(0, len(vectors)) if rows is None else rows
     wanted = F.normalize(teacher.to(vectors), dim=-1)
     alike = wanted[rows] @ wanted.T
     parts = {name: vectors.new_zeros(()) for name in weights}
-    for width, factor in zip(widths, settings.dim_weights or (1.0,) * len(widths), strict=True):
+    for width, factor in zip(widths, dim_weights or (1.0,) * len(widths), strict=True):
         found = F.normalize(vectors[:, :width], dim=-1)
         if "cosine" in weights:
             matrix = None if projection is None else projection[:, :width].to(found)

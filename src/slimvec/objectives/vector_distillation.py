@@ -14,29 +14,12 @@ and scaled to unit length.
 Letters: B pairs, R rows, K negatives a pair, D dims of the student, E dims of the teacher.
 """
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from slimvec.objectives.batch import EmbeddedBatch
-
-VectorKind = Literal["cosine", "mse"]
-
-
-@dataclass(frozen=True)
-class VectorDistillation:
-    """Settings of the formulas above.
-
-    Attributes:
-        kind: d.
-        weight: Weight of the loss in the sum.
-    """
-
-    kind: VectorKind
-    weight: float = 1.0
+from slimvec.objectives.settings import VectorKind
 
 
 def distil_vectors(

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from slimvec.data.records import Record
 from slimvec.errors import InputError
+from slimvec.objectives.settings import RECORDS
 from slimvec.training.recipe import Loss
-from slimvec.training.recipe.loss import RECORDS
 
 PAIR, GRADED = 0, 1
 """Kinds of records: the positive answers the query, or is as like it as its score says."""

@@ -4,8 +4,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from slimvec.frozen import Section, refuse
 from slimvec.model.spec import AttentionMode
-from slimvec.training.recipe.section import Section, refuse
 
 Objective = Literal["next-token", "masked-next-token", "masked-token"]
 _MASK_SHARES = {"masked-next-token": 0.2, "masked-token": 0.3}

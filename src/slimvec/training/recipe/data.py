@@ -9,7 +9,7 @@ from slimvec.data.bad_rows import OnBad
 from slimvec.data.cleaning.settings import Cleaning
 from slimvec.data.hub import HUB_PREFIX
 from slimvec.data.reordering_kinds import Origin, Reordering
-from slimvec.training.recipe.section import Section, refuse
+from slimvec.frozen import Section, refuse
 
 
 class Rearrange(Section):

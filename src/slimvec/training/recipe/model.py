@@ -4,10 +4,10 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from slimvec.frozen import Section, refuse
 from slimvec.model.scratch import Shape, TokenizerChoice
 from slimvec.model.spec import LoraSettings, ModelSpec
 from slimvec.text.prompts import INSTRUCTED, Prompts
-from slimvec.training.recipe.section import Section, refuse
 
 
 class Base(Section):

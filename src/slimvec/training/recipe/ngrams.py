@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from slimvec.training.recipe.section import Section
+from slimvec.frozen import Section
 
 
 class NGrams(Section):

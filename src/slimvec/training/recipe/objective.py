@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from slimvec.frozen import Section
 from slimvec.training.recipe.anchor import Anchor
 from slimvec.training.recipe.ngrams import NGrams
-from slimvec.training.recipe.section import Section
 from slimvec.training.recipe.text_objectives import Crops, NextPhrase, Revela, SimCSE
 from slimvec.training.recipe.text_vectors import TextVectorsObjective
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from slimvec.frozen import Section
 from slimvec.training.recipe.run import LENGTHS
-from slimvec.training.recipe.section import Section
 
 Tree = dict[str, Any]
 

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from slimvec.training.recipe.section import Section, refuse
+from slimvec.frozen import Section, refuse
 
 
 class TextObjective(Section):

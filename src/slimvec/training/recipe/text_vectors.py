@@ -4,10 +4,11 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from slimvec.training.recipe.section import Section, refuse
+from slimvec.frozen import refuse
+from slimvec.objectives.settings import TextVectors
 
 
-class TextVectorsObjective(Section):
+class TextVectorsObjective(TextVectors):
     """Learn a teacher's vectors of plain texts; formulas in `slimvec.objectives.text_vectors`.
 
     The texts are queries and positives of the records, each once, or the rows of plain texts. `loss.mrl_dims` and
@@ -22,10 +23,6 @@ class TextVectorsObjective(Section):
             hold a text a line.
         texts: Texts a step.
         max_tokens: Longest text for the student; the rest is cut off and counted. Teachers cut by their own limits.
-        cosine: Weight of the vectors' own cosines.
-        gram: Weight of the differences of all cosines in the batch.
-        kl: Weight of the divergence of similarities in the batch.
-        temperature: Temperature of those similarities.
         projection: Whether the student's vector goes through a trained matrix before `cosine` compares it. The matrix
             is in the checkpoints and not in the model. Default: where the teacher's is wider than the student's and
             `axes` is `own`.
@@ -44,10 +41,6 @@ class TextVectorsObjective(Section):
     field: str | None = None
     texts: int = Field(default=64, ge=2)
     max_tokens: int = Field(default=256, ge=2)
-    cosine: float = Field(default=1.0, ge=0)
-    gram: float = Field(default=0.0, ge=0)
-    kl: float = Field(default=0.0, ge=0)
-    temperature: float = Field(default=0.05, gt=0)
     projection: bool | None = None
     axes: Literal["own", "principal"] = "principal"
     head_texts: int = Field(default=0, ge=0)

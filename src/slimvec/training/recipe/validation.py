@@ -6,7 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from slimvec.data.overlap_limit import MAX_SHARED
-from slimvec.training.recipe.section import Section, refuse
+from slimvec.frozen import Section, refuse
 
 
 class Validation(Section):

@@ -86,7 +86,7 @@ def uncounted(recipe: Recipe, config: Config) -> tuple[str, ...]:
         names, by_vectors, projects = recipe.objective.teachers, True, recipe.objective.projects
         asked = "asked for the vectors of all texts before the first step"
     elif distill is not None and distill.has_model:
-        names, by_vectors, projects = (distill.teacher,), distill.by_vectors, distill.projects
+        names, by_vectors, projects = (distill.teacher,), bool(distill.by_vectors), distill.projects
         asked = "asked in every step, beside the model"
     else:
         return ()

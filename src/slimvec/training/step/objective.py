@@ -7,31 +7,25 @@ from torch import nn
 
 from slimvec.errors import InputError
 from slimvec.objectives.batch import EmbeddedBatch
-from slimvec.objectives.cosent import CoSENT
-from slimvec.objectives.infonce import InfoNCE
-from slimvec.objectives.losses import LossConfig, Losses, compute_losses
-from slimvec.objectives.negative_mixing import Mixing
-from slimvec.objectives.score_distillation import ScoreDistillation
-from slimvec.objectives.vector_distillation import VectorDistillation
-from slimvec.training.recipe import Loss
-from slimvec.training.recipe.loss import Distillation
+from slimvec.objectives.losses import Losses, compute_losses
+from slimvec.objectives.settings import Distillation, Loss
 
 
 class TrainingObjective:
     """The loss of a run, with what of it is trained.
 
     Args:
-        settings: What is added up.
+        loss: What is added up.
         projection: From the student's vectors to the teacher's, [E, D]; None for none.
     """
 
-    def __init__(self, settings: LossConfig, projection: nn.Parameter | None = None) -> None:
-        self.settings = settings
+    def __init__(self, loss: Loss, projection: nn.Parameter | None = None) -> None:
+        self.loss = loss
         self.projection = projection
 
     def __call__(self, batch: EmbeddedBatch) -> Losses:
         """Compute the loss on the vectors of a batch: the share of its own rows."""
-        return compute_losses(batch, self.settings, projection=self.projection)
+        return compute_losses(batch, self.loss, projection=self.projection)
 
     def to(self, device: torch.device) -> None:
         """Bring what is trained to where the model is."""
@@ -63,43 +57,7 @@ def make_objective(
         if dims is None or teacher_dims is None:
             raise ValueError("distillation by vectors needs the widths of student and teacher")
         projection = _projection(loss.distill, dims, teacher_dims, seed)
-    return TrainingObjective(loss_config(loss), projection)
-
-
-def loss_config(loss: Loss) -> LossConfig:
-    """Translate the section into the settings of the objectives."""
-    contrastive = InfoNCE(
-        temperature=loss.temperature,
-        terms=loss.terms,
-        mask_equal_texts=loss.mask_equal_texts,
-        margin=loss.margin,
-        focal=loss.focal,
-        hardness=loss.hardness,
-    )
-    return LossConfig(
-        contrastive=contrastive if loss.contrastive else None,
-        contrastive_weight=loss.contrastive,
-        mixing=Mixing(**loss.mixing.model_dump(exclude_none=True)) if loss.mixing else None,
-        spread=loss.spread,
-        distillation=_distillation(loss.distill, loss.temperature) if loss.distill else None,
-        graded=CoSENT(**loss.graded.model_dump()) if loss.graded else None,
-        dims=loss.mrl_dims,
-        dim_weights=loss.mrl_weights,
-    )
-
-
-def _distillation(distill: Distillation, loss_temperature: float) -> ScoreDistillation | VectorDistillation:
-    """Translate the section about the teacher."""
-    if distill.kind == "cosine" or distill.kind == "mse":
-        return VectorDistillation(distill.kind, distill.weight)
-    temperature = distill.temperature or (loss_temperature if distill.kind == "kl" else 1.0)
-    return ScoreDistillation(
-        kind=distill.kind,
-        temperature=temperature,
-        teacher_temperature=distill.teacher_temperature or (0.1 if distill.by_likelihood else temperature),
-        candidates=distill.candidates or ("batch" if distill.has_model and not distill.by_likelihood else "own"),
-        weight=distill.weight,
-    )
+    return TrainingObjective(loss, projection)
 
 
 def _projection(distill: Distillation, dims: int, teacher_dims: int, seed: int) -> nn.Parameter | None:

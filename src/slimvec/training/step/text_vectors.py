@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from slimvec.errors import InputError
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.objectives.losses import Losses
-from slimvec.objectives.text_vectors import TextVectors, distil_texts
+from slimvec.objectives.text_vectors import distil_texts
 from slimvec.text.prompts import Prompts
 from slimvec.text.tokenizer import TokenizedTexts, Tokenizer
 from slimvec.training.batches.deals import EvenDeal, IntArray
@@ -76,7 +76,6 @@ class TextVectorSteps(DealtSteps):
         self._tokenizer = Tokenizer(tokenizer.backend, max_tokens=min(settings.max_tokens, tokenizer.max_tokens))
         self._prompt = prompts.render("document")
         self._targets, self._projection = targets, projection
-        self._loss = loss_settings(settings, recipe)
         self._processes = Processes.current()
         self._deal = EvenDeal(len(texts), size=settings.texts, seed=recipe.run.seed, stream="text-vectors")
 
@@ -133,7 +132,15 @@ class TextVectorSteps(DealtSteps):
     def _losses_of(self, vectors: Tensor, wanted: Tensor, own: slice) -> Losses:
         """Compute the loss of own rows against all, scaled so that its mean over the processes is the whole."""
         whole = vectors if num_processes() == 1 else torch.cat(gather_with_gradient(vectors))
-        found = distil_texts(whole, wanted.to(whole.device), self._loss, projection=self._projection, rows=own)
+        found = distil_texts(
+            whole,
+            wanted.to(whole.device),
+            self._settings,
+            dims=self._recipe.loss.mrl_dims,
+            dim_weights=self._recipe.loss.mrl_weights,
+            projection=self._projection,
+            rows=own,
+        )
         return found.scaled(num_processes())
 
     def _own(self, batch: IntArray) -> _Texts:
@@ -143,18 +150,6 @@ class TextVectorSteps(DealtSteps):
         )
         texts = [self._texts[number] for number in batch[begin:end]]
         return _Texts(self._tokenizer.tokenize(texts, prompt=self._prompt), slice(begin, end))
-
-
-def loss_settings(settings: TextVectorsObjective, recipe: Recipe) -> TextVectors:
-    """Translate a recipe's sections into the settings of the loss."""
-    return TextVectors(
-        cosine=settings.cosine,
-        gram=settings.gram,
-        kl=settings.kl,
-        temperature=settings.temperature,
-        dims=recipe.loss.mrl_dims,
-        dim_weights=recipe.loss.mrl_weights,
-    )
 
 
 def _mean_cosine(vectors: Tensor, processes: Processes) -> float:

@@ -1,17 +1,22 @@
-"""The section about the loss: InfoNCE, and what is mixed in, added and distilled."""
+"""Settings of the losses, as recipes write them and as the formulas beside this file take them. No torch here."""
 
-from typing import Literal, Self
+from dataclasses import dataclass
+from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from slimvec.training.recipe.section import Section, refuse
+from slimvec.frozen import Section, refuse
 
 Term = Literal["q-d", "q-q", "d-d", "d-q"]
+TERMS: tuple[Term, ...] = get_args(Term)
+ScoreKind = Literal["kl", "margin-mse"]
+VectorKind = Literal["cosine", "mse"]
+Scope = Literal["own", "batch"]
 RECORDS = "records"
 """Stands for a teacher whose scores the training records hold."""
 
 
-class MixingSettings(Section):
+class Mixing(Section):
     """Negatives mixed of mined ones; formulas in `slimvec.objectives.negative_mixing`.
 
     Attributes:
@@ -35,6 +40,16 @@ class MixingSettings(Section):
         return self
 
 
+@dataclass(frozen=True)
+class ScoreDistillation:
+    """Distillation by scores with nothing left open; attributes as for `Distillation`."""
+
+    kind: ScoreKind
+    temperature: float
+    teacher_temperature: float
+    candidates: Scope
+
+
 class Distillation(Section):
     """What is learnt from a teacher; formulas in `slimvec.objectives.score_distillation` and `.vector_distillation`.
 
@@ -54,18 +69,30 @@ class Distillation(Section):
     """
 
     teacher: str = Field(min_length=1)
-    kind: Literal["kl", "margin-mse", "cosine", "mse"] = "kl"
+    kind: ScoreKind | VectorKind = "kl"
     judges_by: Literal["cosine", "likelihood"] = "cosine"
     weight: float = Field(default=1.0, gt=0)
     temperature: float | None = Field(default=None, gt=0)
     teacher_temperature: float | None = Field(default=None, gt=0)
-    candidates: Literal["own", "batch"] | None = None
+    candidates: Scope | None = None
     projection: bool | None = None
 
     @property
-    def by_vectors(self) -> bool:
-        """Whether vectors are compared, not scores."""
-        return self.kind in ("cosine", "mse")
+    def by_vectors(self) -> VectorKind | None:
+        """How vectors are compared; None where scores are."""
+        return self.kind if self.kind == "cosine" or self.kind == "mse" else None
+
+    def by_scores(self, loss_temperature: float) -> ScoreDistillation | None:
+        """How scores are compared beside a loss of some temperature; None where vectors are."""
+        if self.kind == "cosine" or self.kind == "mse":
+            return None
+        temperature = self.temperature or (loss_temperature if self.kind == "kl" else 1.0)
+        return ScoreDistillation(
+            kind=self.kind,
+            temperature=temperature,
+            teacher_temperature=self.teacher_temperature or (0.1 if self.by_likelihood else temperature),
+            candidates=self.candidates or ("batch" if self.has_model and not self.by_likelihood else "own"),
+        )
 
     def projects(self, dims: int, teacher_dims: int) -> bool:
         """Whether a matrix leads from vectors of the student, of width `dims`, to the teacher's."""
@@ -96,7 +123,7 @@ class Distillation(Section):
         return self
 
 
-class GradedSettings(Section):
+class CoSENT(Section):
     """CoSENT over graded pairs: records with one positive, no negatives and a score.
 
     Attributes:
@@ -108,19 +135,35 @@ class GradedSettings(Section):
     weight: float = Field(default=1.0, gt=0)
 
 
-class Loss(Section):
-    """InfoNCE and what is around it; formulas in `slimvec.objectives`.
+class InfoNCE(Section):
+    """Settings of `slimvec.objectives.infonce`.
 
     Attributes:
         temperature: Temperature of the softmax. KaLM has 0.01 over long runs; short runs on small models did best at
             0.03.
-        contrastive: Weight of InfoNCE in the sum; 0 leaves it out.
         terms: Kinds of candidates: `q-d`, `q-q`, `d-d`, `d-q`.
-        mask_equal_texts: Candidates whose text is a known answer are no negatives.
-        margin: Candidates this much above the positive's cosine are no negatives; KaLM-V2.5 has 0.1. Default: off.
-        focal: Power of the focal weight; KaLM-V2 has 0.5. 0 is off.
+        mask_equal_texts: Candidates whose text is a known answer are no negatives; does nothing without ids of texts.
+        margin: Candidates this much above the positive's cosine are no negatives, unless they are contrasts of the row
+            (`EmbeddedBatch.contrast_mask`), made alike and known to be wrong; KaLM-V2.5 has 0.1. Default: off.
+        focal: Power of the focal weight, which has its gradient, as in the focal loss (arXiv 1708.02002); KaLM-V2 has
+            0.5. 0 is off.
         hardness: A query's own mined negatives weigh e to the power of this times their cosine; EmbeddingGemma has 5.
             0 is off.
+    """
+
+    temperature: float = Field(default=0.03, gt=0)
+    terms: tuple[Term, ...] = Field(default=("q-d",), min_length=1)
+    mask_equal_texts: bool = True
+    margin: float | None = Field(default=None, ge=0)
+    focal: float = Field(default=0.0, ge=0)
+    hardness: float = Field(default=0.0, ge=0)
+
+
+class Loss(InfoNCE):
+    """InfoNCE and what is around it; formulas beside this file.
+
+    Attributes:
+        contrastive: Weight of InfoNCE in the sum; 0 leaves it out.
         mixing: Further negatives, mixed of mined ones. Default: none.
         spread: Weight of the spread-out regulariser; 0 is off.
         distill: A teacher to learn from. Default: none.
@@ -129,17 +172,11 @@ class Loss(Section):
         mrl_weights: One for each width; default 1 for all.
     """
 
-    temperature: float = Field(default=0.03, gt=0)
     contrastive: float = Field(default=1.0, ge=0)
-    terms: tuple[Term, ...] = Field(default=("q-d",), min_length=1)
-    mask_equal_texts: bool = True
-    margin: float | None = Field(default=None, ge=0)
-    focal: float = Field(default=0.0, ge=0)
-    hardness: float = Field(default=0.0, ge=0)
-    mixing: MixingSettings | None = None
+    mixing: Mixing | None = None
     spread: float = Field(default=0.0, ge=0)
     distill: Distillation | None = None
-    graded: GradedSettings | None = None
+    graded: CoSENT | None = None
     mrl_dims: tuple[int, ...] = ()
     mrl_weights: tuple[float, ...] = ()
 
@@ -168,6 +205,22 @@ class Loss(Section):
                 refuse(getattr(self, key), key, f"{key} belongs to the contrastive loss, and contrastive is 0")
         mined, compared = self.uses_mined or "", "q-d" in self.terms
         refuse(mined and not compared, mined, f"{mined} is about mined negatives, which only the term q-d compares")
+
+
+class TextVectors(Section):
+    """Weights of the formulas in `slimvec.objectives.text_vectors`.
+
+    Attributes:
+        cosine: Weight of the vectors' own cosines.
+        gram: Weight of the differences of all cosines in the batch.
+        kl: Weight of the divergence of similarities in the batch.
+        temperature: Temperature of those similarities.
+    """
+
+    cosine: float = Field(default=1.0, ge=0)
+    gram: float = Field(default=0.0, ge=0)
+    kl: float = Field(default=0.0, ge=0)
+    temperature: float = Field(default=0.05, gt=0)
 
 
 def check_mrl_dims(loss: Loss, dims: int) -> None:
