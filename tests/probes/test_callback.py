@@ -13,8 +13,8 @@ from slimvec.probes.instruction.instruction_probe import InstructionProbe
 from slimvec.probes.protocol import ProbeConfig
 from slimvec.training.recipe import Batch
 from slimvec.training.recipe.reading import parse_recipe
-from slimvec.training.run.embedder import TrainingEmbedder
 from slimvec.training.run.training_run import train
+from slimvec.training.run.validation import TrainingEmbedder
 from tests import tiny
 from tests.probes.support import Counting, slimvec_model
 from tests.training import support

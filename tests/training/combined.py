@@ -18,8 +18,7 @@ from slimvec.data.text_ids import text_id
 from slimvec.text.prompts import Prompts, Task
 from slimvec.text.tokenizer import Tokenizer
 from slimvec.training.batches.collation import Collator
-from slimvec.training.batches.groups import Groups
-from slimvec.training.batches.targets import GRADED, PAIR
+from slimvec.training.batches.targets import GRADED, PAIR, Groups
 from slimvec.training.recipe import Loss
 from slimvec.training.step.distributed import over_processes
 from slimvec.training.step.gradients import backward

@@ -9,8 +9,7 @@ from slimvec.data.text_ids import text_id
 from slimvec.errors import InputError
 from slimvec.text.prompts import Prompts, Task
 from slimvec.training.batches.collation import Collator
-from slimvec.training.batches.groups import Groups
-from slimvec.training.batches.known_answers import KnownAnswers
+from slimvec.training.batches.targets import Groups, KnownAnswers
 from tests import tiny
 
 TASKS = {"retrieval": Task(instruction="find"), "sts": Task(instruction="same", symmetric=True)}

@@ -9,9 +9,9 @@ import torch
 
 from slimvec.errors import InputError
 from slimvec.model.folder import load_model, save_model
-from slimvec.training.batches.instruction_dropout import drop_instructions
 from slimvec.training.recipe.reading import parse_recipe
 from slimvec.training.run.training_run import train
+from slimvec.training.step.contrastive import drop_instructions
 from tests import tiny
 from tests.training import support
 from tests.training.test_collation import RECORDS, collator, read

@@ -8,7 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from slimvec import optional
 from slimvec.errors import InputError
-from slimvec.training.step.loggers import check_loggers
+from slimvec.training.step.events import check_loggers
 from tests.training import support
 
 

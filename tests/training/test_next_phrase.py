@@ -21,8 +21,8 @@ from slimvec.text.batch import PackedBatch
 from slimvec.text.prompts import Prompts
 from slimvec.text.tokenizer import Tokenizer
 from slimvec.training.batches.passages import read_passages
+from slimvec.training.recipe.objectives import NextPhrase
 from slimvec.training.recipe.reading import parse_recipe, recipe_yaml
-from slimvec.training.recipe.text_objectives import NextPhrase
 from slimvec.training.run.forecast import tokens_per_step
 from slimvec.training.run.training_run import train
 from slimvec.training.step.next_phrase import NextPhraseSteps, draw_phrases

@@ -16,8 +16,7 @@ from slimvec.text.batch import PackedBatch
 from slimvec.training.run.forecast import tokens_per_step
 from slimvec.training.run.outline import outline_recipe
 from slimvec.training.run.training_run import train
-from slimvec.training.step.target_vectors import TargetVectors, principal_axes
-from slimvec.training.step.text_vectors import TextVectorSteps
+from slimvec.training.step.text_vectors import TargetVectors, TextVectorSteps, principal_axes
 from tests import tiny
 from tests.training import support
 from tests.training.support import LetterTeacher

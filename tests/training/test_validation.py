@@ -14,11 +14,9 @@ from slimvec.errors import InputError, TrainingError
 from slimvec.text.embeddings import Embeddings
 from slimvec.training.recipe import Validation
 from slimvec.training.run.checkpoints import Progress
-from slimvec.training.run.collapse import watch_collapse
-from slimvec.training.run.embedder import TrainingEmbedder
 from slimvec.training.run.schedule import Span
-from slimvec.training.run.splitting import split_records
-from slimvec.training.run.validation import HeldOutRetrieval, split_by_query
+from slimvec.training.run.validation import HeldOutRetrieval, TrainingEmbedder, split_by_query, split_records
+from slimvec.training.run.watching import watch_collapse
 from tests import tiny
 from tests.training import support
 

@@ -85,7 +85,7 @@ def adapt(
         work DIR: Folder for the training under way, kept at the end. Default: OUTPUT.work, removed at the end.
     """
     from slimvec.data.mining.workspace import claim_workspace, is_claimed, open_workspace
-    from slimvec.training.recipe.text_objectives import NextPhrase
+    from slimvec.training.recipe.objectives import NextPhrase
     from slimvec.training.run.held_out_phrases import hold_out_phrases
 
     terminal.reserve(output, force=force)

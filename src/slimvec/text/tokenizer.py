@@ -110,6 +110,16 @@ class Tokenizer:
             raise ModelError(f"{folder} has no tokenizer.json", expected="a model folder with its tokenizer")
         return cls(read_backend(path), max_tokens=max_tokens, vocabulary=vocabulary, lower_case=lower_case)
 
+    def limited(self, max_tokens: int) -> "Tokenizer":
+        """Give the same tokenizer with a lower limit; its own stays where that is lower."""
+        return Tokenizer(self.backend, max_tokens=min(max_tokens, self.max_tokens))
+
+    def unlimited(self) -> tokenizers.Tokenizer:
+        """Give the tokenizer without a limit."""
+        backend = tokenizers.Tokenizer.from_str(self.backend.to_str())
+        backend.no_truncation()
+        return backend
+
     def tokenize(self, texts: Sequence[str], *, prompt: str = "", first: int = 0) -> TokenizedTexts:
         """Tokenise texts, each with the prompt written in front of it.
 

@@ -16,9 +16,7 @@ from slimvec.data.text_ids import text_ids
 from slimvec.objectives.batch import EmbeddedBatch
 from slimvec.text.prompts import Prompts, Role
 from slimvec.text.tokenizer import TokenizedTexts, Tokenizer
-from slimvec.training.batches.groups import Groups
-from slimvec.training.batches.known_answers import KnownAnswers
-from slimvec.training.batches.targets import PAIR, target_grades, target_scores
+from slimvec.training.batches.targets import PAIR, Groups, KnownAnswers, target_grades, target_scores
 from slimvec.training.batches.teacher import TeacherVectors
 
 
@@ -137,11 +135,8 @@ class Collator:
         teacher: TeacherVectors | None = None,
         by_likelihood: bool = False,
     ) -> None:
-        limits: dict[Role, int] = {"query": max_query_tokens, "document": max_document_tokens}
-        self._tokenizers = {
-            role: Tokenizer(tokenizer.backend, max_tokens=min(limit, tokenizer.max_tokens))
-            for role, limit in limits.items()
-        }
+        limits = {"query": max_query_tokens, "document": max_document_tokens}
+        self._tokenizers = {role: tokenizer.limited(limit) for role, limit in limits.items()}
         self._prompts = prompts
         self._max_negatives = max_negatives
         self._teacher, self._by_likelihood = teacher, by_likelihood
@@ -169,7 +164,7 @@ class Collator:
             stands_for: By a text that replaced one of the data (see `augmentation` beside this), that one: it is
                 what the text is compared by, and what a teacher is asked for.
             without_prompt: By record, whether its query goes without a prompt; by default none does. See
-                `slimvec.training.batches.instruction_dropout`.
+                `slimvec.training.step.contrastive`.
             seed: Random seed for what the loss draws.
 
         Raises:

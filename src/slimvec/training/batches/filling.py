@@ -17,7 +17,7 @@ from slimvec.frozen import Frozen
 from slimvec.training.batches.deals import even_steps
 from slimvec.training.batches.plan import BatchPlan
 from slimvec.training.recipe import Recipe
-from slimvec.training.recipe.ngrams import NGrams
+from slimvec.training.recipe.objectives import NGrams
 
 _MOST_EMPTY = 0.5
 

@@ -133,8 +133,7 @@ def read_targets(texts: Sequence[str], tokenizer: Tokenizer) -> list[TargetDocum
     Raises:
         InputError: a document that is empty or has no tokens.
     """
-    backend = tokenizers.Tokenizer.from_str(tokenizer.backend.to_str())
-    backend.no_truncation()
+    backend = tokenizer.unlimited()
     found: list[TargetDocument] = []
     for first in range(0, len(texts), BLOCK_TEXTS):
         tokenizer.check(texts[first : first + BLOCK_TEXTS], first=first)

@@ -104,8 +104,7 @@ def read_passages(texts: Sequence[str], tokenizer: Tokenizer, *, least: int, mos
     Raises:
         InputError: fewer than two passages are left.
     """
-    backend = tokenizers.Tokenizer.from_str(tokenizer.backend.to_str())
-    backend.no_truncation()
+    backend = tokenizer.unlimited()
     found: list[Passage] = []
     for first in range(0, len(texts), BLOCK_TEXTS):
         block = texts[first : first + BLOCK_TEXTS]

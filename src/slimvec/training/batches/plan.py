@@ -23,8 +23,7 @@ from numpy.typing import NDArray
 from slimvec.data.records import Record
 from slimvec.data.text_ids import text_ids
 from slimvec.errors import InputError
-from slimvec.training.batches.dealing import Dealer, OpenBatch, TextKeys
-from slimvec.training.batches.mixing import SourceMix
+from slimvec.training.batches.dealing import Dealer, OpenBatch, SourceMix, TextKeys
 from slimvec.training.batches.shuffling import shuffled
 
 IntArray = NDArray[np.int64]

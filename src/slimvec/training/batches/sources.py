@@ -23,8 +23,7 @@ from slimvec.errors import InputError
 from slimvec.files import sha256_of
 from slimvec.frozen import Frozen
 from slimvec.training.recipe import Contrastive, Recipe, Source
-from slimvec.training.recipe.anchor import Anchor
-from slimvec.training.recipe.ngrams import NGrams
+from slimvec.training.recipe.objectives import Anchor, NGrams
 
 _TEXT = "text"
 """Field of plain texts, unless the recipe names another one."""

@@ -1,15 +1,101 @@
-"""What a record holds beside its texts for a loss to aim at: grades and a teacher's scores."""
+"""What is known of the records of a run beside their texts: groups, answers, grades, a teacher's scores."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
 
 import torch
 from torch import Tensor
 
 from slimvec.data.records import Record
+from slimvec.data.text_ids import text_id, text_ids
 from slimvec.errors import InputError
+from slimvec.objectives.batch import NO_GROUP
 from slimvec.objectives.settings import RECORDS
 from slimvec.training.recipe import Loss
+
+
+class Groups:
+    """The groups of records, and of the texts they hold.
+
+    A group counts within its source. A mined negative is in the group of the records of its source whose query or
+    positive it is, of several in the first one's; class examples are queries once each, so theirs are all known.
+
+    Args:
+        records: All of a run.
+    """
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self._groups: dict[tuple[str, int], int] = {}
+        for record in records:
+            if record.group is not None:
+                number = _group_id(record)
+                for text in (record.query, *record.positives):
+                    self._groups.setdefault((record.source, text_id(text)), number)
+
+    def ids(self, records: Sequence[Record], mined: Sequence[Sequence[str]]) -> Tensor | None:
+        """Number the groups of what B records bring into a batch.
+
+        Args:
+            records: B of them.
+            mined: The negatives taken of each.
+
+        Returns:
+            [N] int64, of B queries, B positives, then the negatives record by record, equal for texts of one group
+            and `NO_GROUP` for those without; None when the run has no groups.
+        """
+        if not self._groups:
+            return None
+        own = [_group_id(record) for record in records]
+        negatives = [
+            self._groups.get((record.source, text_id(text)), NO_GROUP)
+            for record, texts in zip(records, mined, strict=True)
+            for text in texts
+        ]
+        return torch.tensor([*own, *own, *negatives], dtype=torch.int64)
+
+
+def _group_id(record: Record) -> int:
+    """Give a number that is equal for one group of one source: 63 bits, the same in every process."""
+    if record.group is None:
+        return NO_GROUP
+    named = f"{record.source}\0{record.group}".encode()
+    return int.from_bytes(blake2b(named, digest_size=8).digest(), "big") >> 1
+
+
+class KnownAnswers:
+    """The positives of each query, those of other records with the same query among them.
+
+    Only queries with several are kept: the positive of the others is in the batch with them.
+
+    Args:
+        records: All of a run.
+    """
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        found: dict[int, tuple[int, ...]] = {}
+        for record in records:
+            query = text_id(record.query)
+            found[query] = tuple(dict.fromkeys((*found.get(query, ()), *text_ids(record.positives))))
+        self._answers = {query: answers for query, answers in found.items() if len(answers) > 1}
+
+    def ids(self, queries: Sequence[int], positives: Sequence[int]) -> Tensor | None:
+        """Name the answers of B queries.
+
+        Args:
+            queries: Their ids.
+            positives: Ids of the positives that are drawn.
+
+        Returns:
+            [B, P] int64, as in `EmbeddedBatch.answer_ids`; None where no query has several.
+        """
+        known = [self._answers.get(query, ()) for query in queries]
+        count = max(map(len, known), default=0)
+        if not count:
+            return None
+        rows = [(*answers, *[own] * (count - len(answers))) for answers, own in zip(known, positives, strict=True)]
+        return torch.tensor(rows, dtype=torch.int64)
+
 
 PAIR, GRADED = 0, 1
 """Kinds of records: the positive answers the query, or is as like it as its score says."""

@@ -5,15 +5,12 @@ A recipe is saved with every run. Settings that contradict each other are errors
 
 from slimvec.frozen import ContradictionError, Section
 from slimvec.objectives.settings import Loss, check_mrl_dims
-from slimvec.training.recipe.adaptation import Adaptation
 from slimvec.training.recipe.data import Batch, OrderNegatives, Rearrange, Source
 from slimvec.training.recipe.model import Base, ModelSettings, Tuning
-from slimvec.training.recipe.objective import Contrastive, Objective
-from slimvec.training.recipe.run import Optim, Run
+from slimvec.training.recipe.objectives import Adaptation, Contrastive, Objective, TextVectorsObjective
+from slimvec.training.recipe.run import Optim, Run, Validation
 from slimvec.training.recipe.stages import Stage, StageError
-from slimvec.training.recipe.text_vectors import TextVectorsObjective
 from slimvec.training.recipe.tree import Recipe, StageRecipe
-from slimvec.training.recipe.validation import Validation
 
 __all__ = [
     "Adaptation",

@@ -84,5 +84,5 @@ class Tuning(LoraSettings):
 
     @property
     def folded(self) -> bool:
-        """Whether the adapter is folded in."""
-        return not self.dropout if self.fold is None else self.fold
+        """Whether there is an adapter, and it is folded in."""
+        return self.method == "lora" and (not self.dropout if self.fold is None else self.fold)

@@ -4,15 +4,15 @@ import difflib
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, PlainSerializer, ValidationError
 from pydantic_core import ErrorDetails
 
 from slimvec.errors import InputError
 from slimvec.training.recipe import ContradictionError, Objective, Recipe, StageError
-from slimvec.training.recipe.text_objectives import TextObjective
+from slimvec.training.recipe.objectives import TextObjective
 from slimvec.yaml_files import compose_yaml, read_text, read_yaml
 
 KeyPath = tuple[str | int, ...]
@@ -81,6 +81,10 @@ def recipe_json(recipe: Recipe) -> dict[str, Any]:
     """Write a recipe as `recipe_tree` does, for JSON, which has no infinity: it becomes a string that reads back."""
     written: dict[str, Any] = _without_infinity(recipe_tree(recipe))
     return written
+
+
+WrittenRecipe = Annotated[Recipe, PlainSerializer(recipe_json)]
+"""A recipe in a record, where it is written so that it reads back."""
 
 
 def _without_infinity(tree: Any) -> Any:

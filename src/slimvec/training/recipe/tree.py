@@ -8,17 +8,21 @@ from pydantic import Field, ValidationError, model_validator
 
 from slimvec.frozen import Section, refuse
 from slimvec.objectives.settings import Loss, check_mined, check_mrl_dims
-from slimvec.training.recipe.adaptation import Adaptation
-from slimvec.training.recipe.anchor import Anchor
 from slimvec.training.recipe.data import Batch, Source
 from slimvec.training.recipe.model import Base, ModelSettings, Tuning
-from slimvec.training.recipe.ngrams import NGrams
-from slimvec.training.recipe.objective import Contrastive, Objective
-from slimvec.training.recipe.run import LENGTHS, Optim, Run
+from slimvec.training.recipe.objectives import (
+    Adaptation,
+    Anchor,
+    Contrastive,
+    NextPhrase,
+    NGrams,
+    Objective,
+    Revela,
+    TextObjective,
+    TextVectorsObjective,
+)
+from slimvec.training.recipe.run import LENGTHS, Optim, Run, Validation
 from slimvec.training.recipe.stages import Stage, StageError
-from slimvec.training.recipe.text_objectives import NextPhrase, Revela, TextObjective
-from slimvec.training.recipe.text_vectors import TextVectorsObjective
-from slimvec.training.recipe.validation import Validation
 
 
 def _is_default(objective: Objective) -> bool:

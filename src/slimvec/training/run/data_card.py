@@ -34,8 +34,7 @@ def describe_data(
         held: What it said the sources held.
         tokenizer: The model's; lengths in tokens are without prompts and whatever the model's limit.
     """
-    plain = tokenizers.Tokenizer.from_str(tokenizer.backend.to_str())
-    plain.no_truncation()
+    plain = tokenizer.unlimited()
     ends = list(accumulate(record.num_used for record in held))
     seen: set[bytes] = set()
     return make_data_card(

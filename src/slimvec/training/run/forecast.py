@@ -26,9 +26,7 @@ from slimvec.model.shapes import WeightCounts, count_weights, read_shape, sample
 from slimvec.objectives.blocks import BLOCK_ELEMENTS
 from slimvec.text.batch import PackedBatch
 from slimvec.training.recipe import Base, Recipe, TextVectorsObjective
-from slimvec.training.recipe.anchor import Anchor
-from slimvec.training.recipe.ngrams import NGrams
-from slimvec.training.recipe.text_objectives import NextPhrase, Revela
+from slimvec.training.recipe.objectives import Anchor, NextPhrase, NGrams, Revela
 from slimvec.training.run.parameters import TrainedParameters, count_trained, uncounted
 from slimvec.training.step.dtypes import run_dtype
 from slimvec.training.step.folding import folded_lora
@@ -188,7 +186,7 @@ def _measure_sample(recipe: Recipe, config: Config, layers: int, checkpointed: b
     if checkpointed:
         checkpoint_gradients(backbone)
     backbone.train()
-    with folded_lora(backbone.modules()) if _folds(recipe) else nullcontext():
+    with folded_lora(backbone.modules()) if recipe.tuning.folded else nullcontext():
         length = min(_longest(recipe), _SHORT)
         short, long = (PackedBatch.from_sequences([[1] * length] * (most // length)) for most in (_SHORT, _LONG))
         (kept_short, _), *runs = _run(backbone, short), _run(backbone, long), _run(backbone, long)
@@ -219,10 +217,6 @@ def _run(backbone: TransformersBackbone, batch: PackedBatch) -> tuple[int, float
     return sum(storages.values()), time.perf_counter() - start
 
 
-def _folds(recipe: Recipe) -> bool:
-    return recipe.tuning.method == "lora" and recipe.tuning.folded
-
-
 def _weight_bytes(
     recipe: Recipe, counts: WeightCounts, parameters: TrainedParameters, num_processes: int
 ) -> dict[str, int]:
@@ -234,7 +228,7 @@ def _weight_bytes(
     found = {"weights": width * counts.total, "gradients": 4 * trained, "moments": 8 * trained}
     if recipe.tuning.method == "lora":
         # Trained in float32: the adapter, and with it what is trained of the head and beside the model.
-        found |= {"adapter": 4 * trained, "folded": width * counts.linear * _folds(recipe)}
+        found |= {"adapter": 4 * trained, "folded": width * counts.linear * recipe.tuning.folded}
     elif width < 4:
         found["masters"] = 4 * trained
     return found

@@ -15,7 +15,7 @@ from slimvec.errors import InputError
 from slimvec.text.tokenizer import Tokenizer
 from slimvec.training.batches.passages import Passage, read_passages
 from slimvec.training.batches.shuffling import shuffled
-from slimvec.training.recipe.text_objectives import NextPhrase
+from slimvec.training.recipe.objectives import NextPhrase
 from slimvec.training.step.next_phrase import draw_phrases
 
 SHARE = 0.1

@@ -1,6 +1,6 @@
 """From the kind of a recipe's objective to its steps, and the model as they need it: one table.
 
-A new objective is a section in `slimvec.training.recipe.objective`, steps of its own, and an entry here.
+A new objective is a section in `slimvec.training.recipe.objectives`, steps of its own, and an entry here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,24 +19,20 @@ from slimvec.training.batches.collation import Collator
 from slimvec.training.batches.sources import distinct_texts
 from slimvec.training.batches.teacher import OpenTeacher, TeacherVectors
 from slimvec.training.recipe import Recipe, TextVectorsObjective
-from slimvec.training.recipe.anchor import Anchor
-from slimvec.training.recipe.text_objectives import NextPhrase
+from slimvec.training.recipe.objectives import Anchor, NextPhrase
 from slimvec.training.step.contrastive import ContrastiveSteps
 from slimvec.training.step.events import Notice
 from slimvec.training.step.head_start import linear_head
 from slimvec.training.step.next_phrase import NextPhraseSteps
 from slimvec.training.step.ngrams import NGramSteps
 from slimvec.training.step.objective import make_objective, make_projection
-from slimvec.training.step.prediction import PredictionSteps, TrainableStates
+from slimvec.training.step.prediction import PredictionSteps, TrainableStates, check_causal
 from slimvec.training.step.processes import Processes
 from slimvec.training.step.reconstruction import Reconstruction
 from slimvec.training.step.revela import RevelaSteps
-from slimvec.training.step.steps import Steps
-from slimvec.training.step.target_vectors import TargetVectors
-from slimvec.training.step.text_vectors import TextVectorSteps
+from slimvec.training.step.steps import Steps, TrainableModel
+from slimvec.training.step.text_vectors import TargetVectors, TextVectorSteps
 from slimvec.training.step.text_views import TextViewSteps
-from slimvec.training.step.token_loss import check_causal
-from slimvec.training.step.trainable_model import TrainableModel
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,20 +18,22 @@ from torch import nn
 from slimvec.errors import InputError, TrainingError
 from slimvec.training.recipe import Recipe
 from slimvec.training.run.checkpoints import Checkpoint, CheckpointStore, Progress, TrainingOutcome
-from slimvec.training.run.collapse import watch_collapse
 from slimvec.training.run.schedule import Done, attention_mode, learning_rate, run_length
-from slimvec.training.run.stopping import StopRequest, stop_requests
-from slimvec.training.run.watching import AbandonedError, RunWatch, between_layers
+from slimvec.training.run.watching import (
+    AbandonedError,
+    RunWatch,
+    StopRequest,
+    between_layers,
+    stop_requests,
+    watch_collapse,
+)
 from slimvec.training.step.dtypes import run_dtype
-from slimvec.training.step.events import Audience, MetricsFile, RunLog, StepEvent, ValidationEvent
+from slimvec.training.step.events import Audience, MetricsFile, RunLog, StepEvent, ValidationEvent, open_loggers
 from slimvec.training.step.folding import FoldedLora, folded_lora
-from slimvec.training.step.gradients import RandomState
-from slimvec.training.step.loggers import open_loggers
+from slimvec.training.step.gradients import RandomState, random_tensors, restore_random
 from slimvec.training.step.processes import Processes
-from slimvec.training.step.random_states import random_tensors, restore_random
 from slimvec.training.step.sharding import shares_out
-from slimvec.training.step.steps import Step, Steps
-from slimvec.training.step.trainable_model import TrainableModel
+from slimvec.training.step.steps import Step, Steps, TrainableModel
 from slimvec.training.step.weights import TrainedWeights
 
 
@@ -85,7 +87,7 @@ class Trainer:
         self._weights = TrainedWeights(
             chain(model.named_parameters(), extra_parameters),
             recipe.optim,
-            lower_to=None if self._folds() or shares_out(recipe.run) else run_dtype(recipe.run),
+            lower_to=None if recipe.tuning.folded or shares_out(recipe.run) else run_dtype(recipe.run),
         )
         self._store = CheckpointStore(folder / "checkpoints", keep=recipe.run.keep)
         # Each new best is followed by a checkpoint, so no checkpoint that is kept looks back to more of them.
@@ -141,7 +143,8 @@ class Trainer:
             stop = stack.enter_context(stop_requests())
             stack.enter_context(self._watched(stop))
             log = stack.enter_context(self._open_log())
-            folding = stack.enter_context(folded_lora(self._model.modules()) if self._folds() else nullcontext())
+            folds = self._recipe.tuning.folded
+            folding = stack.enter_context(folded_lora(self._model.modules()) if folds else nullcontext())
             finished = self._steps(stop, log, folding)
             if finished:
                 self._go_back_to_best()
@@ -180,10 +183,6 @@ class Trainer:
         """
         if self._watch is not None:
             self._watch.look()
-
-    def _folds(self) -> bool:
-        tuning = self._recipe.tuning
-        return tuning.method == "lora" and tuning.folded
 
     def _steps(self, stop: StopRequest, log: RunLog, folding: FoldedLora | None) -> bool:
         """Go on until the run is over (True) or is asked to stop (False), which leaves a checkpoint."""

@@ -9,8 +9,8 @@ from slimvec.training.batches.deals import even_steps
 from slimvec.training.batches.filling import Contrasts, Filling, TargetFilling, check_filling
 from slimvec.training.batches.sources import SourceRecord, distinct_texts, read_training_data, source_numbers
 from slimvec.training.recipe import Recipe, Source, StageRecipe, TextVectorsObjective
-from slimvec.training.recipe.ngrams import NGrams
-from slimvec.training.run.splitting import split_records
+from slimvec.training.recipe.objectives import NGrams
+from slimvec.training.run.validation import split_records
 from slimvec.training.step.contrastive import plan_contrastive
 
 

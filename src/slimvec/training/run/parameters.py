@@ -9,7 +9,7 @@ from slimvec.model.head import Head
 from slimvec.model.shapes import WeightCounts, read_spec, read_width
 from slimvec.model.spec import ModelSpec
 from slimvec.training.recipe import Recipe, TextVectorsObjective
-from slimvec.training.recipe.anchor import Anchor
+from slimvec.training.recipe.objectives import Anchor
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError, field_serializer
+from pydantic import ValidationError
 
 from slimvec.data.contamination import TrainingOverlap
 from slimvec.data.records import Record
@@ -33,16 +32,13 @@ from slimvec.model.manifest import read_manifest
 from slimvec.training.batches.sources import SourceRecord, read_training_data, source_numbers
 from slimvec.training.batches.teacher import OpenTeacher
 from slimvec.training.recipe import Recipe, StageRecipe
-from slimvec.training.recipe.reading import recipe_json
+from slimvec.training.recipe.reading import WrittenRecipe
 from slimvec.training.run.checkpoints import CheckpointStore, Progress, TrainingOutcome
 from slimvec.training.run.data_card import describe_data, keep_stage_card
-from slimvec.training.run.embedder import TrainingEmbedder
 from slimvec.training.run.kinds import KINDS, StageInput
 from slimvec.training.run.loop import Trainer
-from slimvec.training.run.preparation import prepare_model
-from slimvec.training.run.rehearsal import check_moved, quick_vectors, rehearse_saving
-from slimvec.training.run.splitting import split_records
-from slimvec.training.run.validation import HeldOutRetrieval, Validator
+from slimvec.training.run.preparation import check_moved, prepare_model, quick_vectors, rehearse_saving
+from slimvec.training.run.validation import HeldOutRetrieval, TrainingEmbedder, Validator, split_records
 from slimvec.training.step.dtypes import run_dtype
 from slimvec.training.step.events import Audience
 from slimvec.training.step.frozen import OpenFrozen, fast_frozen
@@ -69,18 +65,13 @@ class StageRecord(Frozen):
     """
 
     name: str
-    recipe: Recipe
+    recipe: WrittenRecipe
     recipe_id: str
     data: tuple[SourceRecord, ...]
     num_held_out: int
     shared_text: TrainingOverlap | None = None
     progress: Progress
     num_trained: int
-
-    @field_serializer("recipe")
-    def _plain_recipe(self, recipe: Recipe) -> dict[str, Any]:
-        """Write the recipe so that it reads back."""
-        return recipe_json(recipe)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-from pydantic import field_serializer
 
 from slimvec.errors import InputError
 from slimvec.files import atomic_folder, check_free, write_text
@@ -23,7 +20,7 @@ from slimvec.model.manifest import MANIFEST_NAME
 from slimvec.training.batches.sources import SourceRecord, check_sources
 from slimvec.training.batches.teacher import OpenTeacher
 from slimvec.training.recipe import Recipe
-from slimvec.training.recipe.reading import recipe_json, recipe_yaml
+from slimvec.training.recipe.reading import WrittenRecipe, recipe_yaml
 from slimvec.training.run.checkpoints import Progress
 from slimvec.training.run.data_card import write_run_card
 from slimvec.training.run.kinds import language_head
@@ -39,9 +36,8 @@ from slimvec.training.run.stages import (
 )
 from slimvec.training.run.validation import Validator
 from slimvec.training.step.dtypes import settled
-from slimvec.training.step.events import Audience, Notice, StepCallback, ValidationCallback
+from slimvec.training.step.events import Audience, Notice, StepCallback, ValidationCallback, check_loggers
 from slimvec.training.step.frozen import OpenFrozen
-from slimvec.training.step.loggers import check_loggers
 from slimvec.training.step.processes import started
 
 
@@ -56,16 +52,11 @@ class TrainingRecord(Frozen):
         stages: One after the other; a single one in a run without stages.
     """
 
-    recipe: Recipe
+    recipe: WrittenRecipe
     data: tuple[SourceRecord, ...]
     progress: Progress
     num_trained: int
     stages: tuple[StageRecord, ...]
-
-    @field_serializer("recipe")
-    def _plain_recipe(self, recipe: Recipe) -> dict[str, Any]:
-        """Write the recipe so that it reads back."""
-        return recipe_json(recipe)
 
 
 class TrainingResult(Frozen):

@@ -5,19 +5,87 @@ Nothing of it touches the course of the run: dropout is off, no gradient is kept
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
-from slimvec.data.contamination import TrainingOverlap
+from slimvec.data.contamination import ScoredTexts, TrainingOverlap, training_overlap
 from slimvec.data.records import Record
 from slimvec.data.text_ids import text_id
-from slimvec.errors import InputError
+from slimvec.errors import InputError, TrainingError
+from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.ranking.metrics import DEPTH, ndcg, reciprocal_rank
 from slimvec.ranking.top_k import rank_vectors
-from slimvec.text.embeddings import TextEmbedder, Vectors, embed_by_task
-from slimvec.text.prompts import Role
-from slimvec.training.recipe import Validation
+from slimvec.text.embeddings import Embeddings, TextEmbedder, Vectors, embed_by_task
+from slimvec.text.prompts import Prompts, Role
+from slimvec.text.schedule import plan_batches
+from slimvec.training.batches.sources import read_sources
+from slimvec.training.recipe import Batch, Recipe, Source, Validation
+
+
+class TrainingEmbedder:
+    """Embeds texts with the weights as they are, under the limits of the training.
+
+    Args:
+        model: In training.
+        batch: Its longest texts, and how many tokens run at once.
+    """
+
+    def __init__(self, model: EmbeddingModel, batch: Batch) -> None:
+        self._model, self._budget = model, batch.micro_batch_tokens
+        self._tokenizers = {
+            "query": model.tokenizer.limited(batch.max_query_tokens),
+            "document": model.tokenizer.limited(batch.max_document_tokens),
+        }
+
+    @property
+    def prompts(self) -> Prompts:
+        """The model's."""
+        return self._model.spec.prompts
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest document, in tokens."""
+        return self._tokenizers["document"].max_tokens
+
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        role: Role,
+        task: str | None = None,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> Embeddings:
+        """Embed N texts in a role. Dropout is as the model has it at the time.
+
+        Raises:
+            InputError: a text without tokens, or a task that is not known.
+            TrainingError: a vector that is NaN or infinite; its text is named.
+        """
+        tokenized = self._tokenizers[role].tokenize(texts, prompt=self._model.spec.prompts.render(role, task))
+        vectors = np.empty((len(texts), self._model.dims), dtype=np.float32)
+        for indices in plan_batches(tokenized.lengths, token_budget=self._budget):
+            with torch.no_grad():
+                found = F.normalize(self._model(tokenized.pack(indices)), dim=-1)
+            vectors[indices] = found.float().cpu().numpy()
+            if on_progress is not None:
+                on_progress(len(indices))
+        bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist()
+        if bad:
+            raise TrainingError(
+                f"evaluating in training: text {bad[0]} ({texts[bad[0]][:40]!r}) has a vector with NaN or infinity",
+                expected="numbers",
+                do="the training broke down: lower its learning rate, or go on from an earlier checkpoint",
+            )
+        return Embeddings(
+            vectors,
+            np.asarray(tokenized.lengths, dtype=np.int32),
+            np.asarray(tokenized.truncated, dtype=np.int8),
+            sum(tokenized.lengths),
+        )
+
 
 _HASH_RANGE = 1 << 64
 
@@ -141,3 +209,24 @@ def _mean_cosine(vectors: Vectors) -> float:
     count = len(vectors)
     total = vectors.sum(axis=0, dtype=np.float64)
     return float((total @ total - count) / (count * (count - 1))) if count > 1 else 0.0
+
+
+def split_records(records: list[Record], recipe: Recipe) -> TrainingSplit:
+    """Hold records out for validation, or none without a section for it.
+
+    Raises:
+        InputError: too few are left on either side, or a file of held-out records cannot be read or shares more text
+            with the training data than the recipe lets pass.
+    """
+    settings = recipe.validation
+    if settings is None:
+        return TrainingSplit(records, list(range(len(records))), [])
+    others: list[Record] = []
+    if settings.path is not None:
+        others, _ = read_sources([Source(path=settings.path)], seed=recipe.run.seed)
+    held = split_by_query(records, settings, others)
+    if settings.path is None:  # parted by query on purpose: documents may be on both sides
+        return held
+    shared = training_overlap(held.training, [ScoredTexts.of_records(str(settings.path), others)])
+    shared.check(settings.max_shared, setting="validation.max_shared")
+    return replace(held, shared_text=shared)

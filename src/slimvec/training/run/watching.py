@@ -3,11 +3,20 @@
 A step can take minutes. A stop that is asked for within it is obeyed within it, as is the end of the time there is:
 the gradient is forgotten, and what was trained before the step is kept. After a stop the step is taken again when the
 run is resumed. Several processes leave a step together or not at all, so they never leave it here.
+
+A collapse of the vectors: all texts come to point the same way, and no loss brings them apart again.
+
+The measure is the mean cosine of queries with the positives of others in their batch. Raw causal models begin at 0.8
+to 0.9, some above 0.98, so its height alone says nothing: a step counts when it is above a limit and nearer to 1 than
+halfway from where the run began. The run ends after many such steps in a row, warm-up left out.
 """
 
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from torch import Tensor, nn
@@ -15,10 +24,79 @@ from torch import Tensor, nn
 from slimvec.errors import TrainingError
 from slimvec.text.batch import PackedBatch
 from slimvec.training.recipe import Recipe
-from slimvec.training.run.schedule import Length
-from slimvec.training.run.stopping import StopRequest
+from slimvec.training.run.checkpoints import Progress
+from slimvec.training.run.schedule import Length, Span
 from slimvec.training.step.events import Notice
 from slimvec.training.step.gradients import Embed
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopRequest:
+    """Whether someone asked the run to stop."""
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+
+    def __bool__(self) -> bool:
+        return self.received is not None
+
+    def receive(self, number: int, _: FrameType | None) -> None:
+        """Remember the first request; a second one means now, whatever is lost.
+
+        Raises:
+            KeyboardInterrupt: at the second.
+        """
+        if self.received is not None:
+            raise KeyboardInterrupt
+        self.received = signal.Signals(number)
+
+
+@contextmanager
+def stop_requests() -> Iterator[StopRequest]:
+    """Listen within the block. Outside the main thread, where Python delivers no signals, nothing is received."""
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    before = {number: signal.signal(number, request.receive) for number in _SIGNALS}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def watch_collapse(progress: Progress, cosine: float | None, span: Span, recipe: Recipe) -> Progress:
+    """Count a step.
+
+    Args:
+        progress: With the counts so far.
+        cosine: Mean cosine of texts that do not belong together; None for steps without pairs.
+        span: Span of the step.
+        recipe: Limit and patience.
+
+    Returns:
+        The progress with the counts after the step.
+
+    Raises:
+        TrainingError: the vectors have collapsed.
+    """
+    if cosine is None:
+        return progress
+    start = cosine if progress.first_cosine is None else progress.first_cosine
+    limit = max(recipe.run.collapse_limit, (1 + start) / 2)
+    counts = cosine > limit and span.start >= recipe.optim.warmup and recipe.run.collapse_limit < 1
+    collapsed = progress.collapsed + 1 if counts else 0
+    if collapsed >= recipe.run.collapse_steps:
+        raise TrainingError(
+            f"the vectors have collapsed: in the last {collapsed} steps texts that do not belong together had a mean "
+            f"cosine above {limit:.3f} ({cosine:.4f} at step {progress.step + 1}, {start:.3f} at the start)",
+            expected=f"at most run.collapse_limit ({recipe.run.collapse_limit:g})",
+            do=f"lower optim.lr ({recipe.optim.lr:g}) or loss.temperature ({recipe.loss.temperature:g})",
+        )
+    return progress.model_copy(update={"first_cosine": start, "collapsed": collapsed})
+
 
 CLOCK_SECONDS = 0.2
 """Between two layers the run's clock is read this often at most; a stop is looked for each time."""

@@ -12,18 +12,36 @@ from slimvec.objectives.losses import Losses, Objective
 from slimvec.training.batches.augmentation import Augmentation, changes_of
 from slimvec.training.batches.collation import Collator
 from slimvec.training.batches.filling import Contrasts, Filling, check_filling
-from slimvec.training.batches.groups import Groups
-from slimvec.training.batches.instruction_dropout import drop_instructions
-from slimvec.training.batches.known_answers import KnownAnswers
 from slimvec.training.batches.plan import BatchPlan
-from slimvec.training.batches.targets import record_kinds
+from slimvec.training.batches.targets import Groups, KnownAnswers, record_kinds
 from slimvec.training.recipe import Recipe
 from slimvec.training.step.distributed import over_processes
 from slimvec.training.step.gradients import Embed, backward
 from slimvec.training.step.processes import Processes
 from slimvec.training.step.reconstruction import Reconstruction
-from slimvec.training.step.report import describe_pairs
-from slimvec.training.step.steps import Step
+from slimvec.training.step.steps import Step, describe_pairs
+
+_RANGE = 1 << 64
+
+
+def drop_instructions(numbers: Sequence[int], *, share: float, seed: int, step: int) -> list[bool]:
+    """Say which records' queries go without their instruction in a step.
+
+    Each record is decided by itself, from seed, step and its own number: a run that is resumed, or spread over other
+    processes, draws what it would have drawn.
+
+    Args:
+        numbers: Numbers of the step's records, among those of the run.
+        share: Share of the queries, between 0 and 1.
+        seed: The run's.
+        step: Its number, from 0.
+    """
+    return [share > 0 and _place(f"{seed}/{step}/{number}") < share * _RANGE for number in numbers]
+
+
+def _place(key: str) -> int:
+    """Give a number from 0 to 2^64 that only the key decides; unrelated to other uses of it."""
+    return int.from_bytes(blake2b(key.encode(), digest_size=8, person=b"untold").digest())
 
 
 class ContrastiveSteps:

@@ -38,13 +38,12 @@ from slimvec.text.schedule import plan_batches
 from slimvec.training.batches.deals import TextDeal
 from slimvec.training.batches.passages import Frame, Passage, last_border, read_passages
 from slimvec.training.recipe import Recipe
-from slimvec.training.recipe.text_objectives import NextPhrase
+from slimvec.training.recipe.objectives import NextPhrase
 from slimvec.training.step.contrastive import step_seed
 from slimvec.training.step.distributed import mean_over_processes, over_processes
 from slimvec.training.step.gradients import Embed, Output, Run, backward_runs, empty_run, equally_many
 from slimvec.training.step.processes import Processes
-from slimvec.training.step.report import describe_texts
-from slimvec.training.step.steps import DealtSteps, Step
+from slimvec.training.step.steps import DealtSteps, Step, describe_texts
 
 WHOLE_TEXT = 1 << 60
 """A horizon behind everything."""

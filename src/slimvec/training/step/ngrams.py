@@ -23,11 +23,11 @@ from slimvec.training.batches.deals import EvenDeal
 from slimvec.training.batches.filling import TargetFilling, is_plain
 from slimvec.training.batches.ngram_targets import TargetDocument, read_targets
 from slimvec.training.recipe import Recipe
-from slimvec.training.recipe.ngrams import NGrams
+from slimvec.training.recipe.objectives import NGrams
 from slimvec.training.step.gradients import Embed
+from slimvec.training.step.prediction import Prediction, Tokens, predict_backward
 from slimvec.training.step.processes import Processes
 from slimvec.training.step.steps import DealtSteps, Step
-from slimvec.training.step.token_loss import Prediction, Tokens, predict_backward
 
 
 @dataclass(frozen=True, eq=False)

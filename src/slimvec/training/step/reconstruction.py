@@ -27,7 +27,7 @@ from slimvec.objectives.losses import Losses
 from slimvec.text.batch import PackedBatch
 from slimvec.text.schedule import plan_batches
 from slimvec.text.tokenizer import TokenizedTexts
-from slimvec.training.recipe.anchor import Anchor
+from slimvec.training.recipe.objectives import Anchor
 from slimvec.training.step.gradients import with_gradient
 from slimvec.training.step.prediction import mask_id
 from slimvec.training.step.processes import Processes

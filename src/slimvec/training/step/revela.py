@@ -31,12 +31,11 @@ from slimvec.training.batches.deals import TextDeal
 from slimvec.training.batches.passages import Frame, Passage, read_passages
 from slimvec.training.batches.shuffling import shuffled
 from slimvec.training.recipe import Recipe
-from slimvec.training.recipe.text_objectives import Revela
+from slimvec.training.recipe.objectives import Revela
 from slimvec.training.step.gradients import Embed, backward, with_gradient
+from slimvec.training.step.prediction import check_causal
 from slimvec.training.step.processes import Processes
-from slimvec.training.step.report import describe_pairs
-from slimvec.training.step.steps import DealtSteps, Step
-from slimvec.training.step.token_loss import check_causal
+from slimvec.training.step.steps import DealtSteps, Step, describe_pairs
 
 LEAST_TOKENS = 16
 """Fewest tokens of a passage, whose first half asks and whose second half is predicted."""

@@ -22,13 +22,12 @@ from slimvec.text.tokenizer import TokenizedTexts
 from slimvec.training.batches.deals import TextDeal
 from slimvec.training.batches.passages import Frame, Passage, read_passages
 from slimvec.training.recipe import Recipe
-from slimvec.training.recipe.text_objectives import Crops, SimCSE
+from slimvec.training.recipe.objectives import Crops, SimCSE
 from slimvec.training.step.contrastive import step_seed
 from slimvec.training.step.distributed import over_processes
 from slimvec.training.step.gradients import Embed, backward
 from slimvec.training.step.processes import Processes
-from slimvec.training.step.report import describe_texts
-from slimvec.training.step.steps import DealtSteps, Step
+from slimvec.training.step.steps import DealtSteps, Step, describe_texts
 
 LEAST_TOKENS = 8
 """Fewest words of a passage: shorter ones have nothing to crop and hardly anything to know again."""
