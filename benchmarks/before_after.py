@@ -25,9 +25,8 @@ import numpy as np
 
 from benchmarks.processes import ROOT, worker_environment
 from benchmarks.results import Frozen, write_json
-from slimvec.data.retrieval_reading import read_retrieval_set
-from slimvec.data.retrieval_writing import write_retrieval_set
-from slimvec.evaluation.parts import part_of
+from slimvec.data.retrieval_files import read_retrieval_set, write_retrieval_set
+from slimvec.evaluation.samples import part_of
 from slimvec.model.folder import save_model
 from slimvec.model.golden import TEXTS
 from slimvec.text.prompts import ROLES

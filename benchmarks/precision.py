@@ -18,7 +18,7 @@ from benchmarks.processes import ROOT
 from benchmarks.results import Frozen, write_json
 from benchmarks.texts import limit_set
 from slimvec.data.retrieval import RetrievalSet
-from slimvec.data.retrieval_reading import read_retrieval_set
+from slimvec.data.retrieval_files import read_retrieval_set
 from slimvec.engine.embedder import Embedder
 from slimvec.engine.machine import num_cores
 from slimvec.errors import SlimvecError

@@ -14,7 +14,7 @@ from benchmarks.machine import Machine, this_machine
 from benchmarks.processes import ROOT
 from benchmarks.results import Frozen, write_json
 from slimvec.data.retrieval import RetrievalSet
-from slimvec.data.retrieval_reading import read_retrieval_set
+from slimvec.data.retrieval_files import read_retrieval_set
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError, SlimvecError
 from slimvec.evaluation.models import ModelCard

@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.machine import Machine, this_machine
 from benchmarks.results import Frozen, write_json
-from slimvec.data.retrieval_reading import read_retrieval_set
+from slimvec.data.retrieval_files import read_retrieval_set
 from slimvec.engine.embedder import Embedder
 from slimvec.engine.likelihood import Likelihoods
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.results import Frozen, write_json
 from slimvec.data.retrieval import RetrievalSet
-from slimvec.data.retrieval_reading import read_retrieval_set
+from slimvec.data.retrieval_files import read_retrieval_set
 from slimvec.engine.embedder import Embedder
 from slimvec.evaluation.results import package_versions
 from slimvec.ranking.bm25 import score_lexically

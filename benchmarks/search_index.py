@@ -24,7 +24,7 @@ import pyarrow as pa
 from benchmarks.machine import Machine, this_machine
 from benchmarks.results import Frozen, Latency, write_json
 from benchmarks.search_quality import KINDS, Remembering
-from slimvec.data.retrieval_reading import read_retrieval_set
+from slimvec.data.retrieval_files import read_retrieval_set
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import SlimvecError
 from slimvec.ranking.bm25 import lexical_words

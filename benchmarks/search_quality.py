@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.machine import Machine, this_machine
 from benchmarks.results import Frozen, write_json
-from slimvec.data.retrieval_reading import read_retrieval_set
+from slimvec.data.retrieval_files import read_retrieval_set
 from slimvec.engine.embedder import Embedder
 from slimvec.ranking.metrics import ndcg
 from slimvec.search.index import Index

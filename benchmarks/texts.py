@@ -7,7 +7,7 @@ from pathlib import Path
 
 from slimvec.data.python_sources import find_packages, installed_roots, read_entries
 from slimvec.data.retrieval import Document, Query, RetrievalSet
-from slimvec.data.retrieval_reading import find_retrieval_sets, read_retrieval_set
+from slimvec.data.retrieval_files import find_retrieval_sets, read_retrieval_set
 
 _SEED = 27
 _POOL = 6000

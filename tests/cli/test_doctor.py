@@ -10,12 +10,12 @@ from tests.model.foreign import edit, foreign
 def _measured_already(monkeypatch):
     """Rates of a processor that emulates bfloat16."""
     rates = {torch.float32: 50.0, torch.bfloat16: 1.0}
-    monkeypatch.setattr("slimvec.engine.diagnosis.product_rate", rates.__getitem__)
-    monkeypatch.setattr("slimvec.engine.diagnosis.copy_rate", lambda: 8.25)
+    monkeypatch.setattr("slimvec.engine.machine.product_rate", rates.__getitem__)
+    monkeypatch.setattr("slimvec.engine.machine.copy_rate", lambda: 8.25)
 
 
 def use_kernels(monkeypatch, kernels):
-    monkeypatch.setattr("slimvec.engine.diagnosis.load_kernels", lambda: kernels)
+    monkeypatch.setattr("slimvec.engine.machine.load_kernels", lambda: kernels)
 
 
 def test_json_names_engine_dtypes_and_reason(slimvec, monkeypatch):

@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from slimvec.cli.evaluate import KEYS
-from slimvec.data.retrieval_reading import read_retrieval_set
+from slimvec.data.retrieval_files import read_retrieval_set
 from slimvec.engine.embedder import Embedder
 from slimvec.evaluation.results import EvaluationResult
 from slimvec.evaluation.retrieval import score_bm25, score_retrieval

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from slimvec.data.retrieval import Document, Query, RetrievalSet
-from slimvec.data.retrieval_reading import find_retrieval_sets, read_retrieval_set
+from slimvec.data.retrieval_files import find_retrieval_sets, read_retrieval_set
 from slimvec.errors import InputError
 
 CORPUS = [{"id": "d1", "title": "T", "text": "one"}, {"id": "d2", "title": "", "text": "two"}]

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimvec.engine.explanation import explain
-from slimvec.engine.words import group_by_words
+from slimvec.engine.explanation import explain, group_by_words
 from slimvec.errors import InputError
 from slimvec.model.architectures import DECODERS
 from slimvec.model.spec import Pooling

@@ -8,8 +8,7 @@ from slimvec.errors import InputError
 from slimvec.evaluation.comparing import compare_reports
 from slimvec.evaluation.lexical import evaluate_bm25
 from slimvec.evaluation.local_tasks import load_task
-from slimvec.evaluation.parts import part_of
-from slimvec.evaluation.samples import read_samples
+from slimvec.evaluation.samples import part_of, read_samples
 from slimvec.evaluation.scoring import evaluate_suite
 from slimvec.evaluation.slimvec_model import SlimvecModel
 from slimvec.evaluation.suite import Suite, TaskEntry

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from slimvec.data.retrieval_reading import read_retrieval_set
+from slimvec.data.retrieval_files import read_retrieval_set
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import FetchError, InputError
 from slimvec.evaluation.encoder import MtebEncoder

@@ -5,9 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from slimvec.objectives.batch import EmbeddedBatch
+from slimvec.objectives.batch import EmbeddedBatch, join_batches
 from slimvec.objectives.infonce import info_nce
-from slimvec.objectives.joining import join_batches
 from slimvec.objectives.score_distillation import distil_scores
 from slimvec.objectives.settings import InfoNCE, ScoreDistillation
 from slimvec.objectives.vector_distillation import distil_vectors

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from slimvec.objectives.batch import EmbeddedBatch
 from slimvec.objectives.false_negatives import known_answers, known_own_answers
 from slimvec.objectives.infonce import focal_weight, info_nce
-from slimvec.objectives.matryoshka import matryoshka
+from slimvec.objectives.losses import matryoshka
 from slimvec.objectives.negative_mixing import mix
 from slimvec.objectives.settings import TERMS, InfoNCE, Mixing
 from tests.objectives import reference

@@ -8,8 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimvec.objectives.batch import EmbeddedBatch
-from slimvec.objectives.joining import join_batches
+from slimvec.objectives.batch import EmbeddedBatch, join_batches
 from slimvec.objectives.losses import compute_losses
 from tests.objectives import reference, support
 

@@ -8,8 +8,7 @@ import pytest
 
 from slimvec.errors import InputError, ModelError
 from slimvec.probes.coverage.comparison import TokenizerReport, compare_tokenizers, write_report
-from slimvec.probes.coverage.counting import FERTILITY, count_tokens, estimate
-from slimvec.probes.coverage.sentences import ParallelSentences
+from slimvec.probes.coverage.counting import FERTILITY, ParallelSentences, count_tokens, estimate
 from slimvec.probes.coverage.tokenizer_probe import TokenizerProbe, measure_sentences
 from slimvec.probes.protocol import ProbeConfig
 from slimvec.text.coverage import CoverageMeter

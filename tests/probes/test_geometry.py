@@ -15,20 +15,22 @@ from slimvec.evaluation.cached_model import CachedModel
 from slimvec.evaluation.slimvec_model import SlimvecModel
 from slimvec.evaluation.vector_store import VectorStore
 from slimvec.model.folder import save_model
-from slimvec.probes.geometry.geometry_probe import GeometryProbe
-from slimvec.probes.geometry.hubness import count_occurrences, gaussian_skewness, skewness, skewness_interval
+from slimvec.probes.geometry.geometry_probe import GeometryProbe, compare_batches, compare_dtypes
 from slimvec.probes.geometry.spread import (
+    count_occurrences,
     entropy_dimension,
     gaussian,
+    gaussian_skewness,
     iso_score,
     mean_cosine,
     participation_ratio,
+    skewness,
+    skewness_interval,
     spectrum,
     uniformity,
 )
-from slimvec.probes.geometry.stability import compare_batches, compare_dtypes
 from slimvec.probes.protocol import ProbeConfig
-from slimvec.statistics.group_jackknife import jackknife_interval
+from slimvec.statistics.jackknife import jackknife_interval
 from slimvec.statistics.pairs import pair_interval
 from slimvec.statistics.resampling import draw_counts
 from tests import tiny

@@ -9,10 +9,15 @@ import pytest
 
 from slimvec.errors import InputError
 from slimvec.evaluation.models import Prompt
-from slimvec.probes.instruction.instruction_probe import InstructionProbe
-from slimvec.probes.instruction.prompts import instructed, no_prompt, own_prompt
-from slimvec.probes.instruction.retrieval import Share, gather_sets
-from slimvec.probes.instruction.wordings import WORDINGS
+from slimvec.probes.instruction.instruction_probe import (
+    WORDINGS,
+    InstructionProbe,
+    Share,
+    gather_sets,
+    instructed,
+    no_prompt,
+    own_prompt,
+)
 from slimvec.probes.protocol import ProbeConfig
 from slimvec.text.prompts import Prompts, Task
 from tests.probes.planted import INSTRUCTED, BagOfWords, Random, ignores_prompt, reads_prompt, words_of

@@ -12,8 +12,8 @@ from slimvec.data.templates import KINDS
 from slimvec.errors import InputError
 from slimvec.probes.order import OrderProbe
 from slimvec.probes.order.bags import bag_cosines, pair_cosines
-from slimvec.probes.order.cells import Cosines, choice_wins, triplet_wins
 from slimvec.probes.order.explained import explain, words_of
+from slimvec.probes.order.findings import Cosines, choice_wins, triplet_wins
 from slimvec.probes.order.items import SHUFFLES, distinct_texts, plain_items, shuffles, template_items
 from slimvec.probes.order.outside import outside_items, outside_pairs, plain_sentences
 from slimvec.probes.protocol import ProbeConfig

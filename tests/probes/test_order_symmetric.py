@@ -7,7 +7,7 @@ import pytest
 
 from slimvec.probes.order.items import LANGUAGES
 from slimvec.probes.order.order_probe import OrderProbe
-from slimvec.probes.order.symmetric import read_lists, symmetric_pairs
+from slimvec.probes.order.outside import read_lists, symmetric_pairs
 from slimvec.probes.protocol import ProbeConfig
 from tests.probes.planted import BagOfWords, Planted, direction, unit
 

@@ -11,9 +11,8 @@ from slimvec.probes.documents import cut_sentences, gather_documents, num_words_
 from slimvec.probes.facts import make_facts
 from slimvec.probes.position.evidence import read_paragraphs, score_evidence
 from slimvec.probes.position.needles import insert, score_needles
-from slimvec.probes.position.position_probe import PositionProbe
+from slimvec.probes.position.position_probe import Passage, PositionProbe, made_passages, score_rotations
 from slimvec.probes.position.regression import first_over_last, measure_weights, shuffled_documents, weigh_sentences
-from slimvec.probes.position.rotations import Passage, made_passages, score_rotations
 from slimvec.probes.position.summary import evidence_sensitivity
 from slimvec.probes.protocol import ProbeConfig, embed
 from tests.probes.planted import BagOfWords, Decaying, FirstWords, LastWords, Random

@@ -5,7 +5,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimvec.reports.naming import Box, place_names
+from slimvec.reports.drawing import Box, place_names
 
 FRAME = Box(0, 0, 400, 200)
 POINTS = st.lists(st.tuples(st.floats(0, 400), st.floats(0, 200), st.floats(5, 150)), max_size=12)

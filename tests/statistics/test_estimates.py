@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimvec.probes.order.cells import estimate_kept
+from slimvec.probes.order.findings import estimate_kept
 from slimvec.statistics.estimates import (
     average,
     estimate_auc,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import skew, spearmanr
 
-from slimvec.probes.geometry.hubness import skewness_interval
+from slimvec.probes.geometry.spread import skewness_interval
 from slimvec.statistics import resampling
 from slimvec.statistics.correlation import rank_correlation
 from slimvec.statistics.intervals import crossed_intervals, interval_ends, percentile_interval

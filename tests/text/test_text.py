@@ -6,9 +6,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from slimvec.errors import InputError, ModelError
-from slimvec.text.batch import PackedBatch
+from slimvec.text.batch import PackedBatch, plan_batches
 from slimvec.text.prompts import INSTRUCTED, Prompts, Task
-from slimvec.text.schedule import plan_batches
 from slimvec.text.tokenizer import Tokenizer
 from tests.tiny import bracketing_backend, tokenizer_backend
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from slimvec.data.cleaning.cleaner import merge_same_queries
 from slimvec.data.cleaning.cleaning_report import CleaningTally
-from slimvec.data.cleaning.merging import merge_same_queries
 from slimvec.data.records import Record, parse_record, record_row
 from slimvec.data.text_ids import text_id
 from slimvec.errors import InputError

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from slimvec.cli.terminal import Result, Terminal
 
 if TYPE_CHECKING:
-    from slimvec.engine.diagnosis import Diagnosis, DtypeSpeed
-    from slimvec.engine.machine import Machine
+    from slimvec.engine.machine import Diagnosis, DtypeSpeed, Machine
 
 KEYS = {
     "machine": "processor, architecture, system, cores, instruction_sets, gpus, memory_bytes, free_memory_bytes",
@@ -46,8 +45,7 @@ def doctor(
         model: A model to look at too: a folder, a .gguf file, a built-in or hub name.
     """
     with terminal.task("measuring the machine"):
-        from slimvec.engine.diagnosis import diagnose
-        from slimvec.engine.machine import this_machine
+        from slimvec.engine.machine import diagnose, this_machine
         from slimvec.evaluation.results import package_versions
         from slimvec.optional import missing_extras
 
@@ -107,7 +105,7 @@ def _advice(report: Result, machine: "Machine") -> list[str]:
 def _model(terminal: Terminal, source: str) -> dict[str, Any]:
     """Load a model and say what runs it, what decides its settings, and whether another library agrees."""
     from slimvec.cli.models import load_embedder
-    from slimvec.evaluation.beside import cosine_beside
+    from slimvec.evaluation.peers import cosine_beside
     from slimvec.model.inspection import inspect_model
     from slimvec.model.opening import open_model
 

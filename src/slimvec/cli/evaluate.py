@@ -118,7 +118,7 @@ def _read(
     Raises:
         InputError: there is none, one is malformed, or a name is not among them.
     """
-    from slimvec.data.retrieval_reading import find_retrieval_sets
+    from slimvec.data.retrieval_files import find_retrieval_sets
 
     found = {path.absolute().name: path for path in find_retrieval_sets(folder)}
     unknown = [name for name in names if name not in found]

@@ -87,7 +87,7 @@ def _scorer(
 
         return score_pairs
 
-    from slimvec.data.retrieval_reading import find_retrieval_sets
+    from slimvec.data.retrieval_files import find_retrieval_sets
     from slimvec.evaluation.retrieval import score_retrieval
 
     sets = [read_set(terminal, path, strict=strict) for path in find_retrieval_sets(data)]

@@ -190,7 +190,7 @@ class Quickstart:
         return embedder
 
     def _corpus(self) -> "tuple[StoredCorpus, RetrievalSet]":
-        from slimvec.data.retrieval_reading import read_retrieval_set
+        from slimvec.data.retrieval_files import read_retrieval_set
         from slimvec.quickstart.corpus import stored_corpus
 
         setup = self._setup
@@ -227,7 +227,7 @@ class Quickstart:
         self, base: "Embedder", corpus: "StoredCorpus", heldout: "RetrievalSet", folder: Path
     ) -> "tuple[Pace, RetrievalSet]":
         """See how fast the machine is, and choose what fits the time: the pace, and the documents that are scored."""
-        from slimvec.data.retrieval_writing import write_retrieval_set
+        from slimvec.data.retrieval_files import write_retrieval_set
 
         with self._watch.phase("measuring"), self._terminal.task("measuring", expected=_MEASURING_SECONDS):
             speed = measure_speed(base, self._recipe(corpus), heldout)

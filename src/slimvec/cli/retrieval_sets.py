@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def read_set(terminal: Terminal, folder: Path, *, strict: bool = False) -> "RetrievalSet":
     """Read a set, and say what is left out of it. Arguments and errors as for `read_retrieval_set`."""
-    from slimvec.data.retrieval_reading import read_retrieval_set
+    from slimvec.data.retrieval_files import read_retrieval_set
 
     found = read_retrieval_set(folder, strict=strict)
     say_left_out(terminal, [found])

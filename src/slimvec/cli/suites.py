@@ -46,7 +46,7 @@ def choose_suite(
     elif hub_tasks:
         chosen = hub_suite(hub_tasks)
     elif data is not None:
-        from slimvec.data.retrieval_reading import find_retrieval_sets
+        from slimvec.data.retrieval_files import find_retrieval_sets
 
         folders = find_retrieval_sets(data)
         entries = [

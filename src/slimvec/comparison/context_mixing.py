@@ -18,7 +18,7 @@ import torch
 
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError
-from slimvec.text.schedule import plan_batches
+from slimvec.text.batch import plan_batches
 
 NUM_TEXTS = 200
 _TOKEN_BUDGET = 4096

@@ -21,7 +21,7 @@ from slimvec.comparison.shared_states import PooledReader, SharedStates
 from slimvec.comparison.study import Study, run_name
 from slimvec.comparison.trainings import Training, TrainingFigures, TrainingPlan, digest, provide
 from slimvec.data.retrieval import RetrievalSet
-from slimvec.data.retrieval_reading import read_retrieval_set
+from slimvec.data.retrieval_files import read_retrieval_set
 from slimvec.engine.embedder import Embedder
 from slimvec.engine.split_decoder import open_split
 from slimvec.errors import InputError

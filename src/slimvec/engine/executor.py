@@ -1,24 +1,64 @@
 """Runs batches of token sequences: the one place where `Embedder` and the server's scheduler meet the backbone.
 
 A prompt that many texts share is run once and kept; one thread at a time computes, whoever asks.
+
+The instruction is run once: its keys, values and pooled share serve every text that begins with it.
+
+In a causal model the states of the first tokens do not depend on what follows, so texts behind the same instruction
+need only their own tokens. Works under every pooling, with the instruction in the pool or left out of it.
 """
 
 import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from slimvec.engine.calibration import DEFAULT_BUDGET
 from slimvec.engine.calibration import token_budget as calibrated_budget
-from slimvec.engine.fused import FusedDecoder
+from slimvec.engine.fused import FusedDecoder, KeyValues
 from slimvec.engine.loading import LoadedEngine
 from slimvec.engine.overlap import send
-from slimvec.engine.prefix_reuse import MIN_TOKENS, SharedPrefix
 from slimvec.model.head import Head
-from slimvec.model.pooling import pool
+from slimvec.model.pooling import PooledPrefix, pool
 from slimvec.model.spec import ModelSpec, Pooling
+from slimvec.text.batch import PackedBatch
 from slimvec.text.tokenizer import TokenizedTexts, Tokenizer
+
+MIN_TOKENS = 2
+"""Shorter beginnings (a lone opening token) are not worth a pass of their own."""
+
+
+@dataclass(frozen=True, eq=False)
+class SharedPrefix:
+    """An instruction that has been run.
+
+    Attributes:
+        length: Its tokens.
+        kv: Their keys and values.
+        pooled: What they add to every vector, by pooling.
+    """
+
+    length: int
+    kv: KeyValues
+    pooled: dict[Pooling, PooledPrefix]
+
+    @classmethod
+    def run(cls, decoder: FusedDecoder, tokens: Sequence[int], poolings: Iterable[Pooling]) -> Self:
+        """Run the instruction's tokens once, for any number of poolings."""
+        states, kv = decoder.forward(PackedBatch.from_sequences([tokens]), return_kv=True)
+        return cls(len(tokens), kv, {pooling: PooledPrefix.of(states, pooling) for pooling in poolings})
+
+    def pool_behind(
+        self, decoder: FusedDecoder, sequences: Sequence[Sequence[int]], poolings: Iterable[Pooling]
+    ) -> list[Tensor]:
+        """Pool texts of which only the tokens behind the instruction are given: [B, H] float32 by pooling."""
+        batch = PackedBatch.from_sequences(sequences)
+        states = decoder.forward(batch, self.kv)
+        return [pool(states, batch, pooling, self.pooled[pooling]) for pooling in poolings]
+
 
 _MAX_PREFIXES = 16
 _GPU_BUDGET = 1 << 16

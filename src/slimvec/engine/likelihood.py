@@ -21,8 +21,7 @@ from torch import Tensor
 from slimvec.engine.fused import FusedDecoder, KeyValues
 from slimvec.errors import InputError
 from slimvec.model.causal_lm import CausalLM
-from slimvec.text.batch import PackedBatch
-from slimvec.text.schedule import plan_batches
+from slimvec.text.batch import PackedBatch, plan_batches
 from slimvec.text.tokenizer import Tokenizer, num_common
 
 _BATCH_TOKENS = 2048

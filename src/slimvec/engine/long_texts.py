@@ -11,10 +11,10 @@ from slimvec.engine.parts import HasParts, cut_vectors, finish_vectors
 from slimvec.engine.windows import LongTextPolicy, check_policy, plan_windows
 from slimvec.errors import InputError
 from slimvec.model.pooling import pool
+from slimvec.text.batch import plan_batches
 from slimvec.text.embeddings import Vectors
 from slimvec.text.located import locate
 from slimvec.text.prompts import Role
-from slimvec.text.schedule import plan_batches
 from slimvec.text.tokenizer import TokenizedTexts
 
 _TEXTS_PER_BLOCK = 1024

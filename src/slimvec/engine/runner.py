@@ -16,8 +16,8 @@ from slimvec.engine.overlap import Fetch, fetch_later, one_behind
 from slimvec.errors import InputError
 from slimvec.model.head import finish
 from slimvec.model.spec import Pooling
+from slimvec.text.batch import plan_batches
 from slimvec.text.embeddings import BadText, Embeddings, OnProgress, Vectors
-from slimvec.text.schedule import plan_batches
 from slimvec.text.tokenizer import TokenizedTexts
 
 BLOCK_TEXTS = 8192

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 
-from slimvec.data.retrieval_reading import read_retrieval_set
+from slimvec.data.retrieval_files import read_retrieval_set
 from slimvec.errors import InputError
 from slimvec.evaluation.results import EvaluationResult, Score, SubsetResult, TaskResult, package_versions
 from slimvec.evaluation.retrieval import bm25_card, score_bm25

@@ -20,7 +20,7 @@ from mteb.abstasks import (
 from mteb.abstasks.task_metadata import TaskMetadata
 
 from slimvec.data.retrieval import RetrievalSet
-from slimvec.data.retrieval_reading import read_retrieval_set
+from slimvec.data.retrieval_files import read_retrieval_set
 from slimvec.errors import FetchError, InputError
 from slimvec.evaluation.samples import (
     Samples,

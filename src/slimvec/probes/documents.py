@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from slimvec.data.retrieval_reading import read_retrieval_set
+from slimvec.data.retrieval_files import read_retrieval_set
 from slimvec.errors import ModelError
 from slimvec.evaluation.models import EvaluatedModel, Usage
 from slimvec.probes.facts import make_hay

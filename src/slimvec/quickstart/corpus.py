@@ -9,7 +9,7 @@ from pathlib import Path
 import slimvec
 from slimvec.data.pydocs import DocCorpus, build_doc_corpus
 from slimvec.data.python_sources import find_packages, installed_roots
-from slimvec.data.retrieval_writing import write_retrieval_set
+from slimvec.data.retrieval_files import write_retrieval_set
 from slimvec.data.writers import write_rows
 from slimvec.files import atomic_folder
 from slimvec.model.cache import cache_root

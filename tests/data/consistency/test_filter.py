@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimvec.data.consistency import ranking
-from slimvec.data.consistency.planting import plant_wrong_pairs
-from slimvec.data.consistency.run import filter_records
+from slimvec.data.consistency import run
+from slimvec.data.consistency.run import filter_records, plant_wrong_pairs
 from slimvec.data.mining.collection import collect
 from slimvec.data.readers import read_records
 from slimvec.data.records import Record
@@ -21,7 +20,7 @@ from tests.data.mining.support import TEXT, corpus_of, forbidden_ids, inputs, kn
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(ranking, "QUERIES_AT_ONCE", 2)
+    monkeypatch.setattr(run, "QUERIES_AT_ONCE", 2)
 
 
 def slow_ranks(records, corpus=None):
@@ -101,9 +100,9 @@ def test_a_tie_counts_against_the_positive(tmp_path):
 
 def test_a_killed_run_goes_on(tmp_path, monkeypatch):
     records = [Record(f"sun {n}", (f"star {n}", f"sea {n}")) for n in range(7)]
-    monkeypatch.setattr(ranking, "QUERIES_AT_ONCE", 2)
+    monkeypatch.setattr(run, "QUERIES_AT_ONCE", 2)
     whole = filter_records(inputs(records, tmp_path / "a"), tmp_path / "a.jsonl", k=1, plant_share=0.5)
-    real, calls = ranking.find_ranks, []
+    real, calls = run.find_ranks, []
 
     def find_ranks(*arguments):
         calls.append(arguments[1])
@@ -111,7 +110,7 @@ def test_a_killed_run_goes_on(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(ranking, "find_ranks", find_ranks)
+    monkeypatch.setattr(run, "find_ranks", find_ranks)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             filter_records(inputs(records, tmp_path / "b"), tmp_path / "b.jsonl", k=1, plant_share=0.5)

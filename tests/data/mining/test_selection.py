@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from slimvec.data.mining.collection import collect
-from slimvec.data.mining.selection import Candidate, choose_negatives
+from slimvec.data.mining.run import Candidate, choose_negatives
 from slimvec.data.mining.settings import MiningSettings
 from slimvec.data.records import Record
 

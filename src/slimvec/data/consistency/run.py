@@ -4,13 +4,19 @@ KaLM-Embedding (arXiv 2501.01028) drops a pair whose positive is not among the f
 corpus. Its code keeps 51, and lets the other positives of a record push one out; here k is k, and what is known to be
 right for a query never counts against it.
 Letters: R records, P positives.
+
+The rank of every positive over the whole corpus.
+
+Letters: R records, P positives of all records.
 """
 
+import random
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from slimvec.data.consistency.consistency_report import (
     FilterReport,
@@ -19,13 +25,111 @@ from slimvec.data.consistency.consistency_report import (
     group_reports,
     self_test_report,
 )
-from slimvec.data.consistency.planting import plant_wrong_pairs, record_best
-from slimvec.data.consistency.ranking import rank_positives
-from slimvec.data.mining.preparation import Inputs, Prepared, prepare, same_records
+from slimvec.data.mining.collection import Collection
+from slimvec.data.mining.preparation import Inputs, Prepared, Stage, prepare, same_records
+from slimvec.data.mining.ragged import Ragged
+from slimvec.data.mining.row_files import RowFile
+from slimvec.data.mining.scoring import QUERIES_AT_ONCE
+from slimvec.data.mining.search import find_ranks
 from slimvec.data.mining.texts import Numbers
 from slimvec.data.records import Record
 from slimvec.data.writers import check_records_output, record_writer
 from slimvec.errors import InputError
+
+_ROW = np.dtype([("rank", "<i8"), ("score", "<f4")])
+
+
+def rank_positives(ready: Prepared, collection: Collection, name: str, stage: Stage) -> Numbers:
+    """Rank every positive of every record for its query.
+
+    The rank is 1 plus the number of texts of the corpus that score at least as much. Texts known to be right for the
+    query do not count: the other positives of the record, those of records with the same query, texts equal to one of
+    these, and the query itself. Who ties with the positive stands before it.
+
+    Args:
+        ready: Scores and work folder.
+        collection: The texts of `ready`, with positives that may be others.
+        name: Tells these positives from others in the work folder.
+        stage: Shows progress.
+
+    Returns:
+        [P] ranks from 1, in the order of `collection.positives`.
+    """
+    asked = collection.query_of[collection.positives.rows]
+    targets = Ragged.group(asked, collection.positives.values, len(collection.queries))
+    ranks = _target_ranks(ready, collection, targets, name, stage)["rank"]
+    width = len(collection.documents)
+    keys = targets.rows * width + targets.values  # ascending, as the targets are sorted by query and document
+    result: Numbers = ranks[np.searchsorted(keys, asked * width + collection.positives.values)]
+    return result
+
+
+def _target_ranks(
+    ready: Prepared, collection: Collection, targets: Ragged, name: str, stage: Stage
+) -> NDArray[np.void]:
+    """Rows of rank and score, one a target; every query has at least one."""
+    file = RowFile(ready.folder / f"ranks-{name}", _ROW)
+    known = collection.known()
+    start = int(np.searchsorted(targets.bounds, file.num_rows))
+    with stage("ranking", total=len(targets), unit="queries") as advance:
+        advance(start)
+        while start < len(targets):
+            stop = min(start + QUERIES_AT_ONCE, len(targets))
+            ranks, scores = find_ranks(
+                ready.scorer, start, stop, known.between(start, stop), targets.between(start, stop)
+            )
+            rows = np.empty(len(ranks), dtype=_ROW)
+            rows["rank"], rows["score"] = ranks, scores
+            file.append(rows)
+            advance(stop - start)
+            start = stop
+    return file.read()
+
+
+_NUM_TRIES = 100
+
+
+def plant_wrong_pairs(collection: Collection, *, share: float, seed: int) -> tuple[Collection, NDArray[np.bool_]]:
+    """Give a share of the records the positives of other records.
+
+    The texts stay the same, so the right answers are still in the corpus and compete. A record never gets a text that
+    is known to be right for its query; where a hundred draws find no other, it keeps its own.
+
+    Args:
+        collection: Records and texts.
+        share: Share of the records, more than 0 and less than 1; at least one record.
+        seed: Random seed for the choice of records and positives.
+
+    Returns:
+        The collection with wrong pairs, and which records [R] have them.
+    """
+    generator = random.Random(f"planting/{seed}")
+    num_records = len(collection.query_of)
+    wanted = generator.sample(range(num_records), max(1, round(share * num_records)))
+    right = _right_answers(collection)
+    rows = [collection.positives[record] for record in range(num_records)]
+    planted = np.zeros(num_records, dtype=bool)
+    for record in sorted(wanted):
+        query = int(collection.query_of[record])
+        for _ in range(_NUM_TRIES):
+            other = collection.positives[generator.randrange(num_records)]
+            if not set(right[query].tolist()) & set(other.tolist()):
+                rows[record] = other
+                planted[record] = True
+                break
+    return collection.with_positives(Ragged.of(rows)), planted
+
+
+def _right_answers(collection: Collection) -> Ragged:
+    """Documents known to be right for each query: [Q] rows; also those that are not candidates."""
+    return replace(collection, num_candidates=len(collection.documents)).known()
+
+
+def record_best(ranks: Numbers, positives: Ragged) -> Numbers:
+    """The best rank of each record [R] among those of its positives [P]."""
+    best: Numbers = np.minimum.reduceat(ranks, positives.bounds[:-1])
+    return best
+
 
 DEFAULT_K = 50
 

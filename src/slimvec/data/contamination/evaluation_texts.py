@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slimvec.data.records import check_text
-from slimvec.data.retrieval_reading import find_retrieval_sets, read_retrieval_set
+from slimvec.data.retrieval_files import find_retrieval_sets, read_retrieval_set
 from slimvec.data.tables import Row, has_suffix, iter_lines, iter_rows, located
 from slimvec.data.texts import check_text_file
 from slimvec.errors import InputError

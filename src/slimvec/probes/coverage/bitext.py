@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from slimvec.evaluation.models import EvaluatedModel
-from slimvec.probes.coverage.counting import COVERAGE, FERTILITY, PIECES, Ratio
+from slimvec.probes.coverage.counting import COVERAGE, ENGLISH, FERTILITY, PIECES, ParallelSentences, Ratio
 from slimvec.probes.coverage.parts import Part
-from slimvec.probes.coverage.sentences import ENGLISH, ParallelSentences
 from slimvec.probes.coverage.sentences_result import Measured
 from slimvec.probes.figures import Figure, curve
 from slimvec.probes.protocol import ProbeConfig, embed, read_methods

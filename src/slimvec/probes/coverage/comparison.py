@@ -14,11 +14,17 @@ from slimvec.errors import InputError
 from slimvec.evaluation.results import package_versions
 from slimvec.files import atomic_folder
 from slimvec.frozen import Frozen, Stored
-from slimvec.probes.coverage.characters import character_part, measure_characters
-from slimvec.probes.coverage.counting import CHARACTERS, COVERAGE, EXACT, FERTILITY, PIECES, UNKNOWN
-from slimvec.probes.coverage.lines import file_part
-from slimvec.probes.coverage.parts import Part, joined, named
-from slimvec.probes.coverage.sentences import FOLDER, ParallelSentences
+from slimvec.probes.coverage.counting import (
+    CHARACTERS,
+    COVERAGE,
+    EXACT,
+    FERTILITY,
+    FOLDER,
+    PIECES,
+    UNKNOWN,
+    ParallelSentences,
+)
+from slimvec.probes.coverage.parts import Part, character_part, file_part, joined, measure_characters, named
 from slimvec.probes.coverage.sentences_result import comparison_table, describe, language_table, metrics, script_plots
 from slimvec.probes.coverage.tokenizer_probe import TokenizerProbe, measure_sentences
 from slimvec.probes.page import result_blocks, settings_table

@@ -5,8 +5,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slimvec.probes.coverage.counting import CHARACTERS, COVERAGE, FERTILITY, FIGURES, PIECES, Estimates, Ratio
-from slimvec.probes.coverage.sentences import ENGLISH, ParallelSentences
+from slimvec.probes.coverage.counting import (
+    CHARACTERS,
+    COVERAGE,
+    ENGLISH,
+    FERTILITY,
+    FIGURES,
+    PIECES,
+    Estimates,
+    ParallelSentences,
+    Ratio,
+)
 from slimvec.probes.figures import curve, lay_out
 from slimvec.probes.results import Metric
 from slimvec.reports.parts import Plot, Table

@@ -11,11 +11,8 @@ from slimvec.evaluation.endpoint import is_endpoint
 from slimvec.evaluation.models import EvaluatedModel
 from slimvec.model.tokenizer_sources import open_tokenizer
 from slimvec.probes.coverage.bitext import bitext_part, find_counterparts
-from slimvec.probes.coverage.characters import character_part, measure_characters
-from slimvec.probes.coverage.counting import count_tokens, estimate
-from slimvec.probes.coverage.lines import file_part
-from slimvec.probes.coverage.parts import QUESTION, Part, joined
-from slimvec.probes.coverage.sentences import FOLDER, ParallelSentences
+from slimvec.probes.coverage.counting import FOLDER, ParallelSentences, count_tokens, estimate
+from slimvec.probes.coverage.parts import QUESTION, Part, character_part, file_part, joined, measure_characters
 from slimvec.probes.coverage.sentences_result import (
     Measured,
     describe,

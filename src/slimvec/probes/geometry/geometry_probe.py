@@ -6,27 +6,152 @@ from typing import ClassVar
 
 import numpy as np
 
-from slimvec.evaluation.models import EvaluatedModel
+from slimvec.errors import InputError
+from slimvec.evaluation.cached_model import bare_model
+from slimvec.evaluation.models import EvaluatedModel, Prompt, Usage
+from slimvec.evaluation.opening import open_evaluated
+from slimvec.evaluation.slimvec_model import SlimvecModel
+from slimvec.probes.facts import make_facts
 from slimvec.probes.figures import Figure, curve, show_measure
-from slimvec.probes.geometry.hubness import count_occurrences, gaussian_skewness, skewness_interval
 from slimvec.probes.geometry.spread import (
+    count_occurrences,
     entropy_dimension,
     gaussian,
+    gaussian_skewness,
     iso_score,
     mean_cosine,
     participation_ratio,
+    skewness_interval,
     spectrum,
     uniformity,
 )
-from slimvec.probes.geometry.stability import compare_batches, compare_dtypes
-from slimvec.probes.geometry.texts import FOLDER, SpreadTexts, gather_texts
-from slimvec.probes.protocol import ProbeConfig, answered, embed
+from slimvec.probes.outside_sets import read_set
+from slimvec.probes.protocol import ProbeConfig, answered, embed, embed_with
 from slimvec.probes.results import Metric, ProbeResult
 from slimvec.reports.parts import Curve, Plot
-from slimvec.statistics.group_jackknife import jackknife_interval
 from slimvec.statistics.intervals import Interval, bootstrap_intervals
+from slimvec.statistics.jackknife import jackknife_interval
 from slimvec.statistics.resampling import Values
 from slimvec.text.embeddings import Vectors
+
+FOLDER = "stsb_multi"
+_FILE = "test.jsonl.gz"
+_LANGUAGE = "en"
+_ALIKE = 4.0
+"""On the scale to 5: "mostly equivalent, but some unimportant details differ" (Cer et al. 2017)."""
+_MIN_TEXTS, _MIN_PAIRS = 40, 8
+
+
+@dataclass(frozen=True)
+class SpreadTexts:
+    """Texts and pairs.
+
+    Attributes:
+        texts: Different ones.
+        pairs: Pairs that belong together.
+        source: Where they are from, for the report.
+        pair_kind: What the pairs are.
+    """
+
+    texts: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...]
+    source: str
+    pair_kind: str
+
+
+def gather_texts(config: ProbeConfig, num_texts: int, num_pairs: int) -> SpreadTexts:
+    """Gather texts of different content.
+
+    Args:
+        config: Its data may have `stsb_multi`, of which the English test part is used; without it, facts are made.
+        num_texts: At most.
+        num_pairs: At most.
+
+    Raises:
+        InputError: `stsb_multi` is there and malformed, or has too few sentences or no paraphrases.
+    """
+    generator = np.random.default_rng(config.seed)
+    folder = config.folder(FOLDER)
+    if folder is None:
+        facts = make_facts(num_texts, generator)
+        pairs = tuple((fact.question, fact.text) for fact in facts[:num_pairs])
+        return SpreadTexts(
+            tuple(fact.text for fact in facts), pairs, "made facts", "questions and the sentences that answer them"
+        )
+    rows = [
+        (row.texts["s1"], row.texts["s2"], row.numbers["score"])
+        for row in read_set(folder, _FILE, ("s1", "s2", "lang"), ("score",))
+        if row.texts["lang"] == _LANGUAGE
+    ]
+    sentences = list(dict.fromkeys(text for first, second, _ in rows for text in (first, second)))
+    if len(sentences) < _MIN_TEXTS:
+        raise InputError(
+            f"{folder / _FILE} has {len(sentences)} different sentences in {_LANGUAGE}",
+            expected=f"{_MIN_TEXTS} or more",
+        )
+    alike = [(first, second) for first, second, score in rows if score >= _ALIKE and first != second]
+    if len(alike) < _MIN_PAIRS:
+        raise InputError(
+            f"{folder / _FILE} has {len(alike)} pairs of score {_ALIKE:g} or more in {_LANGUAGE}",
+            expected=f"{_MIN_PAIRS} or more",
+        )
+    chosen = [sentences[number] for number in generator.permutation(len(sentences))[:num_texts]]
+    pairs = tuple(alike[number] for number in generator.permutation(len(alike))[:num_pairs])
+    return SpreadTexts(tuple(chosen), pairs, f"{FOLDER}, English", f"paraphrases (score {_ALIKE:g} of 5 or more)")
+
+
+_EXACT = "float32"
+
+
+def compare_batches(model: EvaluatedModel, texts: Sequence[str], config: ProbeConfig) -> dict[str, float]:
+    """Give the lowest cosine of texts with themselves, embedded in other company.
+
+    Args:
+        model: A store of vectors is left aside, as it would give back what it was given.
+        texts: N different ones.
+        config: Its `on_progress` is called.
+
+    Returns:
+        `again` (the same batch twice), `reversed` (the other order) and `alone` (one at a time), each against the
+        first batch.
+    """
+    bare, prompt = bare_model(model), _prompt(model)
+    together = embed_with(bare, texts, prompt, config)
+    again = embed_with(bare, texts, prompt, config)
+    backwards = embed_with(bare, list(texts)[::-1], prompt, config)[::-1]
+    alone = np.concatenate([embed_with(bare, [text], prompt, config) for text in texts])
+    others = {"again": again, "reversed": backwards, "alone": alone}
+    return {name: lowest_cosine(together, other) for name, other in others.items()}
+
+
+def compare_dtypes(model: EvaluatedModel, texts: Sequence[str], config: ProbeConfig) -> float | str:
+    """Give the lowest cosine of texts with themselves, computed in float32.
+
+    Returns:
+        The cosine, or why there is none.
+    """
+    bare, prompt = bare_model(model), _prompt(model)
+    card = bare.card
+    if not isinstance(bare, SlimvecModel) or not config.source:
+        return "only a model of slimvec's that was loaded by name can be loaded anew in float32"
+    if card.dtype == _EXACT:
+        return "it is computed in float32 already"
+    exact = open_evaluated(config.source, backend="slimvec", dtype=_EXACT, dims=card.dims, revision=card.revision)
+    if exact.prompt(Usage("probe", "STS", None)).text != prompt.text:
+        return "prompts given on the command line are not those of the model loaded anew"
+    return lowest_cosine(embed_with(bare, texts, prompt, config), embed_with(exact, texts, prompt, config))
+
+
+def lowest_cosine(first: Vectors, second: Vectors) -> float:
+    """Lowest cosine of vectors [N, D] of length 1 with those of the same texts, at most 1."""
+    cosines = (first.astype(np.float64) * second.astype(np.float64)).sum(axis=1)
+    lengths = np.linalg.norm(first.astype(np.float64), axis=1) * np.linalg.norm(second.astype(np.float64), axis=1)
+    return float(min(1.0, (cosines / lengths).min()))
+
+
+def _prompt(model: EvaluatedModel) -> Prompt:
+    return model.prompt(Usage("probe", "STS", None))
+
 
 _EVEN, _TWIN = "isotropic Gaussian", "Gaussian of the effective dimension"
 COSINE = Figure("mean cosine", "cosine", False, _EVEN)

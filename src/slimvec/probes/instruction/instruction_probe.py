@@ -3,26 +3,252 @@
 Letters: Q queries of a set, W wordings of a kind, D dims.
 """
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
 
-from slimvec.data.retrieval import RetrievalSet
-from slimvec.evaluation.models import EvaluatedModel, Prompt
+from slimvec.data.retrieval import Document, Query, RetrievalSet
+from slimvec.data.retrieval_files import read_retrieval_set
+from slimvec.evaluation.cached_model import prompts_of
+from slimvec.evaluation.models import EvaluatedModel, Prompt, Usage
 from slimvec.evaluation.retrieval import measure_vectors
-from slimvec.probes.instruction.instruction_result import Effect, make_result
-from slimvec.probes.instruction.prompts import document_prompt, instructed, no_prompt, own_prompt
-from slimvec.probes.instruction.retrieval import Share, gather_sets
-from slimvec.probes.instruction.wordings import NONE, WORDINGS
-from slimvec.probes.protocol import ProbeConfig, embed_with, skipped
-from slimvec.probes.results import ProbeResult
+from slimvec.probes.facts import make_facts
+from slimvec.probes.figures import Figure, curve, lay_out
+from slimvec.probes.protocol import Probe, ProbeConfig, answered, embed_with, skipped
+from slimvec.probes.results import Metric, ProbeResult
 from slimvec.ranking.metrics import MAIN_METRIC
+from slimvec.reports.parts import Plot
 from slimvec.statistics.intervals import Interval
 from slimvec.statistics.resampling import Values
 from slimvec.statistics.significance import compare_runs
 from slimvec.text.embeddings import Vectors
+
+OWN = "right"
+NONE = "missing"
+
+WORDINGS: Mapping[str, tuple[str, ...]] = {
+    "paraphrased": (
+        "Find the passage that answers the question or fits the description",
+        "For the following question or short description, retrieve the text which deals with it",
+    ),
+    "wrong": (
+        "Decide whether the customer's review is positive or negative",
+        "Name the programming language in which this function is written",
+    ),
+    "another language": (
+        "Finde den Text, von dem die Frage oder kurze Beschreibung handelt",
+        "Trouve le texte dont parle la question ou la courte description",
+    ),
+}
+"""By kind. Two of each, so that a kind is not one sentence's accident; in Latin script alone, so that the tokenizer
+reads them as it reads the right one."""
+
+
+_TASK = "probe"
+_SLOT = re.compile(r"(?s)^(?P<before>\s*instruct(?:ion)?:\s*)(?P<task>.+?)(?P<behind>\s*query:\s*)$", re.IGNORECASE)
+"""An instruction written out in a prompt: `Instruct: ... Query:`."""
+
+
+def own_prompt(model: EvaluatedModel) -> Prompt:
+    """Give what the model writes in front of a query by itself."""
+    return model.prompt(Usage(_TASK, "Retrieval", "query"))
+
+
+def document_prompt(model: EvaluatedModel) -> Prompt:
+    """Give what the model writes in front of a document."""
+    return model.prompt(Usage(_TASK, "Retrieval", "document"))
+
+
+def instructed(model: EvaluatedModel, instruction: str) -> Prompt | None:
+    """Give a query's prompt with another instruction.
+
+    A model that takes instructions is told; one whose prompt has an instruction written out gets it replaced.
+
+    Returns:
+        The prompt; None where the model's prompt has no place for an instruction.
+    """
+    own = own_prompt(model)
+    told = model.prompt(Usage(_TASK, "Retrieval", "query", instruction))
+    if told.text != own.text:
+        return told
+    if prompts_of(model) is not None:
+        return None  # its prompt is made of a template, and what the caller wrote into it would be left out
+    return replace(own, text=written, task=written) if (written := _written_over(own.text, instruction)) else None
+
+
+def no_prompt(model: EvaluatedModel) -> Prompt | None:
+    """Give the prompt of a query with nothing in front; None where the model cannot do without.
+
+    A model that makes its prompts of templates is asked for a task without a prompt, or for its documents' side, if
+    that has none.
+    """
+    prompts = prompts_of(model)
+    if prompts is None:
+        return Prompt("", "query", "")
+    symmetric = next((name for name, task in prompts.tasks.items() if task.symmetric), None)
+    if symmetric is not None:
+        return Prompt("", "query", symmetric)
+    return Prompt("", "document") if not prompts.render("document") else None
+
+
+def _written_over(prompt: str, instruction: str) -> str:
+    """Write another instruction into a prompt that has one written out; empty where it has none."""
+    found = _SLOT.match(prompt)
+    return f"{found['before']}{instruction}{found['behind']}" if found else ""
+
+
+_FACTS_A_DOCUMENT = 3
+_LANGUAGE = "en"
+
+
+@dataclass(frozen=True)
+class Share:
+    """How much of an outside set is taken, at full.
+
+    Attributes:
+        name: Its folder.
+        num_queries: Queries.
+        num_documents: Documents; more where more are judged for the queries.
+    """
+
+    name: str
+    num_queries: int
+    num_documents: int
+
+
+def gather_sets(config: ProbeConfig, shares: Sequence[Share], num_made: int) -> list[RetrievalSet]:
+    """Gather the sets to search.
+
+    Args:
+        config: Its data may have the sets.
+        shares: What is taken of each; of a set in several languages the English part.
+        num_made: Queries made of facts where the data has none of the sets.
+
+    Raises:
+        InputError: a set is there and malformed.
+    """
+    found = []
+    for share in shares:
+        folder = config.folder(share.name)
+        if folder is None:
+            continue
+        whole = read_retrieval_set(folder)
+        whole = whole.by_language().get(f"{whole.name}/{_LANGUAGE}", whole)
+        limits = {"num_queries": config.count(share.num_queries), "num_documents": config.count(share.num_documents)}
+        found.append(whole.sample(**limits, seed=config.seed))
+    return found or [_made_set(config.count(num_made), np.random.default_rng(config.seed))]
+
+
+def _made_set(num_queries: int, generator: np.random.Generator) -> RetrievalSet:
+    """Make documents of some facts each, and ask for one fact of each."""
+    facts = make_facts(_FACTS_A_DOCUMENT * num_queries, generator)
+    documents, queries = [], []
+    for number in range(num_queries):
+        own = facts[_FACTS_A_DOCUMENT * number : _FACTS_A_DOCUMENT * (number + 1)]
+        documents.append(Document(str(number), " ".join(fact.text for fact in own)))
+        queries.append(Query(str(number), own[number % _FACTS_A_DOCUMENT].question))
+    qrels = {str(number): {str(number): 1} for number in range(num_queries)}
+    return RetrievalSet("made facts", tuple(documents), tuple(queries), qrels)
+
+
+CHANGE = Figure("change", "score", None, "right instruction")
+COSINE = Figure("cosine", "cosine", None, "another query")
+SCORE = Figure("ndcg", "score", True)
+_PHRASES = {NONE: "without any", "wrong": "with a wrong one", "another language": "in another language"}
+
+
+@dataclass(frozen=True, eq=False)
+class Effect:
+    """What a kind of instruction does, against the model's own.
+
+    Attributes:
+        kind: As in `WORDINGS`.
+        change: Change of nDCG@10, mean over sets.
+        cosine: Cosine of a query's vector with that behind the right instruction, mean over sets.
+        wordings: nDCG@10 and cosine of each instruction by itself.
+    """
+
+    kind: str
+    change: Interval
+    cosine: Interval
+    wordings: Mapping[str, tuple[float, float]]
+
+
+def make_result(
+    probe: Probe,
+    effects: Sequence[Effect],
+    score: Interval,
+    other: Interval,
+    num_queries: int,
+    *,
+    skipped: str,
+    details: Mapping[str, str],
+) -> ProbeResult:
+    """Put the findings together.
+
+    Args:
+        probe: Whose they are.
+        effects: By kind of instruction.
+        score: nDCG@10 with the model's own instruction, mean over sets.
+        other: Cosine of a query's vector with that of another query, mean over sets.
+        num_queries: Over all sets.
+        skipped: What was left out, and why.
+        details: Sets, and what the model writes by itself.
+    """
+    changes = [CHANGE.metric(effect.change, num_queries, effect.kind, baseline=0.0) for effect in effects]
+    cosines = [COSINE.metric(effect.cosine, num_queries, effect.kind, baseline=other.value) for effect in effects]
+    wordings = [(effect.kind, text, *values) for effect in effects for text, values in effect.wordings.items()]
+    table = lay_out(
+        "Each instruction by itself",
+        "kind | instruction | nDCG@10 | cosine with the right one",
+        "{0} | {1} | {2:.3f} | {3:.3f}",
+        [(OWN, "(the model's own)", score.value, 1.0), *wordings],
+    )
+    return answered(
+        probe,
+        _answer(effects, changes, score, other),
+        [*changes, *cosines, SCORE.metric(score, num_queries, OWN)],
+        tables=[table],
+        plots=_plots(effects, other),
+        skipped=skipped,
+        details=details,
+    )
+
+
+def _answer(effects: Sequence[Effect], changes: Sequence[Metric], score: Interval, other: Interval) -> str:
+    rows = list(zip((effect.kind for effect in effects), changes, strict=True))
+    said = [f"{change:+.3f} {_PHRASES.get(kind, kind)}" for kind, change in rows]
+    even = [kind for kind, change in rows if not change.is_apart]
+    which = "none of this is" if len(even) == len(effects) else f"{', '.join(even)}: not"
+    near = min(effects, key=lambda effect: effect.cosine.value)
+    return (
+        f"nDCG@10 is {score.value:.3f} with the model's own instruction, and changes by {'; '.join(said)}"
+        f"{f' ({which} distinguishable from 0)' if even else ''}. Query vectors move furthest when it is {near.kind}: "
+        f"to a cosine of {near.cosine.value:.3f}, where two different queries have {other.value:.3f}."
+    )
+
+
+def _plots(effects: Sequence[Effect], other: Interval) -> list[Plot]:
+    changes, cosines = [effect.change for effect in effects], [effect.cosine for effect in effects]
+    still, others = [Interval(0.0, 0.0, 0.0)] * len(effects), [other] * len(effects)
+    drawn = {
+        ("What other instructions do to retrieval", "change of nDCG@10"): (
+            curve("change", changes),
+            curve("right instruction", still, baseline=True),
+        ),
+        ("How far other instructions move a query's vector", "cosine with the right one"): (
+            curve("same query", cosines),
+            curve("another query, right instruction", others, baseline=True),
+        ),
+    }
+    kinds = tuple(effect.kind for effect in effects)
+    return [
+        Plot(title=title, x_label="instruction", y_label=y_label, kind="dots", categories=kinds, curves=curves)
+        for (title, y_label), curves in drawn.items()
+    ]
 
 
 @dataclass(frozen=True)

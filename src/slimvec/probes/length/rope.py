@@ -9,7 +9,7 @@ from slimvec.errors import InputError
 from slimvec.evaluation.slimvec_model import SlimvecModel
 from slimvec.model.opening import OpenSettings
 from slimvec.model.rope_scaling import RopeKind, RopeScaling
-from slimvec.probes.length.needles import score_lengths
+from slimvec.probes.length.length_probe import score_lengths
 from slimvec.probes.protocol import ProbeConfig
 from slimvec.statistics.intervals import Interval, bootstrap_intervals, paired_difference
 from slimvec.statistics.resampling import Values

@@ -9,9 +9,8 @@ import numpy as np
 from slimvec.data.templates import KINDS
 from slimvec.evaluation.models import EvaluatedModel
 from slimvec.probes.order.bags import bag_cosines
-from slimvec.probes.order.cells import make_cells
 from slimvec.probes.order.explained import explain, words_of
-from slimvec.probes.order.findings import Findings, Separation
+from slimvec.probes.order.findings import Findings, Separation, make_cells
 from slimvec.probes.order.items import (
     LANGUAGES,
     Item,
@@ -22,8 +21,7 @@ from slimvec.probes.order.items import (
     template_items,
 )
 from slimvec.probes.order.order_result import make_result
-from slimvec.probes.order.outside import Pair, outside_items, outside_pairs, plain_sentences
-from slimvec.probes.order.symmetric import NUM_EACH, symmetric_pairs
+from slimvec.probes.order.outside import NUM_EACH, Pair, outside_items, outside_pairs, plain_sentences, symmetric_pairs
 from slimvec.probes.protocol import SHARES, ProbeConfig, embed
 from slimvec.probes.results import ProbeResult
 from slimvec.statistics.estimates import estimate_separation

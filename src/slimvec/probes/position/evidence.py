@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from slimvec.data.retrieval import Document, Query
-from slimvec.data.retrieval_reading import read_retrieval_set
+from slimvec.data.retrieval_files import read_retrieval_set
 from slimvec.data.tables import iter_rows
 from slimvec.errors import InputError
 from slimvec.evaluation.models import EvaluatedModel

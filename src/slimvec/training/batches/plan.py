@@ -1,6 +1,6 @@
 """Which examples make up which step: fixed by (seed, epoch), so that a run can go on at any step.
 
-Without weights every example comes exactly once an epoch (mixing.py: what weights change), and within a
+Without weights every example comes exactly once an epoch (dealing.py: what weights change), and within a
 batch no text comes twice, neither as query nor as positive: a repeated text would be a false negative.
 
 Batches can be made alike, semi-homogeneous as KaLM-Embedding has them (arXiv 2501.01028): first each batch is of one

@@ -67,7 +67,7 @@ class Source(Section):
         passages: File with the texts by id, for rows that hold ids instead of texts.
         task: Task name or whole instruction for the prompts of records that name none.
         limit: Take this many records, chosen by the run's seed; default all.
-        weight: Records of a source of weight 2 come twice as often as those of weight 1 (see batches/mixing.py).
+        weight: Records of a source of weight 2 come twice as often as those of weight 1 (see batches/dealing.py).
         on_bad: A row that cannot be used is an error, or is left out and counted.
         cleaning: Rules that records have to pass, each source by itself; default none.
         rearrange: Put the sentences of documents in another order, each epoch anew; default as they stand.

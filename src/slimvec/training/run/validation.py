@@ -18,9 +18,9 @@ from slimvec.errors import InputError, TrainingError
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.ranking.metrics import DEPTH, ndcg, reciprocal_rank
 from slimvec.ranking.top_k import rank_vectors
+from slimvec.text.batch import plan_batches
 from slimvec.text.embeddings import Embeddings, TextEmbedder, Vectors, embed_by_task
 from slimvec.text.prompts import Prompts, Role
-from slimvec.text.schedule import plan_batches
 from slimvec.training.batches.sources import read_sources
 from slimvec.training.recipe import Batch, Recipe, Source, Validation
 

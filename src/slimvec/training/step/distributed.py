@@ -17,8 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from slimvec.objectives.batch import EmbeddedBatch
-from slimvec.objectives.joining import join_batches
+from slimvec.objectives.batch import EmbeddedBatch, join_batches
 from slimvec.objectives.losses import Losses, Objective
 
 

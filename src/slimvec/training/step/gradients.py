@@ -18,8 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from slimvec.objectives.losses import Losses
-from slimvec.text.batch import PackedBatch
-from slimvec.text.schedule import plan_batches
+from slimvec.text.batch import PackedBatch, plan_batches
 from slimvec.text.tokenizer import TokenizedTexts
 from slimvec.training.step.processes import Processes
 

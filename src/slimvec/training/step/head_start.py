@@ -17,8 +17,7 @@ from slimvec.errors import InputError
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.head import Dense
 from slimvec.model.pooling import pool
-from slimvec.text.batch import PackedBatch
-from slimvec.text.schedule import plan_batches
+from slimvec.text.batch import PackedBatch, plan_batches
 from slimvec.text.tokenizer import TokenizedTexts
 
 PENALTIES = tuple(10.0**power for power in range(-7, 1))

@@ -33,8 +33,7 @@ from slimvec.model.running_pooling import running_pool, window_pool
 from slimvec.model.spec import ModelSpec
 from slimvec.objectives.batch import EmbeddedBatch
 from slimvec.objectives.losses import Objective
-from slimvec.text.batch import PackedBatch
-from slimvec.text.schedule import plan_batches
+from slimvec.text.batch import PackedBatch, plan_batches
 from slimvec.training.batches.deals import TextDeal
 from slimvec.training.batches.passages import Frame, Passage, last_border, read_passages
 from slimvec.training.recipe import Recipe

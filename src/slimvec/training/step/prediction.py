@@ -30,8 +30,7 @@ from slimvec.errors import InputError
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.lm_head import LMHead
 from slimvec.model.spec import AttentionMode
-from slimvec.text.batch import PackedBatch
-from slimvec.text.schedule import plan_batches
+from slimvec.text.batch import PackedBatch, plan_batches
 from slimvec.text.tokenizer import Tokenizer
 from slimvec.training.batches.deals import TextDeal
 from slimvec.training.recipe import Recipe

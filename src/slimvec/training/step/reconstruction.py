@@ -24,8 +24,7 @@ from torch import Tensor, nn
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.lm_head import LMHead
 from slimvec.objectives.losses import Losses
-from slimvec.text.batch import PackedBatch
-from slimvec.text.schedule import plan_batches
+from slimvec.text.batch import PackedBatch, plan_batches
 from slimvec.text.tokenizer import TokenizedTexts
 from slimvec.training.recipe.objectives import Anchor
 from slimvec.training.step.gradients import with_gradient

@@ -1,18 +1,15 @@
-"""Retrieval sets read from folders, in one of two layouts.
-
-Ours: `corpus`, `queries` and `qrels`, each `.jsonl` or `.jsonl.gz`, with the fields `id, title, text, lang, align`,
-`id, text, lang, align` and `query_id, doc_id, score`. BEIR's (arXiv 2104.08663): the same with `_id` for `id`, and
-`qrels/test.tsv` with the columns query, document, grade under a line of headings.
-"""
+"""Retrieval sets as folders: how they are found, read and written."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from slimvec.data.records import check_text
 from slimvec.data.retrieval import Document, Query, RetrievalSet
 from slimvec.data.tables import Row, iter_lines, iter_rows, located
+from slimvec.data.writers import write_rows
 from slimvec.errors import InputError
 
 _ROW_SUFFIXES = (".jsonl", ".jsonl.gz")
@@ -194,3 +191,26 @@ def _grade(value: object) -> int:
     if isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer():
         return int(value)
     raise InputError(f"score {value!r}", expected="a whole number")
+
+
+def write_retrieval_set(dataset: RetrievalSet, folder: Path) -> None:
+    """Write a retrieval set as `read_retrieval_set` reads it.
+
+    Args:
+        dataset: The set.
+        folder: Exists, and is filled.
+    """
+    write_rows(folder / "corpus.jsonl", map(_row, dataset.documents))
+    write_rows(folder / "queries.jsonl", map(_row, dataset.queries))
+    judgements = [
+        {"query_id": query, "doc_id": document, "score": grade}
+        for query, grades in dataset.qrels.items()
+        for document, grade in grades.items()
+    ]
+    write_rows(folder / "qrels.jsonl", judgements)
+
+
+def _row(item: Any) -> dict[str, Any]:
+    """Give the fields of a document or query that say something, under their names in files."""
+    values = {"lang" if name == "language" else name: value for name, value in asdict(item).items()}
+    return {name: value for name, value in values.items() if value not in (None, "")}
