@@ -322,9 +322,9 @@ def _load(run: Run, source: str | Path, cache_states: float) -> Iterator[Embedde
     """Load a model as its variant says, but for the pooling; an untrained base takes the recipe's settings."""
     asked, model = run.settings.load, run.training.recipe.model
     chosen: OpenSettings = {"prompts": asked.prompts, "dims": asked.dims, "recency": asked.recency}
-    chosen["echo"] = asked.echo
+    chosen.update({"echo": asked.echo, "num_layers": asked.num_layers})
     if not run.training.trained:
-        given = model.model_dump(include=model.model_fields_set & {"attention", "max_tokens"})
+        given = model.model_dump(include=model.model_fields_set & {"attention", "max_tokens", "num_layers"})
         chosen.update({"prompts": asked.prompts or model.prompts, **given})  # type: ignore[typeddict-item]
     frozen = run.training.recipe.tuning.first_layer
     if not cache_states or not frozen:

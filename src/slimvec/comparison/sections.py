@@ -27,6 +27,7 @@ class Loaded(Section):
         task: Task name or whole instruction; a wrong one on purpose, for instance.
         recency: Attention calibration of a causal model, as `slimvec.model.attention` defines it.
         echo: Read every text twice and pool its second copy, as `slimvec.text.echo` does; causal models only.
+        num_layers: How many layers of a base that is scored untrained run, from the bottom.
     """
 
     pooling: Pooling | None = None
@@ -35,10 +36,12 @@ class Loaded(Section):
     task: str | None = None
     recency: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     echo: bool = False
+    num_layers: int | None = Field(default=None, ge=1)
 
     def hashed(self, *, without: Collection[str] = ()) -> dict[str, Any]:
-        """Give what results depend on; `echo` only where it is on, so that older results keep their keys."""
-        return self.model_dump(mode="json", exclude={*without, *(() if self.echo else ("echo",))})
+        """Give what results depend on; newer settings only where they are used, so that older results keep keys."""
+        unused = {name for name in ("echo", "num_layers") if not getattr(self, name)}
+        return self.model_dump(mode="json", exclude={*without, *unused})
 
 
 class Variant(Section):

@@ -113,7 +113,7 @@ class Embedder:
             token_budget: Most tokens in a batch; default measured.
             settings: What shall differ from the model's own: revision, attention, pooling, prompts, dims, max_tokens,
                 rope (stretched positions), recency (calibrated attention), echo (texts read twice, the second copy
-                pooled); and `progress`, called with what is fetched or converted.
+                pooled), num_layers (the first layers alone); and `progress`, called with what is fetched or converted.
 
         Raises:
             InputError: an unknown source or dtype, int8 where it is not to be had, `compile` for a model that the fused

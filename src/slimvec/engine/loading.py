@@ -174,9 +174,9 @@ def _fused(opened: OpenedModel, dtype: torch.dtype) -> FusedDecoder:
     if dtype == torch.int8:
         texts = int8_texts(opened)
         dtype = torch.bfloat16 if torch.bfloat16 in load_kernels().dtypes else torch.float32
-    source = open_folder(opened.weights, check=True) if opened.is_adapter else None
-    lora = None if source is None else read_plain_lora(opened.folder, source)
-    if lora is not None or source is None:
+    source = open_folder(opened.weights, check=True, num_layers=opened.spec.num_layers)
+    lora = read_plain_lora(opened.folder, source) if opened.is_adapter else None
+    if lora is not None or not opened.is_adapter:
         return FusedDecoder.from_folder(
             opened.weights, causal=causal, dtype=dtype, int8=texts, config=opened.config, source=source, lora=lora
         )

@@ -14,6 +14,7 @@ from transformers.utils import logging
 from slimvec.errors import ModelError
 from slimvec.model.architectures import attention_settings, check_served
 from slimvec.model.attention import ATTENTION_NAME, Attends, Continuation, Packing, kernel_name, register
+from slimvec.model.depth import names_below
 from slimvec.model.rope_lengths import alike, longrope_limits
 from slimvec.model.spec import AttentionMode
 from slimvec.model.weight_files import WeightFiles, refuse_unaccounted
@@ -220,7 +221,10 @@ def load_transformers(
             expected="a config.json and weights that belong together",
         ) from error
     misfits = [f"{name}: {tuple(stored)} for {tuple(wanted)}" for name, stored, wanted in found["mismatched_keys"]]
-    refuse_unaccounted(folder, missing=found["missing_keys"], left=found["unexpected_keys"], misfits=misfits)
+    left = found["unexpected_keys"]
+    if "num_hidden_layers" in (changes or {}):
+        left = names_below(left, config.num_hidden_layers)
+    refuse_unaccounted(folder, missing=found["missing_keys"], left=left, misfits=misfits)
     return TransformersBackbone(hf_model.eval(), mode, recency=recency)
 
 

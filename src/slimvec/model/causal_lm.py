@@ -115,7 +115,9 @@ def open_language_model(opened: OpenedModel) -> OpenedModel:
             raise ModelError(
                 f"{opened.folder} has {opened.spec.attention} attention", expected="a causal language model"
             )
-        return opened
+        if opened.spec.num_layers is None:
+            return opened
+        return open_language_model(open_model(opened.weights, rope=opened.rope))  # the head belongs to all layers
     if opened.base is None:
         raise ModelError(
             f"{opened.folder} was trained as an embedding model and says nothing of its base",

@@ -23,6 +23,7 @@ from slimvec.model.adapters import has_lora, load_lora, merge_lora
 from slimvec.model.backbone import load_transformers
 from slimvec.model.builtin import TOKENIZER_FILES
 from slimvec.model.copy_check import check_copy
+from slimvec.model.depth import depth_settings
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.golden import TEXTS, EmbedRole, write_golden
 from slimvec.model.guard import check_attention_mode
@@ -75,7 +76,10 @@ def load_opened(
         opened.weights,
         mode=mode,
         dtype=dtype or opened.default_dtype(device),
-        changes=None if opened.rope is None else scaled_settings(opened.config),
+        changes={
+            **({} if opened.rope is None else scaled_settings(opened.config)),
+            **({} if opened.spec.num_layers is None else depth_settings(opened.config)),
+        },
         recency=opened.spec.recency,
     )
     if opened.is_adapter:
@@ -137,7 +141,7 @@ def save_model(
     if as_adapter and origin is not None:  # it is looked for again, from wherever the adapter is loaded
         origin = origin.model_copy(update={"source": portable_name(origin.source)})
     manifest = Manifest(
-        spec=model.spec,
+        spec=model.spec if as_adapter else model.spec.replace(num_layers=None),  # merged weights have no others
         base=origin,
         adapter=as_adapter,
         language_model="base" if language_head is None else "own",

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from slimvec.model.depth import names_below
 from slimvec.model.foreign_settings import Decision
 from slimvec.model.opening import OpenedModel
 from slimvec.model.weight_files import WeightFiles, is_passed_over
@@ -20,7 +21,8 @@ class Inspection:
         settings: What decides each of its settings.
         notices: What may make its vectors differ from what its maker meant.
         num_tensors: Tensors in its weight files, the head's left out.
-        passed_over: Those among them that no vector depends on: another head, tables of positions.
+        passed_over: Those among them that no vector depends on: another head, tables of positions, layers above the
+            last that runs.
     """
 
     architecture: str
@@ -51,6 +53,7 @@ def inspect_model(opened: OpenedModel) -> Inspection:
     """
     routes = (opened, *([] if opened.queries is None else [opened.queries]))
     names = [name for home in dict.fromkeys(one.weights for one in routes) for name in WeightFiles(home).names]
+    run = set(names if opened.spec.num_layers is None else names_below(names, opened.spec.num_layers))
     files = sorted(path for path in opened.folder.rglob("*") if path.is_file())
     return Inspection(
         architecture=str(opened.config["model_type"]),
@@ -58,7 +61,7 @@ def inspect_model(opened: OpenedModel) -> Inspection:
         settings=opened.decisions,
         notices=opened.notices,
         num_tensors=len(names),
-        passed_over=tuple(sorted(name for name in names if is_passed_over(name))),
+        passed_over=tuple(sorted(name for name in names if is_passed_over(name) or name not in run)),
     )
 
 

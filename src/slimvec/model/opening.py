@@ -14,6 +14,7 @@ import torch
 from slimvec.errors import InputError, ModelError, ModelWarning
 from slimvec.model.agreement import check_agreement
 from slimvec.model.architectures import Config, read_attention_mode, read_config
+from slimvec.model.depth import shallow_config
 from slimvec.model.dtypes import compute_dtype
 from slimvec.model.foreign_settings import Decision, read_foreign
 from slimvec.model.gguf_settings import unknown_keys
@@ -151,6 +152,7 @@ class OpenSettings(TypedDict, total=False):
         rope: Stretch rotary positions for longer texts; kept in the files when the model is saved.
         recency: Attention calibration of a causal model, as in `ModelSpec`; runs through transformers.
         echo: Read every text twice and pool its second copy, as in `ModelSpec`; causal models only.
+        num_layers: How many of the backbone's layers run, as in `ModelSpec`. A model that slimvec saved has its own.
         progress: Called with what is fetched or converted, and the share done.
     """
 
@@ -163,6 +165,7 @@ class OpenSettings(TypedDict, total=False):
     rope: RopeScaling | None
     recency: float | None
     echo: bool
+    num_layers: int | None
     progress: Callable[[str, float | None], None] | None
 
 
@@ -209,15 +212,19 @@ def _open(
             expected=f"no other, {attention} was asked for",
             do="train it in that mode first",
         )
-    asked = ("pooling", "prompts", "dims", "max_tokens", "recency", "echo")
-    changes = {name: value for name, value in settings.items() if name in asked and value not in (None, False)}
+    asked = ("pooling", "prompts", "dims", "max_tokens", "recency", "echo", "num_layers")
+    given = {name: value for name, value in settings.items() if name in asked}
+    changes = {name: value for name, value in given.items() if value is not None and value is not False}
+    whole = read_config(files.weights)
+    if manifest is not None and "num_layers" in changes:
+        _refuse_other_depth(source, whole, files.spec, changes.pop("num_layers"))
     spec = files.spec.replace(**changes)
     if spec.echo:
         spec = spec.replace(pooling=spec.pooling.of_text_alone())
     decisions = [one for one in files.decisions if one.setting not in changes]
     decisions += [Decision(name, value, key="asked for") for name, value in changes.items()]
     _refuse_for_bidirectional(spec, source)
-    config = scaled_config(read_config(files.weights), settings.get("rope"))
+    config = shallow_config(scaled_config(whole, settings.get("rope")), spec.num_layers)
     refuse_dynamic(config, spec.max_tokens)
     check_class(files.tokenizer)
     if manifest is not None:
@@ -242,6 +249,21 @@ def _open(
         notices=files.notices,
         roles=roles,
     )
+
+
+def _refuse_other_depth(source: str | Path, config: Config, saved: ModelSpec, asked: int) -> None:
+    """Refuse another number of layers than a model was saved with.
+
+    Raises:
+        ModelError: always then.
+    """
+    own = saved.num_layers or int(config["num_hidden_layers"])
+    if asked != own:
+        raise ModelError(
+            f"{source} was saved with {own} layers",
+            expected=f"no other number, {asked} was asked for",
+            do="train it with so many from its base",
+        )
 
 
 def _refuse_for_bidirectional(spec: ModelSpec, source: str | Path) -> None:

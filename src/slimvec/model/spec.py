@@ -137,6 +137,8 @@ class ModelSpec(Frozen):
         echo: Read every text twice and pool its second copy (see `slimvec.text.echo`); causal models only. Set when a
             model is loaded, never saved.
         prompts: What is written in front of queries and documents.
+        num_layers: How many of the backbone's layers run, from the bottom (see `slimvec.model.depth`); decoders only.
+            Default: all.
         queries: What is different for queries, where they run through other modules than documents; the fields above
             are then those of documents.
     """
@@ -153,6 +155,7 @@ class ModelSpec(Frozen):
     recency: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     echo: bool = False
     prompts: Prompts = Prompts()
+    num_layers: int | None = Field(default=None, ge=1, exclude_if=lambda number: number is None)
     queries: Route | None = Field(default=None, exclude_if=lambda route: route is None)
 
     def for_role(self, role: Role) -> "ModelSpec":

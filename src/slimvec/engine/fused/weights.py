@@ -13,6 +13,7 @@ from torch import Tensor
 
 from slimvec.engine.fused.errors import UnsupportedError
 from slimvec.engine.fused.spec import DecoderSpec
+from slimvec.model.depth import names_below
 from slimvec.model.weight_files import WeightFiles, is_passed_over
 
 _EMBEDDING = "embed_tokens.weight"
@@ -247,12 +248,13 @@ def _read_layer(source: WeightSource, spec: DecoderSpec, prefix: str, dtype: tor
     )
 
 
-def open_folder(folder: Path, *, check: bool = False) -> WeightSource:
+def open_folder(folder: Path, *, check: bool = False, num_layers: int | None = None) -> WeightSource:
     """Map a folder's weights; nothing is read yet. Memory is given back when the source is dropped.
 
     Args:
         folder: Holds them.
         check: Look for numbers that are NaN or infinite first.
+        num_layers: Leave out the layers above the first so many; default none.
 
     Raises:
         ModelError: no weights, files that cannot be read, or such numbers.
@@ -260,4 +262,5 @@ def open_folder(folder: Path, *, check: bool = False) -> WeightSource:
     files = WeightFiles(folder)
     if check:
         files.check_finite()
-    return WeightSource(files.names, files.read, mapped=files.mapped)
+    names = files.names if num_layers is None else names_below(files.names, num_layers)
+    return WeightSource(names, files.read, mapped=files.mapped)

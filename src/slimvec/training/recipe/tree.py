@@ -141,6 +141,8 @@ class Recipe(Section):
         refuse(self.model.trained_dims, "model.trained_dims", message)
         self._check_base()
         self._check_cache()
+        if self.model.num_layers is not None:
+            self._check_depth(self.model.num_layers)
         check_mined(self.loss, self.batch.negatives)
         if self.texts is None and any(source.order_negatives is not None for source in self.data):
             self._check_order_negatives()
@@ -177,6 +179,20 @@ class Recipe(Section):
         refuse(self.model.max_tokens > most, "model.max_tokens", message)
         message = "merge false on a new model: the adapter's base would be random weights, which are not kept"
         refuse(not self.tuning.merge, "tuning.merge", message)
+
+    def _check_depth(self, num_layers: int) -> None:
+        """See that a model of its first layers only is asked for nothing that takes all of them."""
+        predicts = self.predicted_share is not None or isinstance(self.objective, Anchor | Revela)
+        predicts |= isinstance(self.objective, NextPhrase) and bool(self.objective.lm_weight)
+        if predicts or self.keeps_language_model:
+            message = f"num_layers {num_layers} with {self.kind} that predicts tokens, from all layers; leave it out"
+            raise ContradictionError("model.num_layers", message)
+        if self.base.shape is not None:
+            message = f"num_layers {num_layers} of a new model; set base.shape.layers to the number it shall have"
+            raise ContradictionError("model.num_layers", message)
+        if self.tuning.method == "lora" and self.tuning.first_layer >= num_layers:
+            message = f"first_layer {self.tuning.first_layer} is not below model.num_layers {num_layers}"
+            raise ContradictionError("tuning.first_layer", message)
 
     def _check_cache(self) -> None:
         """See that states of frozen layers are kept only where they are the same from step to step."""

@@ -21,6 +21,7 @@ from slimvec.frozen import Frozen
 from slimvec.model.adapters import add_lora
 from slimvec.model.architectures import Config, read_attention_mode, ties_head
 from slimvec.model.backbone import TransformersBackbone
+from slimvec.model.depth import shallow_config
 from slimvec.model.gradient_checkpointing import checkpoint_gradients
 from slimvec.model.shapes import WeightCounts, count_weights, read_shape, sample_backbone
 from slimvec.objectives.blocks import BLOCK_ELEMENTS
@@ -116,6 +117,7 @@ def forecast(recipe: Recipe, config: Config, *, memory: int | None = None, num_p
         memory: Bytes it has; the sizes of pieces are proposed for them.
         num_processes: That share each batch, and with `run.shard` the weights.
     """
+    config = shallow_config(config, recipe.model.num_layers)
     counts = count_weights(config, first_layer=recipe.tuning.first_layer)
     trained = count_trained(recipe, config, counts)
     cost = measure_layer(recipe, config)

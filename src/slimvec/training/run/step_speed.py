@@ -33,7 +33,7 @@ def step_speed(recipe: Recipe, records: Sequence[Record]) -> float:
     Raises:
         SlimvecError: the base cannot be loaded.
     """
-    model = load_model(recipe.base.name, dtype=run_dtype(recipe.run))
+    model = load_model(recipe.base.name, dtype=run_dtype(recipe.run), num_layers=recipe.model.num_layers)
     model.backbone.requires_grad_(False)
     add_lora(model.backbone, recipe.tuning)
     rate = 0.0
