@@ -184,15 +184,14 @@ class Recipe(Section):
         """See that a model of its first layers only is asked for nothing that takes all of them."""
         predicts = self.predicted_share is not None or isinstance(self.objective, Anchor | Revela)
         predicts |= isinstance(self.objective, NextPhrase) and bool(self.objective.lm_weight)
-        if predicts or self.keeps_language_model:
-            message = f"num_layers {num_layers} with {self.kind} that predicts tokens, from all layers; leave it out"
-            raise ContradictionError("model.num_layers", message)
-        if self.base.shape is not None:
-            message = f"num_layers {num_layers} of a new model; set base.shape.layers to the number it shall have"
-            raise ContradictionError("model.num_layers", message)
-        if self.tuning.method == "lora" and self.tuning.first_layer >= num_layers:
-            message = f"first_layer {self.tuning.first_layer} is not below model.num_layers {num_layers}"
-            raise ContradictionError("tuning.first_layer", message)
+        key = "model.num_layers"
+        message = f"num_layers {num_layers} with {self.kind} that predicts tokens, from all layers; leave it out"
+        refuse(predicts or self.keeps_language_model, key, message)
+        message = f"num_layers {num_layers} of a new model; set base.shape.layers to the number it shall have"
+        refuse(self.base.shape is not None, key, message)
+        first = self.tuning.first_layer if self.tuning.method == "lora" else 0
+        message = f"first_layer {first} is not below model.num_layers {num_layers}"
+        refuse(first >= num_layers, "tuning.first_layer", message)
 
     def _check_cache(self) -> None:
         """See that states of frozen layers are kept only where they are the same from step to step."""
