@@ -160,6 +160,19 @@ def test_a_cancelled_request_is_not_computed(held, embedders, monkeypatch):
     assert scheduler.waiting_tokens == 0
 
 
+def test_calls_wait_in_the_bounded_queue_too_and_go_when_they_are_cancelled(held):
+    scheduler, gate = held
+    called = []
+    calls = [scheduler.call(lambda: called.append(1), num_tokens=25) for _ in range(2)]
+    with pytest.raises(OverloadedError, match="50 tokens are waiting already"):
+        scheduler.call(lambda: called.append(2), num_tokens=25)
+    assert calls[0].cancel()
+    gate.set()
+    calls[1].result(20)
+    assert called == [1]
+    assert scheduler.waiting_tokens == 0
+
+
 def test_small_requests_are_not_held_up_by_large_ones(embedders):
     scheduler, gate, order = Scheduler(embedders[0].executor, batch_tokens=20), threading.Event(), []
     scheduler.call(lambda: gate.wait(20))

@@ -9,6 +9,7 @@ from contextlib import suppress
 import pytest
 
 from slimvec.serving import connections
+from slimvec.serving.run import names_of
 
 
 def assert_refused(response, status, code=None):
@@ -66,6 +67,12 @@ def raw(server, data, *, wait=10.0):
         while part := connection.recv(65536):
             parts.append(part)
     return b"".join(parts)
+
+
+def test_a_loopback_server_has_its_own_address_for_a_name():
+    assert names_of("127.0.0.5") == ("localhost", "127.0.0.1", "::1", "127.0.0.5")
+    assert names_of("localhost") == ("localhost", "127.0.0.1", "::1")
+    assert names_of("0.0.0.0") == ()
 
 
 def test_slow_clients_are_let_go(closed, key, monkeypatch):

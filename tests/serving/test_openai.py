@@ -6,6 +6,8 @@ import numpy as np
 import openai
 import pytest
 
+from slimvec.engine.embedder import Embedder
+from tests.serving.running import running
 from tests.tiny import tokenizer_backend
 
 TEXTS = ["a red fruit", "how do I copy a file?", "x"]
@@ -121,6 +123,25 @@ def test_errors_are_openais(client):
         client.embeddings.create(model="tiny", input="a", extra_body={"temperature": 0})
     with pytest.raises(openai.NotFoundError, match="there is nothing at this address"):
         client.chat.completions.create(model="tiny", messages=[])
+
+
+def test_errors_name_the_field(server):
+    for path, body, param, message in (
+        ("/v1/search", {}, "query", "query: Field required"),
+        ("/v1/rerank", {"model": "tiny", "query": " ", "documents": ["a"]}, "query", "the query is empty"),
+        ("/v1/embeddings", None, None, "expected a JSON object, sent with Content-Type: application/json"),
+    ):
+        error = server.post(path, body).json()["error"]
+        assert (error["param"], error["message"].split(";")[0]) == (param, message)
+
+
+def test_bfloat16_is_served_wherever_it_is_asked_for(folder):
+    with running({"tiny": Embedder.load(folder, dtype="bfloat16")}) as found:
+        (card,) = found.get("/v1/models").json()["data"]
+        assert card["slimvec"]["dtype"] == "bfloat16"
+        answer = found.post("/v1/embeddings", {"model": "tiny", "input": TEXTS}).json()
+    exact = Embedder.load(folder, dtype="float32").embed_documents(TEXTS)
+    np.testing.assert_allclose([row["embedding"] for row in answer["data"]], exact, atol=0.03)
 
 
 def test_a_text_without_a_vector_fails_alone(server, monkeypatch):

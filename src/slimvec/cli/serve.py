@@ -66,11 +66,11 @@ def serve(
     require("uvicorn", purpose="serve")
     require("fastapi", purpose="serve")
     from slimvec.serving.keys import ApiKeys
-    from slimvec.serving.run import LOOPBACK_NAMES, address, bind, check_exposure, is_loopback
+    from slimvec.serving.run import address, bind, check_exposure, names_of
 
     opened = None if keys is None else ApiKeys.read(keys)
     check_exposure(host, has_keys=opened is not None, allow_open=allow_open)
-    hosts = [*LOOPBACK_NAMES, *(allow_host or [])] if is_loopback(host) else allow_host or []
+    hosts = (*names_of(host), *(allow_host or []))
     with bind(host, port) as listening:
         from slimvec.serving.app import create_app
         from slimvec.serving.logs import stderr

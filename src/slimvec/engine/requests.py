@@ -71,9 +71,16 @@ class Job:
 
 @dataclass(eq=False)
 class Call:
-    """Work that is no embedding: a function, to be called when its turn comes, and its result."""
+    """Work that is no embedding.
+
+    Attributes:
+        run: The function, called when its turn comes.
+        tokens_left: What it takes, in tokens.
+        future: Its result.
+    """
 
     run: Callable[[], None]
+    tokens_left: int
     future: "Future[object]"
 
 

@@ -141,8 +141,12 @@ class Scheduler:
         prompt = self._executors["document"].spec.prompts.render(role, task)
         return self._executors[role], prompt
 
-    def call(self, function: Callable[[], _T]) -> "Future[_T]":
+    def call(self, function: Callable[[], _T], *, num_tokens: int = PASS_TOKENS) -> "Future[_T]":
         """Have a function called on the scheduler's thread when its turn comes; it may use the embedder.
+
+        Args:
+            function: What is called, unless the future is cancelled before.
+            num_tokens: What it takes, in tokens, by which others wait for it.
 
         Raises:
             OverloadedError: too much is waiting.
@@ -156,7 +160,7 @@ class Scheduler:
             except Exception as error:  # it is the asker's
                 fail(future, error)
 
-        self._enqueue(Call(run, future), 0)  # type: ignore[arg-type]
+        self._enqueue(Call(run, num_tokens, future), num_tokens)  # type: ignore[arg-type]
         return future
 
     def close(self) -> None:
@@ -197,15 +201,16 @@ class Scheduler:
         room = self.batch_tokens
         while self._queue:
             work = self._queue[0]
-            if isinstance(work, Call):
-                if batch:
-                    break
-                self._queue.popleft()
-                return work
             if work.future.cancelled():
                 self._waiting_tokens -= work.tokens_left
                 self._queue.popleft()
                 continue
+            if isinstance(work, Call):
+                if batch:
+                    break
+                self._waiting_tokens -= work.tokens_left
+                self._queue.popleft()
+                return work
             item = Item(work, work.next)
             cost = self._cost(item)
             if batch and cost > room:

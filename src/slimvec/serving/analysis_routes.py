@@ -34,7 +34,11 @@ def analysis_routes(models: Models, desk: Desk) -> APIRouter:
     @router.post("/explain", summary="Show which words make two texts near")
     async def explain(asked: ExplainRequest) -> Attribution:
         model = models.find(asked.model)[0] if asked.model else models.first
-        found: Explanation = await desk.call(model, lambda: model.embedder.explain(asked.query, asked.document))
+        pair = [asked.query, asked.document]
+        tokenized = await desk.in_thread(lambda: model.scheduler.tokenize(pair, "document", None))
+        found: Explanation = await desk.call(
+            model, lambda: model.embedder.explain(*pair), num_tokens=sum(tokenized.lengths)
+        )
         shown = found if asked.by_token else found.by_word()
         return Attribution(
             model=model.name,

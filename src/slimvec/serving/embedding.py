@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
+from slimvec.engine.scheduler import PASS_TOKENS
 from slimvec.errors import InputError
 from slimvec.serving.errors import ApiError
 from slimvec.serving.metrics import Metrics
@@ -69,14 +70,19 @@ class Desk:
         self._metrics.embedded(model.name, asked.role, answer)
         return answer
 
-    async def call(self, model: ServedModel, function: Callable[[], _T]) -> _T:
+    async def call(self, model: ServedModel, function: Callable[[], _T], *, num_tokens: int) -> _T:
         """Call a function on the thread of a model's queue, when its turn comes.
+
+        Args:
+            model: Whose queue.
+            function: What is called.
+            num_tokens: What it takes, in tokens.
 
         Raises:
             ApiError: no answer in time.
             OverloadedError: too much is waiting.
         """
-        return await self.wait(model.scheduler.call(function))
+        return await self.wait(model.scheduler.call(function, num_tokens=max(PASS_TOKENS, num_tokens)))
 
     async def in_thread(self, function: Callable[[], _T]) -> _T:
         """Call a function that computes for a while, beside the loop."""

@@ -138,13 +138,13 @@ def add_handlers(app: FastAPI) -> None:
 def invalid_request(errors: Sequence[Mapping[str, Any]]) -> ApiError:
     """Say what is wrong with a request; nothing of its values is repeated but the names of its fields."""
     first = errors[0]
-    place = [str(part) for part in first["loc"] if part not in ("body", "query", "path", "header")]
+    _, *place = map(str, first["loc"])  # behind where it was: the body, the query, a header
     message = str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "json_invalid":
         return ApiError(400, f"the body is not JSON: {first.get('ctx', {}).get('error', message)}", code="invalid_json")
     if first["type"] == "extra_forbidden":
         message = "unknown field; expected one that the API's page (/docs) names"
-    if first["type"] == "model_attributes_type":
+    if first["type"] == "model_attributes_type" or (first["type"] == "missing" and not place):
         message = "expected a JSON object, sent with Content-Type: application/json"
     more = f" (and {len(errors) - 1} more faults)" if len(errors) > 1 else ""
     name = ".".join(place)

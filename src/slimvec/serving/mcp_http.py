@@ -10,7 +10,7 @@ from slimvec.serving.gate import Gate
 from slimvec.serving.keys import ApiKeys
 from slimvec.serving.logs import RequestLog
 from slimvec.serving.mcp_server import mcp_server
-from slimvec.serving.run import is_loopback
+from slimvec.serving.run import names_of
 from slimvec.serving.settings import ServerSettings
 
 PATH = "/mcp"
@@ -28,7 +28,12 @@ def mcp_app(
         keys: That open it; None leaves it open.
         log_to: Where its log goes; None for nowhere.
     """
-    checked = None if is_loopback(host) else TransportSecuritySettings(enable_dns_rebinding_protection=False)
+    names = [f"[{name}]" if ":" in name else name for name in names_of(host)]
+    checked = TransportSecuritySettings(
+        enable_dns_rebinding_protection=bool(names),
+        allowed_hosts=[f"{name}:*" for name in names],
+        allowed_origins=[f"http://{name}:*" for name in names],
+    )
     app = mcp_server(index).streamable_http_app(
         streamable_http_path=PATH, json_response=True, stateless_http=True, transport_security=checked
     )

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 from slimvec.engine.reranking import WEIGHT, Reranking
 from slimvec.errors import InputError, ModelError
 from slimvec.serving.embedding import Desk
+from slimvec.serving.errors import ApiError
 from slimvec.serving.openai_routes import TRUNCATED
 from slimvec.serving.openai_schemas import Usage
 from slimvec.serving.rerank_schemas import (
@@ -76,6 +77,8 @@ async def _rerank(
         InputError: texts that the model does not take, or that are too long where they shall not be cut.
     """
     desk.check_number(len(texts), "texts")
+    if not query.strip():
+        raise ApiError(400, "the query is empty; expected some text", param="query")
     cut = desk.settings.long_texts == "cut" if truncate is None else truncate
     tokenized = await desk.in_thread(lambda: model.scheduler.tokenize([*texts, query], "document", None))
     if tokenized.num_truncated and not cut:
@@ -84,7 +87,9 @@ async def _rerank(
             expected=f"at most {model.embedder.tokenizer.max_tokens:,} tokens",
             do="shorten it, or ask with truncate=true to have its end cut off",
         )
-    return await desk.call(model, lambda: _by_what_it_can(model, query, texts, weight))
+    *lengths, of_query = tokenized.lengths
+    num_tokens = sum(lengths) + len(texts) * of_query
+    return await desk.call(model, lambda: _by_what_it_can(model, query, texts, weight), num_tokens=num_tokens)
 
 
 def _by_what_it_can(model: ServedModel, query: str, texts: Sequence[str], weight: float | None) -> Reranking:

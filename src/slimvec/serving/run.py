@@ -15,7 +15,7 @@ from slimvec.interrupts import SIGNALS
 from slimvec.serving.connections import Connection
 from slimvec.serving.settings import ServerSettings
 
-LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 _IDLE_SECONDS = 30
 _MAX_HEADER_BYTES = 32 << 10
 
@@ -26,6 +26,11 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def names_of(host: str) -> tuple[str, ...]:
+    """Names that requests may call a server at a loopback address by; none, which is any, for another address."""
+    return tuple(dict.fromkeys((*_LOOPBACK_NAMES, host))) if is_loopback(host) else ()
 
 
 def check_exposure(host: str, *, has_keys: bool, allow_open: bool) -> None:

@@ -84,7 +84,8 @@ def search_routes(served: ServedIndex | None, desk: Desk) -> APIRouter:
 
         if not asked.rerank and (asked.ranking == "text" or asked.highlight == "words"):
             return await desk.in_thread(run)
-        return await desk.call(found.model, run)
+        read = asked.rerank * found.index.description.settings.chunk_tokens
+        return await desk.call(found.model, run, num_tokens=read)
 
     @router.get("/index", summary="Describe the index")
     async def describe() -> IndexInfo:
