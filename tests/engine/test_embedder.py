@@ -68,6 +68,64 @@ def test_wrong_input_is_refused_in_one_line():
         Embedder.load("anywhere", dtype="int4")
 
 
+@pytest.mark.parametrize(
+    ("texts", "settings", "message"),
+    [
+        ("text", {}, r"one string; expected a list of texts; write \[text\]"),
+        (b"text", {}, "texts of type bytes; expected a list of texts"),
+        (None, {}, "texts of type NoneType"),
+        (3, {}, "texts of type int"),
+        ({"a", "b"}, {}, "texts of type set; expected a list of texts, or texts in some order"),
+        ({"a": 1}, {}, "texts of type dict"),
+        (["a", b"b"], {}, "text 1 is a bytes; expected a string"),
+        (["a"], {"dims": 1.5}, "dims 1.5; expected 1 to 32"),
+        (["a"], {"dims": "8"}, "dims '8'; expected 1 to 32"),
+        (["a"], {"dims": True}, "dims True; expected 1 to 32"),
+        (["a"], {"task": 3}, "a task of type int; expected a name or an instruction"),
+        (["a"], {"role": "title"}, "role 'title'; expected query or document"),
+        (["a"], {"on_bad": "drop"}, "on_bad 'drop'; expected one of refuse, mark"),
+    ],
+)
+def test_wrong_kinds_of_values_are_one_line_however_they_come(texts, settings, message):
+    embedder = Embedder.from_model(embedding_model())
+    with pytest.raises(InputError, match=message):
+        embedder.embed(texts, **settings)
+    with pytest.raises(InputError, match=message):
+        list(embedder.embed_stream(texts, **settings))
+
+
+def test_texts_may_come_in_any_row():
+    embedder = Embedder.from_model(embedding_model())
+    expected = embedder.embed_documents(["a", "b"])
+    for texts in (("a", "b"), (text for text in "ab"), np.array(["a", "b"])):
+        np.testing.assert_array_equal(embedder.embed_documents(texts), expected)
+    assert embedder.embed_documents(["a"], dims=np.int64(4)).shape == (1, 4)
+    assert repr(embedder).startswith("Embedder(dims=32, dtype='float32', engine='transformers/")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"device": "gpu"}, "device 'gpu'; expected a device as PyTorch names it"),
+        ({"device": "cuda:99"}, "device 'cuda:99', which PyTorch does not find here; expected cpu"),
+        ({"engine": "fast"}, "engine 'fast'; expected one of auto, fused, transformers"),
+        ({"max_token": 8}, "setting 'max_token' of a model; expected one of revision, attention, pooling"),
+    ],
+)
+def test_a_model_is_not_loaded_in_another_way_than_asked_for(tmp_path, settings, message):
+    Embedder.from_model(embedding_model()).save(tmp_path / "tiny")
+    with pytest.raises(InputError, match=message):
+        Embedder.load(tmp_path / "tiny", **settings)
+
+
+def test_vectors_of_other_shapes_are_not_compared():
+    embedder = Embedder.from_model(embedding_model())
+    with pytest.raises(InputError, match=r"vectors \[1, 32\] and \[1, 8\]; expected \[Q, D\] and \[N, D\]"):
+        embedder.similarity(np.ones((1, 32)), np.ones((1, 8)))
+    with pytest.raises(InputError, match=r"vectors \[32\] and"):
+        embedder.similarity(np.ones(32), np.ones((1, 32)))
+
+
 def test_nothing_to_embed_gives_no_vectors():
     assert Embedder.from_model(embedding_model()).embed_documents([]).shape == (0, 32)
 

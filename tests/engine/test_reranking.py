@@ -67,7 +67,7 @@ def test_another_model_judges(embedder, tmp_path):
     ("changes", "message"),
     [
         ({"documents": []}, "no documents; expected a list of documents"),
-        ({"documents": "a text"}, "one string; expected a list of documents"),
+        ({"documents": "a text"}, "one string; expected a list of texts"),
         ({"weight": 1.5}, r"weight 1.5; expected 0 \(cosine alone\) to 1 \(likelihood alone\)"),
         ({"cosines": [0.5]}, "1 cosines for 4 documents; expected one a document"),
         ({"query": " "}, "text 0 is empty"),

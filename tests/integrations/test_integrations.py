@@ -24,6 +24,16 @@ def embedder(folder):
     return Embedder.load(folder)
 
 
+def test_settings_do_not_get_lost(embedder):
+    pytest.importorskip("langchain_core")
+    from slimvec.integrations.langchain import SlimvecEmbeddings
+
+    with pytest.raises(InputError, match=r"dtype for a model that is loaded; expected them in Embedder\.load"):
+        SlimvecEmbeddings(embedder, dtype="int8")
+    with pytest.raises(InputError, match="a model of type NoneType; expected its name or its path"):
+        SlimvecEmbeddings(None)
+
+
 def test_langchain(embedder, folder):
     vectorstores = pytest.importorskip("langchain_core.vectorstores")
     from slimvec.integrations.langchain import SlimvecEmbeddings
@@ -51,6 +61,15 @@ def test_llama_index(embedder, folder):
     np.testing.assert_allclose(asyncio.run(found.aget_query_embedding(TEXTS[0])), query, atol=1e-6)
     assert asyncio.run(SlimvecEmbedding(embedder, dims=4).aget_text_embedding(TEXTS[0]))[3:] != []
     assert found.class_name() == "SlimvecEmbedding"
+    written = [
+        SlimvecEmbedding(folder),
+        SlimvecEmbedding(embedder, dims=4),
+        SlimvecEmbedding(embedder, task="Find it now"),
+    ]
+    written += [SlimvecEmbedding(Embedder.from_model(embedding_model())) for _ in range(2)]
+    keys = [{name: one.to_dict()[name] for name in ("identity", "dims", "task")} for one in (found, *written)]
+    assert keys[0] == keys[1]  # what pipelines keep vectors by
+    assert all(one != other for number, one in enumerate(keys[1:]) for other in keys[number + 2 :])
 
 
 @pytest.mark.filterwarnings("ignore")  # the package's own imports warn

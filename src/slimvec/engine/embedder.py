@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack, get_args
 
 import torch
 
 from slimvec.engine.append import open_text
+from slimvec.engine.arguments import check_choice, check_texts, chosen_device
 from slimvec.engine.bad_texts import OnBad, VectorsError, refusing
 from slimvec.engine.chunks import embed_chunks
 from slimvec.engine.coverage import check_coverage, coverage
@@ -21,7 +22,7 @@ from slimvec.engine.reranking import rerank
 from slimvec.engine.runner import Runner
 from slimvec.engine.similarity import compare
 from slimvec.engine.state_files import load_state
-from slimvec.errors import InputError, ModelError
+from slimvec.errors import ModelError
 from slimvec.model.golden import worst_cosine
 from slimvec.model.head import Head, check_dims
 from slimvec.model.identity import ModelIdentity
@@ -121,8 +122,7 @@ class Embedder:
             FetchError: something has to be fetched and cannot be.
             ModelError: the folder cannot be used, does not attend as it says, or does not bear int8.
         """
-        if dtype not in _DTYPES:
-            raise InputError(f"dtype {dtype!r}", expected=f"one of {', '.join(_DTYPES)}")
+        check_choice("dtype", dtype, _DTYPES)
         opened = open_model(source, **settings)
         return cls.from_opened(
             opened, dtype=dtype, device=device, engine=engine, compile=compile, token_budget=token_budget
@@ -140,11 +140,11 @@ class Embedder:
         token_budget: int | None = None,
     ) -> Self:
         """Load a model that has been opened; arguments and errors as for `load`."""
-        if dtype not in _DTYPES:
-            raise InputError(f"dtype {dtype!r}", expected=f"one of {', '.join(_DTYPES)}")
+        check_choice("dtype", dtype, _DTYPES)
+        check_choice("engine", engine, get_args(EngineName))
         routes = [opened] if opened.queries is None else [opened, opened.queries]
         tokenizers = [route.tokenizer() for route in routes]
-        target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        target = chosen_device(device)
         engines = load_engines(opened, dtype=_DTYPES[dtype], device=target, engine=engine, compiled=compile)
         parts = zip(routes, engines, tokenizers, strict=True)
         embedders = [cls.from_engine(*part, token_budget=token_budget) for part in parts]
@@ -169,6 +169,10 @@ class Embedder:
         embedder = cls(engine, tokenizer, opened.spec, head, width=width, token_budget=token_budget)
         embedder._opened = opened
         return embedder
+
+    def __repr__(self) -> str:
+        """Say what it is, in a line."""
+        return f"Embedder(dims={self.dims}, dtype={self.dtype!r}, engine={self.engine!r})"
 
     def for_role(self, role: Role) -> Self:
         """Give what texts in a role run through: itself, but for queries of a model with a route of their own."""
@@ -257,10 +261,7 @@ class Embedder:
             InputError: an empty text, one without tokens, an unknown role or task, dims larger than the model's.
             VectorsError: a vector that is NaN or infinite; the error has those of the other texts.
         """
-        if isinstance(texts, str):
-            raise InputError("one string", expected="a list of texts", do="write [text]")
-        blocks = list(self._stream(texts, role, task, dims, on_progress, mark=on_bad == "mark"))
-        found = Embeddings.joined(blocks, dims or self.dims)
+        found = Embeddings.joined(list(self._stream(texts, role, task, dims, on_bad, on_progress)), dims or self.dims)
         if found.bad and on_bad == "refuse":
             raise VectorsError(found)
         return found
@@ -292,7 +293,7 @@ class Embedder:
             InputError: as for `embed`.
             VectorsError: as for `embed`, with the vectors of its block.
         """
-        blocks = self._stream(texts, role, task, dims, on_progress, mark=on_bad == "mark")
+        blocks = self._stream(texts, role, task, dims, on_bad, on_progress)
         return blocks if on_bad == "mark" else refusing(blocks)
 
     def _stream(
@@ -301,13 +302,15 @@ class Embedder:
         role: Role,
         task: str | None,
         dims: int | None,
+        on_bad: OnBad,
         on_progress: Callable[[int], None] | None,
-        *,
-        mark: bool,
     ) -> Iterator[Embeddings]:
+        check_texts(texts)
+        check_choice("on_bad", on_bad, get_args(OnBad))
         check_dims(dims, self._width)
-        prompt, runner = self.spec.prompts.render(role, task), self.for_role(role)._runner
-        return runner.stream(texts, prompt=prompt, dims=dims, on_progress=on_progress or tell_nobody, mark=mark)
+        prompt, told = self.spec.prompts.render(role, task), on_progress or tell_nobody
+        runner = self.for_role(role)._runner
+        return runner.stream(texts, prompt=prompt, dims=dims, on_progress=told, mark=on_bad == "mark")
 
     def embed_queries(self, texts: Sequence[str], *, task: str | None = None, dims: int | None = None) -> Vectors:
         """Embed queries: [N, D]. As `embed` with role `query`."""

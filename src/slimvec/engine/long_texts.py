@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from slimvec.engine.arguments import check_texts
 from slimvec.engine.parts import HasParts, cut_vectors, finish_vectors
 from slimvec.engine.windows import LongTextPolicy, check_policy, plan_windows
 from slimvec.errors import InputError
@@ -79,8 +80,7 @@ def embed_long(
             without tokens, an unknown role or task, dims larger than the model's.
     """
     check_policy(policy, overlap_tokens)
-    if isinstance(texts, str):
-        raise InputError("one string", expected="a list of texts", do="write [text]")
+    check_texts(texts)
     prompt, parts = parts.spec.prompts.render(role, task), parts.for_role(role)
     vectors: list[Vectors] = []
     num_tokens = num_truncated = 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from slimvec.engine.arguments import check_texts
 from slimvec.errors import InputError
 from slimvec.ranking.fusion import fuse_scores
 
@@ -101,8 +102,10 @@ def rerank(
         ModelError: there is no language model, and the weight asks for one.
         FetchError: its base has to be fetched and cannot be.
     """
-    if isinstance(documents, str) or not documents:
-        raise InputError("one string" if documents else "no documents", expected="a list of documents")
+    check_texts(documents)
+    documents = list(documents)
+    if not documents:
+        raise InputError("no documents", expected="a list of documents")
     if not 0 <= weight <= 1:
         raise InputError(f"weight {weight:g}", expected="0 (cosine alone) to 1 (likelihood alone)")
     if cosines is not None and len(cosines) != len(documents):

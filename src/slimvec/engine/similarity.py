@@ -9,7 +9,15 @@ from slimvec.text.embeddings import Vectors
 
 
 def compare(queries: Vectors, documents: Vectors, similarity: Similarity) -> Vectors:
-    """Compare every query [Q, D] with every document [N, D]: [Q, N]."""
+    """Compare every query [Q, D] with every document [N, D]: [Q, N].
+
+    Raises:
+        InputError: they have other shapes.
+    """
+    shapes = [np.shape(vectors) for vectors in (queries, documents)]
+    if any(len(shape) != 2 for shape in shapes) or shapes[0][1] != shapes[1][1]:
+        found = " and ".join(str(list(shape)) for shape in shapes)
+        raise InputError(f"vectors {found}", expected="[Q, D] and [N, D], of one width")
     if similarity in ("euclidean", "manhattan"):
         norm = 2.0 if similarity == "euclidean" else 1.0
         distances: Vectors = torch.cdist(torch.as_tensor(queries), torch.as_tensor(documents), p=norm).numpy()

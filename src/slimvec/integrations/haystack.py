@@ -24,7 +24,12 @@ class _Model:
     """
 
     def __init__(self, model: str, task: str | None, dims: int | None, settings: LoadSettings | None) -> None:
-        self.written: dict[str, Any] = {"model": model, "task": task, "dims": dims, "settings": dict(settings or {})}
+        self.written: dict[str, Any] = {
+            "model": str(model),
+            "task": task,
+            "dims": dims,
+            "settings": dict(settings or {}),
+        }
         self._embedder: Embedder | None = None
 
     def load(self) -> "Embedder":

@@ -1,12 +1,14 @@
 """LlamaIndex: `SlimvecEmbedding` is a `BaseEmbedding`, for `Settings.embed_model` and indexes."""
 
 import asyncio
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from pydantic import PrivateAttr
 
+from slimvec.errors import ModelError
 from slimvec.integrations.loading import LoadSettings, load
 
 if TYPE_CHECKING:
@@ -27,9 +29,11 @@ class SlimvecEmbedding(BaseEmbedding):
         SlimvecError: as `Embedder.load` does.
     """
 
+    identity: str
+    """Hash of what decides the model's vectors. LlamaIndex keeps vectors by a transformation's fields."""
+    task: str | None = None
+    dims: int | None = None
     _embedder: Any = PrivateAttr()
-    _task: str | None = PrivateAttr()
-    _dims: int | None = PrivateAttr()
 
     def __init__(
         self,
@@ -40,9 +44,15 @@ class SlimvecEmbedding(BaseEmbedding):
         embed_batch_size: int = 512,
         **settings: Unpack[LoadSettings],
     ) -> None:
-        name = str(model) if isinstance(model, str | Path) else "slimvec"
-        super().__init__(model_name=name, embed_batch_size=embed_batch_size)
-        self._embedder, self._task, self._dims = load(model, settings), task, dims
+        embedder = load(model, settings)
+        super().__init__(
+            model_name=str(model) if isinstance(model, str | Path) else "slimvec",
+            embed_batch_size=embed_batch_size,
+            identity=_identity(embedder),
+            task=task,
+            dims=dims,
+        )
+        self._embedder = embedder
 
     @classmethod
     def class_name(cls) -> str:
@@ -50,7 +60,7 @@ class SlimvecEmbedding(BaseEmbedding):
         return "SlimvecEmbedding"
 
     def _get_query_embedding(self, query: str) -> list[float]:
-        found: list[float] = self._embedder.embed_queries([query], task=self._task, dims=self._dims)[0].tolist()
+        found: list[float] = self._embedder.embed_queries([query], task=self.task, dims=self.dims)[0].tolist()
         return found
 
     async def _aget_query_embedding(self, query: str) -> list[float]:
@@ -60,7 +70,7 @@ class SlimvecEmbedding(BaseEmbedding):
         return self._get_text_embeddings([text])[0]
 
     def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
-        found: list[list[float]] = self._embedder.embed_documents(texts, task=self._task, dims=self._dims).tolist()
+        found: list[list[float]] = self._embedder.embed_documents(texts, task=self.task, dims=self.dims).tolist()
         return found
 
     async def _aget_text_embedding(self, text: str) -> list[float]:
@@ -68,3 +78,11 @@ class SlimvecEmbedding(BaseEmbedding):
 
     async def _aget_text_embeddings(self, texts: list[str]) -> list[list[float]]:
         return await asyncio.to_thread(self._get_text_embeddings, texts)
+
+
+def _identity(embedder: "Embedder") -> str:
+    """Give a model's hash; for one in memory, which may change, a name that nothing else has."""
+    try:
+        return embedder.identity.sha256
+    except ModelError:
+        return uuid.uuid4().hex

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
+from slimvec.errors import InputError
+
 if TYPE_CHECKING:
     from slimvec.engine.embedder import Embedder
 
@@ -21,10 +23,13 @@ def load(model: "str | Path | Embedder", settings: Mapping[str, Any]) -> "Embedd
     """Load a model, unless it is loaded already.
 
     Raises:
+        InputError: settings for a model that is loaded already, or something that is no model.
         SlimvecError: as `Embedder.load` does.
     """
-    if not isinstance(model, str | Path):
-        return model
     from slimvec.engine.embedder import Embedder
 
+    if isinstance(model, Embedder):
+        if settings:
+            raise InputError(f"{', '.join(settings)} for a model that is loaded", expected="them in Embedder.load")
+        return model
     return Embedder.load(model, **cast("LoadSettings", settings))

@@ -5,6 +5,7 @@ served in any order (EmbeddingGemma has two Dense, LaBSE one with tanh), and tra
 """
 
 from collections.abc import Sequence
+from numbers import Integral
 
 import torch
 import torch.nn.functional as F
@@ -121,8 +122,8 @@ def check_dims(dims: int | None, width: int) -> None:
     Raises:
         InputError: always then.
     """
-    if dims is not None and not 1 <= dims <= width:
-        raise InputError(f"dims {dims}", expected=f"1 to {width}, the model's width")
+    if dims is not None and (isinstance(dims, bool) or not isinstance(dims, Integral) or not 1 <= dims <= width):
+        raise InputError(f"dims {dims!r}", expected=f"1 to {width}, the model's width")
 
 
 def finish(pooled: Tensor, head: Head, spec: ModelSpec, dims: int | None = None) -> Tensor:

@@ -181,6 +181,11 @@ def open_model(source: str | Path, **settings: Unpack[OpenSettings]) -> OpenedMo
         FetchError: something has to be fetched and cannot be.
         ModelError: the folder cannot be used, its files contradict each other, or its positions cannot be stretched.
     """
+    unknown = settings.keys() - OpenSettings.__annotations__
+    if unknown or not isinstance(source, str | Path):
+        found = f"setting {min(unknown)!r} of a model" if unknown else f"a model of type {type(source).__name__}"
+        known = ", ".join(OpenSettings.__annotations__)
+        raise InputError(found, expected=f"one of {known}" if unknown else "its name or its path")
     folder = resolve_source(source, revision=settings.get("revision"), progress=settings.get("progress"))
     manifest = read_manifest(folder)
     if manifest is None:

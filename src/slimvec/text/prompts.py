@@ -71,6 +71,8 @@ class Prompts(Frozen):
         """
         if role not in ROLES:
             raise InputError(f"role {role!r}", expected="query or document")
+        if not isinstance(task, str | None):
+            raise InputError(f"a task of type {type(task).__name__}", expected="a name or an instruction")
         if task is not None and task in self.named:
             return self.named[task]
         chosen = self._task(task or self.default_task)
