@@ -1,29 +1,22 @@
 """`EvaluationIndex`: evaluation texts, for asking whether another text is one of them or shares a long run with one.
 
-A run is thirteen words (GPT-3's decontamination, arXiv 2005.14165, appendix C) or forty characters of scripts without
-spaces; in mixed texts a word counts for a thirteenth of a run and such a character for a fortieth. From each token
-on, the shortest run that is long enough is hashed; two texts that share a long run share the hash of its first
-shortest run, wherever it stands in them. Of a hundred million runs held against a million, one in two hundred
-thousand such searches meets two runs with the same 64 bits.
+What a long run is, `runs.py` says.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from hashlib import blake2b
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slimvec.data.contamination.evaluation_texts import EvaluationText
+from slimvec.data.contamination.runs import Runs, in_blocks, long_runs, whole_key
 from slimvec.errors import InputError
-from slimvec.ranking.words import is_character, split_tokens
+from slimvec.ranking.words import split_tokens
 
 Kind = Literal["exact", "run"]
-_BASE = 0x9E3779B97F4A7C15  # odd, so that its powers have inverses modulo 2^64
-_INVERSE = pow(_BASE, -1, 1 << 64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +73,7 @@ class EvaluationIndex:
     def matches(self, text: str) -> list[Match]:
         """Find what a text shares with the evaluation texts: at most one match for each part of each set."""
         tokens = split_tokens(text)
-        exact = self._whole.get(_whole_key(tokens), set())
+        exact = self._whole.get(whole_key(tokens), set())
         found = {part: Match(*self._parts[part], "exact", " ".join(tokens), 1.0) for part in exact}
         for part, start, end, share in self._shared_runs(tokens):
             found.setdefault(part, Match(*self._parts[part], "run", " ".join(tokens[start:end]), share))
@@ -88,36 +81,39 @@ class EvaluationIndex:
 
     def _index(self, texts: Iterable[EvaluationText], max_texts: int) -> None:
         """Lay out the runs of all texts by hash."""
-        numbers: dict[tuple[str, str], int] = {}
-        hashes, starts = [np.zeros(0, dtype=np.uint64)], [np.zeros(0, dtype=np.int32)]
         lengths: list[int] = []
         text_parts: list[int] = []
-        num_runs = [0]
+        found: list[Runs] = []
+        num_done = 0
+        for block in in_blocks(self._tokenised(texts, lengths, text_parts)):
+            found.append(self._runs(*block).distinct().shifted(num_done))
+            num_done += len(block)
+        self._lengths, self._text_parts = np.array(lengths, np.int64), np.array(text_parts, np.int32)
+        self._sort(Runs.joined(found), max_texts)
+
+    def _tokenised(
+        self, texts: Iterable[EvaluationText], lengths: list[int], text_parts: list[int]
+    ) -> Iterator[list[str]]:
+        """Give the tokens of all texts that have any; note their lengths, their parts, and the texts as a whole."""
+        numbers: dict[tuple[str, str], int] = {}
         for text in texts:
             key = (text.dataset, text.part)
             self.sizes[key] += 1
             tokens = split_tokens(text.text)
             if not tokens:
                 continue
-            part = numbers.setdefault(key, len(numbers))
+            part = numbers.setdefault(key, len(self._parts))
+            if part == len(self._parts):
+                self._parts.append(key)
             for form in filter(None, (tokens, split_tokens(text.body))):
-                self._whole.setdefault(_whole_key(form), set()).add(part)
-            run_hashes, run_starts, _ = self._runs(tokens)
-            unique, first = np.unique(run_hashes, return_index=True)
-            hashes.append(unique)
-            starts.append(run_starts[first].astype(np.int32))
+                self._whole.setdefault(whole_key(form), set()).add(part)
             lengths.append(len(tokens))
             text_parts.append(part)
-            num_runs.append(len(unique))
-        self._parts = list(numbers)
-        self._lengths, self._text_parts = np.array(lengths, np.int64), np.array(text_parts, np.int32)
-        run_texts = np.repeat(np.arange(len(lengths), dtype=np.int32), num_runs[1:])
-        self._sort(np.concatenate(hashes), np.concatenate(starts), run_texts, max_texts)
+            yield tokens
 
-    def _sort(
-        self, hashes: NDArray[np.uint64], starts: NDArray[np.int32], texts: NDArray[np.int32], max_texts: int
-    ) -> None:
+    def _sort(self, runs: Runs, max_texts: int) -> None:
         """Keep one entry for each run of each part, in the order of the hashes, without the set phrases."""
+        hashes, starts, texts = runs.hashes, runs.starts.astype(np.int32), runs.texts.astype(np.int32)
         parts = self._text_parts[texts]
         order = np.lexsort((texts, parts, hashes))
         hashes, starts, texts, parts = hashes[order], starts[order], texts[order], parts[order]
@@ -131,8 +127,9 @@ class EvaluationIndex:
 
     def _shared_runs(self, tokens: Sequence[str]) -> Iterator[tuple[int, int, int, float]]:
         """For each part that shares runs: its number, start and end of the first run in the tokens, and the share."""
-        hashes, starts, ends = self._runs(tokens)
-        runs, entries = self._hits(hashes)
+        found = self._runs(tokens)
+        starts, ends = found.starts, found.ends
+        runs, entries = self._hits(found.hashes)
         texts = self._texts[entries]
         parts = self._text_parts[texts]
         for part in np.unique(parts):
@@ -156,22 +153,8 @@ class EvaluationIndex:
         steps = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         return np.repeat(there, counts), np.repeat(low[there], counts) + steps
 
-    def _runs(self, tokens: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]:
-        """Hash, start and end of the shortest long run from each token that has one.
-
-        The hash of a run is a polynomial modulo 2^64, taken from sums over the whole text: with powers b^j,
-        (S[end] - S[start]) b^(-start), where S[k] sums b^j times the hash of token j over j < k.
-        """
-        own = np.fromiter(map(_token_hash, tokens), dtype=np.uint64, count=len(tokens))
-        # A word weighs as many units as a run has characters, and a character as many as it has words.
-        units = [self.words if is_character(token) else self.characters for token in tokens]
-        weights = np.concatenate([[0], np.cumsum(units, dtype=np.int64)])
-        starts = np.arange(len(tokens))
-        ends = np.searchsorted(weights, weights[:-1] + self.words * self.characters, side="left")
-        starts, ends = starts[ends <= len(tokens)], ends[ends <= len(tokens)]
-        powers, inverses = _powers(1 << max(len(tokens), 1).bit_length())
-        sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(own * powers[: len(own)], dtype=np.uint64)])
-        return (sums[ends] - sums[starts]) * inverses[starts], starts, ends
+    def _runs(self, *texts: Sequence[str]) -> Runs:
+        return long_runs(texts, words=self.words, characters=self.characters)
 
 
 def _covered(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> int:
@@ -180,21 +163,3 @@ def _covered(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> int:
     starts, ends = starts[order], ends[order]
     before = np.concatenate([starts[:1], np.maximum.accumulate(ends)[:-1]])
     return int(np.maximum(ends - np.maximum(starts, before), 0).sum())
-
-
-@lru_cache(maxsize=4)
-def _powers(count: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Powers of the base and of its inverse, modulo 2^64."""
-    powers, inverses = np.ones(count, np.uint64), np.ones(count, np.uint64)
-    np.multiply.accumulate(np.full(count - 1, _BASE, np.uint64), out=powers[1:])
-    np.multiply.accumulate(np.full(count - 1, _INVERSE, np.uint64), out=inverses[1:])
-    return powers, inverses
-
-
-@lru_cache(maxsize=1 << 18)
-def _token_hash(token: str) -> int:
-    return int.from_bytes(blake2b(token.encode(), digest_size=8).digest(), "little")
-
-
-def _whole_key(tokens: Sequence[str]) -> bytes:
-    return blake2b(" ".join(tokens).encode(), digest_size=16).digest()

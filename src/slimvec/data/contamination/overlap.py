@@ -3,19 +3,29 @@
 Shared text is an equal text or a run of thirteen words (`index.py`). Two shares matter: of the training records that
 share something, and of the scored queries that were met, by their own text or by a document that answers them. A few
 records can hold the answers of many queries, so neither bounds the other.
+
+The answers are those of an `EvaluationIndex` over either side, asked about each text of the other. Here both sides are
+hashed once, in blocks, and of the training texts only what the scored ones hold too is kept.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from slimvec.data.contamination.evaluation_texts import EvaluationText
-from slimvec.data.contamination.index import EvaluationIndex
-from slimvec.data.contamination.search import find_contamination
+from slimvec.data.contamination.runs import Runs, in_blocks, long_runs, whole_key
+from slimvec.data.contamination.search import Decontamination
 from slimvec.data.records import Record
 from slimvec.data.retrieval import RetrievalSet
 from slimvec.errors import InputError
 from slimvec.frozen import Frozen
+from slimvec.ranking.words import split_tokens
+
+_RULES = Decontamination()
 
 
 @dataclass(frozen=True)
@@ -125,20 +135,98 @@ def training_overlap(records: Iterable[Record], scored: Sequence[ScoredTexts]) -
         InputError: there are no scored texts, or no records.
     """
     unique = list({(record.query, record.positives): record for record in records}.values())
-    report = find_contamination(unique, (text for part in scored for text in part.texts()))
-    training = (
-        EvaluationText("training", "texts", text) for record in unique for text in (record.query, *record.positives)
+    texts = list(chain.from_iterable(part.texts() for part in scored))
+    if not texts or not unique:
+        raise InputError(f"{len(unique)} records and {len(texts)} scored texts", expected="at least one of each")
+    numbers = {text.text: number for number, text in enumerate(texts)}
+    asked = _Side.read(text.text for text in texts)
+    taught = _Side.read(
+        chain.from_iterable((record.query, *record.positives) for record in unique), known=np.unique(asked.hashes)
     )
-    index = EvaluationIndex(training)
+    is_shared = taught.meets(asked, _telling_runs(asked, texts))
+    is_met = asked.meets(taught, taught.rare_hashes(np.zeros(len(taught.whole), dtype=np.int64)))
+    firsts = np.cumsum([0, *(1 + len(record.positives) for record in unique[:-1])])
     return TrainingOverlap(
-        num_records=report.num_records,
-        num_shared=report.num_contaminated,
+        num_records=len(unique),
+        num_shared=int(np.logical_or.reduceat(is_shared, firsts).sum()),
         sets=tuple(
             SetOverlap(
                 dataset=part.name,
                 num_queries=len(part.queries),
-                num_met=sum(any(map(index.matches, (query, *answers))) for query, answers in part.queries),
+                num_met=sum(
+                    any(is_met[numbers[text]] for text in (query, *answers)) for query, answers in part.queries
+                ),
             )
             for part in scored
         ),
     )
+
+
+def _telling_runs(side: "_Side", texts: Sequence[EvaluationText]) -> NDArray[np.uint64]:
+    """List the hashes of runs that are no set phrases in some part of a set."""
+    places: dict[tuple[str, str], int] = {}
+    parts = [places.setdefault((text.dataset, text.part), len(places)) for text in texts]
+    return side.rare_hashes(np.array(parts))
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """The texts of one side.
+
+    Attributes:
+        whole: [N], hash of each whole text; empty for one without a token.
+        texts: [R], number of the text of each run.
+        hashes: [R], of the runs, each once a text.
+    """
+
+    whole: Sequence[bytes]
+    texts: NDArray[np.int64]
+    hashes: NDArray[np.uint64]
+
+    @classmethod
+    def read(cls, texts: Iterable[str], *, known: NDArray[np.uint64] | None = None) -> Self:
+        """Hash texts.
+
+        Args:
+            texts: The texts.
+            known: Keep only runs with these hashes, in rising order; default all.
+        """
+        whole: list[bytes] = []
+        found: list[Runs] = []
+        for block in in_blocks(map(split_tokens, texts)):
+            runs = long_runs(block, words=_RULES.words, characters=_RULES.characters)
+            if known is not None:
+                runs = runs.where(_contained(runs.hashes, known))
+            found.append(runs.distinct().shifted(len(whole)))
+            whole += [whole_key(tokens) if tokens else b"" for tokens in block]
+        runs = Runs.joined(found)
+        return cls(whole, runs.texts, runs.hashes)
+
+    def rare_hashes(self, parts: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """List the hashes that stand in few texts of some part: what stands in more is a set phrase.
+
+        Args:
+            parts: [N], part of each text.
+        """
+        own = parts[self.texts]
+        order = np.lexsort((own, self.hashes))
+        hashes, own = self.hashes[order], own[order]
+        is_first = np.ones(len(hashes), dtype=bool)
+        is_first[1:] = (hashes[1:] != hashes[:-1]) | (own[1:] != own[:-1])
+        first = np.flatnonzero(is_first)
+        return np.unique(hashes[first[np.diff(np.append(first, len(hashes))) <= _RULES.max_texts]])
+
+    def meets(self, other: "_Side", hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Say of each text whether it is a text of the other side, or has a run with one of the hashes: [N]."""
+        wholes = set(other.whole) - {b""}
+        found = np.array([whole in wholes for whole in self.whole])
+        found[self.texts[_contained(self.hashes, hashes)]] = True
+        return found
+
+
+def _contained(hashes: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Say which hashes are among others, which are in rising order."""
+    if not len(known):
+        return np.zeros(len(hashes), dtype=bool)
+    places = np.searchsorted(known, hashes)
+    return known[np.minimum(places, len(known) - 1)] == hashes
