@@ -33,6 +33,10 @@ class ModelWarning(UserWarning):
     """A model's files hold something that may make its vectors differ from what its maker meant."""
 
 
+class LicenceWarning(UserWarning):
+    """A model's licence asks for more than that its text is kept; given once a process for each model."""
+
+
 class InputError(SlimvecError):
     """The user's input is wrong: a file, a text, a setting, an argument."""
 

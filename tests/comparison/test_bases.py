@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from slimvec.comparison.layout import markdown, report_blocks
-from slimvec.comparison.runs import plan_runs, run_study, stored_results
+from slimvec.comparison.plan import Material, plan_runs
+from slimvec.comparison.runs import run_study, stored_results
 from slimvec.comparison.study_report import StudyReport, make_report
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError
@@ -54,7 +55,7 @@ SWEEP = {"pooling": [{"mode": "beta", "beta": 0}, {"mode": "beta", "beta": 2}, "
 
 
 def run(study, data, folder, watcher, **settings):
-    return list(run_study(study, data, folder, watcher=watcher, **settings))
+    return list(run_study(Material.read(study, data), folder, watcher=watcher, **settings))
 
 
 def test_a_base_is_trained_once_a_seed_for_all_that_start_from_it(study, data, tmp_path, quiet):
@@ -67,7 +68,7 @@ def test_a_base_is_trained_once_a_seed_for_all_that_start_from_it(study, data, t
     by_run = {(result.variant, result.seed): result for result in results}
     assert by_run["raw", 0].tasks[0].subsets != by_run["raw", 1].tasks[0].subsets  # bases of their own
     assert not any((tmp_path / "out/models").iterdir())
-    report = make_report(twins, stored_results(twins, data, tmp_path / "out"))
+    report = make_report(twins, stored_results(Material.read(twins, data), tmp_path / "out"))
     (line,) = (line for line in markdown(report).splitlines() if line.startswith("| mean | 0."))
     assert f"| {report.rows[0].base_tokens:,} + {report.rows[0].tokens:,} |" in line
     assert report.study.recipe["base"] == {"source": "${base:decoder}"}

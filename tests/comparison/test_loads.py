@@ -2,6 +2,7 @@
 
 import pytest
 
+from slimvec.comparison.plan import Material
 from slimvec.comparison.runs import run_study
 from slimvec.engine import split_decoder
 from slimvec.engine.embedder import Embedder
@@ -17,7 +18,7 @@ def test_calibrated_attention_is_of_the_reading_alone(study, data, tmp_path, qui
     monkeypatch.setattr(
         Embedder, "load", classmethod(lambda cls, *a, **k: loaded.append(load(cls, *a, **k)) or loaded[-1])
     )
-    base, calibrated = run_study(study(variants=CALIBRATED), data, tmp_path / "out", watcher=quiet)
+    base, calibrated = run_study(Material.read(study(variants=CALIBRATED), data), tmp_path / "out", watcher=quiet)
     assert quiet.trained == [("base", 0)]
     assert [embedder.spec.recency for embedder in loaded] == [0, 4]
     assert base.key != calibrated.key
@@ -35,7 +36,7 @@ def test_calibration_of_a_model_that_looks_both_ways_is_refused_when_the_study_i
 def test_texts_read_twice_are_a_variant_of_the_same_base(study, data, tmp_path, quiet):
     variants = {"base": {"trained": False}, "echo": {"trained": False, "load": {"echo": True}}}
     asked = study(variants=variants, reference="base")
-    base, echo = run_study(asked, data, tmp_path / "out", watcher=quiet)
+    base, echo = run_study(Material.read(asked, data), tmp_path / "out", watcher=quiet)
     assert quiet.trained == []
     assert (echo.variant, base.variant) == ("echo", "base")
     assert base.key != echo.key
@@ -59,10 +60,10 @@ def test_states_of_the_layers_that_variants_share_are_computed_once(study, data,
         "recipe": {**STUDY["recipe"], "tuning": {"rank": 2, "alpha": 4, "first_layer": 2, "merge": False}},
         "seeds": [0, 1],
     }
-    whole = list(run_study(study(**changes), data, tmp_path / "whole", watcher=quiet))
+    whole = list(run_study(Material.read(study(**changes), data), tmp_path / "whole", watcher=quiet))
     assert not computed
     kept = {**STUDY["evaluation"], "cache_states": 0.1}
-    found = list(run_study(study(**changes, evaluation=kept), data, tmp_path / "kept", watcher=quiet))
+    found = list(run_study(Material.read(study(**changes, evaluation=kept), data), tmp_path / "kept", watcher=quiet))
     assert len(found) == 4
     assert 14 <= len(computed) <= 20  # six queries, eight documents and what the guard of attention asks
     for one, other in zip(whole, found, strict=True):

@@ -5,7 +5,8 @@ from unittest.mock import ANY
 import pytest
 
 from slimvec.comparison.layout import markdown, report_blocks
-from slimvec.comparison.runs import Material, plan_runs, run_study
+from slimvec.comparison.plan import Material, plan_runs
+from slimvec.comparison.runs import run_study
 from slimvec.comparison.study_report import make_report
 from slimvec.errors import InputError
 from slimvec.probes.results import Metric, ProbeResult
@@ -49,18 +50,18 @@ def _usage():
 
 def test_every_variant_is_probed_once(study, data, tmp_path, quiet, probed):
     asked = study(variants=VARIANTS, probes=PROBES, sweep={"pooling": ["last", {"mode": "beta", "beta": 1}]})
-    results = list(run_study(asked, data, tmp_path / "out", watcher=quiet))
+    results = list(run_study(Material.read(asked, data), tmp_path / "out", watcher=quiet))
     assert [(r.variant, len(r.readings)) for r in results if "@" not in r.variant] == [("base", 1), ("raw", 1)]
     assert all(r.readings == () for r in results if "@" in r.variant)
     assert [entry[1:] for entry in probed] == [(data, "tiny", 0)] * 2
-    again = list(run_study(asked, data, tmp_path / "out", watcher=quiet))
+    again = list(run_study(Material.read(asked, data), tmp_path / "out", watcher=quiet))
     assert again == results
     assert len(probed) == 2
 
 
 def test_the_report_shows_measures_beside_scores(study, data, tmp_path, quiet, probed):  # noqa: ARG001
     asked = study(variants=VARIANTS, probes=PROBES, seeds=[0, 1])
-    results = list(run_study(asked, data, tmp_path / "out", watcher=quiet))
+    results = list(run_study(Material.read(asked, data), tmp_path / "out", watcher=quiet))
     report = make_report(asked, results)
     (found,) = report.probed
     assert found.name == "order:likeness"
@@ -79,7 +80,7 @@ def test_the_report_shows_measures_beside_scores(study, data, tmp_path, quiet, p
 
 def test_probes_are_compared_on_the_seeds_that_both_have(study, data, tmp_path, quiet, probed):  # noqa: ARG001
     asked = study(variants={"base": {}, "hot": {"set": ["loss.temperature=0.5"]}}, probes=PROBES, seeds=[0, 1])
-    results = list(run_study(asked, data, tmp_path / "out", watcher=quiet))
+    results = list(run_study(Material.read(asked, data), tmp_path / "out", watcher=quiet))
     uneven = [r for r in results if (r.variant, r.seed) != ("hot", 1)]
     whole, part = (make_report(asked, found).probed[0].values["hot"] for found in (results, uneven))
     likeness = {(r.variant, r.seed): r.readings[0].measures[0].value for r in results}
@@ -93,7 +94,7 @@ def test_probes_are_compared_on_the_seeds_that_both_have(study, data, tmp_path, 
 
 def test_a_measure_nobody_reads_is_an_error(study, data, tmp_path, quiet, probed):  # noqa: ARG001
     asked = study(variants=VARIANTS, probes=PROBES | {"measures": ["order:accuracy"]})
-    results = list(run_study(asked, data, tmp_path / "out", watcher=quiet))
+    results = list(run_study(Material.read(asked, data), tmp_path / "out", watcher=quiet))
     with pytest.raises(
         InputError, match="no probe of the study reads 'order:accuracy'; expected one of order:likeness"
     ):

@@ -42,6 +42,17 @@ def test_a_source_is_measured():
     assert summary().query_tokens is None
 
 
+def test_a_file_of_several_sources_is_named_after_itself_and_lists_them():
+    more = [Record("x", ("y",), source="t"), *RECORDS, Record("z", ("w",))]
+    made = summary(more, name="mixed.jsonl")
+    assert (made.name, made.parts) == ("mixed.jsonl", {"s": 3, "t": 1, "": 1})
+    assert (summary(name="mixed.jsonl").name, summary(name="mixed.jsonl").parts) == ("s", {"s": 3})
+    page = render_markdown(make_data_card([made, summary()]))
+    assert "| mixed.jsonl | s | 3 | 60.0% |" in page
+    assert "| mixed.jsonl | not stated | 1 | 20.0% |" in page
+    assert "Sources of files" not in render_markdown(make_data_card([summary()]))
+
+
 def test_the_hash_of_records_is_of_what_they_hold_and_not_of_their_order():
     digest = records_sha256(RECORDS)
     assert digest == records_sha256(random.Random(0).sample(RECORDS, 3))

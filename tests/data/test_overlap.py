@@ -1,8 +1,17 @@
 """Text on both sides of training and evaluation: counted from both, and refused above a share."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from slimvec.data.contamination import ScoredTexts, training_overlap
+from slimvec.data.contamination import (
+    EvaluationIndex,
+    EvaluationText,
+    ScoredTexts,
+    find_contamination,
+    training_overlap,
+)
+from slimvec.data.contamination import runs as runs_module
 from slimvec.data.records import Record
 from slimvec.data.retrieval import Document, Query, RetrievalSet
 from slimvec.errors import InputError
@@ -69,3 +78,34 @@ def test_held_out_records_are_scored_texts_too():
     scored = ScoredTexts.of_records("held.jsonl", [Record("a?", (LONG,)), Record("b?", ("short",))])
     found = training_overlap(records(Record("c?", (LONG,))), [scored])
     assert (found.num_shared, found.sets[0].num_met, found.sets[0].num_queries) == (1, 1, 2)
+
+
+PHRASE = " ".join(f"w{number}" for number in range(13))
+PIECES = st.sampled_from([PHRASE, PHRASE.upper(), PHRASE.replace("w7", "x7"), "茶" * 40, "a b", "b", "?", "ไทย"])
+TEXTS = st.lists(PIECES, min_size=1, max_size=3).map(" ".join)
+
+
+def slow_overlap(records, scored):
+    """Both sides asked text by text."""
+    report = find_contamination(records, (text for part in scored for text in part.texts()))
+    taught = (text for record in records for text in (record.query, *record.positives))
+    index = EvaluationIndex(EvaluationText("training", "texts", text) for text in taught)
+    met = [sum(any(map(index.matches, (query, *answers))) for query, answers in part.queries) for part in scored]
+    return report.num_records, report.num_contaminated, met
+
+
+@given(
+    st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=14),
+    st.lists(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=14), min_size=1, max_size=2),
+    st.sampled_from([1, 30, 1 << 17]),
+)
+def test_the_counts_are_those_of_asking_text_by_text(pairs, sets, block):
+    records = list(dict.fromkeys(Record(query, (answer,)) for query, answer in pairs))
+    scored = [
+        ScoredTexts.of_records(f"set {number}", [Record(query, (answer,)) for query, answer in rows])
+        for number, rows in enumerate(sets)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs_module, "_BLOCK", block)
+        found = training_overlap(records, scored)
+    assert (found.num_records, found.num_shared, [part.num_met for part in found.sets]) == slow_overlap(records, scored)

@@ -2,13 +2,14 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from slimvec import Embedder
-from slimvec.errors import FetchError
+from slimvec.errors import FetchError, LicenceWarning
 from slimvec.files import sha256_of
 from slimvec.model import builtin
 from slimvec.model.adapters import add_lora
@@ -28,7 +29,7 @@ def packaged(tmp_path, monkeypatch):
     """An adapter with a head on a tiny base, both with names of their own; gives its folder and its vectors."""
     base, whole, folder = tmp_path / "base", tmp_path / "whole", tmp_path / "models"
     save_model(tiny.embedding_model(), base)
-    monkeypatch.setitem(BUILTINS, "tiny-base", Builtin((), ("model.safetensors",), "00" * 32, "none"))
+    monkeypatch.setitem(BUILTINS, "tiny-base", Builtin((), ("model.safetensors",), "00" * 32, "Apache-2.0"))
     resolve = builtin.resolve_builtin
 
     def resolved(name, *, progress):
@@ -46,7 +47,7 @@ def packaged(tmp_path, monkeypatch):
     save_model(model, whole, merged=False)
     shutil.copytree(whole, folder / "tiny-own", ignore=shutil.ignore_patterns(*TOKENIZER_FILES))
     digest = sha256_of(whole / "adapter_model.safetensors")
-    own = Builtin((), ("adapter_model.safetensors",), digest, "none", base="tiny-base")
+    own = Builtin((), ("adapter_model.safetensors",), digest, "Apache-2.0", base="tiny-base")
     monkeypatch.setitem(BUILTINS, "tiny-own", own)
     monkeypatch.setattr(builtin, "PACKAGED", folder)
     return folder / "tiny-own", Embedder.load(whole).embed_documents(["a cat", "the dog"])
@@ -77,6 +78,19 @@ def test_changed_files_are_refused(packaged):
     (folder / "adapter_model.safetensors").unlink()
     with pytest.raises(FetchError, match="has SHA-256 none; expected"):
         Embedder.load("tiny-own")
+
+
+@pytest.mark.usefixtures("packaged")
+def test_terms_are_a_warning_the_first_time_a_model_is_asked_for(monkeypatch):
+    monkeypatch.setattr(builtin, "_said", set())
+    for name in ("tiny-own", "tiny-base"):
+        monkeypatch.setitem(BUILTINS, name, replace(BUILTINS[name], licence="Terms of Use"))
+    with pytest.warns(LicenceWarning) as given:
+        Embedder.load("tiny-own")
+    said = "tiny-own: its weights, and models made of them, are under the Terms of Use"
+    assert [str(warning.message) for warning in given] == [said]  # for its base too
+    Embedder.load("tiny-own")
+    Embedder.load("tiny-base")
 
 
 def test_terms_are_said_where_a_licence_has_more_than_a_text_to_keep():

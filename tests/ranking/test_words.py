@@ -137,3 +137,10 @@ def test_the_normal_form_undoes_space_capitals_and_composition():
 def test_blank_texts_have_only_punctuation_and_invisible_signs():
     assert is_blank("\u200b … !")
     assert not is_blank("€")
+
+
+@given(st.text(alphabet=st.characters(max_codepoint=127)))
+def test_ascii_is_split_by_its_table_as_by_the_pattern(text):
+    accented = f"{text}.é"  # what is not all ASCII goes by the pattern
+    assert split_tokens(text) == split_tokens(accented)[:-1]
+    assert split_terms(text) == split_terms(accented)[:-1]

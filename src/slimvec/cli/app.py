@@ -155,10 +155,11 @@ def _hush_libraries() -> None:
     for switch in ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS", "TQDM_DISABLE"):
         os.environ.setdefault(switch, "1")
     if not sys.warnoptions:
-        from slimvec.errors import ModelWarning
+        from slimvec.errors import LicenceWarning, ModelWarning
 
         warnings.simplefilter("ignore")
         warnings.simplefilter("default", ModelWarning)
+        warnings.simplefilter("default", LicenceWarning)
         warnings.formatwarning = _one_line
 
 

@@ -12,7 +12,7 @@ from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
 
 if TYPE_CHECKING:
-    from slimvec.comparison.runs import Run
+    from slimvec.comparison.plan import Run
     from slimvec.comparison.study_report import Row
     from slimvec.comparison.trainings import Training
     from slimvec.training.step.events import StepCallback, StepEvent
@@ -59,25 +59,32 @@ def compare(
         dry_run: Say what would run, and which differences it could tell, and run nothing.
     """
     with terminal.task("reading the study"):
+        from slimvec.comparison.checking import check_models, check_room
         from slimvec.comparison.layout import markdown, write_report
         from slimvec.comparison.outline import outline_study
-        from slimvec.comparison.runs import read_sets, run_study, stored_results
-        from slimvec.comparison.shared_text import study_overlap
+        from slimvec.comparison.plan import Material
+        from slimvec.comparison.runs import missing_runs, run_study, stored_results
         from slimvec.comparison.study import read_study
+        from slimvec.comparison.study_data import examine_data
         from slimvec.comparison.study_report import make_report
 
         study = read_study(study_file, folders={"data": data, **_folders(folder or ())})
     chosen = _part(part)
     if not dry_run:
         terminal.reserve(output / f"part-{chosen[0]}-of-{chosen[1]}", force=False)
-    with terminal.task("looking for text that is trained on and scored"):
-        sets = read_sets(study, data, strict=strict)
-        shared = study_overlap(study, sets)
-    say_left_out(terminal, sets)
-    if shared is not None and not report_only:
-        shared.check(study.evaluation.max_shared, setting="evaluation.max_shared of the study")
+    with terminal.task("looking at its data, and for text that is trained on and scored"):
+        material = Material.read(study, data, strict=strict)
+        found = examine_data(study, material.datasets)
+    say_left_out(terminal, material.datasets)
+    shared = None if found is None else found.shared_text
+    if not report_only:
+        with terminal.task("looking at its models"):
+            check_models(study, found)
+            check_room(missing_runs(material, output), output, keep_models=keep_models)
+        if shared is not None:
+            shared.check(study.evaluation.max_shared, setting="evaluation.max_shared of the study")
     if dry_run:
-        outline = outline_study(study, sets, data, output)
+        outline = outline_study(material, output)
         terminal.print(*outline.lines())
         return {**dict.fromkeys(KEYS), "shared_text": shared, "plan": outline}
     if not report_only:
@@ -85,19 +92,19 @@ def compare(
             f"what is done is kept in {output}; {AGAIN} to go on" if any(output.rglob("*.json")) else ""
         )
         with terminal.task(f"study {study.name}") as task:
-            for _ in run_study(study, data, output, watcher=_Watcher(task), keep_models=keep_models, part=chosen):
+            for _ in run_study(material, output, watcher=_Watcher(task), keep_models=keep_models, part=chosen):
                 task.update(detail="")
-    results = stored_results(study, data, output)
-    found: Result = {"output": output, "rows": {}, "best_betas": {}, "checks": {}, "plan": None}
-    found |= {"num_missing": len(study.cells) * len(study.seeds) - len(results), "shared_text": None}
+    results = stored_results(material, output)
+    summary: Result = {"output": output, "rows": {}, "best_betas": {}, "checks": {}, "plan": None}
+    summary |= {"num_missing": len(study.cells) * len(study.seeds) - len(results), "shared_text": None}
     if not any(result.variant == study.reference for result in results):
         if report_only:
             raise InputError(f"{output} has no results of {study.reference}", do="run the study without --report-only")
-        return found
+        return summary
     report = make_report(study, results, shared_text=shared)
     write_report(output, report)
     terminal.print(markdown(report))
-    return found | {
+    return summary | {
         "rows": {row.variant: _figures(row) for row in report.rows},
         "best_betas": {m.variant: m.best_beta for m in report.swept},
         "checks": {check.name: check.outcome for check in report.checks},

@@ -2,7 +2,6 @@
 
 import time
 
-from slimvec.cli.models import remark_terms
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.files import folder_size
 from slimvec.reports.amounts import clock
@@ -51,5 +50,4 @@ def fetch(
     if check:
         terminal.print(f"{damage}: fetched again" if damage else f"{name}: every file is as it was written")
     terminal.print(f"{name}: {folder_size(folder) / 1e6:,.0f} MB in {folder}, {clock(report['seconds'])}")
-    remark_terms(terminal, name)
     return report

@@ -3,6 +3,7 @@
 import functools
 import inspect
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ import typer
 from slimvec.cli.described import describe
 from slimvec.cli.failures import Interrupted, report
 from slimvec.cli.terminal import Result, Terminal
+from slimvec.errors import LicenceWarning
 from slimvec.interrupts import listening
 from slimvec.launch import launched
 
@@ -52,6 +54,8 @@ def framed(command: Callable[..., Result]) -> Callable[..., None]:
 
         try:
             terminal.muted = launched().rank > 0
+            if quiet or terminal.muted:
+                warnings.simplefilter("ignore", LicenceWarning)
             with listening(acknowledge=terminal.acknowledge, end=end_at_once):
                 with joined_processes(), terminal.clean_stdout(), terminal.outputs:
                     result = command(terminal, **described.grouped(values))

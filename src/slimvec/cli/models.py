@@ -49,16 +49,7 @@ def load_embedder(
         )
     if embedder.slowness:
         terminal.remark(f"{source}: {embedder.slowness}")
-    remark_terms(terminal, source)
     return embedder
-
-
-def remark_terms(terminal: Terminal, source: str) -> None:
-    """Say the licence of a built-in model whose licence asks for more than that its text is kept."""
-    from slimvec.model.builtin import BUILTINS
-
-    if source in BUILTINS and BUILTINS[source].terms:
-        terminal.remark(f"{source}: {BUILTINS[source].terms}")
 
 
 def other_language_model(terminal: Terminal, source: str | None, *, dtype: Dtype) -> "LanguageModel | None":

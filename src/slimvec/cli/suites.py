@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from slimvec.cli.failures import AGAIN
-from slimvec.cli.models import remark_terms
 from slimvec.cli.options import Opening
 from slimvec.cli.scores import summary_of
 from slimvec.cli.tables import table
@@ -120,7 +119,6 @@ def open_with_progress(
         model = open_evaluated(source, backend=opening.backend, **settings)
     if model.card.remark:
         terminal.remark(f"{source}: {model.card.remark}")
-    remark_terms(terminal, source)
     return model
 
 

@@ -1,11 +1,10 @@
 """What a study would run, and which differences it could tell: its power, stated before anything runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-from slimvec.comparison.runs import plan_runs, stored_results
-from slimvec.comparison.study import Study
-from slimvec.data.retrieval import RetrievalSet
+from slimvec.comparison.plan import Material
+from slimvec.comparison.runs import stored_results
 from slimvec.frozen import Frozen
 from slimvec.statistics.trainings import MIN_TRAININGS, detectable_difference
 
@@ -70,16 +69,14 @@ class StudyOutline(Frozen):
         ]
 
 
-def outline_study(study: Study, sets: Sequence[RetrievalSet], data: Path, output: Path) -> StudyOutline:
+def outline_study(material: Material, output: Path) -> StudyOutline:
     """Say what a study would run, and what it could tell.
 
     Args:
-        study: The study.
-        sets: As `read_sets` gives them.
-        data: The folder they are from.
+        material: The study, and what it is scored on.
         output: Where results of before may lie.
     """
-    runs = plan_runs(study)
+    study, sets, runs = material.study, material.datasets, material.runs
     trained = {training.key for run in runs for training in run.training.needed}
     num_comparisons = len(study.plain) - 1
     measured, has_own = study.training_spread, len(study.seeds) >= MIN_TRAININGS
@@ -90,7 +87,7 @@ def outline_study(study: Study, sets: Sequence[RetrievalSet], data: Path, output
         seeds=study.seeds,
         num_trainings=len(trained),
         num_runs=len(runs),
-        num_done=len(stored_results(study, data, output)),
+        num_done=len(stored_results(material, output)),
         sets={
             found.name: SetSize(num_queries=len(found.queries), num_documents=len(found.documents)) for found in sets
         },

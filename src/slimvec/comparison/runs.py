@@ -8,20 +8,17 @@ one model with different poolings are scored together, on states that are comput
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from pydantic import ValidationError
 
 from slimvec.comparison.context_mixing import measure_mixing
-from slimvec.comparison.probing import outside_hashes, probe_reader
-from slimvec.comparison.sections import Probing, Variant
+from slimvec.comparison.plan import Material, Run
+from slimvec.comparison.probing import probe_reader
 from slimvec.comparison.shared_states import PooledReader, SharedStates
-from slimvec.comparison.study import Study, run_name
-from slimvec.comparison.trainings import Training, TrainingFigures, TrainingPlan, digest, provide
-from slimvec.data.retrieval import RetrievalSet
-from slimvec.data.retrieval_files import read_retrieval_set
+from slimvec.comparison.study import run_name
+from slimvec.comparison.trainings import Training, TrainingFigures, provide
 from slimvec.engine.embedder import Embedder
 from slimvec.engine.split_decoder import open_split
 from slimvec.errors import InputError
@@ -32,7 +29,6 @@ from slimvec.evaluation.slimvec_model import describe_embedder
 from slimvec.files import write_text
 from slimvec.frozen import Frozen
 from slimvec.model.opening import OpenSettings
-from slimvec.model.spec import Pooling
 from slimvec.model.state_cache import GB
 from slimvec.probes.results import ProbeResult
 from slimvec.training.step.events import StepCallback
@@ -52,78 +48,6 @@ class Watcher(Protocol):
     def scored(self, texts: int) -> None:
         """Tell that more texts are embedded."""
         ...
-
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """One variant with one seed.
-
-    Attributes:
-        variant: Name.
-        seed: Random seed for the training.
-        settings: The variant.
-        training: Training of the model that is scored.
-        mixing: Whether it is measured how much the model mixes context.
-        probing: Probes that it is put to.
-    """
-
-    variant: str
-    seed: int
-    settings: Variant
-    training: Training
-    mixing: bool = False
-    probing: Probing | None = None
-
-    def states_key(self) -> str:
-        """Hash what the model's states depend on: runs with equal ones differ in nothing but the pooling."""
-        load = self.settings.load.hashed(without=["pooling"])
-        return digest(self.training.key, load, self._settings(exclude={"pooling"}))
-
-    def result_key(self, material: "Material") -> str:
-        """Hash what the result depends on."""
-        sets = [dataset.content_hash for dataset in material.datasets]
-        load = self.settings.load.hashed()
-        probed: list[object] = []
-        if self.probing is not None:
-            probed = [self.probing.model_dump(mode="json", exclude={"measures"}), material.outside]
-        seed = material.study.evaluation.seed
-        return digest(self.training.key, load, self._settings(), sets, seed, self.mixing, *probed)
-
-    def pooling(self, embedder: Embedder) -> Pooling:
-        """Give the pooling that the variant asks for, else the model's own."""
-        model = self.training.recipe.model
-        chosen = model.pooling if not self.training.trained and "pooling" in model.model_fields_set else None
-        return self.settings.load.pooling or chosen or embedder.spec.pooling
-
-    def _settings(self, exclude: set[str] | None = None) -> dict[str, object]:
-        """Give the settings that an untrained base takes from the recipe; a trained model has its own."""
-        return {} if self.training.trained else self.training.recipe.model.model_dump(mode="json", exclude=exclude)
-
-
-@dataclass(frozen=True)
-class Material:
-    """What runs are scored on.
-
-    Attributes:
-        study: The study.
-        folder: With its sets, and those of the probes.
-        datasets: Its retrieval sets, cut down.
-        outside: Hashes of the files that its probes read in the folder.
-    """
-
-    study: Study
-    folder: Path
-    datasets: Sequence[RetrievalSet]
-    outside: Mapping[str, str]
-
-    @classmethod
-    def read(cls, study: Study, folder: Path) -> "Material":
-        """Read what a study is scored on.
-
-        Raises:
-            InputError: a set is missing or malformed.
-        """
-        return cls(study, folder, read_sets(study, folder), outside_hashes(study.probes, folder))
 
 
 class RunResult(Frozen):
@@ -160,44 +84,8 @@ class RunResult(Frozen):
     readings: tuple[ProbeResult, ...] = ()
 
 
-def plan_runs(study: Study) -> list[Run]:
-    """List all runs, seed by seed, so that a study that is stopped early has whole rounds."""
-    trainings = TrainingPlan(study)
-    measured = {name for check in study.checks if check.rises_with == "mixing" for name in check.of}
-    cells, plain = study.cells, study.plain
-    return [
-        Run(name, seed, cell, trainings.of(name, seed), name in measured, study.probes if name in plain else None)
-        for seed in study.seeds
-        for name, cell in cells.items()
-    ]
-
-
-def read_sets(study: Study, folder: Path, *, strict: bool = False) -> list[RetrievalSet]:
-    """Read and cut down the sets that a study scores on.
-
-    Args:
-        study: The study.
-        folder: With its retrieval sets.
-        strict: As for `read_retrieval_set`.
-
-    Raises:
-        InputError: one is missing or malformed, or `strict` finds something.
-    """
-    chosen = study.evaluation
-    found = []
-    for name in chosen.sets:
-        dataset = read_retrieval_set(folder / name, strict=strict)
-        if chosen.language is not None:
-            dataset = _one_language(dataset, chosen.language)
-        found.append(
-            dataset.sample(num_queries=chosen.max_queries, num_documents=chosen.max_documents, seed=chosen.seed)
-        )
-    return found
-
-
 def run_study(
-    study: Study,
-    folder: Path,
+    material: Material,
     output: Path,
     *,
     watcher: Watcher,
@@ -207,8 +95,7 @@ def run_study(
     """Give the result of every run, from the folder where it is there and by running it where it is not.
 
     Args:
-        study: The study.
-        folder: With its retrieval sets.
+        material: The study, and what it is scored on.
         output: For results and models; made if missing.
         watcher: Informed of what is going on.
         keep_models: Keep trained models once all that is scored with them is.
@@ -218,11 +105,10 @@ def run_study(
     Raises:
         SlimvecError: a run failed; what was done before is kept, and the next call goes on from there.
     """
-    material = Material.read(study, folder)
-    runs = _part(plan_runs(study), *part)
+    runs = _part(material.runs, *part)
     keys = {run: run.result_key(material) for run in runs}
     states = {run: run.states_key() for run in runs}
-    missing = [run for run in runs if _read(_path(output, run), keys[run]) is None]
+    missing = [run for run in missing_runs(material, output) if run in keys]
     for number, run in enumerate(runs, start=1):
         if run in missing:
             watcher.begin(run, number, len(runs))
@@ -245,15 +131,22 @@ def _part(runs: Sequence[Run], number: int, count: int) -> list[Run]:
     return [run for run in runs if trainings[run.training.root] % count == number - 1]
 
 
-def stored_results(study: Study, folder: Path, output: Path) -> list[RunResult]:
+def stored_results(material: Material, output: Path) -> list[RunResult]:
     """Give the results of the study that are there, whoever ran them; for a report before the end.
 
     Raises:
         InputError: a file that is no result.
     """
-    material = Material.read(study, folder)
-    found = (_read(_path(output, run), run.result_key(material)) for run in plan_runs(study))
-    return [result for result in found if result is not None]
+    return [result for _, result in _stored(material, output) if result is not None]
+
+
+def missing_runs(material: Material, output: Path) -> list[Run]:
+    """List the runs of the study that have no result yet; errors as for `stored_results`."""
+    return [run for run, result in _stored(material, output) if result is None]
+
+
+def _stored(material: Material, output: Path) -> list[tuple[Run, RunResult | None]]:
+    return [(run, _read(_path(output, run), run.result_key(material))) for run in material.runs]
 
 
 def _path(output: Path, run: Run) -> Path:
@@ -360,17 +253,3 @@ def _forget(run: Run, missing: Sequence[Run], models: Path) -> None:
     for training in run.training.needed:
         if training.key not in needed:
             shutil.rmtree(models / training.key, ignore_errors=True)
-
-
-def _one_language(dataset: RetrievalSet, language: str) -> RetrievalSet:
-    """Take one language of a set that says its languages.
-
-    Raises:
-        InputError: the set has others only.
-    """
-    parts = dataset.by_language()
-    chosen = parts.get(f"{dataset.name}/{language}")
-    if chosen is None and len(parts) > 1:
-        found = ", ".join(name.rpartition("/")[2] for name in parts)
-        raise InputError(f"{dataset.name} has no language {language}", expected=f"one of {found}")
-    return chosen or dataset

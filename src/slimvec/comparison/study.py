@@ -27,7 +27,8 @@
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from string import Template
@@ -48,7 +49,7 @@ from slimvec.comparison.sections import (
     beta_of,
     pooling_name,
 )
-from slimvec.errors import InputError
+from slimvec.errors import InputError, ModelError
 from slimvec.frozen import checked
 from slimvec.training.recipe import Recipe
 from slimvec.training.recipe.reading import parse_recipe
@@ -244,12 +245,25 @@ class Study(Section):
         try:
             text = fill(yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True), self.folders, bases)
             filled = [fill(override, self.folders, bases) for override in overrides]
-            return parse_recipe(text, name="its recipe", overrides=[*filled, f"run.seed={seed}"])
         except KeyError as error:
             raise InputError(f"{what} of study {self.name} names {error.args[0]}", expected="a base's name") from error
-        except InputError as error:
-            found = f"{what} of study {self.name}: {error.found}"
-            raise InputError(found, expected=error.expected, do=error.do) from error
+        with naming(self.name, what):
+            return parse_recipe(text, name="its recipe", overrides=[*filled, f"run.seed={seed}"])
+
+
+@contextmanager
+def naming(study: str, what: str) -> Iterator[None]:
+    """Name the part of a study that an error of the body is about.
+
+    Args:
+        study: Its name.
+        what: The part, as `variant base`.
+    """
+    try:
+        yield
+    except (InputError, ModelError) as error:
+        kind = ModelError if isinstance(error, ModelError) else InputError
+        raise kind(f"{what} of study {study}: {error.found}", expected=error.expected, do=error.do) from error
 
 
 def run_name(variant: str) -> str:

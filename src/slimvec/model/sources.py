@@ -8,7 +8,7 @@ from pathlib import Path
 
 from slimvec.errors import FetchError, InputError, SlimvecError
 from slimvec.files import storage_errors
-from slimvec.model.builtin import BUILTINS, resolve_builtin
+from slimvec.model.builtin import BUILTINS, resolve_builtin, warn_of_terms
 from slimvec.model.cache import (
     RECORD_NAME,
     Progress,
@@ -104,7 +104,8 @@ def resolve_source(source: str | Path, *, revision: str | None = None, progress:
     """Give the folder that holds a model, fetched or converted into the cache where needed.
 
     Tried in this order: a built-in name (write `./NAME` for a folder called so), a folder, a `.gguf` file, a hub name.
-    A second call for the same source touches no network.
+    A second call for the same source touches no network. The first call in a process for a built-in model whose licence
+    has terms gives a `LicenceWarning` that names them.
 
     Args:
         source: Any of them. A `Path` is never taken for a name.
@@ -122,7 +123,9 @@ def resolve_source(source: str | Path, *, revision: str | None = None, progress:
     is_name = isinstance(source, str)
     if is_name and source in BUILTINS:
         refuse_revision(source, revision, "a built-in name, pinned by slimvec")
-        return resolve_builtin(str(source), progress=report)
+        folder = resolve_builtin(str(source), progress=report)
+        warn_of_terms(str(source))
+        return folder
     if str(source) and path.is_dir():
         refuse_revision(source, revision, "a folder")
         return path

@@ -23,6 +23,7 @@ def render_markdown(card: DataCard) -> str:
             ),
             Heading("Sources"),
             _sources(card.sources),
+            *_parts(card.sources),
             Heading("Licences"),
             _licenses(card.sources),
             Heading("Lengths"),
@@ -55,6 +56,20 @@ def _sources(sources: Sequence[SourceSummary]) -> Table:
             )
             for source in sources
         ),
+    )
+
+
+def _parts(sources: Sequence[SourceSummary]) -> list[Block]:
+    rows = [
+        (source.name, part or "not stated", f"{count:,}", _share(count, source.num_used))
+        for source in sources
+        if len(source.parts) > 1
+        for part, count in source.parts.items()
+    ]
+    return (
+        [Heading("Sources of files that have several"), _table(("file", "source", "used", "share"), rows)]
+        if rows
+        else []
     )
 
 

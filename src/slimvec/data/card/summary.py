@@ -41,7 +41,8 @@ class SourceSummary(Frozen):
     """A source as it was used.
 
     Attributes:
-        name: Name of the source.
+        name: What its records say that they are from, where they say one thing; else the file's name.
+        parts: Records used by what they say that they are from, most first.
         path: Where it was read from.
         sha256: SHA-256 of the file; None when the records did not come from a file.
         records_sha256: Fingerprint of the records used, whatever their order: the sum of their digests modulo 2^256.
@@ -65,6 +66,7 @@ class SourceSummary(Frozen):
     """
 
     name: str
+    parts: Mapping[str, int] = {}
     path: str
     sha256: str | None
     records_sha256: str
@@ -105,8 +107,8 @@ def summarise_source(
 
     Args:
         records: Those used; at least one.
-        name: As for `SourceSummary`, like all that are not named here.
-        path: Likewise.
+        name: What to call it where its records are from several sources, or name none.
+        path: As for `SourceSummary`, like all that follow but `count_tokens` and `seen`.
         sha256: Likewise.
         license: Likewise.
         num_read: Default the number of records.
@@ -120,8 +122,10 @@ def summarise_source(
     queries = [record.query for record in records]
     documents = [text for record in records for text in (*record.positives, *record.negatives, *record.contrasts)]
     num_positives = sum(len(record.positives) for record in records)
+    parts = _counts(record.source for record in records)
     return SourceSummary(
-        name=name,
+        name=next(iter(parts)) or name if len(parts) == 1 else name,
+        parts=parts,
         path=path,
         sha256=sha256,
         records_sha256=records_sha256(records),

@@ -229,4 +229,5 @@ def _contained(hashes: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray
     if not len(known):
         return np.zeros(len(hashes), dtype=bool)
     places = np.searchsorted(known, hashes)
-    return known[np.minimum(places, len(known) - 1)] == hashes
+    found: NDArray[np.bool_] = known[np.minimum(places, len(known) - 1)] == hashes
+    return found

@@ -70,6 +70,11 @@ class Recipe(Section):
         return self.objective.kind if self.adaptation is None else self.adaptation.objective
 
     @property
+    def learns_from_pairs(self) -> bool:
+        """Whether vectors of queries and their documents are trained, each behind its prompt."""
+        return self.kind in ("contrastive", "anchor")
+
+    @property
     def trains_head(self) -> bool:
         """Whether the layers behind the pooling are trained."""
         if self.predicted_share is not None:

@@ -50,7 +50,7 @@ def _summary(
 ) -> SourceSummary:
     return summarise_source(
         records,
-        name=records[0].source or held.path,
+        name=Path(held.path).name,
         path=held.path,
         sha256=None if source.is_hub else held.sha256,
         license=_license(source),

@@ -8,6 +8,7 @@ from slimvec.model.sources import find_source
 from slimvec.training.batches.deals import even_steps
 from slimvec.training.batches.filling import Contrasts, Filling, TargetFilling, check_filling
 from slimvec.training.batches.sources import SourceRecord, distinct_texts, read_training_data, source_numbers
+from slimvec.training.batches.tasks import check_tasks, named_tasks
 from slimvec.training.recipe import Recipe, Source, StageRecipe, TextVectorsObjective
 from slimvec.training.recipe.objectives import NGrams
 from slimvec.training.run.validation import split_records
@@ -175,7 +176,7 @@ def outline_stage(stage: StageRecipe) -> StageOutline:
     if _missing(recipe) or on_hub:
         return outline
     records, held = read_training_data(recipe)
-    return outline.model_copy(update=_counts(recipe, records, held))
+    return outline.model_copy(update=plan_stage(recipe, records, held))
 
 
 def _outline_source(source: Source) -> SourceOutline:
@@ -183,9 +184,23 @@ def _outline_source(source: Source) -> SourceOutline:
     return SourceOutline(path=str(source.path), present=present)
 
 
-def _counts(recipe: Recipe, records: list[Record], held: list[SourceRecord]) -> dict[str, object]:
-    """Count records, and steps where they are known without tokens."""
+def plan_stage(recipe: Recipe, records: list[Record], held: list[SourceRecord]) -> dict[str, object]:
+    """Count records, and steps where they are known without tokens: what a stage would refuse of its data, it refuses.
+
+    Args:
+        recipe: Recipe of the stage.
+        records: As its kind reads them, and likewise what each source held.
+        held: One for each source.
+
+    Returns:
+        Fields of its outline.
+
+    Raises:
+        InputError: the data does not fit the recipe.
+    """
     split = split_records(records, recipe)
+    if "prompts" in recipe.model.model_fields_set:
+        check_tasks(recipe, recipe.model.prompts, named_tasks(split.training), named_tasks(split.validation))
     counts: dict[str, object] = {"sources": tuple(map(_counted_source, held)), "num_held_out": len(split.validation)}
     if isinstance(recipe.objective, TextVectorsObjective):
         length = even_steps(len(distinct_texts(split.training, queries=True)), recipe.objective.texts)

@@ -109,20 +109,18 @@ def prepare_model(
         ModelError: the base cannot be used.
         FetchError: it has to be fetched and cannot be.
     """
-    chosen = {key: getattr(recipe.model, key) for key in recipe.model.model_fields_set}
-    normalize, layers = chosen.pop("normalize", None), chosen.pop("head", None)
+    given = recipe.model
     if before is None and recipe.base.shape is not None:
-        model = _draw(recipe, chosen, records, notice)
+        model = _draw(recipe, records, notice)
     else:
-        model = _load(recipe, chosen, before, notice)
-    if layers:
-        _add_head(model, layers, seed=recipe.run.seed)
+        model = _load(recipe, before, notice)
+    if given.head:
+        _add_head(model, given.head, seed=recipe.run.seed)
     _check_mrl_dims(recipe, model.dims)
     changes: dict[str, Any] = {"trained_dims": recipe.loss.mrl_dims or model.spec.trained_dims}
-    if normalize is not None:
-        changes["normalize"] = normalize
-    if "prompts" not in chosen and model.spec.prompts == Prompts():
-        changes["prompts"] = recipe.model.prompts
+    changes["prompts"] = settled_prompts(recipe, model.spec.prompts)
+    if "normalize" in given.model_fields_set:
+        changes["normalize"] = given.normalize
     model.spec = model.spec.replace(**changes)
     _make_trainable(model, recipe, later=before is not None)
     sharded = shares_out(recipe.run)
@@ -136,9 +134,31 @@ def prepare_model(
     return model
 
 
-def _draw(
-    recipe: Recipe, chosen: Mapping[str, Any], records: Sequence[Record], notice: Notice | None
-) -> EmbeddingModel:
+def settled_prompts(recipe: Recipe, before: Prompts) -> Prompts:
+    """Give the prompts that a stage trains with: the recipe's, else those of what it starts from, if it has any."""
+    return recipe.model.prompts if "prompts" in recipe.model.model_fields_set or before == Prompts() else before
+
+
+def opening_settings(recipe: Recipe, *, later: bool) -> dict[str, Any]:
+    """Give what a stage asks of what it starts from, as `open_model` takes it.
+
+    Args:
+        recipe: Recipe of the stage.
+        later: Whether it starts from the result of another.
+    """
+    chosen = _given(recipe)
+    # Training is what leads from one attention mode to another, so here the mode may be another than the weights'.
+    if later or recipe.run.attention_ramp > 0 or recipe.adaptation is not None:
+        chosen.pop("attention", None)
+    return chosen
+
+
+def _given(recipe: Recipe) -> dict[str, Any]:
+    """Give the settings of the section `model` that a model is opened or drawn with."""
+    return {key: getattr(recipe.model, key) for key in recipe.model.model_fields_set - {"normalize", "head"}}
+
+
+def _draw(recipe: Recipe, records: Sequence[Record], notice: Notice | None) -> EmbeddingModel:
     """Draw a new model."""
     assert recipe.base.shape is not None
     assert recipe.base.tokenizer is not None
@@ -146,7 +166,7 @@ def _draw(
     return draw_model(
         recipe.base.shape,
         recipe.base.tokenizer,
-        ModelSpec(**chosen),
+        ModelSpec(**_given(recipe)),
         texts=texts,
         seed=recipe.run.seed,
         dtype=_dtype(recipe),
@@ -154,17 +174,15 @@ def _draw(
     )
 
 
-def _load(recipe: Recipe, chosen: dict[str, Any], before: Path | None, notice: Notice | None) -> EmbeddingModel:
+def _load(recipe: Recipe, before: Path | None, notice: Notice | None) -> EmbeddingModel:
     """Load the base, or what the stage before gave."""
-    # Training is what leads from one attention mode to another, so here the mode may be another than the weights'.
-    leads = before is not None or recipe.run.attention_ramp > 0 or recipe.adaptation is not None
-    attention = chosen.pop("attention", None) if leads else None
+    chosen = opening_settings(recipe, later=before is not None)
     source = before or recipe.base.source
     assert source is not None
     revision = recipe.base.revision if before is None else None
     model = load_model(source, revision=revision, dtype=_dtype(recipe), progress=notice, **chosen)
-    if attention is not None:
-        model.attend(attention)
+    if "attention" in recipe.model.model_fields_set and "attention" not in chosen:
+        model.attend(recipe.model.attention)
     if before is not None and (manifest := read_manifest(before)) is not None:
         model.origin = manifest.base  # where the weights started, not the stage, which does not outlive the run
     return model

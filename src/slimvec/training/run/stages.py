@@ -30,6 +30,7 @@ from slimvec.model.folder import save_model
 from slimvec.model.guard import check_attention_mode
 from slimvec.model.manifest import read_manifest
 from slimvec.training.batches.sources import SourceRecord, read_training_data, source_numbers
+from slimvec.training.batches.tasks import check_tasks, named_tasks
 from slimvec.training.batches.teacher import OpenTeacher
 from slimvec.training.recipe import Recipe, StageRecipe
 from slimvec.training.recipe.reading import WrittenRecipe
@@ -210,6 +211,7 @@ def run_stage(
     model = prepare_model(
         recipe, before=before, records=split.training, notice=context.audience.notice, rehearse=rehearse
     )
+    check_tasks(recipe, model.spec.prompts, named_tasks(split.training), named_tasks(validation))
     untrained = None if shares_out(recipe.run) else quick_vectors(model)
     numbers = source_numbers(held)[split.numbers]
     work = KINDS[recipe.kind](

@@ -1,0 +1,157 @@
+"""What a study would find out only hours in, looked for before its first run: its models, their prompts, the disk.
+
+Models that are on this machine are opened as each variant will open them, without a weight being read; what has to be
+fetched is not looked at.
+"""
+
+import warnings
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from slimvec.comparison.plan import Run
+from slimvec.comparison.sections import Loaded
+from slimvec.comparison.study import BASE_PREFIX, Study, naming
+from slimvec.comparison.study_data import StudyData, StudyStage
+from slimvec.comparison.trainings import Training, other_models
+from slimvec.engine.machine import free_disk
+from slimvec.errors import ModelWarning, StorageError
+from slimvec.model.opening import open_model
+from slimvec.model.sources import find_source
+from slimvec.text.prompts import Prompts
+from slimvec.training.batches.tasks import check_tasks
+from slimvec.training.recipe import Recipe
+from slimvec.training.run.preparation import opening_settings, settled_prompts
+from slimvec.training.step.events import check_loggers
+
+_GB = 1e9
+
+
+def check_models(study: Study, data: StudyData | None) -> None:
+    """See that all models are there or can be fetched, and take the settings that variants train and read them with.
+
+    Args:
+        study: The study.
+        data: What was found of its data; None where nothing is trained.
+
+    Raises:
+        InputError: no such model, or a setting, task or instruction that does not fit it; the message names the
+            variant.
+        ModelError: a model that cannot be used.
+    """
+    bases = {}
+    for name in study.bases:
+        with naming(study.name, f"base {name}"):
+            recipe = study.base_recipe(name, study.seeds[0])
+            bases[f"{BASE_PREFIX}{name}"] = _check_training(recipe, _base_prompts(recipe), data)
+    for name, cell in study.cells.items():
+        recipe = study.recipe_of(name, study.seeds[0])
+        with naming(study.name, f"variant {name}"):
+            source = recipe.base.source or ""
+            prompts = bases[source] if source in bases else _base_prompts(recipe)
+            if cell.trained:
+                prompts = _check_training(recipe, prompts, data)
+            _check_reading(recipe, cell.load, prompts, trained=cell.trained or source in bases)
+
+
+def _base_prompts(recipe: Recipe) -> Prompts | None:
+    """Give the prompts of a recipe's base, opened as the recipe asks; None for one that is not on this machine.
+
+    Raises:
+        InputError: there is no such model.
+        ModelError: it cannot be used.
+    """
+    if recipe.base.source is None:
+        return Prompts()
+    first = recipe.stage_recipes()[0].recipe
+    return _opened_prompts(recipe.base.source, recipe.base.revision, opening_settings(first, later=False))
+
+
+def _check_training(recipe: Recipe, prompts: Prompts | None, data: StudyData | None) -> Prompts | None:
+    """Look at a training; give the prompts of its model, if they are known.
+
+    Args:
+        recipe: Its recipe.
+        prompts: Those of its base, if they are known.
+        data: What was found of the study's data.
+    """
+    for name in other_models(recipe):
+        find_source(name)
+    for stage in recipe.stage_recipes():
+        check_loggers(stage.recipe.run.loggers)
+        if prompts is None and "prompts" not in stage.recipe.model.model_fields_set:
+            continue
+        prompts = settled_prompts(stage.recipe, prompts or Prompts())
+        if data is not None:
+            check_tasks(stage.recipe, prompts, data.tasks[StudyStage("", stage.recipe).data_key])
+    return prompts
+
+
+def _check_reading(recipe: Recipe, load: Loaded, prompts: Prompts | None, *, trained: bool) -> None:
+    """See that a model can be read as its variant asks.
+
+    Args:
+        recipe: Recipe of the model.
+        load: What it is read with.
+        prompts: Its own, if they are known.
+        trained: Whether the study trains it; else it is the base as it is.
+    """
+    given = recipe.model.prompts if not trained and "prompts" in recipe.model.model_fields_set else prompts
+    chosen = load.prompts or given
+    if load.task is not None and chosen is not None:
+        chosen.render("query", load.task)
+    source = recipe.base.source
+    if source is None or source.startswith(BASE_PREFIX) or recipe.model.head:
+        return  # nothing to open yet, or layers to come that decide the width
+    asked = {name: value for name, value in load if name != "task" and value not in (None, False)}
+    stages = recipe.stage_recipes()
+    own = opening_settings(stages[-1].recipe, later=len(stages) > 1)
+    _opened_prompts(source, recipe.base.revision, own | asked)
+
+
+def _opened_prompts(source: str, revision: str | None, settings: dict[str, Any]) -> Prompts | None:
+    """Open a model, if it is here as a folder, and give its prompts."""
+    found = find_source(source, revision=revision)
+    if found is None or not found.is_dir():
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ModelWarning)  # said again when it is loaded
+        return open_model(source, revision=revision, **settings).spec.prompts
+
+
+def check_room(missing: Sequence[Run], output: Path, *, keep_models: bool) -> None:
+    """See that the models that are still to be trained fit on the disk.
+
+    Args:
+        missing: Runs without a result.
+        output: Folder of the study.
+        keep_models: Whether all of them are kept; else about two are there at a time.
+
+    Raises:
+        StorageError: there is less room.
+    """
+    size = cache(_weights_bytes)
+    trainings = {training.key: training for run in missing for training in run.training.needed}
+    new = (training for training in trainings.values() if _is_new(training, output))
+    sizes = sorted((size(training.recipe.base.source) for training in new), reverse=True)
+    needed, free = sum(sizes if keep_models else sizes[:2]), free_disk(output)
+    if needed > free:
+        raise StorageError(
+            f"{output} has {free / _GB:.1f} GB free",
+            expected=f"{needed / _GB:.1f} GB for {'all' if keep_models else 'two'} of the study's models at once",
+            do="free some space or choose another place",
+        )
+
+
+def _is_new(training: Training, output: Path) -> bool:
+    """Whether a training writes whole weights, and has not yet."""
+    return training.recipe.tuning.merge and not (output / "models" / training.key).exists()
+
+
+def _weights_bytes(source: str | None) -> int:
+    """Size of a model's files, as a merged copy has it; 0 for one that is not known yet."""
+    found = None if source is None or source.startswith(BASE_PREFIX) else find_source(source)
+    if found is None or not found.is_dir():
+        return 0
+    return sum(path.stat().st_size for path in found.glob("*.safetensors"))
