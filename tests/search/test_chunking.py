@@ -52,3 +52,13 @@ def test_pages_are_never_joined():
         builder.add(f"page {page}", page=page)
     chunks = chunk_document(Document(builder.text, builder.blocks), TOKENIZER, chunk_tokens=60)
     assert [(chunk.text, chunk.page) for chunk in chunks] == [("page 1", 1), ("page 2", 2)]
+
+
+def test_lines_of_a_chunk_are_those_of_its_blocks():
+    builder = TextBuilder()
+    for number in range(6):
+        builder.add(f"paragraph {number}. " * (6 if number == 3 else 1), line=10 * number)
+    chunks = chunk_document(Document(builder.text, builder.blocks), TOKENIZER, chunk_tokens=32)
+    assert [(chunk.first_line, chunk.last_line) for chunk in chunks] == [
+        (0, 10), (20, 20), *[(30, 30)] * 3, (40, 50),
+    ]  # fmt: skip

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from slimvec.engine.chunk_borders import cut_by_tokens
-from slimvec.search.documents import Block, Document, count_lines
+from slimvec.search.documents import Block, Document, line_starts
 from slimvec.text.located import locate
 from slimvec.text.tokenizer import Tokenizer
 
@@ -89,10 +89,12 @@ def chunk_document(document: Document, tokenizer: Tokenizer, *, chunk_tokens: in
 
 
 class _Lengths:
-    """Counts the tokens of any part of a document's text."""
+    """Counts the tokens of any part of a document's text, and the lines in front of it."""
 
     def __init__(self, document: Document, tokenizer: Tokenizer) -> None:
         text = document.text
+        self._lines = line_starts(text) if document.is_source else []
+        self._blocks, self._starts = document.blocks, [block.start for block in document.blocks]
         starts = [0]
         for block in document.blocks:
             if block.start - starts[-1] >= _PIECE:
@@ -106,6 +108,14 @@ class _Lengths:
         """Tokens that end between two characters."""
         first, last = self.numbers(start, end)
         return last - first
+
+    def line(self, place: int) -> int:
+        """Number of the line of the source that a character is in, from 1."""
+        return 1 + bisect_right(self._lines, place)
+
+    def block_at(self, place: int) -> Block:
+        """The block that a character is in, or the one before."""
+        return self._blocks[max(0, bisect_right(self._starts, place) - 1)]
 
     def numbers(self, start: int, end: int) -> tuple[int, int]:
         """Numbers of the first token that ends between two characters, and of the one behind the last."""
@@ -151,11 +161,10 @@ def _pieces(
 def _chunk(document: Document, block: Block, start: int, end: int, lengths: _Lengths) -> Chunk:
     text = document.text[start:end]
     if document.is_source and block.line is not None:
-        first_line: int | None = block.line + count_lines(document.text[block.start : start])
-        last_line: int | None = block.line + count_lines(document.text[block.start : end])
+        first_line: int | None = lengths.line(start)
+        last_line: int | None = lengths.line(end)
     else:
-        inside = [other.line for other in document.blocks if start <= other.start < end]
-        first_line, last_line = block.line, inside[-1] if inside else block.line
+        first_line, last_line = block.line, lengths.block_at(end - 1).line
     return Chunk(
         text=text,
         start=start,

@@ -64,9 +64,9 @@ def lines_of(text: str) -> Iterator[str]:
         yield text[start:]
 
 
-def count_lines(text: str) -> int:
-    """Count the line breaks of a text, as `lines_of` has them."""
-    return sum(1 for _ in _LINE_BREAK.finditer(text))
+def line_starts(text: str) -> list[int]:
+    """Give the places where the lines of a text begin, as `lines_of` has them, but for the first."""
+    return [found.end() for found in _LINE_BREAK.finditer(text)]
 
 
 class TextBuilder:

@@ -9,7 +9,7 @@ from slimvec.search.readers.kinds import KINDS
 from slimvec.search.store import quoted
 
 _FIRST_YEAR, _LAST_YEAR = 1900, 9000
-"""Of days, which have to be moments in every time zone."""
+"""Years that a day may lie in: its midnight must be a moment in every time zone."""
 
 
 @dataclass(frozen=True, slots=True)
