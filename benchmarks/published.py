@@ -14,11 +14,10 @@ from typing import Any
 
 from benchmarks.results import Frozen, write_json
 from slimvec.data.tables import iter_rows
-from slimvec.evaluation.encoder import MtebEncoder
 from slimvec.evaluation.local_tasks import LoadedTask, load_task
 from slimvec.evaluation.models import EvaluatedModel
 from slimvec.evaluation.results import TaskResult, package_versions
-from slimvec.evaluation.scoring import run_task
+from slimvec.evaluation.scoring import MtebEncoder, run_task
 from slimvec.evaluation.slimvec_model import SlimvecModel
 from slimvec.evaluation.suite import TaskEntry
 from slimvec.evaluation.vector_store import VectorStore

@@ -4,7 +4,7 @@ import pytest
 
 from slimvec.comparison.plan import Material
 from slimvec.comparison.runs import run_study
-from slimvec.engine import split_decoder
+from slimvec.engine import frozen
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError
 from tests.comparison.conftest import STUDY
@@ -49,13 +49,13 @@ def test_texts_read_twice_are_a_variant_of_the_same_base(study, data, tmp_path, 
 
 def test_states_of_the_layers_that_variants_share_are_computed_once(study, data, tmp_path, quiet, monkeypatch):
     computed = []
-    real = split_decoder.open_frozen
+    real = frozen.open_frozen
 
     def counting(backbone, number):
         states = real(backbone, number)
         return lambda batch: computed.extend(batch.lengths) or states(batch)
 
-    monkeypatch.setattr(split_decoder, "open_frozen", counting)
+    monkeypatch.setattr(frozen, "open_frozen", counting)
     changes = {
         "recipe": {**STUDY["recipe"], "tuning": {"rank": 2, "alpha": 4, "first_layer": 2, "merge": False}},
         "seeds": [0, 1],

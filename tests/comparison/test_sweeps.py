@@ -9,7 +9,7 @@ from slimvec.comparison.context_mixing import measure_mixing
 from slimvec.comparison.sweeps import Sweeps
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError
-from slimvec.statistics.correlation import rank_correlation
+from slimvec.statistics.jackknife import rank_correlation
 from tests import tiny
 from tests.comparison.support import result
 

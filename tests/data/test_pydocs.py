@@ -4,10 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimvec.data.docstrings import parse_docstring
 from slimvec.data.duplicates import near_duplicates, text_words
 from slimvec.data.pydocs import build_doc_corpus, is_held_out
-from slimvec.data.python_sources import find_packages, read_entries
+from slimvec.data.python_sources import find_packages, parse_docstring, read_entries
 from slimvec.errors import InputError
 
 NOUNS = ["river", "lamp", "engine", "garden", "letter", "bridge", "candle", "window", "forest", "copper"]

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimvec.data.rearranging import rearrange_documents, reorder_sentences
 from slimvec.data.records import Record
+from slimvec.data.rewriting import rearrange_documents, reorder_sentences
 from slimvec.text.sentences import split_sentences
 
 TEXT = " One stays. Two goes!\n\nThree asks? Four. "

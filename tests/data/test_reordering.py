@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimvec.data.order_negatives import add_order_negative
 from slimvec.data.records import Record
 from slimvec.data.reordering import HEAD, move_words, reorder, shorten
 from slimvec.data.reordering_kinds import Reordering
+from slimvec.data.rewriting import add_order_negative
 from slimvec.data.text_ids import text_id
 from slimvec.ranking.words import split_tokens
 

@@ -13,8 +13,8 @@ from slimvec.model.architectures import DECODERS
 from slimvec.model.folder import save_model
 from slimvec.model.spec import Pooling
 from slimvec.text.batch import PackedBatch
-from slimvec.text.echo import SEPARATOR, EchoTokenizer
 from slimvec.text.prompts import Prompts
+from slimvec.text.tokenizer import SEPARATOR, EchoTokenizer
 from tests import tiny
 
 TEXTS = ["one text", "b", "another, longer text than that"]

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from slimvec.engine import split_decoder
+from slimvec.engine import frozen
 from slimvec.engine.embedder import Embedder
+from slimvec.engine.frozen import SplitDecoder, open_split
 from slimvec.engine.fused import FusedDecoder
-from slimvec.engine.split_decoder import SplitDecoder, open_split
 from slimvec.model.adapters import add_lora
 from slimvec.model.architectures import DECODERS
 from slimvec.model.folder import save_model
@@ -25,7 +25,7 @@ def saved(folder, *, architecture="llama", mode="causal", first_layer=2, merged=
     if not base.exists():
         save_model(tiny.embedding_model(architecture, mode), base)
     model = Embedder.load(base, engine="transformers")
-    trained = split_decoder.load_opened(model._opened)
+    trained = frozen.load_opened(model._opened)
     add_lora(trained.backbone, LoraSettings(rank=2, alpha=4, first_layer=first_layer), seed=1)
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in trained.backbone.named_parameters():
@@ -39,7 +39,7 @@ def saved(folder, *, architecture="llama", mode="causal", first_layer=2, merged=
 def computed(monkeypatch):
     """Keeps the lengths of the texts that run through the first layers."""
     lengths = []
-    real = split_decoder.open_frozen
+    real = frozen.open_frozen
 
     def counting(backbone, number):
         states = real(backbone, number)
@@ -50,7 +50,7 @@ def computed(monkeypatch):
 
         return None if states is None else count
 
-    monkeypatch.setattr(split_decoder, "open_frozen", counting)
+    monkeypatch.setattr(frozen, "open_frozen", counting)
     return lengths
 
 
@@ -122,7 +122,7 @@ def test_layers_the_fused_decoder_does_not_run_are_run_whole(tmp_path, monkeypat
     folder = saved(tmp_path / "model")
 
     def refused(*_, **__):
-        raise split_decoder.UnsupportedError("a test")
+        raise frozen.UnsupportedError("a test")
 
     monkeypatch.setattr(FusedDecoder, "above", refused)
     with open_split(folder, 2, max_bytes=GB) as embedder:

@@ -11,8 +11,7 @@ from sklearn.metrics import average_precision_score
 from slimvec.errors import InputError
 from slimvec.evaluation.comparing import compare_reports
 from slimvec.evaluation.models import ModelCard
-from slimvec.evaluation.results import EvaluationResult, Score, SubsetResult, TaskResult
-from slimvec.evaluation.task_values import task_values
+from slimvec.evaluation.results import EvaluationResult, Score, SubsetResult, TaskResult, task_values
 from slimvec.statistics.jackknife import average_precision_values, spearman_values
 from slimvec.statistics.significance import holm, sign_flip_p_value, smallest_visible
 

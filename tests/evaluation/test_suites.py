@@ -8,12 +8,11 @@ import pytest
 from slimvec.data.retrieval_files import read_retrieval_set
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import FetchError, InputError
-from slimvec.evaluation.encoder import MtebEncoder
 from slimvec.evaluation.local_tasks import load_task
 from slimvec.evaluation.peers import SentenceTransformersModel
 from slimvec.evaluation.retrieval import score_retrieval
 from slimvec.evaluation.samples import merge_identical
-from slimvec.evaluation.scoring import evaluate_suite, run_task
+from slimvec.evaluation.scoring import MtebEncoder, evaluate_suite, run_task
 from slimvec.evaluation.slimvec_model import SlimvecModel
 from slimvec.evaluation.suite import SHIPPED, Suite, TaskEntry, read_suite
 from slimvec.evaluation.vector_store import VectorStore

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from slimvec.objectives.batch import EmbeddedBatch
-from slimvec.objectives.blocks import over_rows
 from slimvec.objectives.cosent import cosent
+from slimvec.objectives.losses import over_rows
 from slimvec.objectives.negative_mixing import mix, mix_lists, mix_pairs
 from slimvec.objectives.score_distillation import kl_divergence, margin_mse
 from slimvec.objectives.settings import Mixing

@@ -8,9 +8,9 @@ import torch
 from slimvec.errors import InputError
 from slimvec.evaluation.models import Usage
 from slimvec.model.folder import load_model, save_model
-from slimvec.probes.callback import ProbeValidator, embedder_to_probe, probe_validators
 from slimvec.probes.instruction.instruction_probe import InstructionProbe
 from slimvec.probes.protocol import ProbeConfig
+from slimvec.probes.run import ProbeValidator, embedder_to_probe, probe_validators
 from slimvec.training.recipe import Batch
 from slimvec.training.recipe.reading import parse_recipe
 from slimvec.training.run.training_run import train

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from slimvec.errors import InputError
-from slimvec.probes.figures import Figure, curve, lay_out
-from slimvec.probes.outside_sets import read_set
+from slimvec.probes.documents import read_set
 from slimvec.probes.protocol import answered, read_methods
 from slimvec.probes.registry import PROBES
+from slimvec.probes.results import Figure, curve, lay_out
 from slimvec.statistics.intervals import Interval
 from tests.probes.support import Counting, measure
 

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from slimvec.errors import InputError
 from slimvec.evaluation.models import ModelCard
-from slimvec.probes.figures import difference, show, show_baseline, show_measure
 from slimvec.probes.page import difference_table, pair_plots, report_blocks, summary_rows, write_probe_reports
-from slimvec.probes.results import ProbeReport
+from slimvec.probes.results import ProbeReport, difference, show, show_baseline, show_measure
 from slimvec.reports.blocks import to_html, to_markdown
 from slimvec.reports.parts import Table
 from tests.probes.support import dots, lines, measure, report, result

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from slimvec.reports.drawing import draw
-from slimvec.reports.marks import COLOURS, Style, marker
+from slimvec.reports.marks import COLOURS, Scale, Style, log_marks, marker, marks, span
 from slimvec.reports.parts import Curve, Plot
-from slimvec.reports.scales import Scale, log_marks, marks, span
 from tests.probes.support import dots, lines
 
 SVG = "{http://www.w3.org/2000/svg}"

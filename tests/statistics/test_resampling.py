@@ -6,8 +6,8 @@ from scipy.stats import skew, spearmanr
 
 from slimvec.probes.geometry.spread import skewness_interval
 from slimvec.statistics import resampling
-from slimvec.statistics.correlation import rank_correlation
 from slimvec.statistics.intervals import crossed_intervals, interval_ends, percentile_interval
+from slimvec.statistics.jackknife import rank_correlation
 from slimvec.statistics.pairs import drawn_pair_means, pair_interval, pair_mean
 from slimvec.statistics.resampling import draw_blocks, draw_clusters, draw_counts, draw_crossed
 from slimvec.statistics.significance import compare_runs

@@ -6,7 +6,7 @@ import torch
 from slimvec.errors import InputError
 from slimvec.model.head import Head
 from slimvec.model.spec import DenseLayer
-from slimvec.training.step.head_start import fit_ridge, linear_head, pooled_states
+from slimvec.training.step.text_vectors import fit_ridge, linear_head, pooled_states
 from tests import tiny
 
 

@@ -15,8 +15,8 @@ from slimvec.cli.values import exactly_one
 
 if TYPE_CHECKING:
     from slimvec.data.bad_rows import BadRows
-    from slimvec.data.mining.embedding import KnownEmbedder
     from slimvec.data.mining.preparation import Inputs, Stage
+    from slimvec.data.mining.scoring import KnownEmbedder
     from slimvec.data.records import Record
 
 OnBad = Literal["error", "skip"]
@@ -174,7 +174,7 @@ class RecordSearch:
         if self.model is None:
             return None
         embedder = load_embedder(terminal, self.model, loading)
-        from slimvec.data.mining.embedding import KnownEmbedder
+        from slimvec.data.mining.scoring import KnownEmbedder
 
         identity = describe_model(embedder, self.model, revision=loading.revision)
         return KnownEmbedder(embedder, embedder.dims, identity, self.task)

@@ -12,7 +12,7 @@ from slimvec.cli.terminal import Terminal
 from slimvec.errors import InputError, ModelError
 
 if TYPE_CHECKING:
-    from slimvec.probes.callback import ProbeValidator
+    from slimvec.probes.run import ProbeValidator
     from slimvec.training.batches.sources import SourceRecord
     from slimvec.training.recipe import Recipe
     from slimvec.training.run.outline import SourceOutline
@@ -190,6 +190,6 @@ def probe_validators_of(recipe: "Recipe", probes: Sequence[str]) -> "dict[str, P
             expected="a section validation, which says when",
             do="add validation={share: 0.02} or the like",
         )
-    from slimvec.probes.callback import probe_validators
+    from slimvec.probes.run import probe_validators
 
     return probe_validators(chosen, seed=recipe.run.seed)

@@ -4,7 +4,7 @@ import re
 
 from slimvec.comparison.probed import ProbedMeasure, ProbedValue
 from slimvec.comparison.study_report import StudyReport
-from slimvec.probes.figures import show, show_baseline, show_measure
+from slimvec.probes.results import show, show_baseline, show_measure
 from slimvec.reports.blocks import Block, Heading, Paragraph, Picture
 from slimvec.reports.drawing import draw
 from slimvec.reports.parts import Curve, Plot, Table

@@ -9,8 +9,7 @@ from slimvec.comparison.sections import Probing
 from slimvec.comparison.study import Study
 from slimvec.errors import InputError
 from slimvec.frozen import Frozen
-from slimvec.probes.figures import difference
-from slimvec.probes.results import Metric
+from slimvec.probes.results import Metric, difference
 from slimvec.statistics.intervals import Interval
 
 

@@ -6,11 +6,10 @@ from pathlib import Path
 from slimvec.comparison.sections import Probing
 from slimvec.comparison.shared_states import PooledReader
 from slimvec.files import sha256_of
-from slimvec.probes.callback import embedder_to_probe
 from slimvec.probes.protocol import ProbeConfig
 from slimvec.probes.registry import PROBES, choose_probes
 from slimvec.probes.results import ProbeResult
-from slimvec.probes.run import run_probes
+from slimvec.probes.run import embedder_to_probe, run_probes
 
 
 def probe_reader(

@@ -20,7 +20,7 @@ from slimvec.comparison.shared_states import PooledReader, SharedStates
 from slimvec.comparison.study import run_name
 from slimvec.comparison.trainings import Training, TrainingFigures, provide
 from slimvec.engine.embedder import Embedder
-from slimvec.engine.split_decoder import open_split
+from slimvec.engine.frozen import open_split
 from slimvec.errors import InputError
 from slimvec.evaluation.models import ModelCard
 from slimvec.evaluation.results import TaskResult, package_versions

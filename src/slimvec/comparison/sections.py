@@ -26,7 +26,7 @@ class Loaded(Section):
         dims: Width of the vectors.
         task: Task name or whole instruction; a wrong one on purpose, for instance.
         recency: Attention calibration of a causal model, as `slimvec.model.attention` defines it.
-        echo: Read every text twice and pool its second copy, as `slimvec.text.echo` does; causal models only.
+        echo: Read every text twice and pool its second copy, as `slimvec.text.tokenizer` does; causal models only.
         num_layers: How many layers of a base that is scored untrained run, from the bottom.
     """
 

@@ -15,7 +15,6 @@ from slimvec.comparison.sections import Check, beta_of
 from slimvec.comparison.study import Study
 from slimvec.evaluation.results import Score
 from slimvec.frozen import Frozen
-from slimvec.statistics.correlation import rank_correlation
 from slimvec.statistics.intervals import (
     MIN_UNITS,
     Interval,
@@ -24,6 +23,7 @@ from slimvec.statistics.intervals import (
     percentile_intervals,
     shown_ends,
 )
+from slimvec.statistics.jackknife import rank_correlation
 from slimvec.statistics.resampling import LEVEL, NUM_DRAWS, Values, draw_counts
 from slimvec.statistics.trainings import MIN_TRAININGS
 

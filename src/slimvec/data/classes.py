@@ -135,22 +135,18 @@ def read_class_records(
     seed: int = 0,
     num_negatives: int = 7,
     skip: Collection[str] = (),
-    source: str | None = None,
     task: str | None = None,
-    field: str = "text",
     label: str = "label",
     bad: BadRows | None = None,
 ) -> ClassRecords:
-    """Make records of a classification file.
+    """Make records of a classification file, whose folder names their source.
 
     Args:
         path: A `.jsonl`, `.jsonl.gz` or `.parquet` file.
         seed: As for `class_records`.
         num_negatives: As for `class_records`.
         skip: As for `class_records`.
-        source: Source of the records; default the name of the file's folder.
         task: Task of the records.
-        field: The field with the text.
         label: The field with the class: a text or a whole number.
         bad: Learns which columns are not read.
 
@@ -159,19 +155,19 @@ def read_class_records(
             examples each.
     """
     path = Path(path)
-    examples = list(_read_examples(path, field, label, bad or BadRows()))
-    name = path.absolute().parent.name if source is None else source
+    examples = list(_read_examples(path, label, bad or BadRows()))
+    name = path.absolute().parent.name
     return class_records(examples, seed=seed, num_negatives=num_negatives, skip=skip, source=name, task=task)
 
 
-def _read_examples(path: Path, field: str, label: str, bad: BadRows) -> Iterator[ClassExample]:
-    columns = Columns((field, label, "lang", "language"), aliases=False)
+def _read_examples(path: Path, label: str, bad: BadRows) -> Iterator[ClassExample]:
+    columns = Columns(("text", label, "lang", "language"), aliases=False)
     for row in columns.watch(iter_rows(path, fields=columns)):
         bad.unread[str(path)] = tuple(columns.unread)
         try:
             language = row.values.get("language") or row.values.get("lang")
             yield ClassExample(
-                check_text(row.values.get(field), field),
+                check_text(row.values.get("text"), "text"),
                 _label(row.values.get(label), label),
                 None if language is None else check_text(language, "language"),
             )

@@ -18,7 +18,6 @@ def read_graded_pairs(
     *,
     low: float = 0.0,
     high: float = 5.0,
-    source: str | None = None,
     task: str | None = None,
     bad: BadRows | None = None,
 ) -> Iterator[Record]:
@@ -31,7 +30,6 @@ def read_graded_pairs(
         path: `.jsonl`, `.jsonl.gz` or `.parquet` with `s1` and `s2` (or `sentence1` and `sentence2`) and `score`.
         low: The grade that means unlike. STS goes from 0 to 5.
         high: The grade that means the same.
-        source: Source of the records; default the name of the file's folder.
         task: Task of the records.
         bad: Learns which columns are not read.
 
@@ -42,7 +40,7 @@ def read_graded_pairs(
     if not low < high:
         raise InputError(f"a scale from {low} to {high}", expected="low below high")
     path = Path(path)
-    name = path.absolute().parent.name if source is None else source
+    name = path.absolute().parent.name
     empty = True
     bad, columns = bad or BadRows(), Columns(_FIELDS, aliases=False)
     for row in columns.watch(iter_rows(path, fields=columns)):

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from slimvec.engine.chunk_borders import cut_by_tokens
+from slimvec.engine.long_texts import LongTextPolicy, check_policy, plan_windows
 from slimvec.engine.parts import HasParts, check_fits, finish_vectors, read_text, run_states
-from slimvec.engine.windows import LongTextPolicy, check_policy, plan_windows
 from slimvec.errors import InputError, ModelError
 from slimvec.model.pooling import pool
 from slimvec.model.spec import Pooling

@@ -1,10 +1,31 @@
-"""The frozen layers of a model in training on the fused decoder. Training knows no engine: it is handed this."""
+"""The frozen layers of a model in training on the fused decoder. Training knows no engine: it is handed this.
+
+A decoder in two parts: the states behind its first layers come from disk where they are kept, the rest is run.
+
+For many models that have their first layers in common and read the same texts: the variants and seeds of a study, whose
+adapters lie on the upper layers. What is kept is known by the weights of the first layers and the tokens of the text
+(`slimvec.model.state_cache`), so a model that differs there, or that trained them, is run whole: slower, never wrong.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Unpack
 
 import torch
+from torch import Tensor
 
+from slimvec.engine.embedder import Embedder
 from slimvec.engine.fused import FusedDecoder, UnsupportedError
+from slimvec.engine.loading import LoadedEngine, why_not_fused
+from slimvec.model.adapters import merge_lora
 from slimvec.model.backbone import TransformersBackbone
+from slimvec.model.folder import load_opened
 from slimvec.model.frozen_layers import LowerStates
+from slimvec.model.guard import check_attention_mode
+from slimvec.model.opening import OpenedModel, OpenSettings, open_model
+from slimvec.model.state_cache import kept_states
+from slimvec.text.batch import PackedBatch
 
 
 def open_frozen(backbone: TransformersBackbone, number: int) -> LowerStates | None:
@@ -26,3 +47,75 @@ def open_frozen(backbone: TransformersBackbone, number: int) -> LowerStates | No
         return None
     # In plain torch it gains in float32 only.
     return decoder if decoder.kernel == "native" or decoder.dtype == torch.float32 else None
+
+
+class SplitDecoder:
+    """Gives states as the whole decoder does; a backbone.
+
+    Args:
+        lower: Gives what leaves the first layers.
+        upper: The layers above.
+    """
+
+    def __init__(self, lower: LowerStates, upper: FusedDecoder) -> None:
+        self._lower, self._upper = lower, upper
+
+    def __call__(self, batch: PackedBatch) -> Tensor:
+        """Give the states [T, H] float32 of a batch."""
+        return self._upper.from_states(batch, self._lower(batch).float())
+
+
+@contextmanager
+def open_split(
+    source: str | Path, number: int, *, max_bytes: int, **settings: Unpack[OpenSettings]
+) -> Iterator[Embedder]:
+    """Load a model that keeps the states behind its first layers on disk, or takes them from there.
+
+    Vectors are those of the whole model to rounding; in bfloat16 the kept states are rounded once more than there. What
+    cannot be split so is loaded whole: an encoder, a model on a GPU, one with calibrated attention or another route
+    for queries, and one that the fused decoder does not run.
+
+    Args:
+        source: As for `Embedder.load`.
+        number: How many layers; those the models have in common.
+        max_bytes: Size in bytes, at most, of all states in the cache.
+        settings: As for `Embedder.load`.
+
+    Raises:
+        SlimvecError: as for `Embedder.load`.
+    """
+    opened = open_model(source, **settings)
+    parts = _parts(opened, number)
+    if parts is None:
+        yield Embedder.from_opened(opened)
+        return
+    backbone, lower, upper = parts
+    with kept_states(lower, backbone, number, max_bytes=max_bytes) as kept:
+        decoder = SplitDecoder(kept, upper)
+        check_attention_mode(decoder, opened.spec.attention, vocabulary=opened.vocabulary)
+        name = f"fused/{upper.kernel}"
+        engine = LoadedEngine(decoder, name, upper.kernel_reason, backbone.device, upper.dtype, isa=upper.isa)
+        yield Embedder.from_engine(opened, engine, opened.tokenizer())
+
+
+def _parts(opened: OpenedModel, number: int) -> tuple[TransformersBackbone, LowerStates, FusedDecoder] | None:
+    """Load the weights and split them; None where that is not to be had."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if opened.queries is not None or why_not_fused(opened, device):
+        return None
+    if not 0 < number < int(opened.config["num_hidden_layers"]):
+        return None
+    backbone = load_opened(opened).backbone
+    merge_lora(backbone)
+    lower = open_frozen(backbone, number)
+    if lower is None:
+        return None
+    causal = opened.spec.attention == "causal"
+    try:
+        return (
+            backbone,
+            lower,
+            FusedDecoder.above(backbone.hf_model, number, causal=causal, dtype=backbone.hf_model.dtype),
+        )
+    except UnsupportedError:
+        return None

@@ -6,8 +6,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from slimvec.engine.embedder import Embedder
-from slimvec.evaluation.ledger import Ledger
-from slimvec.evaluation.models import EvaluatedModel, ModelCard, Prompt, Usage
+from slimvec.evaluation.models import EvaluatedModel, Ledger, ModelCard, Prompt, Usage
 from slimvec.evaluation.slimvec_model import SlimvecModel
 from slimvec.evaluation.vector_store import VectorStore, blocks_of
 from slimvec.progress import tell_nobody

@@ -14,8 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from slimvec.errors import InputError
 from slimvec.evaluation.models import ModelCard
-from slimvec.evaluation.results import EvaluationResult, TaskResult
-from slimvec.evaluation.task_values import task_values
+from slimvec.evaluation.results import EvaluationResult, TaskResult, task_values
 from slimvec.frozen import Frozen
 from slimvec.statistics.intervals import bootstrap_intervals, ends_of
 from slimvec.statistics.resampling import LEVEL, NUM_RESAMPLES

@@ -9,11 +9,10 @@ from time import perf_counter
 
 from slimvec.data.retrieval_files import read_retrieval_set
 from slimvec.errors import InputError
-from slimvec.evaluation.results import EvaluationResult, Score, SubsetResult, TaskResult, package_versions
+from slimvec.evaluation.results import EvaluationResult, Score, SubsetResult, TaskResult, package_versions, task_values
 from slimvec.evaluation.retrieval import bm25_card, score_bm25
 from slimvec.evaluation.samples import folder_of, query_names, sets_hash, split_retrieval
 from slimvec.evaluation.suite import Suite, TaskEntry
-from slimvec.evaluation.task_values import task_values
 from slimvec.statistics.intervals import bootstrap_intervals
 from slimvec.statistics.resampling import NUM_RESAMPLES
 
@@ -25,10 +24,8 @@ def evaluate_bm25(
     suite: Suite,
     *,
     data: Path | None,
-    seed: int = 0,
     num_resamples: int = NUM_RESAMPLES,
     strict: bool = False,
-    on_task: Callable[[TaskEntry], None] | None = None,
     on_result: Callable[[TaskResult], None] | None = None,
 ) -> EvaluationResult:
     """Score BM25 on the retrieval tasks of a suite that have local data.
@@ -36,10 +33,8 @@ def evaluate_bm25(
     Args:
         suite: Its other tasks are left out.
         data: Folder with the folders of local tasks.
-        seed: Random seed for the bootstrap.
         num_resamples: Number of resamples of the bootstrap.
         strict: Refuse sets with empty documents or judgements of what is not there.
-        on_task: Called with each task before it is read.
         on_result: Given each task's result as it is done.
 
     Raises:
@@ -51,26 +46,23 @@ def evaluate_bm25(
         raise InputError(found, expected="sets of documents and queries", do="pass --data and another suite")
     results = []
     for entry in entries:
-        if on_task is not None:
-            on_task(entry)
-        results.append(_score(entry, data, seed=seed, num_resamples=num_resamples, strict=strict))
+        results.append(_score(entry, data, num_resamples=num_resamples, strict=strict))
         if on_result is not None:
             on_result(results[-1])
     return EvaluationResult(
         model=bm25_card(),
         suite=suite.name,
         tasks=tuple(results),
-        seed=seed,
         num_resamples=num_resamples,
         versions=package_versions(),
     )
 
 
-def _score(entry: TaskEntry, data: Path, *, seed: int, num_resamples: int, strict: bool) -> TaskResult:
+def _score(entry: TaskEntry, data: Path, *, num_resamples: int, strict: bool) -> TaskResult:
     start = perf_counter()
     whole = read_retrieval_set(folder_of(entry, data), name=entry.name, strict=strict)
     sets = split_retrieval(entry, whole)
-    found = {name: score_bm25(part, seed=seed, num_resamples=num_resamples) for name, part in sets.items()}
+    found = {name: score_bm25(part, num_resamples=num_resamples) for name, part in sets.items()}
     first = next(iter(found.values()))
     subsets = []
     for name, part in sets.items():
@@ -79,7 +71,7 @@ def _score(entry: TaskEntry, data: Path, *, seed: int, num_resamples: int, stric
         ids = tuple(query_names(subset.sample_ids, called))
         subsets.append(subset.model_copy(update={"subset": name, "sample_ids": ids}))
     values = task_values({one.subset: dict(zip(one.sample_ids, one.values, strict=True)) for one in subsets})
-    drawn = bootstrap_intervals(values[:, None], seed=seed, num_resamples=num_resamples)[0]
+    drawn = bootstrap_intervals(values[:, None], seed=0, num_resamples=num_resamples)[0]
     return first.model_copy(
         update={
             "task": entry.name,

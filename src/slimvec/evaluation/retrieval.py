@@ -7,8 +7,7 @@ import numpy as np
 
 from slimvec.data.retrieval import RetrievalSet
 from slimvec.errors import InputError
-from slimvec.evaluation.ledger import Counts, Ledger
-from slimvec.evaluation.models import ModelCard
+from slimvec.evaluation.models import Counts, Ledger, ModelCard
 from slimvec.evaluation.results import MetricValues, Score, SubsetResult, TaskResult
 from slimvec.evaluation.samples import WHOLE
 from slimvec.ranking.bm25 import K1, B, rank_lexically

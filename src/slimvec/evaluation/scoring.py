@@ -3,7 +3,7 @@
 import json
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -18,24 +18,100 @@ from mteb.abstasks import (
     AbsTaskRetrieval,
     AbsTaskSTS,
 )
+from mteb.abstasks.task_metadata import TaskMetadata
+from mteb.models.abs_encoder import AbsEncoder
+from mteb.models.model_meta import ModelMeta
+from mteb.types import PromptType
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
 
 from slimvec.errors import InputError
 from slimvec.evaluation import contributions
+from slimvec.evaluation.cached_model import CachedModel
 from slimvec.evaluation.contributions import Contributions
-from slimvec.evaluation.encoder import MtebEncoder
-from slimvec.evaluation.ledger import Counts
 from slimvec.evaluation.local_tasks import LoadedTask, load_task
-from slimvec.evaluation.models import EvaluatedModel
-from slimvec.evaluation.results import EvaluationResult, Score, SubsetResult, TaskResult, package_versions
+from slimvec.evaluation.models import Counts, EvaluatedModel, Ledger, Usage
+from slimvec.evaluation.results import EvaluationResult, Score, SubsetResult, TaskResult, package_versions, task_values
 from slimvec.evaluation.samples import query_names
 from slimvec.evaluation.suite import Suite, TaskEntry
-from slimvec.evaluation.task_values import task_values
 from slimvec.evaluation.vector_store import VectorStore
 from slimvec.statistics.intervals import bootstrap_intervals
 from slimvec.statistics.resampling import NUM_RESAMPLES
 from slimvec.text.embeddings import OnProgress
+from slimvec.text.prompts import Role
+
+_ROLES: Mapping[PromptType | None, Role | None] = {
+    PromptType.query: "query",
+    PromptType.document: "document",
+    None: None,
+}
+
+
+class MtebEncoder(AbsEncoder):
+    """An evaluated model behind mteb's encoder protocol; similarity is the cosine.
+
+    Args:
+        model: Embeds.
+        store: Store of the model's vectors; None keeps none.
+        instructions: What models that take instructions are given, by mteb's name of the task.
+        on_progress: Called with how many more texts are done.
+
+    Attributes:
+        ledgers: What was embedded, by mteb's name of the task and subset.
+    """
+
+    def __init__(
+        self,
+        model: EvaluatedModel,
+        *,
+        store: VectorStore | None = None,
+        instructions: Mapping[str, str | None] | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        self._cached = CachedModel(model, store)
+        self.mteb_model_meta = ModelMeta.create_empty()
+        self.ledgers: dict[tuple[str, str], Ledger] = {}
+        self._instructions, self._on_progress = instructions or {}, on_progress
+
+    def encode(
+        self,
+        inputs: Any,
+        *,
+        task_metadata: TaskMetadata,
+        hf_split: str,  # noqa: ARG002 - mteb's protocol
+        hf_subset: str,
+        prompt_type: PromptType | None = None,
+        **_: Any,
+    ) -> NDArray[np.float32]:
+        """Embed the texts of mteb's batches: [N, D].
+
+        Raises:
+            InputError: a text that cannot be embedded, named by the task; or inputs that are no texts.
+        """
+        role = _ROLES[prompt_type]
+        texts = list(_texts(inputs, task_metadata.name))
+        usage = Usage(task_metadata.name, task_metadata.type, role, self._instructions.get(task_metadata.name))
+        prompt = self._cached.prompt(usage)
+        try:
+            found = self._cached.embed(texts, role=prompt.role, task=prompt.task, on_progress=self._on_progress)
+        except InputError as error:
+            place = f"{task_metadata.name}, {hf_subset}, {role or 'text'}"
+            raise InputError(f"{place}: {error.found}", expected=error.expected, do=error.do) from error
+        self.ledgers.setdefault((task_metadata.name, hf_subset), Ledger()).add(role, prompt.text, found)
+        return found.vectors
+
+    def similarity(self, embeddings1: Any, embeddings2: Any) -> NDArray[np.float32]:
+        """Give the cosines of both sides as an array, which mteb copies without a warning."""
+        return np.asarray(super().similarity(embeddings1, embeddings2))
+
+
+def _texts(inputs: Any, task: str) -> Iterator[str]:
+    """The texts of mteb's batches, in order."""
+    for batch in inputs:
+        if "text" not in batch:
+            raise InputError(f"task {task} has no texts but {', '.join(batch)}", expected="a task on texts")
+        yield from batch["text"]
+
 
 TASK_SEED = 42
 """mteb's own; with another the same data gives other classifiers and clusters, and so other scores."""
@@ -49,8 +125,6 @@ def evaluate_suite(
     *,
     data: Path | None,
     store: VectorStore | None = None,
-    seed: int = 0,
-    task_seed: int = TASK_SEED,
     num_resamples: int = NUM_RESAMPLES,
     strict: bool = False,
     on_left_out: Callable[[str], None] | None = None,
@@ -65,8 +139,6 @@ def evaluate_suite(
         suite: Its tasks.
         data: Folder with the folders of local tasks.
         store: Store of the model's vectors; None keeps none.
-        seed: Random seed for the bootstrap.
-        task_seed: Random seed for mteb's sampling.
         num_resamples: Number of resamples of the bootstrap.
         strict: Refuse retrieval sets with empty documents or judgements of what is not there.
         on_left_out: Otherwise called with what is left out of one, in words.
@@ -83,28 +155,25 @@ def evaluate_suite(
     for entry in suite.tasks:
         if on_task is not None:
             on_task(entry)
-        loaded = load_task(entry, data, seed=task_seed, strict=strict)
+        loaded = load_task(entry, data, seed=TASK_SEED, strict=strict)
         if loaded.left_out and on_left_out is not None:
             on_left_out(loaded.left_out)
         instructions = {loaded.task.metadata.name: entry.instruction}
         encoder = MtebEncoder(model, store=store, instructions=instructions, on_progress=on_progress)
-        results.append(run_task(loaded, encoder, seed=seed, num_resamples=num_resamples))
+        results.append(run_task(loaded, encoder, num_resamples=num_resamples))
         if on_result is not None:
             on_result(results[-1])
     return EvaluationResult(
         model=model.card,
         suite=suite.name,
         tasks=tuple(results),
-        seed=seed,
-        task_seed=task_seed,
+        task_seed=TASK_SEED,
         num_resamples=num_resamples,
         versions=package_versions(_PACKAGES),
     )
 
 
-def run_task(
-    loaded: LoadedTask, encoder: MtebEncoder, *, seed: int = 0, num_resamples: int = NUM_RESAMPLES
-) -> TaskResult:
+def run_task(loaded: LoadedTask, encoder: MtebEncoder, *, num_resamples: int = NUM_RESAMPLES) -> TaskResult:
     """Have mteb score a model on a task, and add values of samples and intervals.
 
     Raises:
@@ -119,7 +188,7 @@ def run_task(
     }
 
     def interval(values: NDArray[np.float64]) -> Score:
-        drawn = bootstrap_intervals(values[:, None], seed=seed, num_resamples=num_resamples)[0]
+        drawn = bootstrap_intervals(values[:, None], seed=0, num_resamples=num_resamples)[0]
         return Score.of(drawn, len(values))
 
     first = next(iter(found.values()))

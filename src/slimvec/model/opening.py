@@ -29,9 +29,8 @@ from slimvec.model.settings_table import ADAPTER
 from slimvec.model.sources import resolve_source
 from slimvec.model.spec import AttentionMode, ModelSpec, Pooling, PoolingMode, Route
 from slimvec.model.tokenizer_class import check_bytes, check_class
-from slimvec.text.echo import EchoTokenizer
 from slimvec.text.prompts import ROLES, Prompts, Role
-from slimvec.text.tokenizer import Tokenizer
+from slimvec.text.tokenizer import EchoTokenizer, Tokenizer
 
 _ROUTE = (*Route.model_fields,)
 ADAPTER_NAME, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"

@@ -134,8 +134,8 @@ class ModelSpec(Frozen):
             and most training data have it.
         recency: Attention calibration of causal models: how much late keys gain on early ones, 0 for none (see
             `slimvec.model.attention`). Set when a model is loaded, never saved.
-        echo: Read every text twice and pool its second copy (see `slimvec.text.echo`); causal models only. Set when a
-            model is loaded, never saved.
+        echo: Read every text twice and pool its second copy (see `slimvec.text.tokenizer`); causal models only. Set
+            when a model is loaded, never saved.
         prompts: What is written in front of queries and documents.
         num_layers: How many of the backbone's layers run, from the bottom (see `slimvec.model.depth`); decoders only.
             Default: all.

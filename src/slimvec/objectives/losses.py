@@ -15,6 +15,11 @@ Matryoshka representation learning (arXiv 2205.13147): the first d numbers of a 
 
 The sum is not divided by the weights' total, as published; KaLM-Embedding uses 896/512/256/128/64 with
 weights 1/.3/.2/.1/.1.
+
+A loss by rows in blocks of rows: the memory of one block of similarities, with the gradient of all.
+
+2,048 pairs with 7 negatives have 2,048 x 16,384 similarities, and a loss keeps several tensors of that size for its
+backward pass. In blocks, each computed again when its gradient is asked for, only one block exists at a time.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,9 +28,9 @@ from functools import partial
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from slimvec.objectives.batch import EmbeddedBatch
-from slimvec.objectives.blocks import BLOCK_ELEMENTS, over_rows
 from slimvec.objectives.cosent import cosent
 from slimvec.objectives.infonce import info_nce
 from slimvec.objectives.negative_mixing import mix
@@ -33,6 +38,32 @@ from slimvec.objectives.score_distillation import distil_scores, scored_rows
 from slimvec.objectives.settings import Loss, ScoreDistillation
 from slimvec.objectives.spread import spread_out
 from slimvec.objectives.vector_distillation import distil_vectors
+
+BLOCK_ELEMENTS = 2**22
+"""Similarities in a block: 16 MB in float32, and batches of a hundred pairs stay whole."""
+
+
+def over_rows(
+    function: Callable[[slice], Tensor], rows: slice, *, width: int, block_elements: int = BLOCK_ELEMENTS
+) -> Tensor:
+    """Apply a function of rows to rows, block by block.
+
+    Args:
+        function: Rows, n of them, to [n]. It must not draw anything: it may run twice.
+        rows: All R of them, with a start and a stop.
+        width: How many numbers a row has in its largest tensors.
+        block_elements: Rows times width in a block, at most; a block has at least one row.
+
+    Returns:
+        [R].
+    """
+    size = max(1, block_elements // max(width, 1))
+    if rows.stop - rows.start <= size:
+        return function(rows)
+    starts = range(rows.start, rows.stop, size)
+    blocks = [slice(start, min(start + size, rows.stop)) for start in starts]
+    parts = [checkpoint(function, block, use_reentrant=False, preserve_rng_state=False) for block in blocks]
+    return torch.cat(parts)
 
 
 def matryoshka(
@@ -96,7 +127,7 @@ def compute_losses(
         batch: B pairs of unit vectors.
         loss: What is added up.
         projection: [E, D], W of the distillation by vectors.
-        block_elements: See `slimvec.objectives.blocks`.
+        block_elements: See `slimvec.objectives.losses`.
 
     Returns:
         The share of the batch's own rows, with parts `contrastive`, `spread`, `distillation` and `graded`, as far as

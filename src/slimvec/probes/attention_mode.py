@@ -14,9 +14,8 @@ from slimvec.engine.embedder import Embedder
 from slimvec.errors import ModelError
 from slimvec.evaluation.cached_model import embedder_of
 from slimvec.evaluation.models import EvaluatedModel
-from slimvec.probes.figures import Figure, curve
 from slimvec.probes.protocol import ProbeConfig, answered, skipped
-from slimvec.probes.results import ProbeResult
+from slimvec.probes.results import Figure, ProbeResult, curve
 from slimvec.reports.parts import Plot
 from slimvec.statistics.intervals import Interval, bootstrap_intervals
 from slimvec.statistics.resampling import Values

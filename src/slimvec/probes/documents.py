@@ -1,18 +1,69 @@
 """Documents to put questions to: sentences of real long texts where they are at hand, made ones where they are not."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
+from slimvec.data.records import check_text
 from slimvec.data.retrieval_files import read_retrieval_set
-from slimvec.errors import ModelError
+from slimvec.data.tables import iter_rows, located
+from slimvec.errors import InputError, ModelError
 from slimvec.evaluation.models import EvaluatedModel, Usage
 from slimvec.probes.facts import make_hay
 from slimvec.probes.protocol import ProbeConfig, unit_vectors
 from slimvec.statistics.resampling import Values
 from slimvec.text.embeddings import Embeddings
 from slimvec.text.sentences import split_sentences
+
+
+@dataclass(frozen=True, slots=True)
+class SetRow:
+    """A row of an outside set.
+
+    Attributes:
+        place: Where it stands, for errors.
+        texts: By field.
+        numbers: By field.
+    """
+
+    place: str
+    texts: Mapping[str, str]
+    numbers: Mapping[str, float]
+
+
+def read_set(folder: Path | None, file: str, texts: Sequence[str], numbers: Sequence[str] = ()) -> Iterator[SetRow]:
+    """Read fields of all rows of an outside set.
+
+    Args:
+        folder: Folder of the set; None, where the set is not at hand, has no rows.
+        file: Its file.
+        texts: Fields that are texts.
+        numbers: Fields that are numbers.
+
+    Raises:
+        InputError: the file is missing, or a row lacks a field or has something else in it.
+    """
+    if folder is None:
+        return
+    fields = (*texts, *numbers)
+    for row in iter_rows(folder / file, fields=fields):
+        missing = next((name for name in fields if name not in row.values), None)
+        if missing is not None:
+            raise InputError(f"{row.place}: no field {missing!r}", expected=f"the fields {', '.join(fields)}")
+        try:
+            found = {name: check_text(row.values[name], name) for name in texts}
+        except InputError as error:
+            raise located(error, row.place) from error
+        yield SetRow(row.place, found, {name: _number(row.values[name], f"{row.place}: {name}") for name in numbers})
+
+
+def _number(value: object, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InputError(f"{what} {value!r}", expected="a number")
+    return value
+
 
 _SHORTEST, _LONGEST = 6, 40
 """Words of a sentence that is taken: shorter ones are headings, longer ones are tables."""

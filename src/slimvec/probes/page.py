@@ -8,8 +8,7 @@ from pathlib import Path
 
 from slimvec.evaluation.models import ModelCard
 from slimvec.files import atomic_folder
-from slimvec.probes.figures import difference, show, show_baseline, show_measure
-from slimvec.probes.results import ProbeReport, ProbeResult
+from slimvec.probes.results import ProbeReport, ProbeResult, difference, show, show_baseline, show_measure
 from slimvec.reports.blocks import Block, Heading, Items, Paragraph, Picture, write_pages
 from slimvec.reports.drawing import draw
 from slimvec.reports.parts import Curve, Plot, Table, pairs_table

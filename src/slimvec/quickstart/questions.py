@@ -24,12 +24,7 @@ ANSWERS = frozenset(name for name, _ in _CANDIDATES)
 """Documents that answer one of them."""
 
 
-def choose_questions(document_ids: Container[str], *, num_questions: int = 3) -> list[str]:
-    """Choose questions, those first whose answer is among the documents.
-
-    Args:
-        document_ids: Names of the documents held out.
-        num_questions: How many.
-    """
+def choose_questions(document_ids: Container[str]) -> list[str]:
+    """Choose three questions, those first whose answer is among the documents."""
     ordered = sorted(_CANDIDATES, key=lambda candidate: candidate[0] not in document_ids)
-    return [question for _, question in ordered[:num_questions]]
+    return [question for _, question in ordered[:3]]

@@ -12,10 +12,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from slimvec.reports.marks import COLOURS, PALE, Style, marker
+from slimvec.reports.marks import (
+    CHARACTER,
+    COLOURS,
+    PALE,
+    Scale,
+    Style,
+    figure,
+    line,
+    log_marks,
+    marker,
+    marks,
+    picture,
+    span,
+    text,
+)
 from slimvec.reports.parts import Curve, Plot
-from slimvec.reports.scales import Scale, figure, log_marks, marks, span
-from slimvec.reports.svg import CHARACTER, line, picture, text
 
 _MARKER, _LINE = 6.0, 13.0  # half a marker with some air around it; height of a name
 _DOWN = (-_LINE / 2, -1.5 * _LINE, _LINE / 2)

@@ -3,9 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from slimvec.reports.marks import COLOURS
-from slimvec.reports.scales import Scale, figure, marks
-from slimvec.reports.svg import CHARACTER, line, picture, text
+from slimvec.reports.marks import CHARACTER, COLOURS, Scale, figure, line, marks, picture, text
 
 _LINE, _SPAN, _BESIDE = 24, 560, 9  # height of a row, width of the scale, between the bars of a row
 _FOOT = 24

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from slimvec.errors import InputError
-from slimvec.text.echo import EchoTokenizer
-from slimvec.text.tokenizer import Tokenizer
+from slimvec.text.tokenizer import EchoTokenizer, Tokenizer
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import strategies as st
 
-from slimvec.data.mining.embedding import KnownEmbedder
 from slimvec.data.mining.preparation import Inputs
+from slimvec.data.mining.scoring import KnownEmbedder
 from slimvec.data.records import Record
 from slimvec.data.text_ids import text_id
 from slimvec.text.embeddings import Embeddings

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimvec.data.mining import embedding, run
+from slimvec.data.mining import run, scoring
 from slimvec.data.mining.run import mine_negatives
 from slimvec.data.mining.settings import MiningSettings
 from slimvec.data.readers import read_records
@@ -35,7 +35,7 @@ TOP = MiningSettings(num_negatives=3, first_rank=1, last_rank=4, choice="top", r
 @pytest.fixture
 def small_blocks(monkeypatch):
     """So that a few texts make several blocks."""
-    monkeypatch.setattr(embedding, "TEXTS_AT_ONCE", 2)
+    monkeypatch.setattr(scoring, "TEXTS_AT_ONCE", 2)
     monkeypatch.setattr(run, "QUERIES_AT_ONCE", 2)
     monkeypatch.setattr(run, "_RECORDS_AT_ONCE", 3)
 
@@ -244,7 +244,7 @@ def test_the_report_is_written_whole(tmp_path):
 _DYING_PROCESS = """
 import os, signal, sys
 from pathlib import Path
-from slimvec.data.mining import embedding
+from slimvec.data.mining import scoring
 from slimvec.data.mining.run import mine_negatives
 from tests.data.mining.support import WordEmbedder, inputs, known
 from tests.data.mining.test_run import RECORDS, TOP
@@ -255,7 +255,7 @@ class Dying(WordEmbedder):
             os.kill(os.getpid(), signal.SIGKILL)
         return super().embed(texts, **settings)
 
-embedding.TEXTS_AT_ONCE = 2
+scoring.TEXTS_AT_ONCE = 2
 folder = Path(sys.argv[1])
 mine_negatives(inputs(RECORDS, folder / "w", embedder=known(Dying())), folder / "o.jsonl", TOP)
 """

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from slimvec.data.mining.mining_report import SearchReport
 from slimvec.data.mining.texts import Numbers
 from slimvec.frozen import Frozen
-from slimvec.statistics.proportions import Proportion, proportion
+from slimvec.statistics.intervals import Proportion, proportion
 
 REPORTED_KS = (1, 5, 10, 20, 50, 100)
 

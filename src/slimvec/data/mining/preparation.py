@@ -8,8 +8,7 @@ from typing import Any, Protocol
 
 from slimvec.data.mining.bm25 import Bm25Scorer
 from slimvec.data.mining.collection import Advance, Collection, collect
-from slimvec.data.mining.embedding import KnownEmbedder, embed_collection
-from slimvec.data.mining.scoring import Scorer
+from slimvec.data.mining.scoring import KnownEmbedder, Scorer, embed_collection
 from slimvec.data.mining.workspace import claim_workspace, open_workspace
 from slimvec.data.records import Record
 from slimvec.data.text_ids import text_id

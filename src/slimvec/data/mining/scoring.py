@@ -1,15 +1,25 @@
 """Scores of queries against documents, block by block: what a search needs of an embedder or of BM25.
 
+Vectors of a collection are written to disk block by block as an embedder makes them.
+
 Letters: q queries and n documents of a block, D dims.
 """
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from slimvec.data.mining.texts import Numbers
+from slimvec.data.mining.collection import Advance, Collection
+from slimvec.data.mining.row_files import RowFile
+from slimvec.data.mining.texts import Numbers, TextStore
+from slimvec.errors import ModelError
+from slimvec.progress import tell_nobody
+from slimvec.text.embeddings import TextEmbedder, embed_by_task
+from slimvec.text.prompts import Role
 
 Scores = NDArray[np.float32]
 Vectors = NDArray[np.float32]
@@ -75,3 +85,82 @@ class VectorScorer:
             right = self._documents[documents[part]].astype(np.float64)
             scores[part] = np.einsum("nd,nd->n", left, right)
         return scores
+
+
+TEXTS_AT_ONCE = 1024
+"""What a kill can cost: about two minutes of a model of 135M parameters on two cores. Enough to sort by length well."""
+
+
+@dataclass(frozen=True)
+class KnownEmbedder:
+    """An embedder, and what tells it from every other.
+
+    Attributes:
+        embedder: Turns texts into vectors.
+        dims: D.
+        identity: Identity of the model and its prompts, as JSON can write it; vectors on disk are used again only for
+            an equal one.
+        task: Task of the queries whose records name none, and of all documents, since one document serves all
+            queries. None for the model's default.
+    """
+
+    embedder: TextEmbedder
+    dims: int
+    identity: Mapping[str, Any]
+    task: str | None = None
+
+
+def embed_collection(
+    known: KnownEmbedder, collection: Collection, folder: Path, *, advance: Advance | None = None
+) -> tuple[VectorScorer, dict[str, int]]:
+    """Embed what is not yet in the folder, and give the scores of all queries against all documents.
+
+    Args:
+        known: The model.
+        collection: Queries and documents.
+        folder: Where the vectors are kept: `queries.vectors` and `documents.vectors`.
+        advance: Called with how many more texts have vectors.
+
+    Returns:
+        The scores, and how many queries and documents were truncated.
+
+    Raises:
+        InputError: a text that the model refuses.
+        ModelError: a vector is not finite or of another width.
+        StorageError: the vectors cannot be written.
+    """
+    files = {name: RowFile(folder / f"{name}.vectors", np.float32, [known.dims]) for name in ("queries", "documents")}
+    advance = advance or tell_nobody
+    query_tasks = [task or known.task for task in collection.tasks]
+    _embed(known, collection.queries, query_tasks, "query", files["queries"], advance)
+    document_tasks = [known.task] * len(collection.documents)
+    _embed(known, collection.documents, document_tasks, "document", files["documents"], advance)
+    scorer = VectorScorer(files["queries"].read(), files["documents"].read(), collection.num_candidates)
+    return scorer, {name: file.tally for name, file in files.items()}
+
+
+def _embed(
+    known: KnownEmbedder, texts: TextStore, tasks: Sequence[str | None], role: Role, file: RowFile, advance: Advance
+) -> None:
+    """Go on where the file ends."""
+    advance(file.num_rows)
+    while file.num_rows < len(texts):
+        block = range(file.num_rows, min(file.num_rows + TEXTS_AT_ONCE, len(texts)))
+        own_tasks = [tasks[number] for number in block]
+        vectors, num_truncated = _block_vectors(known, texts.read(block), own_tasks, role, advance)
+        file.append(vectors, tally=num_truncated)
+
+
+def _block_vectors(
+    known: KnownEmbedder, texts: Sequence[str], tasks: Sequence[str | None], role: Role, advance: Advance
+) -> tuple[Vectors, int]:
+    """Vectors of a block [n, D], embedded together by task, and how many texts were truncated."""
+    found = embed_by_task(known.embedder, texts, tasks, role=role, on_progress=advance)
+    if found.vectors.shape != (len(texts), known.dims):
+        shape = f"vectors of shape {found.vectors.shape}"
+        raise ModelError(shape, expected=f"{len(texts)} of {known.dims} dims")
+    bad = np.flatnonzero(~np.isfinite(found.vectors).all(axis=1))
+    if len(bad):
+        found_text = f"the vector of {texts[bad[0]][:60]!r} is not finite"
+        raise ModelError(found_text, expected="numbers", do="check the model's weights")
+    return found.vectors, found.num_truncated

@@ -3,7 +3,7 @@
 from slimvec.data.synthesis.answers import Answer, AnswerCache, Completion, Generator, Prices
 from slimvec.data.synthesis.endpoint import Endpoint
 from slimvec.data.synthesis.generation import SynthesisReport, SynthesisSettings, synthesize
-from slimvec.data.synthesis.personas import Persona, Personas, read_personas
+from slimvec.data.synthesis.tasks import Persona, Personas, read_personas
 
 __all__ = [
     "Answer",

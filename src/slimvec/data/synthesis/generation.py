@@ -15,8 +15,14 @@ from pydantic import Field
 
 from slimvec.data.records import Record
 from slimvec.data.synthesis.answers import AnswerCache, Completion, Generator, Message, Prices
-from slimvec.data.synthesis.personas import Personas
-from slimvec.data.synthesis.tasks import TASK_TYPES, Assignment, TaskType, instruction_messages, sample_messages
+from slimvec.data.synthesis.tasks import (
+    TASK_TYPES,
+    Assignment,
+    Personas,
+    TaskType,
+    instruction_messages,
+    sample_messages,
+)
 from slimvec.data.synthesis.validation import AnswerError, Novelty, Refusal, parse_instruction, parse_sample
 from slimvec.errors import InputError
 from slimvec.frozen import Frozen

@@ -15,9 +15,8 @@ from slimvec.evaluation.models import EvaluatedModel
 from slimvec.probes.coverage.counting import COVERAGE, ENGLISH, FERTILITY, PIECES, ParallelSentences, Ratio
 from slimvec.probes.coverage.parts import Part
 from slimvec.probes.coverage.sentences_result import Measured
-from slimvec.probes.figures import Figure, curve
 from slimvec.probes.protocol import ProbeConfig, embed, read_methods
-from slimvec.probes.results import Metric
+from slimvec.probes.results import Figure, Metric, curve
 from slimvec.ranking.bm25 import lexical_words, rank_lexically
 from slimvec.reports.parts import Plot
 from slimvec.statistics.intervals import Interval, bootstrap_intervals

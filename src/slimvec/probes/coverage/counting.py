@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slimvec.errors import InputError
-from slimvec.probes.figures import Figure
-from slimvec.probes.outside_sets import read_set
+from slimvec.probes.documents import read_set
+from slimvec.probes.results import Figure
 from slimvec.statistics.intervals import Interval, percentile_interval
 from slimvec.statistics.resampling import Values, draw_counts
 from slimvec.text.coverage import CoverageMeter

@@ -12,9 +12,8 @@ import numpy as np
 
 from slimvec.data.texts import read_texts
 from slimvec.probes.coverage.sentences_result import READ
-from slimvec.probes.figures import Figure, curve, lay_out
 from slimvec.probes.protocol import read_methods
-from slimvec.probes.results import Metric, ProbeResult
+from slimvec.probes.results import Figure, Metric, ProbeResult, curve, lay_out
 from slimvec.reports.parts import Plot, Table
 from slimvec.statistics.intervals import bootstrap_intervals
 from slimvec.statistics.resampling import Values

@@ -16,8 +16,7 @@ from slimvec.probes.coverage.counting import (
     ParallelSentences,
     Ratio,
 )
-from slimvec.probes.figures import curve, lay_out
-from slimvec.probes.results import Metric
+from slimvec.probes.results import Metric, curve, lay_out
 from slimvec.reports.parts import Plot, Table
 from slimvec.statistics.intervals import Interval
 

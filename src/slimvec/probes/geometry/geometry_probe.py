@@ -11,8 +11,8 @@ from slimvec.evaluation.cached_model import bare_model
 from slimvec.evaluation.models import EvaluatedModel, Prompt, Usage
 from slimvec.evaluation.opening import open_evaluated
 from slimvec.evaluation.slimvec_model import SlimvecModel
+from slimvec.probes.documents import read_set
 from slimvec.probes.facts import make_facts
-from slimvec.probes.figures import Figure, curve, show_measure
 from slimvec.probes.geometry.spread import (
     count_occurrences,
     entropy_dimension,
@@ -25,9 +25,8 @@ from slimvec.probes.geometry.spread import (
     spectrum,
     uniformity,
 )
-from slimvec.probes.outside_sets import read_set
 from slimvec.probes.protocol import ProbeConfig, answered, embed, embed_with
-from slimvec.probes.results import Metric, ProbeResult
+from slimvec.probes.results import Figure, Metric, ProbeResult, curve, show_measure
 from slimvec.reports.parts import Curve, Plot
 from slimvec.statistics.intervals import Interval, bootstrap_intervals
 from slimvec.statistics.jackknife import jackknife_interval

@@ -16,9 +16,8 @@ from slimvec.evaluation.cached_model import prompts_of
 from slimvec.evaluation.models import EvaluatedModel, Prompt, Usage
 from slimvec.evaluation.retrieval import measure_vectors
 from slimvec.probes.facts import make_facts
-from slimvec.probes.figures import Figure, curve, lay_out
 from slimvec.probes.protocol import Probe, ProbeConfig, answered, embed_with, skipped
-from slimvec.probes.results import Metric, ProbeResult
+from slimvec.probes.results import Figure, Metric, ProbeResult, curve, lay_out
 from slimvec.ranking.metrics import MAIN_METRIC
 from slimvec.reports.parts import Plot
 from slimvec.statistics.intervals import Interval

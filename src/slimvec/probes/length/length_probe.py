@@ -16,12 +16,11 @@ import numpy as np
 from slimvec.evaluation.models import EvaluatedModel
 from slimvec.probes.documents import count_tokens, cut_sentences, embed_documents, gather_documents, tokens_a_word
 from slimvec.probes.facts import make_facts
-from slimvec.probes.figures import Figure, curve, lay_out
 from slimvec.probes.geometry.spread import mean_cosine
 from slimvec.probes.order.bags import word_counts
 from slimvec.probes.position.needles import insert
 from slimvec.probes.protocol import Probe, ProbeConfig, answered, embed, skipped
-from slimvec.probes.results import ProbeResult
+from slimvec.probes.results import Figure, ProbeResult, curve, lay_out
 from slimvec.ranking.metrics import DEPTH, single_ndcg
 from slimvec.reports.parts import Plot
 from slimvec.statistics.intervals import Interval, bootstrap_intervals, percentile_interval

@@ -19,10 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from slimvec.data.templates import KINDS
-from slimvec.probes.figures import Figure
 from slimvec.probes.order.bags import bag_cosines, pair_cosines
 from slimvec.probes.order.items import SHUFFLES, Item
-from slimvec.probes.results import Metric
+from slimvec.probes.results import Figure, Metric
 from slimvec.statistics.estimates import Estimate, average, estimate_auc, estimate_mean, win_shares
 from slimvec.statistics.resampling import Values, draw_clusters
 

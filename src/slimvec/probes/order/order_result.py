@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 
-from slimvec.probes.figures import curve, lay_out
 from slimvec.probes.order.findings import ACCURACY, BAG, CHOICE, SYMMETRIC, Findings, all_metrics
 from slimvec.probes.protocol import Probe, answered
-from slimvec.probes.results import Metric, ProbeResult
+from slimvec.probes.results import Metric, ProbeResult, curve, lay_out
 from slimvec.reports.parts import Plot, Table
 
 _HEADER = "triplet accuracy | bag of words | choice | bag of words | items"

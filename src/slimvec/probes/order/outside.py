@@ -28,10 +28,10 @@ from pydantic import Field
 
 from slimvec.data.text_ids import text_id
 from slimvec.frozen import Frozen
+from slimvec.probes.documents import read_set
 from slimvec.probes.order.bags import bag_cosines
 from slimvec.probes.order.findings import SYMMETRIC
 from slimvec.probes.order.items import Item, bears_shuffling, shuffled_items
-from slimvec.probes.outside_sets import read_set
 from slimvec.probes.protocol import ProbeConfig
 from slimvec.ranking.words import split_tokens
 from slimvec.yaml_files import read_own_yaml

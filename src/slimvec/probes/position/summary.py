@@ -7,13 +7,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from slimvec.probes.figures import Figure, curve, lay_out
 from slimvec.probes.position.evidence import EvidenceScores
 from slimvec.probes.position.needles import NeedleScores
 from slimvec.probes.position.regression import NUM_PLACES, SentenceWeights
 from slimvec.probes.position.sensitivity import SMALLEST_GROUP, Sensitivity, group_places, measure_sensitivity
 from slimvec.probes.protocol import Probe, answered
-from slimvec.probes.results import Metric, ProbeResult
+from slimvec.probes.results import Figure, Metric, ProbeResult, curve, lay_out
 from slimvec.reports.parts import Curve, Plot, Table
 from slimvec.statistics.intervals import Interval, bootstrap_intervals, crossed_intervals, shown_ends
 from slimvec.statistics.resampling import Numbers, Values

@@ -13,9 +13,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from slimvec.data.order_negatives import add_order_negative
-from slimvec.data.rearranging import rearrange_documents
 from slimvec.data.records import Record
+from slimvec.data.rewriting import add_order_negative, rearrange_documents
 from slimvec.training.recipe import Source
 
 Augment = Callable[[Record, np.random.Generator], Record]

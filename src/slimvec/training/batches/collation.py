@@ -3,12 +3,15 @@
 Letters: B pairs, N texts in all, D dims.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from typing import Protocol
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from slimvec.data.records import Record
@@ -17,7 +20,51 @@ from slimvec.objectives.batch import EmbeddedBatch
 from slimvec.text.prompts import Prompts, Role
 from slimvec.text.tokenizer import TokenizedTexts, Tokenizer
 from slimvec.training.batches.targets import PAIR, Groups, KnownAnswers, target_grades, target_scores
-from slimvec.training.batches.teacher import TeacherVectors
+
+
+class TeacherVectors(Protocol):
+    """A model whose vectors, or their cosines, are learnt. It is asked for the texts of a step, step by step."""
+
+    @property
+    def identity(self) -> str:
+        """What tells it from every other teacher; a run goes on with the same one only."""
+        ...
+
+    @property
+    def dims(self) -> int:
+        """E, the width of its vectors."""
+        ...
+
+    def __call__(self, texts: Sequence[str], role: Role, task: str | None) -> NDArray[np.float32]:
+        """Embed texts, or look them up where they have been embedded before.
+
+        Args:
+            texts: N texts.
+            role: `query` or `document`.
+            task: As the records name it.
+
+        Returns:
+            [N, E] unit vectors.
+        """
+        ...
+
+    def likelihoods(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
+        """Give log p(query | document) a token of the query, or look it up where it has been computed before.
+
+        Args:
+            pairs: P queries with a document each.
+
+        Returns:
+            [P].
+
+        Raises:
+            ModelError: the teacher has no language model.
+        """
+        ...
+
+
+OpenTeacher = Callable[[str], TeacherVectors]
+"""Gives a teacher by its name in the recipe."""
 
 
 @dataclass(frozen=True, eq=False)

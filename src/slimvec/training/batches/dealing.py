@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from slimvec.training.batches.shuffling import shuffled
+from slimvec.training.batches.deals import shuffled
 
 IntArray = NDArray[np.int64]
 

@@ -1,12 +1,27 @@
 """Which examples make up which step, where there are no pairs: each once an epoch, in an order drawn anew."""
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from slimvec.training.batches.shuffling import shuffled
+
+def shuffled(values: NDArray[np.int64], *stream: int | str) -> NDArray[np.int64]:
+    """Give the values in an order that only `stream` decides.
+
+    numpy guarantees the raw output of its bit generators for good, but not what its shuffles make of it; so the order
+    is that of raw random numbers.
+
+    Args:
+        values: [n].
+        *stream: Names the order: seed, purpose, numbers.
+    """
+    entropy = int.from_bytes(hashlib.sha256(repr(stream).encode()).digest()[:16], "big")
+    keys = np.random.PCG64(np.random.SeedSequence(entropy)).random_raw(len(values))
+    return values[np.argsort(keys, kind="stable")]
+
 
 IntArray = NDArray[np.int64]
 

@@ -24,7 +24,7 @@ from slimvec.data.records import Record
 from slimvec.data.text_ids import text_ids
 from slimvec.errors import InputError
 from slimvec.training.batches.dealing import Dealer, OpenBatch, SourceMix, TextKeys
-from slimvec.training.batches.shuffling import shuffled
+from slimvec.training.batches.deals import shuffled
 
 IntArray = NDArray[np.int64]
 

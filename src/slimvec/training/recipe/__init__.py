@@ -9,8 +9,7 @@ from slimvec.training.recipe.data import Batch, OrderNegatives, Rearrange, Sourc
 from slimvec.training.recipe.model import Base, ModelSettings, Tuning
 from slimvec.training.recipe.objectives import Adaptation, Contrastive, Objective, TextVectorsObjective
 from slimvec.training.recipe.run import Optim, Run, Validation
-from slimvec.training.recipe.stages import Stage, StageError
-from slimvec.training.recipe.tree import Recipe, StageRecipe
+from slimvec.training.recipe.tree import Recipe, Stage, StageError, StageRecipe
 
 __all__ = [
     "Adaptation",

@@ -36,7 +36,7 @@ class Rearrange(Section):
 
 
 class OrderNegatives(Section):
-    """Hard negatives of reordered words, made as records are drawn (`slimvec.data.order_negatives`).
+    """Hard negatives of reordered words, made as records are drawn (`slimvec.data.rewriting`).
 
     Against blindness to word order. They take the place of the last of `batch.negatives` where a record has that many,
     and `loss.margin`, which drops what is too alike, leaves them in.

@@ -13,8 +13,8 @@ from slimvec.data.retrieval import Document, Query, RetrievalSet
 from slimvec.data.text_ids import text_id
 from slimvec.errors import InputError
 from slimvec.text.tokenizer import Tokenizer
+from slimvec.training.batches.deals import shuffled
 from slimvec.training.batches.passages import Passage, read_passages
-from slimvec.training.batches.shuffling import shuffled
 from slimvec.training.recipe.objectives import NextPhrase
 from slimvec.training.step.next_phrase import draw_phrases
 

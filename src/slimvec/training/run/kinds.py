@@ -15,14 +15,12 @@ from slimvec.data.records import Record
 from slimvec.errors import InputError
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.lm_head import LMHead, load_lm_head, tied_head
-from slimvec.training.batches.collation import Collator
+from slimvec.training.batches.collation import Collator, OpenTeacher, TeacherVectors
 from slimvec.training.batches.sources import distinct_texts
-from slimvec.training.batches.teacher import OpenTeacher, TeacherVectors
 from slimvec.training.recipe import Recipe, TextVectorsObjective
 from slimvec.training.recipe.objectives import Anchor, NextPhrase
 from slimvec.training.step.contrastive import ContrastiveSteps
 from slimvec.training.step.events import Notice
-from slimvec.training.step.head_start import linear_head
 from slimvec.training.step.next_phrase import NextPhraseSteps
 from slimvec.training.step.ngrams import NGramSteps
 from slimvec.training.step.objective import make_objective, make_projection
@@ -31,7 +29,7 @@ from slimvec.training.step.processes import Processes
 from slimvec.training.step.reconstruction import Reconstruction
 from slimvec.training.step.revela import RevelaSteps
 from slimvec.training.step.steps import Steps, TrainableModel
-from slimvec.training.step.text_vectors import TargetVectors, TextVectorSteps
+from slimvec.training.step.text_vectors import TargetVectors, TextVectorSteps, linear_head
 from slimvec.training.step.text_views import TextViewSteps
 
 

@@ -32,9 +32,8 @@ from slimvec.training.step.events import Audience, MetricsFile, RunLog, StepEven
 from slimvec.training.step.folding import FoldedLora, folded_lora
 from slimvec.training.step.gradients import RandomState, random_tensors, restore_random
 from slimvec.training.step.processes import Processes
-from slimvec.training.step.sharding import shares_out
 from slimvec.training.step.steps import Step, Steps, TrainableModel
-from slimvec.training.step.weights import TrainedWeights
+from slimvec.training.step.weights import TrainedWeights, shares_out
 
 
 @dataclass(frozen=True)

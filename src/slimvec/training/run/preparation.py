@@ -32,7 +32,7 @@ from slimvec.training.recipe import ContradictionError, Recipe, check_mrl_dims
 from slimvec.training.step.dtypes import run_dtype
 from slimvec.training.step.events import Notice
 from slimvec.training.step.processes import Processes
-from slimvec.training.step.sharding import share_out, shares_out
+from slimvec.training.step.weights import share_out, shares_out
 
 QuickVectors = Mapping[Role, NDArray[np.float32]]
 """Vectors of the first golden texts by role."""

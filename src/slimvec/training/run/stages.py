@@ -29,9 +29,9 @@ from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.folder import save_model
 from slimvec.model.guard import check_attention_mode
 from slimvec.model.manifest import read_manifest
+from slimvec.training.batches.collation import OpenTeacher
 from slimvec.training.batches.sources import SourceRecord, read_training_data, source_numbers
 from slimvec.training.batches.tasks import check_tasks, named_tasks
-from slimvec.training.batches.teacher import OpenTeacher
 from slimvec.training.recipe import Recipe, StageRecipe
 from slimvec.training.recipe.reading import WrittenRecipe
 from slimvec.training.run.checkpoints import CheckpointStore, Progress, TrainingOutcome
@@ -44,7 +44,7 @@ from slimvec.training.step.dtypes import run_dtype
 from slimvec.training.step.events import Audience
 from slimvec.training.step.frozen import OpenFrozen, fast_frozen
 from slimvec.training.step.processes import Processes
-from slimvec.training.step.sharding import put_together, shares_out
+from slimvec.training.step.weights import put_together, shares_out
 
 WORKSPACE_SUFFIX = ".training"
 _CHECKPOINT_KEYS = ("checkpoint_steps", "checkpoint_minutes", "keep", "loggers", "cache_states")

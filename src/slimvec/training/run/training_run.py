@@ -17,8 +17,8 @@ from slimvec.frozen import Frozen
 from slimvec.locks import reserved
 from slimvec.model.folder import save_model
 from slimvec.model.manifest import MANIFEST_NAME
+from slimvec.training.batches.collation import OpenTeacher
 from slimvec.training.batches.sources import SourceRecord, check_sources
-from slimvec.training.batches.teacher import OpenTeacher
 from slimvec.training.recipe import Recipe
 from slimvec.training.recipe.reading import WrittenRecipe, recipe_yaml
 from slimvec.training.run.checkpoints import Progress

@@ -16,10 +16,9 @@ from slimvec.training.batches.plan import BatchPlan
 from slimvec.training.batches.targets import Groups, KnownAnswers, record_kinds
 from slimvec.training.recipe import Recipe
 from slimvec.training.step.distributed import over_processes
-from slimvec.training.step.gradients import Embed, backward
-from slimvec.training.step.processes import Processes
+from slimvec.training.step.gradients import Embed
 from slimvec.training.step.reconstruction import Reconstruction
-from slimvec.training.step.steps import Step, describe_pairs
+from slimvec.training.step.steps import RecipeSteps, Step, describe_pairs
 
 _RANGE = 1 << 64
 
@@ -44,7 +43,7 @@ def _place(key: str) -> int:
     return int.from_bytes(blake2b(key.encode(), digest_size=8, person=b"untold").digest())
 
 
-class ContrastiveSteps:
+class ContrastiveSteps(RecipeSteps):
     """The steps of a run over records.
 
     Args:
@@ -73,7 +72,8 @@ class ContrastiveSteps:
         sources: NDArray[np.int64] | None = None,
         reconstruction: Reconstruction | None = None,
     ) -> None:
-        self._recipe, self._reconstruction = recipe, reconstruction
+        super().__init__(recipe)
+        self._reconstruction = reconstruction
         self._augmentation = Augmentation(
             records, [changes_of(source) for source in recipe.data], sources=sources, seed=recipe.run.seed
         )
@@ -83,7 +83,6 @@ class ContrastiveSteps:
         self._plan, self._contrasts = plan_contrastive(records, recipe, sources), Contrasts(records, recipe)
         self.filling = Filling.of(self._plan, self._contrasts)
         check_filling(self.filling, records, recipe)
-        self._processes = Processes.current()
         if self._processes.num > 1:
             self._processes.check_same("batch plans", self._plan.digest())
 
@@ -115,13 +114,7 @@ class ContrastiveSteps:
                 return losses
             return self._reconstruction.add(losses, vectors, texts.tokenized, step=number, rows=own)
 
-        found = backward(
-            embed,
-            texts.tokenized,
-            losses_of,
-            micro_batch_tokens=self._recipe.batch.micro_batch_tokens,
-            graph_tokens=self._recipe.batch.graph_tokens,
-        )
+        found = self._backward(embed, texts.tokenized, losses_of)
         tokens, truncated = self._processes.add([texts.num_tokens, texts.tokenized.num_truncated])
         met = self._contrasts.of(batch.indices)
         return describe_pairs(

@@ -6,7 +6,7 @@ gradient (GradCache, arXiv 2101.06983). Small batches keep what the backward pas
 ones run each piece a second time, from the same random state, so that memory is bounded by one piece.
 
 The loss sees all vectors at once, so whatever it draws or weighs is drawn and weighed once for the whole batch, and
-any loss is exact. Its own memory is bounded by `slimvec.objectives.blocks`.
+any loss is exact. Its own memory is bounded by `slimvec.objectives.losses`.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -41,7 +41,6 @@ from slimvec.training.recipe.objectives import NextPhrase
 from slimvec.training.step.contrastive import step_seed
 from slimvec.training.step.distributed import mean_over_processes, over_processes
 from slimvec.training.step.gradients import Embed, Output, Run, backward_runs, empty_run, equally_many
-from slimvec.training.step.processes import Processes
 from slimvec.training.step.steps import DealtSteps, Step, describe_texts
 
 WHOLE_TEXT = 1 << 60
@@ -113,7 +112,8 @@ class NextPhraseSteps(DealtSteps):
         lm_head: LMHead | None = None,
     ) -> None:
         assert isinstance(recipe.objective, NextPhrase)
-        self._settings, self._recipe, self._model, self._lm_head = recipe.objective, recipe, model, lm_head
+        super().__init__(recipe)
+        self._settings, self._model, self._lm_head = recipe.objective, model, lm_head
         _check_model(model.spec, self._settings, recipe)
         self._losses_of = over_processes(objective)
         self._query = Frame.of(model.tokenizer, model.spec.prompts, "query")
@@ -124,23 +124,16 @@ class NextPhraseSteps(DealtSteps):
         self._deal = TextDeal(
             list(map(len, self._passages)), step_tokens=self._settings.step_tokens, seed=recipe.run.seed
         )
-        self._processes = Processes.current()
 
     def phrases(self, number: int) -> tuple[list[Phrases], float]:
         """Give the passages of a step with their phrases, and the epochs done after it."""
         chosen, epoch, epochs = self._deal.step(number)
-        seed = self._recipe.run.seed
-        found = [
-            draw_phrases(self._passages[i], self._settings, np.random.Generator(np.random.PCG64([seed, epoch, i])))
-            for i in chosen.tolist()
-        ]
-        return found, epochs
+        return [draw_phrases(self._passages[i], self._settings, self._dice(epoch, i)) for i in chosen.tolist()], epochs
 
     def backward(self, number: int, embed: Embed) -> Step:
         """Add the gradient of step `number`, counted from 0, and describe it."""
         everything, epochs = self.phrases(number)
-        rank, num = self._processes.rank, self._processes.num
-        own = everything[rank::num]
+        own = self._share(everything)
         queries = [self._query.head + phrases.passage.ids.tolist() for phrases in own]
         documents = [
             self._document.around(phrases.passage.ids[start:end].tolist())
@@ -150,7 +143,8 @@ class NextPhraseSteps(DealtSteps):
         num_predicted = sum(len(phrases.passage) - (not self._query.head) for phrases in everything)
         query_parts, document_parts = (self._parts(list(map(len, rows))) for rows in (queries, documents))
         runs: list[Run] = [
-            partial(self._run_passages, embed, [own[i] for i in part], num / num_predicted) for part in query_parts
+            partial(self._run_passages, embed, [own[i] for i in part], self._processes.num / num_predicted)
+            for part in query_parts
         ]
         runs += [partial(self._run_documents, embed, [documents[i] for i in part]) for part in document_parts]
         order = _order(own, query_parts, document_parts)

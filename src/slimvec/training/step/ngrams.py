@@ -26,7 +26,6 @@ from slimvec.training.recipe import Recipe
 from slimvec.training.recipe.objectives import NGrams
 from slimvec.training.step.gradients import Embed
 from slimvec.training.step.prediction import Prediction, Tokens, predict_backward
-from slimvec.training.step.processes import Processes
 from slimvec.training.step.steps import DealtSteps, Step
 
 
@@ -88,11 +87,11 @@ class NGramSteps(DealtSteps):
 
     def __init__(self, records: Sequence[Record], recipe: Recipe, *, tokenizer: Tokenizer, head: LMHead) -> None:
         assert isinstance(recipe.objective, NGrams)
-        self._settings, self._recipe, self._head = recipe.objective, recipe, head
+        super().__init__(recipe)
+        self._settings, self._head = recipe.objective, head
         self._reader = _QueryReader(tokenizer, recipe)
         self._examples = self._read(records, tokenizer)
         self.filling = TargetFilling.of(records, recipe.objective)
-        self._processes = Processes.current()
         self._deal = EvenDeal(len(self._examples), size=self._settings.queries, seed=recipe.run.seed, stream="ngrams")
 
     def backward(self, number: int, embed: Embed) -> Step:
@@ -110,9 +109,9 @@ class NGramSteps(DealtSteps):
     def _targets(self, number: int) -> tuple[list[Target], float]:
         """Draw this process's share of a step's targets, and give the epochs done after it."""
         chosen, epoch, epochs = self._deal.step(number)
-        seed, drawn = self._recipe.run.seed, list[Target]()
-        for index in chosen[self._processes.rank :: self._processes.num].tolist():
-            dice = np.random.Generator(np.random.PCG64([seed, epoch, index]))
+        drawn: list[Target] = []
+        for index in self._share(chosen.tolist()):
+            dice = self._dice(epoch, index)
             drawn += [self._draw(self._examples[index], dice) for _ in range(self._settings.targets)]
         return drawn, epochs
 

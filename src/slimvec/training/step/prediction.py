@@ -163,7 +163,8 @@ class PredictionSteps(DealtSteps):
 
     def __init__(self, texts: Sequence[str], recipe: Recipe, *, tokenizer: Tokenizer, head: LMHead) -> None:
         assert recipe.adaptation is not None
-        self._settings, self._recipe, self._head = recipe.adaptation, recipe, head
+        super().__init__(recipe)
+        self._settings, self._head = recipe.adaptation, head
         masks = self._settings.objective != "next-token"
         self._mask = mask_id(tokenizer.backend, self._settings.mask_token) if masks else None
         known = tokenizer.backend.get_added_tokens_decoder()
@@ -176,7 +177,6 @@ class PredictionSteps(DealtSteps):
             raise InputError("no text has a token to predict", expected="longer texts")
         self._sequences = [sequences[number] for number in kept]
         self._truncated = np.array([tokenized.truncated[number] for number in kept])
-        self._processes = Processes.current()
         self._deal = TextDeal(
             list(map(len, self._sequences)), step_tokens=self._settings.step_tokens, seed=recipe.run.seed
         )

@@ -27,14 +27,12 @@ from slimvec.objectives.batch import EmbeddedBatch
 from slimvec.objectives.losses import Losses
 from slimvec.text.batch import PackedBatch
 from slimvec.text.tokenizer import TokenizedTexts
-from slimvec.training.batches.deals import TextDeal
+from slimvec.training.batches.deals import TextDeal, shuffled
 from slimvec.training.batches.passages import Frame, Passage, read_passages
-from slimvec.training.batches.shuffling import shuffled
 from slimvec.training.recipe import Recipe
 from slimvec.training.recipe.objectives import Revela
-from slimvec.training.step.gradients import Embed, backward, with_gradient
+from slimvec.training.step.gradients import Embed, with_gradient
 from slimvec.training.step.prediction import check_causal
-from slimvec.training.step.processes import Processes
 from slimvec.training.step.steps import DealtSteps, Step, describe_pairs
 
 LEAST_TOKENS = 16
@@ -57,7 +55,8 @@ class RevelaSteps(DealtSteps):
 
     def __init__(self, texts: Sequence[str], recipe: Recipe, *, model: EmbeddingModel, head: LMHead) -> None:
         assert isinstance(recipe.objective, Revela)
-        self._settings, self._recipe, self._model, self._head = recipe.objective, recipe, model, head
+        super().__init__(recipe)
+        self._settings, self._model, self._head = recipe.objective, model, head
         check_causal(model, recipe, "Revela")
         self._frames = [Frame.of(model.tokenizer, model.spec.prompts, role) for role in ("query", "document")]
         most = min(self._settings.max_tokens, model.tokenizer.max_tokens - max(frame.size for frame in self._frames))
@@ -65,26 +64,19 @@ class RevelaSteps(DealtSteps):
         self._groups = _group(passages, self._settings.passages, recipe.run.seed)
         lengths = [sum(map(len, group)) for group in self._groups]
         self._deal = TextDeal(lengths, step_tokens=self._settings.step_tokens, seed=recipe.run.seed)
-        self._processes = Processes.current()
 
     def backward(self, number: int, embed: Embed) -> Step:
         """Add the gradient of step `number`, counted from 0, and describe it."""
         chosen, _, epochs = self._deal.step(number)
         everything = [self._groups[i] for i in chosen.tolist()]
-        own = everything[self._processes.rank :: self._processes.num]
+        own = self._share(everything)
         total = sum(_num_predicted(passage) for group in everything for passage in group)
         passages = [passage for group in own for passage in group]
         asked = [self._frames[0].around(list(map(int, p.ids[: _half(p)]))) for p in passages]
         read = [self._frames[1].around(list(map(int, p.ids))) for p in passages]
         prefixes = [frame.prefix_length for frame in self._frames for _ in passages]
         texts = TokenizedTexts(asked + read, prefixes, [False] * len(prefixes))
-        found = backward(
-            embed,
-            texts,
-            partial(self._losses, own, self._processes.num / total),
-            micro_batch_tokens=self._recipe.batch.micro_batch_tokens,
-            graph_tokens=self._recipe.batch.graph_tokens,
-        )
+        found = self._backward(embed, texts, partial(self._losses, own, self._processes.num / total))
         query, document = F.normalize(found.vectors, dim=-1).chunk(2)
         tokens = sum(texts.lengths) + sum(map(len, passages))
         pairs, taken = self._processes.add([len(passages), tokens])

@@ -1,20 +1,26 @@
 """What the loop asks of the work it does step by step and of its model, and what is said of a step over pairs."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from slimvec.model.spec import AttentionMode
 from slimvec.objectives.batch import EmbeddedBatch
 from slimvec.objectives.false_negatives import same_group
+from slimvec.objectives.losses import Losses
 from slimvec.text.batch import PackedBatch
+from slimvec.text.tokenizer import TokenizedTexts
 from slimvec.training.batches.deals import Deal
+from slimvec.training.recipe import Recipe
 from slimvec.training.step.distributed import mean_over_processes
-from slimvec.training.step.gradients import BatchGradient, Embed
+from slimvec.training.step.gradients import BatchGradient, Embed, backward
 from slimvec.training.step.processes import Processes
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,28 @@ class Step:
     negatives: int = 0
 
 
-class DealtSteps:
+class RecipeSteps:
+    """Steps of a recipe, of which each process takes its share."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe, self._processes = recipe, Processes.current()
+
+    def _share(self, rows: Sequence[T]) -> Sequence[T]:
+        """Give this process's share of some rows: every so-many-eth."""
+        return rows[self._processes.rank :: self._processes.num]
+
+    def _dice(self, epoch: int, number: int) -> np.random.Generator:
+        """Give what an example draws from in an epoch, alike in any process."""
+        return np.random.Generator(np.random.PCG64([self._recipe.run.seed, epoch, number]))
+
+    def _backward(self, embed: Embed, texts: TokenizedTexts, losses_of: Callable[[Tensor], Losses]) -> BatchGradient:
+        """Add the gradient of a loss of the vectors of texts, in pieces as the recipe has them."""
+        batch = self._recipe.batch
+        sizes = {"micro_batch_tokens": batch.micro_batch_tokens, "graph_tokens": batch.graph_tokens}
+        return backward(embed, texts, losses_of, **sizes)
+
+
+class DealtSteps(RecipeSteps):
     """Steps as many as a deal has."""
 
     _deal: Deal

@@ -1,9 +1,17 @@
 """Distillation on plain texts: the steps of a run that learns teachers' vectors, read from disk as they are needed.
 
-Letters: N texts, B texts of a step, D dims of the student, E dims of all teachers together.
+The model's linear head can start where the best linear map leads: ridge regression from pooled states.
+
+    W = argmin over W of  sum over texts of |W x - t|^2  +  penalty * |W|^2,   x pooled states, t the wanted vectors
+
+in closed form. The penalty is the one whose vectors are nearest to the wanted ones (mean cosine) on a fifth of the
+texts.
+
+Letters: N texts, B texts of a step, D dims of the student or its head, E dims of all teachers together, H width of the
+states.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,21 +22,104 @@ from torch import Tensor, nn
 
 from slimvec.errors import InputError
 from slimvec.model.embedding_model import EmbeddingModel
+from slimvec.model.head import Dense
+from slimvec.model.pooling import pool
 from slimvec.objectives.losses import Losses
 from slimvec.objectives.text_vectors import distil_texts
+from slimvec.text.batch import PackedBatch, plan_batches
 from slimvec.text.prompts import Prompts, Role
 from slimvec.text.tokenizer import TokenizedTexts, Tokenizer
-from slimvec.training.batches.deals import EvenDeal, IntArray
-from slimvec.training.batches.shuffling import shuffled
-from slimvec.training.batches.teacher import TeacherVectors
+from slimvec.training.batches.collation import TeacherVectors
+from slimvec.training.batches.deals import EvenDeal, IntArray, shuffled
 from slimvec.training.recipe import Recipe
 from slimvec.training.recipe.objectives import TextVectorsObjective
 from slimvec.training.step.distributed import gather_with_gradient, mean_over_processes, num_processes
 from slimvec.training.step.events import Notice
-from slimvec.training.step.gradients import Embed, backward
-from slimvec.training.step.head_start import fit_ridge, linear_head, pooled_states
+from slimvec.training.step.gradients import Embed
 from slimvec.training.step.processes import Processes
 from slimvec.training.step.steps import DealtSteps, Step
+
+PENALTIES = tuple(10.0**power for power in range(-7, 1))
+"""Tried, as multiples of the states' mean square."""
+_BATCH_TOKENS = 2048
+
+
+def linear_head(model: EmbeddingModel, dims: int) -> Dense:
+    """Give the head of a model that a regression can fill.
+
+    Args:
+        model: With its head.
+        dims: Width of the wanted vectors.
+
+    Raises:
+        InputError: the head is not one linear layer without bias, or is wider than the wanted vectors.
+    """
+    layers = list(model.head.layers)
+    first = layers[0] if len(layers) == 1 and model.head.is_linear else None
+    if isinstance(first, Dense) and not first.has_residual and first.linear.out_features <= dims:
+        return first
+    raise InputError(
+        f"objective.head_texts for a head of {[layer.kind for layer in model.spec.head]} and vectors of {dims} numbers",
+        expected=f"one layer, at most {dims} wide, that regression can solve",
+        do="set model.head=[{kind: dense, in_dims: WIDTH, out_dims: DIMS, bias: false, activation: Identity}]",
+    )
+
+
+def pooled_states(model: EmbeddingModel, texts: TokenizedTexts, *, on_share: Callable[[float], None]) -> Tensor:
+    """Give the pooled states of texts, ahead of the head: [N, H] float32.
+
+    Args:
+        model: Embeds.
+        texts: N texts.
+        on_share: Told what share of the tokens is done.
+    """
+    found = torch.empty(len(texts.sequences), model.backbone.dims)
+    done, total = 0, sum(texts.lengths)
+    with torch.no_grad():
+        for numbers in plan_batches(texts.lengths, token_budget=_BATCH_TOKENS):
+            batch: PackedBatch = texts.pack(numbers)
+            states = model.backbone(batch)
+            found[numbers] = pool(states, batch, model.spec.pooling).float().cpu()
+            done += batch.num_tokens
+            on_share(done / total)
+    return found
+
+
+def fit_ridge(states: Tensor, wanted: Tensor) -> tuple[Tensor, float]:
+    """Solve the regression above.
+
+    Args:
+        states: [N, H].
+        wanted: [N, D].
+
+    Returns:
+        W [D, H] from all texts, and the mean cosine it reached on the fifth that was left out to choose the penalty.
+    """
+    held = torch.arange(len(states)) % 5 == 0
+    parts = [_Solved(states[~held], wanted[~held]), _Solved(states, wanted)]
+    scores = [_paired_cosine(states[held].double() @ parts[0].weights(p), wanted[held].double()) for p in PENALTIES]
+    best = max(range(len(PENALTIES)), key=scores.__getitem__)
+    return parts[1].weights(PENALTIES[best]).T.to(states.dtype), scores[best]
+
+
+class _Solved:
+    """A regression, up to its penalty: [N, H] to [N, D]."""
+
+    def __init__(self, states: Tensor, wanted: Tensor) -> None:
+        x, y = states.double(), wanted.double()
+        self._values, self._vectors = torch.linalg.eigh(x.T @ x / len(x))
+        self._products = self._vectors.T @ (x.T @ y / len(x))
+
+    def weights(self, penalty: float) -> Tensor:
+        """Give W^T [H, D] for a penalty as a multiple of the states' mean square."""
+        damped = self._values.clamp_min(0) + penalty * self._values.mean()
+        found: Tensor = self._vectors @ (self._products / damped[:, None])
+        return found
+
+
+def _paired_cosine(found: Tensor, wanted: Tensor) -> float:
+    return float(torch.cosine_similarity(found, wanted, dim=-1).mean())
+
 
 Vectors = NDArray[np.float32]
 BLOCK_TEXTS = 512
@@ -151,11 +242,11 @@ class TextVectorSteps(DealtSteps):
     ) -> None:
         if len(texts) < 2:
             raise InputError(f"{len(texts)} texts to learn from", expected="at least 2")
-        self._texts, self._recipe, self._settings = texts, recipe, settings
+        super().__init__(recipe)
+        self._texts, self._settings = texts, settings
         self._tokenizer = tokenizer.limited(settings.max_tokens)
         self._prompt = prompts.render("document")
         self._targets, self._projection = targets, projection
-        self._processes = Processes.current()
         self._deal = EvenDeal(len(texts), size=settings.texts, seed=recipe.run.seed, stream="text-vectors")
 
     def backward(self, number: int, embed: Embed) -> Step:
@@ -163,13 +254,7 @@ class TextVectorSteps(DealtSteps):
         batch, _, epochs = self._deal.step(number)
         part = self._own(batch)
         wanted = self._targets.rows(batch)
-        found = backward(
-            embed,
-            part.tokenized,
-            lambda vectors: self._losses_of(vectors, wanted, part.own),
-            micro_batch_tokens=self._recipe.batch.micro_batch_tokens,
-            graph_tokens=self._recipe.batch.graph_tokens,
-        )
+        found = self._backward(embed, part.tokenized, lambda vectors: self._losses_of(vectors, wanted, part.own))
         losses = mean_over_processes(torch.stack([found.losses.total, *found.losses.parts.values()])).tolist()
         tokens, truncated = self._processes.add([sum(part.tokenized.lengths), part.tokenized.num_truncated])
         return Step(
@@ -182,7 +267,7 @@ class TextVectorSteps(DealtSteps):
         )
 
     def start_head(self, model: EmbeddingModel, notice: Notice) -> None:
-        """Fill the model's linear head by regression, as `slimvec.training.step.head_start` has it.
+        """Fill the model's linear head by regression, as `slimvec.training.step.text_vectors` has it.
 
         Args:
             model: The one in training, before its first step.

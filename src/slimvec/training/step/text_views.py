@@ -25,8 +25,7 @@ from slimvec.training.recipe import Recipe
 from slimvec.training.recipe.objectives import Crops, SimCSE
 from slimvec.training.step.contrastive import step_seed
 from slimvec.training.step.distributed import over_processes
-from slimvec.training.step.gradients import Embed, backward
-from slimvec.training.step.processes import Processes
+from slimvec.training.step.gradients import Embed
 from slimvec.training.step.steps import DealtSteps, Step, describe_texts
 
 LEAST_TOKENS = 8
@@ -48,8 +47,8 @@ class TextViewSteps(DealtSteps):
 
     def __init__(self, texts: Sequence[str], recipe: Recipe, *, model: EmbeddingModel, objective: Objective) -> None:
         assert isinstance(recipe.objective, SimCSE | Crops)
-        self._settings, self._recipe = recipe.objective, recipe
-        self._losses_of, self._processes = over_processes(objective), Processes.current()
+        super().__init__(recipe)
+        self._settings, self._losses_of = recipe.objective, over_processes(objective)
         self._frames = [Frame.of(model.tokenizer, model.spec.prompts, role) for role in ("query", "document")]
         room = model.tokenizer.max_tokens - max(frame.size for frame in self._frames)
         most = min(self._settings.max_tokens, room)
@@ -62,18 +61,11 @@ class TextViewSteps(DealtSteps):
     def backward(self, number: int, embed: Embed) -> Step:
         """Add the gradient of step `number`, counted from 0, and describe it."""
         chosen, epoch, epochs = self._deal.step(number)
-        own = chosen[self._processes.rank :: self._processes.num].tolist()
-        seed = self._recipe.run.seed
-        texts = self._views([(self._passages[i], np.random.Generator(np.random.PCG64([seed, epoch, i]))) for i in own])
-        batch = partial(self._batch, [self._passages[i] for i in own], step_seed(seed, number))
+        own = self._share(chosen.tolist())
+        texts = self._views([(self._passages[i], self._dice(epoch, i)) for i in own])
+        batch = partial(self._batch, [self._passages[i] for i in own], step_seed(self._recipe.run.seed, number))
         with dropout_behind(self._sublayers, getattr(self._settings, "dropout", 0.0)):
-            found = backward(
-                embed,
-                texts,
-                lambda vectors: self._losses_of(batch(vectors)),
-                micro_batch_tokens=self._recipe.batch.micro_batch_tokens,
-                graph_tokens=self._recipe.batch.graph_tokens,
-            )
+            found = self._backward(embed, texts, lambda vectors: self._losses_of(batch(vectors)))
         tokens = sum(texts.lengths)
         return describe_texts(found, batch(found.vectors), self._processes, epoch=epochs, tokens=tokens)
 
