@@ -63,6 +63,10 @@ def test_explained(slimvec):
     assert "hybrid ranking over " in out
     hit = slimvec("search", "fish water", "-x", "ix", "--explain", "--json").json["results"][0]["hits"][0]
     assert {"vector_rank", "cosine", "text_rank", "bm25", "words", "fused"} <= set(hit["explanation"])
+    assert (hit["place"], hit["rank"]) == ("record f1", 1)
+    long = slimvec("search", "fish " * 400, "-x", "ix", "--json")
+    assert "1 queries were longer than the model takes and were truncated" in long.err
+    assert long.json["results"][0]["query_truncated"]
 
 
 @pytest.mark.usefixtures("indexed")
@@ -116,6 +120,15 @@ def test_another_model_is_refused(slimvec, tmp_path):
         assert outcome.code == 2
         assert "is not the model that made" in outcome.error
         assert "(its weights)" in outcome.error
+
+
+@pytest.mark.usefixtures("indexed")
+def test_a_source_is_forgotten(slimvec, tmp_path):
+    (tmp_path / "docs").rename(tmp_path / "moved")
+    refused = slimvec("index", "--to", "ix")
+    assert refused.code == 2
+    assert "--forget" in refused.error
+    assert slimvec("index", "moved", "--to", "ix", "--forget", "docs", "--json").json["num_removed"] == 4
 
 
 @pytest.mark.usefixtures("indexed")

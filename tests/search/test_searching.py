@@ -166,6 +166,7 @@ def test_patterns_and_days():
         "a/**/c.py": ("/a/c.py", "/ab/c.py"),
         "/a/*.py": ("/a/x.py", "/b/a/x.py"),
         "a+b.txt": ("/a+b.txt", "/aab.txt"),
+        "./docs/*.md": ("/a/docs/x.md", "/a/docs.md"),
     }
     for glob, (fits, does_not) in cases.items():
         assert re.search(path_pattern(glob), fits)
@@ -174,6 +175,9 @@ def test_patterns_and_days():
     assert (date.today() - parse_day("3d")).days == 3
     with pytest.raises(InputError, match="day 'soon'; expected a day such as 2026-11-29"):
         parse_day("soon")
+    for glob in ("", ".", "./", "/"):
+        with pytest.raises(InputError, match=f"path '{glob}'; expected a name or a pattern"):
+            Filters(paths=(glob,)).where()
     for day in ("0001-01-01", "9999-12-31", "99999d"):
         with pytest.raises(InputError, match=f"day '{day}'; expected a year from 1900 to 9000"):
             parse_day(day)

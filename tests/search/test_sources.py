@@ -170,6 +170,19 @@ def test_files_without_text_are_counted_as_such(index, documents):
         assert (report.num_new, report.num_empty, report.num_unchanged) == (0, 2, 4)
 
 
+def test_an_index_of_nothing_is_searched_and_grows(tmp_path, embedder):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "empty.txt").write_bytes(b"")
+    for kind in ("float32", "int8"):
+        index = Index.create(tmp_path / kind, embedder, model="tiny", chunk_tokens=60, vectors=kind)
+        assert index.update([tmp_path / "docs"]).num_chunks == 0
+        assert index.search("cats").hits == ()
+        (tmp_path / "docs" / "cats.txt").write_text("Cats purr.", encoding="utf-8")
+        assert index.update().num_chunks == 1
+        assert len(index.search("cats").hits) == 1
+        (tmp_path / "docs" / "cats.txt").unlink()
+
+
 def test_odd_names_are_found_by_their_filters(index, documents):
     (documents / "odd").mkdir()
     for name in ("a\nb.txt", "a\\b.txt", "q'q \u732b.txt"):

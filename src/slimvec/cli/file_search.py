@@ -52,7 +52,7 @@ def search_file(
     embedder = load_embedder(terminal, model, loading)
     other = other_language_model(terminal, language_model, dtype=loading.dtype)
     with terminal.task("embedding", total=len(items) + len(queries), unit="texts") as progress:
-        query_vectors, _ = embed_all(embedder, queries, role="query", task=task, progress=progress)
+        query_vectors, num_cut = embed_all(embedder, queries, role="query", task=task, progress=progress)
         vectors, num_truncated = embed_all(embedder, items, role="document", task=task, progress=progress, titles=True)
     cosines = embedder.similarity(query_vectors, vectors)
     found = (
@@ -64,7 +64,9 @@ def search_file(
     )
     for query, hits in zip(queries, found, strict=True):
         terminal.print(hits_table(query.text, hits))
-    terminal.truncated(num_truncated, "documents", f"{embedder.spec.max_tokens} tokens")
+    limit = f"{embedder.spec.max_tokens} tokens"
+    terminal.truncated(num_cut, "queries", limit)
+    terminal.truncated(num_truncated, "documents", limit)
     return {
         "results": [{"query": query.text, "hits": hits} for query, hits in zip(queries, found, strict=True)],
         "num_documents": len(items),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from pydantic import PrivateAttr
 
-from slimvec.errors import ModelError
+from slimvec.errors import ModelError, StorageError
 from slimvec.integrations.loading import LoadSettings, load
 
 if TYPE_CHECKING:
@@ -81,8 +81,8 @@ class SlimvecEmbedding(BaseEmbedding):
 
 
 def _identity(embedder: "Embedder") -> str:
-    """Give a model's hash; for one in memory, which may change, a name that nothing else has."""
+    """Give a model's hash; where it has none (in memory it may change), a name that nothing else has."""
     try:
         return embedder.identity.sha256
-    except ModelError:
+    except (ModelError, StorageError):
         return uuid.uuid4().hex

@@ -34,7 +34,7 @@ class Filters:
         """Write it as a filter of LanceDB; None when it leaves everything.
 
         Raises:
-            InputError: an unknown kind.
+            InputError: an unknown kind, or an empty pattern.
         """
         unknown = [kind for kind in self.kinds if kind not in KINDS]
         if unknown:
@@ -53,15 +53,22 @@ class Filters:
 
 
 def path_pattern(glob: str) -> str:
-    """Write a pattern for paths as a regular expression."""
-    whole = "^" if glob.startswith("/") else "(?:^|/)"
+    """Write a pattern for paths as a regular expression; `./` in front of it says nothing.
+
+    Raises:
+        InputError: it is empty.
+    """
+    found = re.sub(r"^(?:\./+)+", "", glob)
+    if found.strip("/") in ("", "."):
+        raise InputError(f"path {glob!r}", expected="a name or a pattern, such as docs or docs/*.md")
+    whole = "^" if found.startswith("/") else "(?:^|/)"
     parts = []
-    for piece in re.split(r"(\*\*/?|\*|\?)", glob.removeprefix("/").rstrip("/")):
+    for piece in re.split(r"(\*\*/?|\*|\?)", found.removeprefix("/").rstrip("/")):
         if piece.startswith("**"):
             parts.append("(?:.*/)?" if piece.endswith("/") else ".*")
         else:
             parts.append({"*": "[^/]*", "?": "[^/]"}.get(piece, re.escape(piece)))
-    return f"{whole}{'/' if glob.startswith('/') else ''}{''.join(parts)}(?:/.*)?$"
+    return f"{whole}{'/' if found.startswith('/') else ''}{''.join(parts)}(?:/.*)?$"
 
 
 def parse_day(text: str) -> date:

@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from pydantic import computed_field
+
 from slimvec.frozen import Frozen
 
 
@@ -86,6 +88,7 @@ class Hit(Frozen):
     highlight: Highlight
     explanation: Explanation
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def place(self) -> str:
         """Where in its file it stands, in words a person can look up: `page 3`, `line 12`, `record 7`."""

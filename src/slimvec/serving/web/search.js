@@ -23,7 +23,8 @@ export async function describeIndex() {
     element("label", {}, element("input", { type: "checkbox", name: "kind", value: kind }), ` ${kind}`),
   );
   find("kinds").replaceChildren(element("legend", {}, "Kinds of file"), ...boxes);
-  say(`${index.num_chunks.toLocaleString()} passages of ${index.name}, by ${index.model}`);
+  const by = index.model ?? "a model that is not served: start the server again";
+  say(`${index.num_chunks.toLocaleString()} passages of ${index.name}, by ${by}`);
 }
 
 async function search(form) {
@@ -37,7 +38,8 @@ async function search(form) {
   closeDocument();
   find("hits").replaceChildren(...found.hits.map((hit) => hitElement(hit, found.hits[0].score)));
   const seconds = (found.embed_seconds + found.search_seconds).toFixed(2);
-  const searched = `${found.num_searched.toLocaleString()} passages searched in ${seconds} s`;
+  const cut = found.query_truncated ? "; the query was longer than the model's limit" : "";
+  const searched = `${found.num_searched.toLocaleString()} passages searched in ${seconds} s${cut}`;
   say(found.hits.length ? `${found.hits.length} hits; ${searched}` : `Nothing found; ${searched}`);
 }
 
@@ -48,7 +50,7 @@ function hitElement(hit, best) {
   const width = Math.max(0.02, best > 0 ? hit.score / best : 0);
   const bar = element("span", { className: "bar", role: "presentation" });
   bar.style.width = `${(width * 6).toFixed(2)}rem`;
-  const place = [hit.path, placeOf(hit), hit.heading].filter(Boolean).join(" · ");
+  const place = [hit.path, hit.place, hit.heading].filter(Boolean).join(" · ");
   return element(
     "li",
     {},
@@ -56,12 +58,6 @@ function hitElement(hit, best) {
     element("p", { className: "about" }, place, element("br"), bar, ` score ${hit.score.toFixed(3)}${reasons(hit)}`),
     element("p", { className: "snippet" }, ...snippet(hit)),
   );
-}
-
-function placeOf(hit) {
-  if (hit.page !== null) return `page ${hit.page}`;
-  if (hit.record) return `record ${hit.record}`;
-  return hit.first_line === null ? "" : `line ${hit.first_line}`;
 }
 
 function reasons({ explanation: why }) {
