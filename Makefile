@@ -17,7 +17,7 @@ KERNELS := src/slimvec/engine/kernels
 LIBRARY := $(KERNELS)/slimvec_kernels.so
 SOURCES := $(wildcard $(KERNELS)/*.cpp $(KERNELS)/*.h $(KERNELS)/*.toml)
 EMULATED := build/emulated.so
-MODELS := model-slimvec-en model-slimvec-multi model-slimvec-kalm
+MODELS := model-slimvec-en model-slimvec-en-small model-slimvec-multi model-slimvec-kalm
 
 .PHONY: quickstart test lint kernels wheel-check avx512-check arm-check bench models $(MODELS) models-check docs clean
 
@@ -64,7 +64,7 @@ bench: $(VENV)/.bench $(LIBRARY)  ## slimvec and its peers in turn, on the same 
 # Hours on two cores; a run that was stopped goes on. DATA is the folder with the shared data sets. One alone: make model-slimvec-en
 models: $(MODELS)  ## make slimvec's own models anew from their recipes: make models DATA=folder
 
-model-slimvec-en model-slimvec-kalm: build/slimvec-en-data/texts.jsonl.gz
+model-slimvec-en model-slimvec-en-small model-slimvec-kalm: build/slimvec-en-data/texts.jsonl.gz
 model-slimvec-multi: build/slimvec-multi-data/texts.jsonl.gz
 $(MODELS): model-%: | $(VENV)/.dev $(LIBRARY)
 	$(BIN)/slimvec train recipes/$*.yaml --data $(<D) --output build/$* --resume
@@ -75,7 +75,7 @@ build/%-data/texts.jsonl.gz: | $(VENV)/.dev
 	$(BIN)/python recipes/$(subst -,_,$*)_data.py $(DATA) $(@D)
 
 # An hour on one core, most of it EmbeddingGemma's and the bases'; nothing is embedded twice, so that a run that was stopped goes on.
-ENGLISH := smollm2-135m slimvec-en slimvec-kalm
+ENGLISH := smollm2-135m slimvec-en slimvec-en-small slimvec-kalm
 MULTI := gemma3-270m slimvec-multi
 PEERS := minilm-l6 embeddinggemma-300m e5-small=build/e5-small
 WIDTHS := --dims 512 --dims 256 --dims 128 --dims 64

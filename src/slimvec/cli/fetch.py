@@ -28,8 +28,8 @@ def fetch(
     sizes and times of its files, and at their hashes when these have changed; --check hashes them all.
 
     Positional:
-        name: A built-in name (slimvec-en, slimvec-multi, slimvec-kalm, smollm2-135m, gemma3-270m, qwen2.5-0.5b,
-            embeddinggemma-300m, minilm-l6), a hub name or a .gguf file.
+        name: A built-in name (slimvec-en, slimvec-en-small, slimvec-multi, slimvec-kalm, smollm2-135m, gemma3-270m,
+            qwen2.5-0.5b, embeddinggemma-300m, minilm-l6), a hub name or a .gguf file.
 
     Options:
         check: Hash every file that is here already, and fetch again what is damaged.

@@ -99,8 +99,8 @@ class Embedder:
 
         Args:
             source: A folder (slimvec's, sentence-transformers' or a plain language model's), a `.gguf` file, a
-                built-in name (`slimvec-en`, `slimvec-multi`, `slimvec-kalm`, `smollm2-135m`, `gemma3-270m`,
-                `qwen2.5-0.5b`, `embeddinggemma-300m`, `minilm-l6`) or a hub name.
+                built-in name (`slimvec-en`, `slimvec-en-small`, `slimvec-multi`, `slimvec-kalm`, `smollm2-135m`,
+                `gemma3-270m`, `qwen2.5-0.5b`, `embeddinggemma-300m`, `minilm-l6`) or a hub name.
             dtype: `auto`, `float32`, `bfloat16` or `int8`. Auto keeps 16-bit weights in bfloat16 where the machine
                 computes in it, and float32 otherwise; asked for elsewhere, bfloat16 is slow, and `slowness` says how
                 slow. int8 multiplies weights of 8 bits where the kernels can (`slimvec doctor` says so): 1.3 to 1.5

@@ -167,6 +167,13 @@ BUILTINS: Mapping[str, Builtin] = {
         licence="Apache-2.0",
         base="smollm2-135m",
     ),
+    "slimvec-en-small": Builtin(
+        wheels=(),
+        weights=("adapter_model.safetensors",),
+        sha256="e156e2e9cbd01623f140b19b7047ca24a96d0ee445cc63c7c29749c7c4c6e992",
+        licence="Apache-2.0",
+        base="smollm2-135m",
+    ),
     "slimvec-multi": Builtin(
         wheels=(),
         weights=("adapter_model.safetensors",),
