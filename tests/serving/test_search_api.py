@@ -1,14 +1,17 @@
 """`/v1/search` and what belongs to it: the command line's own search, over HTTP."""
 
 import json
+import shutil
 
 import pytest
 
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import ModelError
 from slimvec.search.index import Index
+from slimvec.search.migration import migrate
 from slimvec.search.searching import search
 from slimvec.serving.search_routes import ServedIndex
+from tests.search.support import make_index, save_tiny, write_documents
 from tests.serving.conftest import HOSTILE_NAME
 from tests.serving.running import running
 
@@ -70,3 +73,21 @@ def test_an_index_of_another_model_is_not_served(folder, library):
         pytest.raises(ModelError, match="which is not served; expected the model of the index among those of --model"),
     ):
         ServedIndex.open(library, found.models)
+
+
+def test_an_index_that_another_model_takes_over_is_searched_by_words_alone(folder, tmp_path):
+    embedder, other = Embedder.load(folder), save_tiny(tmp_path / "other", seed=1)
+    index = make_index(tmp_path / "index", embedder, write_documents(tmp_path / "docs"), model=folder)
+    with running({"tiny": embedder}, index=index.folder) as found:
+        hit = found.post("/v1/search", {"query": QUERY}).json()["hits"][0]
+        migrate(index.folder, other, index.description.settings, model=str(tmp_path / "other"))
+        for _ in range(2):
+            refused = found.post("/v1/search", {"query": QUERY})
+            assert refused.status_code == 422
+            assert "is not the model that made" in refused.json()["error"]["message"]
+        assert found.post("/v1/search", {"query": QUERY, "ranking": "text"}).json()["hits"]
+        assert found.get("/v1/documents", params={"path": hit["path"]}).json()["num_chunks"] > 0
+        assert found.get("/v1/index").json()["model"] is None
+        shutil.rmtree(index.folder)
+        lost = found.post("/v1/search", {"query": QUERY, "ranking": "text"})
+        assert (lost.status_code, lost.json()["error"]["code"]) == (500, "index_unreadable")

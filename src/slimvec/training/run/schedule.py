@@ -33,7 +33,7 @@ class Length:
     Attributes:
         limit: So many. A run ends with the first step that brings it to its steps or tokens, and before a step that
             would not fit the time any more; the first one has to fit.
-        unit: Of what.
+        unit: What the limit counts.
     """
 
     limit: float
