@@ -4,6 +4,7 @@ Every message says what was found, what was expected and what to do about it, so
 knows the next step. Anything else that escapes is a bug in slimvec and keeps its traceback.
 """
 
+import re
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -75,5 +76,15 @@ def validation_summary(error: "ValidationError") -> str:
     for entry in error.errors(include_url=False, include_input=False):
         place = ".".join(str(part) for part in entry["loc"])
         message = entry["msg"].removeprefix("Value error, ")
+        wanted = plain_expectation(message)
+        message = message if wanted == message else f"expected {wanted}"
         parts.append(f"{place}: {message}" if place else message)
     return "; ".join(parts)
+
+
+def plain_expectation(message: str) -> str:
+    """Put what pydantic says that it expects into words that stand behind "expected"; other messages stay."""
+    if "is not a valid path" in message:
+        return "a path"
+    found = re.sub(r"a valid dictionary( or instance of \w+)?", "keys with their values", message)
+    return found.removeprefix("Input should be ").removeprefix("String should match ").removeprefix("Value error, ")

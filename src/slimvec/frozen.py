@@ -88,6 +88,6 @@ def refuse(wrong: object, key: str, message: str) -> None:
 
 
 class Section(Frozen):
-    """A part of the settings that users write; its defaults are checked too."""
+    """A part of the settings that users write; its defaults are checked too, and no number is infinite unasked."""
 
-    model_config = ConfigDict(validate_default=True)
+    model_config = ConfigDict(validate_default=True, allow_inf_nan=False)

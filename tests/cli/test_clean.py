@@ -84,7 +84,7 @@ def test_bad_rows_are_an_error_or_counted(slimvec, data, only):
     ("options", "message"),
     [
         (["--set", "near_duplicates"], "setting 'near_duplicates'; expected key=value, as in near_duplicates=0.8"),
-        (["--set", "min_letters=2"], "setting min_letters: Input should be less than or equal to 1; the rules are"),
+        (["--set", "min_letters=2"], "setting min_letters: expected less than or equal to 1; the rules are"),
         (["--set", "letters=2"], "setting letters: Extra inputs are not permitted; the rules are min_query_chars"),
         (["--set", "copies=[", "-q"], "the value of setting 'copies=[' is not valid YAML"),
         (["--set", "copies=1", "--set", "copies.a.b=1", "-q"], "setting 'copies.a.b=1'; expected key=value"),

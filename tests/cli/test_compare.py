@@ -1,6 +1,7 @@
 """Studies: every variant trained and scored alike, kept by what it depends on, summed up honestly."""
 
 import json
+import math
 
 import pytest
 import yaml
@@ -160,6 +161,13 @@ def test_a_stopped_study_goes_on(slimvec, monkeypatch, trainings):
             "variant x of study tiny: override 'loss.heat=1': unknown key 'loss.heat'",
         ),
         ({"parts": {"a": {"set": ["loss.focal=1"], "needs": ["b"]}}}, "part 'b' is named and not there; there are a"),
+        (
+            {"evaluation": {"sets": ["words", "words"]}},
+            "evaluation: sets name 'words' twice",
+        ),
+        ({"evaluation": {"sets": ["words"], "cache_states": math.inf}}, "cache_states: expected a finite number"),
+        ({"variants": {"base": {}, "x" * 300: {}}}, "give 1 to 200 printable bytes"),
+        ({"seeds": [0, 1 << 63]}, "run.seed is 9223372036854775808; expected less than"),
         ({"question": "${nowhere}"}, "needs the folder nowhere; give it with --folder nowhere=PATH"),
     ],
 )

@@ -57,6 +57,18 @@ def flags(parameter):
     return (found.default, *found.param_decls)
 
 
+@pytest.mark.parametrize(
+    "arguments", [("mine", "x", "--margin"), ("synthesize", "--temperature"), ("adapt", "x", "--minutes")]
+)
+@pytest.mark.parametrize(
+    ("value", "message"), [("nan", "Input should be greater than"), ("inf", "inf is not a finite number")]
+)
+def test_numbers_are_finite(slimvec, arguments, value, message):
+    outcome = slimvec(*arguments, value, "--output", "out")
+    assert outcome.code == 2
+    assert f"Invalid value for '{arguments[-1]}': {message}" in outcome.error
+
+
 def test_the_parts_of_a_description():
     found = describe(command)
     assert found.prose == "Do something.\n\nWith two paragraphs: and a colon."

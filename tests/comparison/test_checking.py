@@ -64,9 +64,17 @@ def test_prompts_that_a_base_brings_along_count(study, told):
         ({"set": ["loss.distill={teacher: ./nowhere}"]}, InputError, "no model './nowhere'"),
         ({"load": {"task": "Find the text"}}, InputError, "the instruction 'Find the text' for a model whose prompts"),
         ({"load": {"dims": 5000}}, InputError, "5000"),
+        ({"set": ["tuning.rank=5000"]}, ModelError, "rank 5,000; expected at most 32, the width of the model's states"),
+        ({"set": ["tuning.first_layer=9"]}, ModelError, "first_layer 9; expected below the"),
+        ({"set": ["loss.mrl_dims=[8, 64]"]}, InputError, "64"),
         ({"set": ["model.dims=5000"]}, InputError, "5000"),
         ({"trained": False, "load": {"task": "nosuch"}}, InputError, "task 'nosuch'"),
         ({"set": ["base.source=${models}/broken"]}, ModelError, "broken"),
+        (
+            {"set": ['model.prompts={query: "' + "word " * 20 + '"}']},
+            InputError,
+            "tokens of a query, and batch.max_query_tokens is 60; expected room for a text behind it; raise batch.",
+        ),
     ],
 )
 def test_what_a_model_refuses_is_said_before_the_first_run(study, data, models, odd, kind, message):

@@ -151,6 +151,7 @@ def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "no.parquet").write_bytes(b"not parquet at all")
     write(tmp_path / "a.csv", "a,b")
     (tmp_path / "empty.jsonl").touch()
+    (tmp_path / "loop.jsonl").symlink_to("loop.jsonl")
     cases = {
         "cut.jsonl.gz": "expected a whole gzip file",
         "no.jsonl.gz": "no.jsonl.gz cannot be read after line 0",
@@ -159,6 +160,8 @@ def test_files_that_cannot_be_read(tmp_path):
         "empty.jsonl": "empty.jsonl has no rows; expected at least one record",
         "missing.jsonl": "missing.jsonl does not exist; expected a file; check the path",
         ".": "is a folder; expected a file",
+        "loop.jsonl": "loop.jsonl is a link that leads to no file; expected a file; check where it leads",
+        "/dev/null": "/dev/null is a device or a pipe; expected a file, which can be read twice; write one first",
     }
     for name, message in cases.items():
         with pytest.raises(InputError) as caught:

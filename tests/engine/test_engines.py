@@ -178,5 +178,5 @@ def test_a_pooling_can_be_named_by_its_mode(folders):
     folder = folders / "llama-causal"
     named, whole = Embedder.load(folder, pooling="last"), Embedder.load(folder, pooling=Pooling(mode="last"))
     np.testing.assert_array_equal(named.embed_queries(["a text"]), whole.embed_queries(["a text"]))
-    with pytest.raises(InputError, match=r"pooling.mode: Input should be 'mean', 'last', 'weighted', 'beta' or 'cls'"):
+    with pytest.raises(InputError, match=r"pooling.mode: expected 'mean', 'last', 'weighted', 'beta' or 'cls'"):
         Embedder.load(folder, pooling="lst")

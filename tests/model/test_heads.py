@@ -166,7 +166,7 @@ REFUSED = [
     ("Dense", {**DENSE, "activation_function": "mine.Softly"}, {}, "activation_function 'mine.Softly'"),
     ("Dense", {**DENSE, "activation_function": "torch.nn.PReLU"}, {}, "activation_function 'torch.nn.PReLU'"),
     ("Dense", {**DENSE, "module_input_name": "token_embeddings"}, {}, "module_input_name 'token_embeddings'"),
-    ("Dense", {"out_features": 8}, {}, "in_dims: Input should be a valid integer"),
+    ("Dense", {"out_features": 8}, {}, "in_dims: expected a valid integer"),
     ("LayerNorm", {"dimension": 8}, {}, "takes width 8; expected 32"),
     ("WordWeights", {}, {}, "type 'sentence_transformers.models.WordWeights'"),
     ("Pooling", {"pooling_mode": "mean"}, {}, "modules Transformer, Pooling, Pooling"),

@@ -223,7 +223,7 @@ def test_data_root_is_where_relative_paths_begin():
             STAGED.replace("      - path: weak.jsonl\n", "").replace("    data:\n    batch", "    batch"),
             "data is missing",
         ),
-        (STAGED.replace("loss:\n      focal: 0.5", "loss: 3"), "line 22: stages.1.loss is 3; expected a valid dict"),
+        (STAGED.replace("loss:\n      focal: 0.5", "loss: 3"), "line 22: stages.1.loss is 3; expected keys with their"),
         (STAGED.replace("  share: 0.1", "  patience: 3"), "line 26: nothing says what is held out; give one of count"),
         (STAGED.replace("  share: 0.1", "  share: 0.1\n  count: 4"), "count and share are all given; give one of"),
         (
@@ -240,6 +240,20 @@ def test_data_root_is_where_relative_paths_begin():
 )
 def test_bad_stages(text, message):
     assert message in refused(text)
+
+
+@pytest.mark.parametrize("key", ["optim.lr", "run.max_minutes", "tuning.alpha", "loss.temperature", "data.0.weight"])
+@pytest.mark.parametrize("value", [".inf", ".nan"])
+def test_numbers_are_finite(key, value):
+    assert f"{key} is {value[1:]}; expected a finite number" in refused(GOOD, f"{key}={value}")
+
+
+def test_what_is_expected_is_said_in_plain_words():
+    assert "override 'run=2': run is 2; expected keys with their values" in refused(GOOD, "run=2")
+    assert "data.0.path is None; expected a path" in refused(GOOD, "data.0.path=")
+    assert "run.seed is 9223372036854775808; expected less than 9223372036854775808" in refused(
+        GOOD, f"run.seed={1 << 63}"
+    )
 
 
 def test_bad_overrides_of_stages():

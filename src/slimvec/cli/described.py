@@ -13,6 +13,7 @@ for its fields, which the class's docstring describes.
 """
 
 import inspect
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, is_dataclass
@@ -100,6 +101,7 @@ class _Entry:
     def as_typer(self, name: str) -> Any:
         """Give typer's description of it."""
         more: dict[str, Any] = {"help": self.help, "metavar": self.metavar, "hidden": self.limits == "hidden"}
+        more["callback"] = _finite
         if found := _LIMITS.fullmatch(self.limits):
             limits = {"min": found["least"] or found["min"], "max": found["max"]}
             more |= {key: float(text) if "." in text else int(text) for key, text in limits.items() if text}
@@ -107,6 +109,13 @@ class _Entry:
             return typer.Argument(**more)
         named = any(flag.startswith("--") for flag in self.flags)
         return typer.Option(*(() if named else (f"--{name.replace('_', '-')}",)), *self.flags, **more)
+
+
+def _finite(value: Any) -> Any:
+    """Refuse infinity, and NaN where there are no limits that it fails."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number.")
+    return value
 
 
 def _split(text: str) -> tuple[str, dict[str, _Entry]]:

@@ -6,6 +6,7 @@ fetched is not looked at.
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,13 @@ from slimvec.comparison.study_data import StudyData, StudyStage
 from slimvec.comparison.trainings import Training, other_models
 from slimvec.engine.machine import free_disk
 from slimvec.errors import ModelWarning, StorageError
-from slimvec.model.opening import open_model
+from slimvec.model.adapters import check_size
+from slimvec.model.architectures import Config
+from slimvec.model.head import check_dims
+from slimvec.model.opening import OpenedModel, open_model
 from slimvec.model.sources import find_source
 from slimvec.text.prompts import Prompts
+from slimvec.text.tokenizer import Tokenizer
 from slimvec.training.batches.tasks import check_tasks
 from slimvec.training.recipe import Recipe
 from slimvec.training.run.preparation import opening_settings, settled_prompts
@@ -44,48 +49,77 @@ def check_models(study: Study, data: StudyData | None) -> None:
     for name in study.bases:
         with naming(study.name, f"base {name}"):
             recipe = study.base_recipe(name, study.seeds[0])
-            bases[f"{BASE_PREFIX}{name}"] = _check_training(recipe, _base_prompts(recipe), data)
+            bases[f"{BASE_PREFIX}{name}"] = _check_training(recipe, _start(recipe), data)
     for name, cell in study.cells.items():
         recipe = study.recipe_of(name, study.seeds[0])
         with naming(study.name, f"variant {name}"):
             source = recipe.base.source or ""
-            prompts = bases[source] if source in bases else _base_prompts(recipe)
+            model = bases[source] if source in bases else _start(recipe)
             if cell.trained:
-                prompts = _check_training(recipe, prompts, data)
-            _check_reading(recipe, cell.load, prompts, trained=cell.trained or source in bases)
+                model = _check_training(recipe, model, data)
+            _check_reading(recipe, cell.load, model.prompts, trained=cell.trained or source in bases)
 
 
-def _base_prompts(recipe: Recipe) -> Prompts | None:
-    """Give the prompts of a recipe's base, opened as the recipe asks; None for one that is not on this machine.
+@dataclass(frozen=True)
+class _Known:
+    """What is known of a model before it is there.
+
+    Attributes:
+        prompts: Its prompts.
+        tokenizer: Its tokenizer.
+        config: `config.json` of its weights.
+    """
+
+    prompts: Prompts | None = None
+    tokenizer: Tokenizer | None = None
+    config: Config | None = None
+
+
+def _start(recipe: Recipe) -> _Known:
+    """Look at a recipe's base, opened as the recipe asks; nothing is known of one that is not on this machine.
 
     Raises:
         InputError: there is no such model.
         ModelError: it cannot be used.
     """
     if recipe.base.source is None:
-        return Prompts()
+        return _Known(Prompts())
     first = recipe.stage_recipes()[0].recipe
-    return _opened_prompts(recipe.base.source, recipe.base.revision, opening_settings(first, later=False))
+    opened = _open_here(recipe.base.source, recipe.base.revision, opening_settings(first, later=False))
+    return _Known() if opened is None else _Known(opened.spec.prompts, opened.tokenizer(), opened.config)
 
 
-def _check_training(recipe: Recipe, prompts: Prompts | None, data: StudyData | None) -> Prompts | None:
-    """Look at a training; give the prompts of its model, if they are known.
+def _check_training(recipe: Recipe, start: _Known, data: StudyData | None) -> _Known:
+    """Look at a training; give what is known of its model.
 
     Args:
         recipe: Its recipe.
-        prompts: Those of its base, if they are known.
+        start: What is known of its base.
         data: What was found of the study's data.
     """
+    prompts = start.prompts
     for name in other_models(recipe):
         find_source(name)
     for stage in recipe.stage_recipes():
         check_loggers(stage.recipe.run.loggers)
+        if start.config is not None:
+            _check_sizes(stage.recipe, start.config)
         if prompts is None and "prompts" not in stage.recipe.model.model_fields_set:
             continue
         prompts = settled_prompts(stage.recipe, prompts or Prompts())
         if data is not None:
-            check_tasks(stage.recipe, prompts, data.tasks[StudyStage("", stage.recipe).data_key])
-    return prompts
+            tasks = data.tasks[StudyStage("", stage.recipe).data_key]
+            check_tasks(stage.recipe, prompts, tasks, tokenizer=start.tokenizer)
+    return replace(start, prompts=prompts)
+
+
+def _check_sizes(recipe: Recipe, config: Config) -> None:
+    """See that a base has the layers and the width that a stage asks for."""
+    width = int(config["hidden_size"])
+    if recipe.tuning.method == "lora":
+        check_size(recipe.tuning, num_layers=int(config["num_hidden_layers"]), width=width)
+    for dims in () if recipe.model.head else recipe.loss.mrl_dims:
+        check_dims(dims, width)
 
 
 def _check_reading(recipe: Recipe, load: Loaded, prompts: Prompts | None, *, trained: bool) -> None:
@@ -107,17 +141,17 @@ def _check_reading(recipe: Recipe, load: Loaded, prompts: Prompts | None, *, tra
     asked = {name: value for name, value in load if name != "task" and value not in (None, False)}
     stages = recipe.stage_recipes()
     own = opening_settings(stages[-1].recipe, later=len(stages) > 1)
-    _opened_prompts(source, recipe.base.revision, own | asked)
+    _open_here(source, recipe.base.revision, own | asked)
 
 
-def _opened_prompts(source: str, revision: str | None, settings: dict[str, Any]) -> Prompts | None:
-    """Open a model, if it is here as a folder, and give its prompts."""
+def _open_here(source: str, revision: str | None, settings: dict[str, Any]) -> OpenedModel | None:
+    """Open a model, if it is here as a folder."""
     found = find_source(source, revision=revision)
     if found is None or not found.is_dir():
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ModelWarning)  # said again when it is loaded
-        return open_model(source, revision=revision, **settings).spec.prompts
+        return open_model(source, revision=revision, **settings)
 
 
 def check_room(missing: Sequence[Run], output: Path, *, keep_models: bool) -> None:

@@ -238,6 +238,8 @@ def _read(path: Path, key: str) -> RunResult | None:
     Raises:
         InputError: the file is something else.
     """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder", expected="a result of a run", do="remove it and run again")
     if not path.is_file():
         return None
     try:

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Collection, Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from slimvec.data.overlap_limit import MAX_SHARED
 from slimvec.frozen import Frozen
@@ -14,7 +14,9 @@ from slimvec.text.prompts import Prompts
 
 
 class Section(Frozen):
-    """A part of a study: frozen, and closed to keys it does not know."""
+    """A part of a study: frozen, closed to keys it does not know, without infinite numbers."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 class Loaded(Section):
@@ -94,13 +96,20 @@ class Evaluation(Section):
             of which the upper third is trained is then scored in a third of the time, but for the first.
     """
 
-    sets: tuple[str, ...] = Field(min_length=1)
+    sets: tuple[Annotated[str, Field(min_length=1)], ...] = Field(min_length=1)
     max_queries: int | None = Field(default=None, ge=1)
     max_documents: int | None = Field(default=None, ge=1)
     language: str | None = None
     seed: int = Field(default=0, ge=0)
     max_shared: float = Field(default=MAX_SHARED, ge=0, le=1)
     cache_states: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _different(self) -> Self:
+        twice = next((name for name in self.sets if self.sets.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"sets name {twice!r} twice")
+        return self
 
 
 class MeasuredSpread(Section):

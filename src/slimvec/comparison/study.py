@@ -55,6 +55,8 @@ from slimvec.training.recipe import Recipe
 from slimvec.training.recipe.reading import parse_recipe
 from slimvec.yaml_files import read_text, read_yaml
 
+_MOST_BYTES = 200
+"""Length of a variant's name: file systems take 255 bytes, seed and endings among them."""
 BASE_PREFIX = "base:"
 """Marks a source that is a base of the study. No hub name has it."""
 
@@ -133,6 +135,11 @@ class Study(Section):
         """See that every variant has a name of its own, in the names of files too."""
         named = [*(name for name, _ in self._named()), *(name for cells in self.swept.values() for name in cells)]
         files = [run_name(name) for name in named]
+        odd = next((name for name in files if not (name.isprintable() and 0 < len(name.encode()) <= _MOST_BYTES)), None)
+        if odd is not None:
+            raise ValueError(
+                f"a variant is named {odd[:40]!r}; files are named so: give 1 to {_MOST_BYTES} printable bytes"
+            )
         twice = next((name for name in files if files.count(name) > 1), None)
         if twice is not None:
             raise ValueError(f"two variants are named {twice!r}, or would share that file; give one another name")

@@ -18,13 +18,13 @@ from slimvec.frozen import Frozen
 from slimvec.model.cache import note, read_note
 from slimvec.model.manifest import package_versions
 from slimvec.training.batches.sources import SourceRecord, check_sources, read_training_data
-from slimvec.training.batches.tasks import named_tasks
+from slimvec.training.batches.tasks import Tasks, named_tasks
 from slimvec.training.recipe import Recipe
 from slimvec.training.run.outline import plan_stage
 
 _NOTES = "studies"
 """Kind of note in slimvec's cache."""
-_FORM = 1
+_FORM = 2
 """Raised where the same data would be judged otherwise."""
 
 
@@ -63,7 +63,7 @@ class StudyData(Frozen):
         shared_text: What the records share with what is scored.
     """
 
-    tasks: dict[str, tuple[str, ...]]
+    tasks: dict[str, Tasks]
     shared_text: TrainingOverlap
 
 

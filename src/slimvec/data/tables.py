@@ -73,10 +73,16 @@ def check_file(path: Path) -> None:
     """See that a file is there.
 
     Raises:
-        InputError: it is not, or it is a folder.
+        InputError: it is not, or it is something else.
     """
     if path.is_dir():
         raise InputError(f"{path} is a folder", expected="a file")
+    if path.is_symlink() and not path.is_file():
+        raise InputError(f"{path} is a link that leads to no file", expected="a file", do="check where it leads")
+    if not path.is_file() and path.exists():
+        raise InputError(
+            f"{path} is a device or a pipe", expected="a file, which can be read twice", do="write one first"
+        )
     if not path.is_file():
         raise InputError(f"{path} does not exist", expected="a file", do="check the path")
 

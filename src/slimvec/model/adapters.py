@@ -28,6 +28,23 @@ from slimvec.model.weight_files import refuse_not_finite
 from slimvec.text.batch import PackedBatch
 
 
+def check_size(settings: LoraSettings, *, num_layers: int, width: int) -> None:
+    """See that a model has the layers that an adapter goes on, and is wide enough for its rank.
+
+    Args:
+        settings: Size of the adapter.
+        num_layers: Number of the model's layers.
+        width: Width of its states.
+
+    Raises:
+        ModelError: it has not, or is not.
+    """
+    if settings.first_layer >= num_layers:
+        raise ModelError(f"first_layer {settings.first_layer}", expected=f"below the {num_layers} layers of the model")
+    if settings.rank > width:
+        raise ModelError(f"rank {settings.rank:,}", expected=f"at most {width:,}, the width of the model's states")
+
+
 def add_lora(backbone: TransformersBackbone, settings: LoraSettings, *, seed: int = 0) -> None:
     """Put a fresh adapter on all linear layers and freeze the rest.
 
@@ -39,13 +56,12 @@ def add_lora(backbone: TransformersBackbone, settings: LoraSettings, *, seed: in
         seed: Random seed for its random half (the other half starts at zero, so vectors do not change).
 
     Raises:
-        ModelError: the backbone has an adapter already, or fewer layers than `first_layer`.
+        ModelError: the backbone has an adapter already, fewer layers than `first_layer`, or states that are narrower
+            than the adapter's rank.
     """
     if isinstance(backbone.hf_model, PeftModel):
         raise ModelError("the model has an adapter already", do="merge it first")
-    num_layers = backbone.config.num_hidden_layers
-    if settings.first_layer >= num_layers:
-        raise ModelError(f"first_layer {settings.first_layer}", expected=f"below the {num_layers} layers of the model")
+    check_size(settings, num_layers=backbone.config.num_hidden_layers, width=backbone.config.hidden_size)
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,

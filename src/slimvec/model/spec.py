@@ -193,7 +193,7 @@ class LoraSettings(BaseModel):
             30, leaving out 10 makes a step 1.3 times as fast, 15 1.5 times, 20 1.8 times.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
     rank: int = Field(default=16, ge=1)
     alpha: float = Field(default=32.0, gt=0)

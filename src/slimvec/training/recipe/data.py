@@ -136,7 +136,7 @@ class Batch(Section):
     negatives: int = Field(default=7, ge=0)
     group_by: Literal["task", "source", "language"] = "task"
     homogeneous: float = Field(default=0.0, ge=0, le=1)
-    mix_temperature: float = Field(default=1.0, ge=1)
+    mix_temperature: float = Field(default=1.0, ge=1, allow_inf_nan=True)
     instruction_dropout: float = Field(default=0.0, ge=0, le=1)
     max_query_tokens: int = Field(default=64, ge=1)
     max_document_tokens: int = Field(default=256, ge=1)

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, PlainSerializer, ValidationError
 from pydantic_core import ErrorDetails
 
-from slimvec.errors import InputError
+from slimvec.errors import InputError, plain_expectation
 from slimvec.training.recipe import ContradictionError, Objective, Recipe, StageError
 from slimvec.training.recipe.objectives import TextObjective
 from slimvec.yaml_files import compose_yaml, read_text, read_yaml
@@ -178,7 +178,7 @@ def _input_error(error: ValidationError, name: str, lines: dict[KeyPath, int | s
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, ValueError):
         return InputError(f"{where}{cause}{more}")
-    return InputError(f"{where}{key} is {first['input']!r}{more}", expected=_lowered(first["msg"]))
+    return InputError(f"{where}{key} is {first['input']!r}{more}", expected=plain_expectation(first["msg"]))
 
 
 def _tag_error(detail: ErrorDetails, where: str, key: str) -> InputError:
@@ -238,8 +238,3 @@ def _suggestion(key: str, known: list[str]) -> str:
     """Name the known key nearest to an unknown one, if any is near."""
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     return f"did you mean {near[0]!r}?" if near else ""
-
-
-def _lowered(message: str) -> str:
-    """Fit pydantic's sentence into ours."""
-    return message.removeprefix("Input should be ").removeprefix("String should match ").removeprefix("Value error, ")

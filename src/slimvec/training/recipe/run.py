@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 from slimvec.data.overlap_limit import MAX_SHARED
 from slimvec.frozen import Section, refuse
 
+MOST_SEEDS = 1 << 63
+"""Seeds are below this: torch takes no larger number."""
 LENGTHS = ("steps", "tokens", "epochs", "max_minutes")
 """Ways to say how long a run is."""
 
@@ -73,7 +75,7 @@ class Run(Section):
     epochs: int | None = Field(default=None, ge=1)
     max_minutes: float | None = Field(default=None, gt=0)
     shard: bool = False
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=MOST_SEEDS)
     dtype: Literal["auto", "bf16", "fp32"] = "auto"
     cache_states: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     checkpoint_steps: int = Field(default=0, ge=0)

@@ -211,7 +211,8 @@ def run_stage(
     model = prepare_model(
         recipe, before=before, records=split.training, notice=context.audience.notice, rehearse=rehearse
     )
-    check_tasks(recipe, model.spec.prompts, named_tasks(split.training), named_tasks(validation))
+    tasks, prompts = (named_tasks(split.training), named_tasks(validation)), model.spec.prompts
+    check_tasks(recipe, prompts, *tasks, tokenizer=model.tokenizer)
     untrained = None if shares_out(recipe.run) else quick_vectors(model)
     numbers = source_numbers(held)[split.numbers]
     work = KINDS[recipe.kind](
