@@ -11,7 +11,9 @@ from slimvec.cli.adapt import KEYS
 from slimvec.cli.adaptation import read_folder
 from slimvec.cli.terminal import Terminal
 from slimvec.engine.embedder import Embedder
-from slimvec.model.folder import save_model
+from slimvec.model.adapters import add_lora
+from slimvec.model.folder import load_model, save_model
+from slimvec.model.spec import LoraSettings
 from tests import tiny
 
 ANIMALS = ("badger", "heron", "otter", "weasel", "lizard", "salmon", "falcon", "marten", "beetle", "plover")
@@ -145,6 +147,16 @@ def test_a_trained_model_is_not_trained_again(slimvec, model, documents, monkeyp
     result = slimvec(*asked).json
     monkeypatch.setattr("slimvec.cli.adaptation.run_training", None)
     assert slimvec(*asked, "--force").json == result
+
+
+def test_an_adapter_is_adapted_as_a_model_of_its_own(slimvec, model, documents, tmp_path):
+    trained = load_model(model)
+    add_lora(trained.backbone, LoraSettings(rank=2), seed=1)
+    save_model(trained, tmp_path / "adapter", merged=False)
+    ran = slimvec("adapt", "--documents", documents, "-m", tmp_path / "adapter", "-o", "adapted", *QUICK[:-2], "--json")
+    assert ran.json["method"] == "next-phrase"
+    base, adapted = (Embedder.load(folder).embed_documents(["a heron"]) for folder in (model, "adapted"))
+    assert abs(base - adapted).max() > 1e-4
 
 
 def test_an_encoder_learns_from_crops(slimvec, documents, tmp_path):

@@ -163,14 +163,11 @@ def make_recipe(
 
 
 def _num_frozen(base: str, revision: str | None) -> int:
-    """Count the layers that are not trained: the lower three quarters of a decoder whose config can be read."""
-    from slimvec.model.architectures import is_decoder, read_config
-    from slimvec.model.sources import find_source
+    """Count the layers that are not trained: the lower three quarters of a decoder's."""
+    from slimvec.model.architectures import is_decoder
+    from slimvec.model.opening import open_model
 
-    folder = find_source(base, revision=revision)
-    if folder is None or not folder.is_dir():
-        return 0
-    config = read_config(folder)
+    config = open_model(base, revision=revision).config  # of an adapter, its base's
     return 3 * int(config["num_hidden_layers"]) // 4 if is_decoder(config) else 0
 
 
