@@ -12,8 +12,8 @@ from slimvec.comparison import trainings as study_trainings
 from slimvec.comparison.layout import write_report
 from slimvec.comparison.study import read_study
 from slimvec.comparison.study_report import StudyReport
+from tests.comparison.support import write_study_data
 
-WORDS = ("file", "list", "time", "number", "folder", "error", "socket", "tree", "colour", "letter", "page", "house")
 STUDY = {
     "name": "tiny",
     "question": "Does a pooling | help?",
@@ -40,15 +40,7 @@ STUDY = {
 def folder(tmp_path, model):
     """A data folder with pairs and a retrieval set, and a study beside it."""
     data = tmp_path / "data"
-    (data / "words").mkdir(parents=True)
-    tables = {
-        "pairs": [{"query": f"a {word}", "positive": f"about the {word}"} for word in WORDS],
-        "words/corpus": [{"id": word, "title": "", "text": f"on {word}s"} for word in WORDS],
-        "words/queries": [{"id": f"q-{word}", "text": f"which {word}?"} for word in WORDS[:8]],
-        "words/qrels": [{"query_id": f"q-{word}", "doc_id": word, "score": 1} for word in WORDS[:8]],
-    }
-    for name, rows in tables.items():
-        (data / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    write_study_data(data)
     study = {**STUDY, "recipe": {"base": {"source": str(model)}, **STUDY["recipe"]}}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False), encoding="utf-8")
     return data

@@ -1,15 +1,13 @@
 """A tiny study beside its data."""
 
-import json
-
 import pytest
 import yaml
 
 from slimvec.comparison.study import read_study
 from slimvec.model.folder import save_model
 from tests import tiny
+from tests.comparison.support import write_study_data
 
-WORDS = ("file", "list", "time", "number", "folder", "error", "socket", "tree", "colour", "letter", "page", "house")
 STUDY = {
     "name": "tiny",
     "question": "Which pooling?",
@@ -38,15 +36,7 @@ def models(tmp_path_factory):
 def data(tmp_path):
     """Pairs and a retrieval set."""
     data = tmp_path / "data"
-    (data / "words").mkdir(parents=True)
-    tables = {
-        "pairs": [{"query": f"a {word}", "positive": f"about the {word}"} for word in WORDS],
-        "words/corpus": [{"id": word, "title": "", "text": f"on {word}s"} for word in WORDS],
-        "words/queries": [{"id": f"q-{word}", "text": f"which {word}?"} for word in WORDS[:8]],
-        "words/qrels": [{"query_id": f"q-{word}", "doc_id": word, "score": 1} for word in WORDS[:8]],
-    }
-    for name, rows in tables.items():
-        (data / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    write_study_data(data)
     return data
 
 

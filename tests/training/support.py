@@ -27,6 +27,20 @@ run: {steps: 6, seed: 3, dtype: fp32}
 """
 
 
+class StopError(Exception):
+    """What `stop_after` ends a run with."""
+
+
+def stop_after(step):
+    """Give a callback that ends a run behind a step."""
+
+    def callback(event):
+        if event.step == step:
+            raise StopError
+
+    return callback
+
+
 class LetterTeacher:
     """A teacher whose vector of a text says which letters it has, and which text it is."""
 

@@ -12,6 +12,7 @@ from slimvec.errors import TrainingError
 from slimvec.text.prompts import Prompts
 from slimvec.training.step.objective import make_objective
 from tests.training import support
+from tests.training.support import StopError, stop_after
 
 METHODS = {
     "lora": [],
@@ -36,18 +37,6 @@ def settings_and_model(method, *overrides, **spec):
             if settings.tuning.method == "full" or not parameter.requires_grad:
                 parameter.data = parameter.data.bfloat16()
     return settings, made
-
-
-class StopError(Exception):
-    pass
-
-
-def stop_after(step):
-    def callback(event):
-        if event.step == step:
-            raise StopError
-
-    return callback
 
 
 @pytest.mark.parametrize("method", METHODS)

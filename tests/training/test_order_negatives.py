@@ -13,6 +13,7 @@ from slimvec.training.batches.augmentation import Augmentation, changes_of
 from slimvec.training.step.contrastive import ContrastiveSteps
 from slimvec.training.step.objective import make_objective
 from tests.training import support
+from tests.training.support import StopError, stop_after
 from tests.training.test_collation import collator
 
 ON = "data.0.order_negatives={share: 0.5, kinds: [words, neighbours], of: positive}"
@@ -118,7 +119,7 @@ def test_a_run_that_is_stopped_ends_with_the_same_weights(tmp_path):
     whole = support.model(settings)
     support.trainer(tmp_path / "whole", settings, data=records(), made=whole).run()
     first = support.model(settings)
-    halted = support.trainer(tmp_path / "halted", settings, data=records(), made=first, on_step=(stop_at(3),))
+    halted = support.trainer(tmp_path / "halted", settings, data=records(), made=first, on_step=(stop_after(3),))
     with pytest.raises(StopError):
         halted.run()
     resumed = support.model(settings)
@@ -127,18 +128,6 @@ def test_a_run_that_is_stopped_ends_with_the_same_weights(tmp_path):
     assert trainer.run().finished
     for name, weights in support.trained(whole).items():
         assert torch.equal(weights, support.trained(resumed)[name]), name
-
-
-class StopError(Exception):
-    pass
-
-
-def stop_at(step):
-    def callback(event):
-        if event.step == step:
-            raise StopError
-
-    return callback
 
 
 @pytest.mark.parametrize(
