@@ -25,6 +25,21 @@ if TYPE_CHECKING:
     from slimvec.engine.embedder import Embeddings
 
 OnLowCoverage = Literal["refuse", "warn"]
+KEYS = {
+    "output": "path of the file with the vectors",
+    "num_texts": "texts read, and vectors written",
+    "dims": "width of the vectors",
+    "num_tokens": "tokens run through the model, prompts included",
+    "num_truncated": "texts that were longer than the model's limit and were truncated",
+    "skipped": "texts without a vector that were left out: place and reason of each",
+    "coverage": "what --min-coverage found: min, lowest, place, num_low, piece_share; null unless asked",
+    "prompt": "what was written in front of each text",
+    "role": "query or document",
+    "model": "source, revision, sha256, dims, dtype, engine and spec of the model",
+    "seconds": "time of embedding and writing, without loading the model",
+}
+OnBadText = Literal["refuse", "skip"]
+_SUFFIXES = (".npy", ".parquet")
 
 
 def check_input_coverage(
@@ -72,23 +87,6 @@ def check_input_coverage(
         "num_low": check.num_low,
         "piece_share": check.piece_share,
     }
-
-
-KEYS = {
-    "output": "path of the file with the vectors",
-    "num_texts": "texts read, and vectors written",
-    "dims": "width of the vectors",
-    "num_tokens": "tokens run through the model, prompts included",
-    "num_truncated": "texts that were longer than the model's limit and were truncated",
-    "skipped": "texts without a vector that were left out: place and reason of each",
-    "coverage": "what --min-coverage found: min, lowest, place, num_low, piece_share; null unless asked",
-    "prompt": "what was written in front of each text",
-    "role": "query or document",
-    "model": "source, revision, sha256, dims, dtype, engine and spec of the model",
-    "seconds": "time of embedding and writing, without loading the model",
-}
-OnBadText = Literal["refuse", "skip"]
-_SUFFIXES = (".npy", ".parquet")
 
 
 def embed(

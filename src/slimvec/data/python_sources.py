@@ -60,6 +60,19 @@ _INLINE = (
     (re.compile(r"\\+([*_`|]|s\b)"), r"\1"),  # escapes, and the plural after a role
 )
 
+MAX_SIGNATURE_CHARS = 160
+MAX_FILE_BYTES = 400_000
+"""Larger source files are tables written by programs; reading one takes a second."""
+_SKIPPED = re.compile(
+    r"tests?|testing|conftest|vendor(?:ed)?|externs?|externals|third_?party|idlelib|lib2to3|turtledemo|ensurepip"
+    r"|pydoc_data|examples?|benchmarks|scripts|migrations|locale"
+)
+_GENERATED = re.compile(
+    rb"generated (?:by|from|code|file|protocol)|do not (?:edit|modify)|auto-?generated|@generated", re.IGNORECASE
+)
+_HEAD_BYTES = 1500
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
 
 @dataclass(frozen=True, slots=True)
 class Docstring:
@@ -188,21 +201,6 @@ def _cut(text: str) -> str:
         if end > MAX_BODY_CHARS * 0.6:
             return head[: end + 1].strip()
     return head
-
-
-MAX_SIGNATURE_CHARS = 160
-MAX_FILE_BYTES = 400_000
-"""Larger source files are tables written by programs; reading one takes a second."""
-
-_SKIPPED = re.compile(
-    r"tests?|testing|conftest|vendor(?:ed)?|externs?|externals|third_?party|idlelib|lib2to3|turtledemo|ensurepip"
-    r"|pydoc_data|examples?|benchmarks|scripts|migrations|locale"
-)
-_GENERATED = re.compile(
-    rb"generated (?:by|from|code|file|protocol)|do not (?:edit|modify)|auto-?generated|@generated", re.IGNORECASE
-)
-_HEAD_BYTES = 1500
-Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,9 @@ from slimvec.text.tokenizer import TokenizedTexts, Tokenizer
 
 MIN_TOKENS = 2
 """Shorter beginnings (a lone opening token) are not worth a pass of their own."""
+_MAX_PREFIXES = 16
+_GPU_BUDGET = 1 << 16
+"""A GPU takes whole blocks; memory, not speed, is the limit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +61,6 @@ class SharedPrefix:
         batch = PackedBatch.from_sequences(sequences)
         states = decoder.forward(batch, self.kv)
         return [pool(states, batch, pooling, self.pooled[pooling]) for pooling in poolings]
-
-
-_MAX_PREFIXES = 16
-_GPU_BUDGET = 1 << 16
-"""A GPU takes whole blocks; memory, not speed, is the limit."""
 
 
 class Executor:

@@ -22,6 +22,8 @@ from slimvec.text.batch import PackedBatch
 from slimvec.text.located import LocatedTokens
 from slimvec.text.prompts import Role
 
+Shares = NDArray[np.float64]
+
 
 def group_by_words(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Group the tokens of a text by words.
@@ -52,9 +54,6 @@ def group_by_words(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[in
             groups.append((number, number + 1))
         reach = max(reach, last - 1) if touches else reach
     return groups
-
-
-Shares = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

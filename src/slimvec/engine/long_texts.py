@@ -21,6 +21,8 @@ from slimvec.text.tokenizer import TokenizedTexts
 LongTextPolicy = Literal["error", "truncate", "window-mean"]
 """What is done with a text that is too long: refuse it, cut it off (and count it), or run it by windows."""
 POLICIES: tuple[LongTextPolicy, ...] = get_args(LongTextPolicy)
+_TEXTS_PER_BLOCK = 1024
+"""Texts whose windows are held at once; long texts are the point here, so few."""
 
 
 def check_policy(policy: str, overlap_tokens: int) -> None:
@@ -59,10 +61,6 @@ def plan_windows(tokens: LocatedTokens, *, overlap_tokens: int) -> list[tuple[in
     step = room - overlap_tokens
     starts = range(0, max(tokens.num_own - overlap_tokens, 1), step)
     return [(start, min(start + room, tokens.num_own)) for start in starts]
-
-
-_TEXTS_PER_BLOCK = 1024
-"""Texts whose windows are held at once; long texts are the point here, so few."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,6 +29,7 @@ from slimvec.text.prompts import ROLES
 
 _TEXTS_AT_ONCE = 1024
 _BATCH_SIZE = 32  # sentence-transformers' own default, and mteb's
+TEXTS = ("How do I read a file line by line?", "Mars is the fourth planet from the Sun.", "Übergrößenträger, 3.14 🙂")
 
 
 class SentenceTransformersModel:
@@ -185,9 +186,6 @@ def _known_prompts(source: str, model: "SentenceTransformer") -> dict[str, str]:
         return {}
     found = meta.loader_kwargs.get("model_prompts") or {}
     return {str(key): str(value) for key, value in found.items()}
-
-
-TEXTS = ("How do I read a file line by line?", "Mars is the fourth planet from the Sun.", "Übergrößenträger, 3.14 🙂")
 
 
 def cosine_beside(embedder: Embedder, folder: Path) -> tuple[float | None, str]:

@@ -29,6 +29,13 @@ from slimvec.ranking.metrics import MAIN_METRIC
 from slimvec.statistics.intervals import Interval, ends_of
 from slimvec.statistics.resampling import NUM_RESAMPLES, Values
 
+_OF_EVALUATIONS = {"system": "model", "seed": "seed", "versions": "versions"}
+"""What stood with every task: the older key, and that of an evaluation."""
+_OF_SUBSETS = ("metrics", "query_ids", "per_query", "num_queries", "truncated_share")
+Unit = Literal["queries", "pairs", "texts", "sentences", "experiments", "samples"]
+Method = Literal["mean", "pseudo-values"]
+_PACKAGES = ("slimvec", "torch", "transformers", "tokenizers", "numpy", "bm25s")
+
 
 def task_values(parts: Mapping[str, Mapping[str, float]], *, centred: bool = True) -> Values:
     """Give each different sample a value, in the order in which they first come up: [C].
@@ -50,11 +57,6 @@ def task_values(parts: Mapping[str, Mapping[str, float]], *, centred: bool = Tru
         weight = len(places) / (len(parts) * len(own))
         values[[places[name] for name in part]] += weight * (own - own.mean() if centred else own)
     return values
-
-
-_OF_EVALUATIONS = {"system": "model", "seed": "seed", "versions": "versions"}
-"""What stood with every task: the older key, and that of an evaluation."""
-_OF_SUBSETS = ("metrics", "query_ids", "per_query", "num_queries", "truncated_share")
 
 
 def task_of_older(values: Any) -> Any:
@@ -101,12 +103,6 @@ def older_keys(task: Mapping[str, Any], evaluation: Mapping[str, Any]) -> dict[s
         "num_queries": len(subset["values"]),
         "truncated_share": subset["truncated_share"],
     }
-
-
-Unit = Literal["queries", "pairs", "texts", "sentences", "experiments", "samples"]
-Method = Literal["mean", "pseudo-values"]
-
-_PACKAGES = ("slimvec", "torch", "transformers", "tokenizers", "numpy", "bm25s")
 
 
 class Score(Frozen):

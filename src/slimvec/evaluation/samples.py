@@ -19,6 +19,10 @@ from slimvec.evaluation.suite import CandidateSource, TaskEntry
 from slimvec.ranking.bm25 import rank_lexically
 
 Item = TypeVar("Item")
+NUM_CANDIDATES = 100
+"""Documents that are ranked again for a query, as in the reranking sets made from BEIR."""
+WHOLE = "default"
+"""mteb's name for the only subset of a set."""
 
 
 def limited(items: Sequence[Item], limit: int | None, name: Callable[[Item], str]) -> list[Item]:
@@ -74,12 +78,6 @@ def _place_of(item: Query | Document) -> bytes:
 
 def _place(name: str) -> bytes:
     return blake2b(name.encode(), digest_size=8).digest()
-
-
-NUM_CANDIDATES = 100
-"""Documents that are ranked again for a query, as in the reranking sets made from BEIR."""
-WHOLE = "default"
-"""mteb's name for the only subset of a set."""
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,10 @@ _ROLES: Mapping[PromptType | None, Role | None] = {
     PromptType.document: "document",
     None: None,
 }
+TASK_SEED = 42
+"""mteb's own; with another the same data gives other classifiers and clusters, and so other scores."""
+_ENCODE: dict[str, Any] = {"batch_size": 4096, "show_progress_bar": False}
+_PACKAGES = ("mteb", "scikit-learn", "scipy", "pytrec-eval-terrier", "sentence-transformers")
 
 
 class MtebEncoder(AbsEncoder):
@@ -111,12 +115,6 @@ def _texts(inputs: Any, task: str) -> Iterator[str]:
         if "text" not in batch:
             raise InputError(f"task {task} has no texts but {', '.join(batch)}", expected="a task on texts")
         yield from batch["text"]
-
-
-TASK_SEED = 42
-"""mteb's own; with another the same data gives other classifiers and clusters, and so other scores."""
-_ENCODE: dict[str, Any] = {"batch_size": 4096, "show_progress_bar": False}
-_PACKAGES = ("mteb", "scikit-learn", "scipy", "pytrec-eval-terrier", "sentence-transformers")
 
 
 def evaluate_suite(

@@ -17,6 +17,15 @@ from slimvec.statistics.resampling import Values
 from slimvec.text.embeddings import Embeddings
 from slimvec.text.sentences import split_sentences
 
+_SHORTEST, _LONGEST = 6, 40
+"""Words of a sentence that is taken: shorter ones are headings, longer ones are tables."""
+_LETTERS = 0.75
+"""Least share of letters and spaces; below it stands code."""
+_HAY_WORDS = 9
+"""Words of the shortest made sentence."""
+USUAL_TOKENS = 1.35
+"""Tokens a word where a model does not count them."""
+
 
 @dataclass(frozen=True, slots=True)
 class SetRow:
@@ -63,16 +72,6 @@ def _number(value: object, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InputError(f"{what} {value!r}", expected="a number")
     return value
-
-
-_SHORTEST, _LONGEST = 6, 40
-"""Words of a sentence that is taken: shorter ones are headings, longer ones are tables."""
-_LETTERS = 0.75
-"""Least share of letters and spaces; below it stands code."""
-_HAY_WORDS = 9
-"""Words of the shortest made sentence."""
-USUAL_TOKENS = 1.35
-"""Tokens a word where a model does not count them."""
 
 
 @dataclass(frozen=True)

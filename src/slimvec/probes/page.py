@@ -13,6 +13,8 @@ from slimvec.reports.blocks import Block, Heading, Items, Paragraph, Picture, wr
 from slimvec.reports.drawing import draw
 from slimvec.reports.parts import Curve, Plot, Table, pairs_table
 
+_FILES = ("report", "against")
+
 
 def pair_results(reports: Sequence[ProbeReport]) -> list[tuple[ProbeResult, ...]]:
     """Give the readings of each probe, one of each report.
@@ -95,9 +97,6 @@ def _aligned(first: Plot, second: Plot) -> tuple[Plot, Plot]:
             update={"categories": names, "curves": tuple(moved(curve, second.categories) for curve in second.curves)}
         ),
     )
-
-
-_FILES = ("report", "against")
 
 
 def write_probe_reports(folder: str | Path, reports: Sequence[ProbeReport], *, force: bool = False) -> None:

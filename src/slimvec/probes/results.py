@@ -14,6 +14,7 @@ from slimvec.statistics.intervals import Ends, Estimated, Interval, ends_of, sho
 
 Unit = Literal["share", "cosine", "score", "ratio", "tokens", "characters", "count"]
 Amount = Literal["tiny", "quick", "full"]
+_WHOLE = ("tokens", "characters", "count")
 
 
 class Metric(Frozen):
@@ -143,9 +144,6 @@ class ProbeReport(Stored):
     seed: int
     created: str
     versions: Mapping[str, str]
-
-
-_WHOLE = ("tokens", "characters", "count")
 
 
 @dataclass(frozen=True)

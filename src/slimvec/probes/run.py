@@ -31,6 +31,9 @@ from slimvec.text.embeddings import TextEmbedder
 from slimvec.text.prompts import Prompts
 
 _PACKAGES = ("scipy", "sentence-transformers")
+_DEEPEST = 1
+"""Slashes in the names of measures that are logged: what is further apart (by language, by template) rests on a few
+items each at the amount drawn here."""
 
 
 def run_probes(
@@ -104,11 +107,6 @@ def _run(probe: Probe, model: CachedModel, config: ProbeConfig, errors: list[Sli
             "details": {**result.details, **counted},
         }
     )
-
-
-_DEEPEST = 1
-"""Slashes in the names of measures that are logged: what is further apart (by language, by template) rests on a few
-items each at the amount drawn here."""
 
 
 @runtime_checkable

@@ -41,6 +41,7 @@ _OTHER_SECONDS = 45.0
 """Saving, loading, BM25, answers: what is done beside scoring and training."""
 _TRAINING_SECONDS = (45.0, 240.0)
 """Least and most time for training: with less, little is learned; with more, little more."""
+_NAME = "recipe.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +192,6 @@ def _num_steps(speed: Speed, seconds: float, pairs: int, document_tokens: int) -
     mean = sum(min(length, document_tokens) for length in speed.documents) / len(speed.documents)
     mean += sum(speed.queries) / len(speed.queries)
     return int(seconds * speed.trained / (pairs * mean))
-
-
-_NAME = "recipe.yaml"
 
 
 def quickstart_recipe(

@@ -21,6 +21,10 @@ Scores = NDArray[np.float32]
 Keys = NDArray[np.int64]
 
 LOW_BITS = np.int64(2**32 - 1)
+Vectors = NDArray[np.float32]
+Indices = NDArray[np.int64]
+_CELLS_AT_ONCE = 4_000_000
+_ROWS_AT_ONCE = 1024
 
 
 def score_keys(scores: Scores, places: Keys) -> Keys:
@@ -49,13 +53,6 @@ def largest_keys(keys: Keys, num_kept: int) -> Keys:
 def _flip(bits: NDArray[np.int32]) -> NDArray[np.int32]:
     """Turn bit patterns of floats into whole numbers of the same order, and back."""
     return np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits)
-
-
-Vectors = NDArray[np.float32]
-Indices = NDArray[np.int64]
-
-_CELLS_AT_ONCE = 4_000_000
-_ROWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, eq=False)

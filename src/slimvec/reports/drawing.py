@@ -32,6 +32,12 @@ from slimvec.reports.parts import Curve, Plot
 _MARKER, _LINE = 6.0, 13.0  # half a marker with some air around it; height of a name
 _DOWN = (-_LINE / 2, -1.5 * _LINE, _LINE / 2)
 """From the point's middle to the name's top: on its line, above it, below it."""
+_WIDTH, _HEIGHT = 760, 300
+_LEFT, _RIGHT = 70, 24
+_LEGEND_LINE = 20
+_LONGEST_LABEL = 30
+_MOST_MARKED = 25
+"""Points of a line up to which each has a marker."""
 
 
 @dataclass(frozen=True)
@@ -82,14 +88,6 @@ def _around(x: float, y: float, width: float) -> list[Box]:
     """List where a name may stand: beside the point, where its whisker is not."""
     sides = (x + _MARKER, x - _MARKER - width)
     return [Box(left, y + down, left + width, y + down + _LINE) for down in _DOWN for left in sides]
-
-
-_WIDTH, _HEIGHT = 760, 300
-_LEFT, _RIGHT = 70, 24
-_LEGEND_LINE = 20
-_LONGEST_LABEL = 30
-_MOST_MARKED = 25
-"""Points of a line up to which each has a marker."""
 
 
 @dataclass(frozen=True)

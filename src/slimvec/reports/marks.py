@@ -8,6 +8,22 @@ from slimvec.reports.shown import in_html
 
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 _MOST_LOG_MARKS = 8
+CHARACTER = 6.7
+"""Mean width of a character, in pixels, a little on the safe side."""
+_FONT = 'font-family="system-ui, sans-serif" font-size="12"'
+COLOURS = ("#1f6f8b", "#c8553d", "#4f7a28", "#7b4b94", "#a87400", "#333333")
+"""Dark enough to be seen on white, and apart in lightness where hues are taken for each other."""
+PALE = "#9a9a9a"
+_DASHES = ("", "7 3", "2 3", "9 3 2 3", "5 2", "1 2")
+_POLYGONS = (
+    (),  # a circle
+    ((-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)),
+    ((0, -1.1), (1.1, 0.9), (-1.1, 0.9)),
+    ((0, -1.3), (1.3, 0), (0, 1.3), (-1.3, 0)),
+    ((0, 1.1), (1.1, -0.9), (-1.1, -0.9)),
+    ((-1.3, -0.6), (1.3, -0.6), (1.3, 0.6), (-1.3, 0.6)),
+)
+"""Corners of the markers around their middle, in units of their size."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +96,6 @@ def figure(value: float) -> str:
     return f"{value:,.6g}"
 
 
-CHARACTER = 6.7
-"""Mean width of a character, in pixels, a little on the safe side."""
-_FONT = 'font-family="system-ui, sans-serif" font-size="12"'
-
-
 def picture(width: float, height: float, title: str, parts: Iterable[str]) -> str:
     """Give a whole picture on white, for a page or a file of its own."""
     size = f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}"'
@@ -103,21 +114,6 @@ def text(x: float, y: float, words: str, anchor: str = "middle", colour: str = "
     """Write words that begin, end or have their middle at a point."""
     look = f'text-anchor="{anchor}" fill="{colour}"' + (f" {more}" if more else "")
     return f'<text x="{x:.1f}" y="{y:.1f}" {look}>{in_html(words)}</text>'
-
-
-COLOURS = ("#1f6f8b", "#c8553d", "#4f7a28", "#7b4b94", "#a87400", "#333333")
-"""Dark enough to be seen on white, and apart in lightness where hues are taken for each other."""
-PALE = "#9a9a9a"
-_DASHES = ("", "7 3", "2 3", "9 3 2 3", "5 2", "1 2")
-_POLYGONS = (
-    (),  # a circle
-    ((-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)),
-    ((0, -1.1), (1.1, 0.9), (-1.1, 0.9)),
-    ((0, -1.3), (1.3, 0), (0, 1.3), (-1.3, 0)),
-    ((0, 1.1), (1.1, -0.9), (-1.1, -0.9)),
-    ((-1.3, -0.6), (1.3, -0.6), (1.3, 0.6), (-1.3, 0.6)),
-)
-"""Corners of the markers around their middle, in units of their size."""
 
 
 @dataclass(frozen=True)

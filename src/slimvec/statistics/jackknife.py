@@ -16,6 +16,12 @@ from scipy.stats import rankdata
 from slimvec.statistics.intervals import Interval
 from slimvec.statistics.resampling import Values
 
+_CELLS_AT_ONCE = 2_000_000
+Vectors = NDArray[np.float32]
+NUM_GROUPS = 20
+_STUDENT = 2.093024
+"""97.5% point of Student's distribution with 19 degrees of freedom."""
+
 
 def rank_correlation(xs: Values, ys: Values) -> Values:
     """Spearman's rank correlation of xs [M] with every row of ys [R, M]: [R]; 0 for a row without an order."""
@@ -30,9 +36,6 @@ def correlate_rows(first: Values, second: Values) -> Values:
     together = (a * b).sum(axis=1)
     result: Values = np.divide(together, scale, out=np.zeros_like(together), where=scale > 0)
     return result
-
-
-_CELLS_AT_ONCE = 2_000_000
 
 
 def spearman_values(predicted: Values, gold: Values) -> Values:
@@ -108,13 +111,6 @@ def _ranks_without(ranks: Values, left_out: NDArray[np.int64]) -> Values:
     shifted[np.arange(len(left_out)), left_out] = np.nan
     result: Values = shifted
     return result
-
-
-Vectors = NDArray[np.float32]
-
-NUM_GROUPS = 20
-_STUDENT = 2.093024
-"""97.5% point of Student's distribution with 19 degrees of freedom."""
 
 
 def jackknife_interval(figure: Callable[[Vectors], float], vectors: Vectors, *, seed: int) -> Interval:

@@ -20,6 +20,8 @@ from slimvec.text.batch import PackedBatch
 BLOCK_TEXTS = 2048
 """Texts tokenised at once. What the tokenizer gives takes a hundred bytes a token, cut-off ones too, until let go."""
 _MAX_PROMPTS = 1024
+SEPARATOR = "\n"
+"""Between the copies; tokenised alone."""
 
 
 @dataclass(frozen=True)
@@ -260,10 +262,6 @@ def num_common(first: Sequence[int], second: Sequence[int]) -> int:
         if a != b:
             return index
     return min(len(first), len(second))
-
-
-SEPARATOR = "\n"
-"""Between the copies; tokenised alone."""
 
 
 class EchoTokenizer(Tokenizer):

@@ -3,10 +3,6 @@
 KaLM-Embedding (arXiv 2501.01028) drops a pair whose positive is not among the first k = 50 of a search over the whole
 corpus. Its code keeps 51, and lets the other positives of a record push one out; here k is k, and what is known to be
 right for a query never counts against it.
-Letters: R records, P positives.
-
-The rank of every positive over the whole corpus.
-
 Letters: R records, P positives of all records.
 """
 
@@ -37,6 +33,8 @@ from slimvec.data.writers import check_records_output, record_writer
 from slimvec.errors import InputError
 
 _ROW = np.dtype([("rank", "<i8"), ("score", "<f4")])
+_NUM_TRIES = 100
+DEFAULT_K = 50
 
 
 def rank_positives(ready: Prepared, collection: Collection, name: str, stage: Stage) -> Numbers:
@@ -86,9 +84,6 @@ def _target_ranks(
     return file.read()
 
 
-_NUM_TRIES = 100
-
-
 def plant_wrong_pairs(collection: Collection, *, share: float, seed: int) -> tuple[Collection, NDArray[np.bool_]]:
     """Give a share of the records the positives of other records.
 
@@ -129,9 +124,6 @@ def record_best(ranks: Numbers, positives: Ragged) -> Numbers:
     """The best rank of each record [R] among those of its positives [P]."""
     best: Numbers = np.minimum.reduceat(ranks, positives.bounds[:-1])
     return best
-
-
-DEFAULT_K = 50
 
 
 def filter_records(

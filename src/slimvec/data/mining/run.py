@@ -32,6 +32,7 @@ from slimvec.files import sha256_of
 from slimvec.ranking.words import split_tokens
 
 Rule = Literal["margin", "relative_margin", "near_duplicate"]
+_RECORDS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +120,6 @@ def _without_near_duplicates(
         else:
             dropped["near_duplicate"] += 1
     return chosen
-
-
-_RECORDS_AT_ONCE = 1024
 
 
 @dataclass

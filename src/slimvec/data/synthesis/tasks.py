@@ -15,6 +15,32 @@ from slimvec.errors import InputError
 from slimvec.frozen import Frozen, checked
 from slimvec.yaml_files import read_own_yaml, read_yaml_file
 
+TaskType = Literal["short-long", "long-short", "short-short", "long-long", "sts", "bitext"]
+TASK_TYPES: tuple[TaskType, ...] = get_args(TaskType)
+STS_INSTRUCTION = "Find the sentence that means the same"
+BITEXT_INSTRUCTION = "Find the translation of the text"
+_SIDES = {
+    "short-long": ("a query of at most twenty words", "a document of 80 to 300 words"),
+    "long-short": ("a text of 80 to 300 words", "a short text of at most fifteen words, such as a title or a verdict"),
+    "short-short": ("a phrase or sentence of at most twenty words", "another one of at most twenty words"),
+    "long-long": ("a text of 80 to 300 words", "another text of 80 to 300 words"),
+}
+_EXAMPLES = {
+    "short-long": "Given a question on garden pests, find advice that answers it",
+    "long-short": "Given a patient's report, find the field of medicine it belongs to",
+    "short-short": "Given the name of a tool, find what else it is called",
+    "long-long": "Given a court ruling, find rulings on like cases",
+}
+_DIFFICULTY = ("schoolchildren", "interested laypeople", "professionals")
+_STYLE = (
+    "plain and matter-of-fact",
+    "colloquial",
+    "terse",
+    "elaborate",
+    "a little imprecise, as people write in haste",
+)
+_ANSWER = "Answer with one JSON object and nothing else"
+
 
 class Persona(Frozen):
     """A person in a few words.
@@ -72,34 +98,6 @@ def read_personas(path: Path | None = None) -> Personas:
         return Personas.model_validate(read_own_yaml(__package__, "personas.yaml"))
     with checked(f"{path}: ", expected="languages and personas"):
         return Personas.model_validate(read_yaml_file(path, "a YAML file of personas"))
-
-
-TaskType = Literal["short-long", "long-short", "short-short", "long-long", "sts", "bitext"]
-TASK_TYPES: tuple[TaskType, ...] = get_args(TaskType)
-STS_INSTRUCTION = "Find the sentence that means the same"
-BITEXT_INSTRUCTION = "Find the translation of the text"
-
-_SIDES = {
-    "short-long": ("a query of at most twenty words", "a document of 80 to 300 words"),
-    "long-short": ("a text of 80 to 300 words", "a short text of at most fifteen words, such as a title or a verdict"),
-    "short-short": ("a phrase or sentence of at most twenty words", "another one of at most twenty words"),
-    "long-long": ("a text of 80 to 300 words", "another text of 80 to 300 words"),
-}
-_EXAMPLES = {
-    "short-long": "Given a question on garden pests, find advice that answers it",
-    "long-short": "Given a patient's report, find the field of medicine it belongs to",
-    "short-short": "Given the name of a tool, find what else it is called",
-    "long-long": "Given a court ruling, find rulings on like cases",
-}
-_DIFFICULTY = ("schoolchildren", "interested laypeople", "professionals")
-_STYLE = (
-    "plain and matter-of-fact",
-    "colloquial",
-    "terse",
-    "elaborate",
-    "a little imprecise, as people write in haste",
-)
-_ANSWER = "Answer with one JSON object and nothing else"
 
 
 class Assignment(Frozen):

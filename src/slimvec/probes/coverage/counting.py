@@ -27,6 +27,8 @@ _FILE = "test.jsonl.gz"
 _MIN_SENTENCES = 4
 _WRITING = {"Hiragana": "Japanese", "Katakana": "Japanese"}
 """Japanese is written in three scripts at once; it is shown by its own name."""
+LIMIT_TOKENS = 512
+"""The length many embedding models are trained to."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +119,6 @@ def _read_rows(folder: Path) -> dict[str, dict[float, str]]:
     if not found:
         raise InputError(f"{folder / _FILE} has no sentences", expected="the same ones in several languages")
     return found
-
-
-LIMIT_TOKENS = 512
-"""The length many embedding models are trained to."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,11 @@ from slimvec.text.coverage import CoverageMeter
 from slimvec.text.scripts import characters_by_script, main_script
 
 QUESTION = "Which scripts and languages can the tokenizer read, and at what price?"
+_SIMPLE = "Latin"
+SURVIVE = Figure("characters that survive", "share", True, _SIMPLE)
+FIGURES = (Figure("file: coverage", "share", True), Figure("file: pieces of characters", "share", False))
+_SHOWN = 60
+_WORST = 10
 
 
 @dataclass(frozen=True)
@@ -98,10 +103,6 @@ def joined(
     )
 
 
-_SIMPLE = "Latin"
-SURVIVE = Figure("characters that survive", "share", True, _SIMPLE)
-
-
 def measure_characters(meter: CoverageMeter, *, most: int, seed: int) -> dict[str, Values]:
     """Measure the characters of each script: by script, [N, 2] of 0 or 1 for survived, and tokens.
 
@@ -162,11 +163,6 @@ def character_part(found: Mapping[str, Values], *, most: int, seed: int) -> Part
             )
         ],
     )
-
-
-FIGURES = (Figure("file: coverage", "share", True), Figure("file: pieces of characters", "share", False))
-_SHOWN = 60
-_WORST = 10
 
 
 def file_part(meter: CoverageMeter, path: Path, *, seed: int) -> Part:

@@ -39,6 +39,19 @@ _LANGUAGE = "en"
 _ALIKE = 4.0
 """On the scale to 5: "mostly equivalent, but some unimportant details differ" (Cer et al. 2017)."""
 _MIN_TEXTS, _MIN_PAIRS = 40, 8
+_EXACT = "float32"
+_EVEN, _TWIN = "isotropic Gaussian", "Gaussian of the effective dimension"
+COSINE = Figure("mean cosine", "cosine", False, _EVEN)
+DIMENSION = Figure("effective dimension", "count", True, _EVEN)
+ISO_SCORE = Figure("IsoScore", "score", True, _EVEN)
+ENTROPY = Figure("entropy dimension", "count", True, _EVEN)
+UNIFORMITY = Figure("uniformity", "score", False, _EVEN)
+HUBNESS = Figure("hubness", "score", False, _TWIN)
+ANTIHUBS = Figure("antihubs", "share", False, _TWIN)
+ALIGNMENT = Figure("alignment", "score", False, "pairs dealt again")
+ITSELF = Figure("lowest cosine with itself", "cosine", True, "the same batch again")
+_STEADY = 0.999
+"""Cosine with itself above which a vector counts as the same: ranks of neighbours then stay."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +112,6 @@ def gather_texts(config: ProbeConfig, num_texts: int, num_pairs: int) -> SpreadT
     return SpreadTexts(tuple(chosen), pairs, f"{FOLDER}, English", f"paraphrases (score {_ALIKE:g} of 5 or more)")
 
 
-_EXACT = "float32"
-
-
 def compare_batches(model: EvaluatedModel, texts: Sequence[str], config: ProbeConfig) -> dict[str, float]:
     """Give the lowest cosine of texts with themselves, embedded in other company.
 
@@ -150,20 +160,6 @@ def lowest_cosine(first: Vectors, second: Vectors) -> float:
 
 def _prompt(model: EvaluatedModel) -> Prompt:
     return model.prompt(Usage("probe", "STS", None))
-
-
-_EVEN, _TWIN = "isotropic Gaussian", "Gaussian of the effective dimension"
-COSINE = Figure("mean cosine", "cosine", False, _EVEN)
-DIMENSION = Figure("effective dimension", "count", True, _EVEN)
-ISO_SCORE = Figure("IsoScore", "score", True, _EVEN)
-ENTROPY = Figure("entropy dimension", "count", True, _EVEN)
-UNIFORMITY = Figure("uniformity", "score", False, _EVEN)
-HUBNESS = Figure("hubness", "score", False, _TWIN)
-ANTIHUBS = Figure("antihubs", "share", False, _TWIN)
-ALIGNMENT = Figure("alignment", "score", False, "pairs dealt again")
-ITSELF = Figure("lowest cosine with itself", "cosine", True, "the same batch again")
-_STEADY = 0.999
-"""Cosine with itself above which a vector counts as the same: ranks of neighbours then stay."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,9 @@ from slimvec.statistics.pairs import pair_interval
 from slimvec.statistics.resampling import NUM_DRAWS, Values, draw_blocks
 from slimvec.text.embeddings import Vectors
 
+_NUM_DRAWS = 5
+_ROWS_AT_ONCE = 1024
+
 
 def mean_cosine(vectors: NDArray[np.floating], *, seed: int) -> Interval:
     """Mean cosine of two random texts (Ethayarajh 2019): 0 where vectors point everywhere, near 1 in a narrow cone.
@@ -91,10 +94,6 @@ def _products(vectors: NDArray[np.floating]) -> Values:
     exact = vectors.astype(np.float64)
     result: Values = exact @ exact.T
     return result
-
-
-_NUM_DRAWS = 5
-_ROWS_AT_ONCE = 1024
 
 
 def count_occurrences(vectors: Vectors, *, num_neighbours: int) -> Values:

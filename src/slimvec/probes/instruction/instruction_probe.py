@@ -49,6 +49,12 @@ reads them as it reads the right one."""
 _TASK = "probe"
 _SLOT = re.compile(r"(?s)^(?P<before>\s*instruct(?:ion)?:\s*)(?P<task>.+?)(?P<behind>\s*query:\s*)$", re.IGNORECASE)
 """An instruction written out in a prompt: `Instruct: ... Query:`."""
+_FACTS_A_DOCUMENT = 3
+_LANGUAGE = "en"
+CHANGE = Figure("change", "score", None, "right instruction")
+COSINE = Figure("cosine", "cosine", None, "another query")
+SCORE = Figure("ndcg", "score", True)
+_PHRASES = {NONE: "without any", "wrong": "with a wrong one", "another language": "in another language"}
 
 
 def own_prompt(model: EvaluatedModel) -> Prompt:
@@ -99,10 +105,6 @@ def _written_over(prompt: str, instruction: str) -> str:
     return f"{found['before']}{instruction}{found['behind']}" if found else ""
 
 
-_FACTS_A_DOCUMENT = 3
-_LANGUAGE = "en"
-
-
 @dataclass(frozen=True)
 class Share:
     """How much of an outside set is taken, at full.
@@ -151,12 +153,6 @@ def _made_set(num_queries: int, generator: np.random.Generator) -> RetrievalSet:
         queries.append(Query(str(number), own[number % _FACTS_A_DOCUMENT].question))
     qrels = {str(number): {str(number): 1} for number in range(num_queries)}
     return RetrievalSet("made facts", tuple(documents), tuple(queries), qrels)
-
-
-CHANGE = Figure("change", "score", None, "right instruction")
-COSINE = Figure("cosine", "cosine", None, "another query")
-SCORE = Figure("ndcg", "score", True)
-_PHRASES = {NONE: "without any", "wrong": "with a wrong one", "another language": "in another language"}
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,6 +30,12 @@ from slimvec.text.embeddings import Embeddings
 
 _ROOM = 0.92
 """Share of a length that is filled: how many tokens a sentence has is an estimate, and the limit is none."""
+NEEDLE = Figure("needle/longest", "score", True, "chance")
+FALL = Figure("needle/longest less shortest", "score", True, "equal at all lengths")
+LIKENESS = Figure("likeness/longest", "cosine", False, "bag of words")
+GROWTH = Figure("likeness/longest less shortest", "cosine", False, "bag of words")
+REACH = Figure("reach", "tokens", True)
+_SHORTEST = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,13 +113,6 @@ def score_lengths(
 def _share_cut(found: Embeddings) -> float:
     """Share of texts that were truncated; NaN where nobody knows."""
     return float((found.truncated == 1).mean()) if (found.truncated >= 0).all() else float("nan")
-
-
-NEEDLE = Figure("needle/longest", "score", True, "chance")
-FALL = Figure("needle/longest less shortest", "score", True, "equal at all lengths")
-LIKENESS = Figure("likeness/longest", "cosine", False, "bag of words")
-GROWTH = Figure("likeness/longest less shortest", "cosine", False, "bag of words")
-REACH = Figure("reach", "tokens", True)
 
 
 def summarise(probe: Probe, lengths: Sequence[int], scores: LengthScores, *, seed: int) -> ProbeResult:
@@ -219,9 +218,6 @@ def _compared(excess: Interval) -> str:
     if excess.low <= 0 <= excess.high:
         return "not distinguishable from what their words do"
     return "more than their words do" if excess.value > 0 else "less than their words do"
-
-
-_SHORTEST = 32
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,11 @@ from slimvec.statistics.resampling import Values, draw_clusters
 
 Compare = Callable[[Sequence[str], Sequence[str]], Values]
 """Gives the cosines of N texts with N others: [N]."""
+BAG = "bag of words"
+SYMMETRIC = "symmetric"
+ALL_KINDS = (*KINDS, *SHUFFLES)
+KEPT = Figure("kept", "ratio", False, BAG)
+EXPLAINED = Figure("explained", "share", None, BAG)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,11 +130,6 @@ def estimate_kept(shuffled: Values, unrelated: Values, counts: Values) -> Estima
     return Estimate(float(ratio(np.ones((1, len(shuffled))))[0]), ratio(counts), len(shuffled))
 
 
-BAG = "bag of words"
-SYMMETRIC = "symmetric"
-ALL_KINDS = (*KINDS, *SHUFFLES)
-
-
 @dataclass(frozen=True)
 class Separation:
     """How well cosines tell pairs that say the same from others.
@@ -219,8 +219,6 @@ ACCURACY = Statistic("accuracy", "share", estimate=lambda own, counts: estimate_
 CHOICE = Statistic("choice", "share", estimate=lambda own, counts: estimate_mean(choice_wins(own), counts))
 MARGIN = Statistic("margin", "cosine", estimate=lambda own, at: estimate_mean(own.paraphrase - own.negative, at))
 AUC = Statistic("auc", "score", estimate=lambda own, at: estimate_auc(own.paraphrase, own.negative, at))
-KEPT = Figure("kept", "ratio", False, BAG)
-EXPLAINED = Figure("explained", "share", None, BAG)
 
 
 def all_metrics(found: Findings) -> list[Metric]:

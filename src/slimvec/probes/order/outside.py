@@ -44,6 +44,8 @@ PLAIN = ("eng_Latn", "deu_Latn", "fra_Latn", "rus_Cyrl", "tur_Latn", "fin_Latn",
 """Languages of sib200 that are shuffled: some with much freedom of order, some with little; five scripts."""
 
 T = TypeVar("T")
+NUM_EACH = 8
+"""Pairs of names a verb, at full amount: verbs are what is drawn anew for the interval, names vary little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +169,6 @@ def _sugarcrepe(config: ProbeConfig) -> list[Item]:
 def _drawn(things: Sequence[T], count: int, config: ProbeConfig, *stream: object) -> list[T]:
     """Draw some of the things, by the seed and the name of what they are for."""
     return random.Random(repr((config.seed, *stream))).sample(list(things), min(count, len(things)))
-
-
-NUM_EACH = 8
-"""Pairs of names a verb, at full amount: verbs are what is drawn anew for the interval, names vary little."""
 
 
 class Verbs(Frozen):

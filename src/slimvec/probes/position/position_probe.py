@@ -26,6 +26,10 @@ NUM_PASSAGES = 3
 _MOST_FACTS = 5
 _FACT_WORDS = 20
 """Room for a fact, in words of prose: it has up to 15, and made names take more tokens than words that are known."""
+Bucket = tuple[int, int]
+_ROOM = 0.9
+"""Share of a model's limit that texts of an estimated length may fill."""
+_USUAL_LIMIT = 512
 
 
 @dataclass(frozen=True)
@@ -99,13 +103,6 @@ def score_rotations(model: EvaluatedModel, passages: Sequence[Passage], config: 
                     cosines[(number - shift) % NUM_PASSAGES].append(float(vector @ documents[s, shift]))
         scores[s] = [np.mean(found) for found in cosines]
     return scores
-
-
-Bucket = tuple[int, int]
-
-_ROOM = 0.9
-"""Share of a model's limit that texts of an estimated length may fill."""
-_USUAL_LIMIT = 512
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+IntArray = NDArray[np.int64]
+
 
 def shuffled(values: NDArray[np.int64], *stream: int | str) -> NDArray[np.int64]:
     """Give the values in an order that only `stream` decides.
@@ -21,9 +23,6 @@ def shuffled(values: NDArray[np.int64], *stream: int | str) -> NDArray[np.int64]
     entropy = int.from_bytes(hashlib.sha256(repr(stream).encode()).digest()[:16], "big")
     keys = np.random.PCG64(np.random.SeedSequence(entropy)).random_raw(len(values))
     return values[np.argsort(keys, kind="stable")]
-
-
-IntArray = NDArray[np.int64]
 
 
 class Deal(ABC):

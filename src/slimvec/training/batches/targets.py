@@ -14,6 +14,9 @@ from slimvec.objectives.batch import NO_GROUP
 from slimvec.objectives.settings import RECORDS
 from slimvec.training.recipe import Loss
 
+PAIR, GRADED = 0, 1
+"""Kinds of records: the positive answers the query, or is as like it as its score says."""
+
 
 class Groups:
     """The groups of records, and of the texts they hold.
@@ -95,10 +98,6 @@ class KnownAnswers:
             return None
         rows = [(*answers, *[own] * (count - len(answers))) for answers, own in zip(known, positives, strict=True)]
         return torch.tensor(rows, dtype=torch.int64)
-
-
-PAIR, GRADED = 0, 1
-"""Kinds of records: the positive answers the query, or is as like it as its score says."""
 
 
 def record_kinds(records: Sequence[Record], loss: Loss) -> list[int]:

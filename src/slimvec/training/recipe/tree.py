@@ -28,6 +28,8 @@ Tree = dict[str, Any]
 
 KINDS = ("method", "mode")
 """Keys that decide what else a section may hold: another one replaces its section."""
+_ADAPTER_KEYS = {"method", "rank", "alpha", "dropout", "first_layer", "merge"}
+"""Settings that decide what an adapter is."""
 
 
 class Stage(Section):
@@ -99,10 +101,6 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> Tree:
 def _is_default(objective: Objective) -> bool:
     """Whether an objective goes unwritten: fingerprints of runs from before there was a choice stay as they were."""
     return objective == Contrastive()
-
-
-_ADAPTER_KEYS = {"method", "rank", "alpha", "dropout", "first_layer", "merge"}
-"""Settings that decide what an adapter is."""
 
 
 class Recipe(Section):

@@ -40,6 +40,13 @@ from slimvec.training.step.folding import folded_lora
 _WARM_PAIRS = 2
 _ENOUGH_SECONDS = 4.0
 """A first step that takes so long is measured well enough, and no larger one follows."""
+MARGIN = 0.9
+"""Share of the memory that a proposal fills: allocators keep pieces they cannot use."""
+MICRO_BATCHES = tuple(1 << power for power in range(14, 7, -1))
+"""Proposed sizes of a piece, largest first. Above 16,384 tokens no machine gets faster."""
+_SHORT, _LONG = 256, 1024
+_SHORTEST_PHRASE = 16
+"""Tokens of passages that give a pair of vectors, at least."""
 
 
 def step_speed(recipe: Recipe, records: Sequence[Record]) -> float:
@@ -73,15 +80,6 @@ def step_speed(recipe: Recipe, records: Sequence[Record]) -> float:
             if seconds > _ENOUGH_SECONDS:
                 break
     return rate
-
-
-MARGIN = 0.9
-"""Share of the memory that a proposal fills: allocators keep pieces they cannot use."""
-MICRO_BATCHES = tuple(1 << power for power in range(14, 7, -1))
-"""Proposed sizes of a piece, largest first. Above 16,384 tokens no machine gets faster."""
-_SHORT, _LONG = 256, 1024
-_SHORTEST_PHRASE = 16
-"""Tokens of passages that give a pair of vectors, at least."""
 
 
 class Forecast(Frozen):

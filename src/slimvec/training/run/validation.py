@@ -24,6 +24,10 @@ from slimvec.text.prompts import Prompts, Role
 from slimvec.training.batches.sources import read_sources
 from slimvec.training.recipe import Batch, Recipe, Source, Validation
 
+_HASH_RANGE = 1 << 64
+Validator = Callable[[TextEmbedder], Mapping[str, float]]
+"""An evaluation: measures by name, larger is better. It must not draw random numbers from torch's own generator."""
+
 
 class TrainingEmbedder:
     """Embeds texts with the weights as they are, under the limits of the training.
@@ -85,12 +89,6 @@ class TrainingEmbedder:
             np.asarray(tokenized.truncated, dtype=np.int8),
             sum(tokenized.lengths),
         )
-
-
-_HASH_RANGE = 1 << 64
-
-Validator = Callable[[TextEmbedder], Mapping[str, float]]
-"""An evaluation: measures by name, larger is better. It must not draw random numbers from torch's own generator."""
 
 
 @dataclass(frozen=True)

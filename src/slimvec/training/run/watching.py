@@ -30,6 +30,8 @@ from slimvec.training.step.events import Notice
 from slimvec.training.step.gradients import Embed
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+CLOCK_SECONDS = 0.2
+"""Between two layers the run's clock is read this often at most; a stop is looked for each time."""
 
 
 class StopRequest:
@@ -96,10 +98,6 @@ def watch_collapse(progress: Progress, cosine: float | None, span: Span, recipe:
             do=f"lower optim.lr ({recipe.optim.lr:g}) or loss.temperature ({recipe.loss.temperature:g})",
         )
     return progress.model_copy(update={"first_cosine": start, "collapsed": collapsed})
-
-
-CLOCK_SECONDS = 0.2
-"""Between two layers the run's clock is read this often at most; a stop is looked for each time."""
 
 
 class AbandonedError(Exception):

@@ -15,6 +15,7 @@ from slimvec.files import storage_errors, write_text
 from slimvec.optional import require
 
 MODULES = {"tensorboard": "tensorboard", "trackio": "trackio"}
+Notice = Callable[[str, float | None], None]
 
 
 class Logger(Protocol):
@@ -181,7 +182,6 @@ class ValidationEvent:
 
 
 Event = StepEvent | ValidationEvent
-Notice = Callable[[str, float | None], None]
 StepCallback = Callable[[StepEvent], None]
 ValidationCallback = Callable[[ValidationEvent], None]
 

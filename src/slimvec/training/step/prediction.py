@@ -40,6 +40,8 @@ from slimvec.training.step.steps import DealtSteps, Step
 
 IntArray = NDArray[np.int64]
 Tokens = NDArray[np.int32]
+MASKS = ("<mask>", "[MASK]", "_")
+"""Mask tokens in the order they are looked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,10 +104,6 @@ def check_causal(model: EmbeddingModel, recipe: Recipe, what: str) -> None:
             expected="causal attention, so that it can predict a text token by token",
             do="set model.attention=causal",
         )
-
-
-MASKS = ("<mask>", "[MASK]", "_")
-"""Mask tokens in the order they are looked for."""
 
 
 class TrainableStates:

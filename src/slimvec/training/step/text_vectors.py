@@ -42,6 +42,9 @@ from slimvec.training.step.steps import DealtSteps, Step
 PENALTIES = tuple(10.0**power for power in range(-7, 1))
 """Tried, as multiples of the states' mean square."""
 _BATCH_TOKENS = 2048
+Vectors = NDArray[np.float32]
+BLOCK_TEXTS = 512
+"""Texts whose vectors are in memory at once; progress is told, and vectors are kept, after each."""
 
 
 def linear_head(model: EmbeddingModel, dims: int) -> Dense:
@@ -119,11 +122,6 @@ class _Solved:
 
 def _paired_cosine(found: Tensor, wanted: Tensor) -> float:
     return float(torch.cosine_similarity(found, wanted, dim=-1).mean())
-
-
-Vectors = NDArray[np.float32]
-BLOCK_TEXTS = 512
-"""Texts whose vectors are in memory at once; progress is told, and vectors are kept, after each."""
 
 
 class TargetVectors:

@@ -26,6 +26,8 @@ from slimvec.model.rebuilding import rebuild_backbone
 from slimvec.training.recipe import Optim, Run
 from slimvec.training.step.processes import Processes
 
+_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+
 
 def shares_out(run: Run) -> bool:
     """Whether a run shares its weights out: as its recipe says, if there is anyone to share with."""
@@ -84,9 +86,6 @@ def shared_like(tensor: Tensor, model: Tensor) -> Tensor:
     if not isinstance(model, DTensor):
         return tensor
     return distribute_tensor(tensor.to(model.device), model.device_mesh, model.placements)
-
-
-_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
 @dataclass(frozen=True, eq=False)
