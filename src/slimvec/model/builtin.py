@@ -177,7 +177,7 @@ BUILTINS: Mapping[str, Builtin] = {
     "slimvec-multi": Builtin(
         wheels=(),
         weights=("adapter_model.safetensors",),
-        sha256="b02343f020243d7171e6aadac086e40c04ebf54c68ad920d4fe1f915df002547",
+        sha256="eafd4641e0012a4468d20a07ef7d1f3cb7a93a48744241263addb199710aa625",
         licence="Gemma Terms of Use",
         base="gemma3-270m",
     ),
