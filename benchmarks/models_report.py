@@ -165,7 +165,7 @@ def chart(scores: SuiteScores, speed: SpeedResult) -> Plot | None:
             curves.append(
                 Curve(
                     label=f"{name}, {', '.join(str(width.dims) for width in found.widths)}",
-                    xs=(speed.models[name].query_ms.median,) * len(means),
+                    xs=(float(f"{speed.models[name].query_ms.median:.2g}"),) * len(means),
                     ys=tuple(mean.value for mean in means),
                     lows=tuple(mean.value if mean.low is None else mean.low for mean in means),
                     highs=tuple(mean.value if mean.high is None else mean.high for mean in means),
@@ -230,6 +230,7 @@ def main() -> None:
     tables = tables_of(scores, speed, probes, given.published)
     given.output.write_text(to_markdown(list(tables)), encoding="utf-8")
     if given.charts is not None and speed is not None:
+        given.charts.mkdir(parents=True, exist_ok=True)
         for suite in scores:
             if (plot := chart(suite, speed)) is not None:
                 (given.charts / f"models-{suite.suite}.svg").write_text(draw(plot) + "\n", encoding="utf-8")

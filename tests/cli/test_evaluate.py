@@ -208,4 +208,4 @@ def test_an_output_that_cannot_be_written_is_refused_before_any_work(command, sl
 def test_what_cannot_be_a_task_of_mteb_is_wrong_use(slimvec, model):
     outcome = slimvec("evaluate", "-m", model, "--mteb-task", "a/b\x1b[31m", "--json")
     assert outcome.code == 2
-    assert outcome.error.startswith("error: tasks 'a/b\\x1b[31m': name: String should match pattern")
+    assert outcome.error.startswith("error: tasks 'a/b\\x1b[31m': name: expected pattern")

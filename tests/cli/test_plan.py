@@ -93,7 +93,7 @@ def test_queries_and_targets_of_a_step_are_said(slimvec, recipe, tmp_path):
 @pytest.mark.parametrize("command", [["plan"], ["train", "--dry-run"], ["train", "-o", "out"]])
 def test_steps_that_teach_nothing_are_refused(command, slimvec, recipe, tmp_path):
     write_pairs(tmp_path / "none.jsonl", 1)
-    outcome = slimvec(command[0], recipe, *command[1:])
+    outcome = slimvec(command[0], recipe, 'model.prompts={query: ""}', *command[1:])
     assert outcome.code == 2
     assert outcome.error.startswith("error: 16 of 16 batches hold pairs without any negative, whose loss is 0")
 

@@ -1,28 +1,21 @@
 """`slimvec embed`: the texts of a file to vectors in a file."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
-
-from slimvec.cli.terminal import Result, Terminal
-from slimvec.data.texts import read_items
-
-if TYPE_CHECKING:
-    from slimvec.engine.embedder import Embedder
-
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from slimvec.cli.blocks import embed_items
 from slimvec.cli.models import describe_model, load_embedder, model_or_default
 from slimvec.cli.options import Loading, Role
-from slimvec.data.texts import Item, check_text_file
+from slimvec.cli.terminal import Result, Terminal
+from slimvec.data.texts import Item, check_text_file, read_items
 from slimvec.errors import InputError
 from slimvec.files import atomic_file
 from slimvec.reports.amounts import clock
 
 if TYPE_CHECKING:
     from slimvec.engine.bad_texts import OnBad
-    from slimvec.engine.embedder import Embeddings
+    from slimvec.engine.embedder import Embedder, Embeddings
 
 OnLowCoverage = Literal["refuse", "warn"]
 KEYS = {

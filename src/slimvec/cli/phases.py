@@ -218,7 +218,7 @@ class Quickstart:
             )
 
     def _recipe(self, corpus: "StoredCorpus", pace: Pace | None = None) -> "Recipe":
-        from slimvec.quickstart.pace import quickstart_recipe
+        from slimvec.quickstart.recipe import quickstart_recipe
 
         setup = self._setup
         return quickstart_recipe(setup.base, corpus.train, seed=setup.seed, settings=setup.setting or (), pace=pace)

@@ -3,29 +3,25 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+import torch
 
 from slimvec.engine.bad_texts import refuse_not_finite
+from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError, ModelError
 from slimvec.evaluation.models import ModelCard, Prompt, Usage
 from slimvec.model.cache import Progress
 from slimvec.model.identity import folder_sha256
 from slimvec.model.sources import describe_source, resolve_source
 from slimvec.text.embeddings import Embeddings, OnProgress, Vectors
-from slimvec.text.prompts import Role
+from slimvec.text.prompts import ROLES, Role
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
-
-from importlib.util import find_spec
-from pathlib import Path
-
-import torch
-
-from slimvec.engine.embedder import Embedder
-from slimvec.text.prompts import ROLES
 
 _TEXTS_AT_ONCE = 1024
 _BATCH_SIZE = 32  # sentence-transformers' own default, and mteb's

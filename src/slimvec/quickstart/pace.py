@@ -17,13 +17,6 @@ if TYPE_CHECKING:
     from slimvec.engine.embedder import Embedder
     from slimvec.training.recipe import Recipe
 
-import json
-from importlib.resources import files
-from pathlib import Path
-
-from slimvec.training.recipe import Recipe
-from slimvec.training.recipe.reading import parse_recipe
-
 MIN_DOCUMENTS = 300
 """Fewer held-out documents, and the intervals before and after training may touch by chance."""
 _SIZES = (1000, 700, 500, 400, MIN_DOCUMENTS)
@@ -41,7 +34,6 @@ _OTHER_SECONDS = 45.0
 """Saving, loading, BM25, answers: what is done beside scoring and training."""
 _TRAINING_SECONDS = (45.0, 240.0)
 """Least and most time for training: with less, little is learned; with more, little more."""
-_NAME = "recipe.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,29 +184,3 @@ def _num_steps(speed: Speed, seconds: float, pairs: int, document_tokens: int) -
     mean = sum(min(length, document_tokens) for length in speed.documents) / len(speed.documents)
     mean += sum(speed.queries) / len(speed.queries)
     return int(seconds * speed.trained / (pairs * mean))
-
-
-def quickstart_recipe(
-    base: str, data: Path, *, seed: int, settings: Sequence[str] = (), pace: Pace | None = None
-) -> Recipe:
-    """Give the recipe a quickstart trains with.
-
-    Args:
-        base: The language model to start from.
-        data: The pairs.
-        seed: Random seed for the data's order and the adapter.
-        settings: `section.key=value` over the recipe.
-        pace: What fits the time; before that is known, the recipe is as it would be with enough of it.
-
-    Raises:
-        InputError: a setting that does not fit.
-    """
-    text = files("slimvec.quickstart").joinpath(_NAME).read_text(encoding="utf-8")
-    given = [f"base.source={json.dumps(base)}", f"data.0.path={json.dumps(str(data))}", f"run.seed={seed}"]
-    if pace is not None:
-        given += [
-            f"run.max_minutes={pace.training_seconds / 60:.3f}",
-            f"batch.pairs={pace.pairs}",
-            f"batch.max_document_tokens={pace.document_tokens}",
-        ]
-    return parse_recipe(text, name=_NAME, overrides=[*given, *settings])
