@@ -7,6 +7,7 @@ from slimvec.comparison.runs import run_study
 from slimvec.engine import frozen
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError
+from tests import tiny
 from tests.comparison.conftest import STUDY
 
 CALIBRATED = {"base": {}, "calibrated": {"load": {"recency": 4}}}
@@ -45,6 +46,18 @@ def test_texts_read_twice_are_a_variant_of_the_same_base(study, data, tmp_path, 
     both_ways = {"load": {"echo": True}, "set": ["model.attention=bidirectional"]}
     with pytest.raises(InputError, match="echo of bidirectional attention; expected causal attention"):
         study(variants={"base": {}, "echo": both_ways})
+
+
+def test_first_layers_alone_are_a_variant_of_an_untrained_base(study, data, tmp_path, quiet):
+    tiny.save_causal_model(tmp_path / "plain", max_position_embeddings=512)
+    plain = {"trained": False, "set": [f"base.source={tmp_path / 'plain'}"]}
+    asked = study(variants={"base": plain, "shallow": plain | {"load": {"num_layers": 1}}}, reference="base")
+    base, shallow = run_study(Material.read(asked, data), tmp_path / "out", watcher=quiet)
+    assert (shallow.variant, quiet.trained) == ("shallow", [])
+    assert base.tasks[0].subsets != shallow.tasks[0].subsets
+    assert "num_layers" not in asked.cells["base"].load.hashed()  # older results keep their keys
+    with pytest.raises(InputError, match=r"variant shallow of study .*: load\.num_layers 1 of a trained model"):
+        study(variants={"base": {}, "shallow": {"load": {"num_layers": 1}}})
 
 
 def test_states_of_the_layers_that_variants_share_are_computed_once(study, data, tmp_path, quiet, monkeypatch):

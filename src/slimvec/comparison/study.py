@@ -236,6 +236,12 @@ class Study(Section):
             raise InputError(
                 f"variant {variant} of study {self.name}: echo of bidirectional attention", expected="causal attention"
             )
+        if cell.load.num_layers and (cell.trained or str(recipe.base.source).startswith(BASE_PREFIX)):
+            raise InputError(
+                f"variant {variant} of study {self.name}: load.num_layers {cell.load.num_layers} of a trained model",
+                expected="a base that is scored untrained, for a trained model has its own depth",
+                do="set model.num_layers in its recipe",
+            )
         return recipe
 
     def base_recipe(self, name: str, seed: int) -> Recipe:
