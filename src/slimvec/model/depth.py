@@ -46,6 +46,12 @@ def depth_settings(config: Config) -> Mapping[str, Any]:
     return {key: config[key] for key in ("num_hidden_layers", "layer_types") if key in config}
 
 
+def layer_of(name: str) -> int | None:
+    """Give the number of the layer that a tensor belongs to by its name; None for what belongs to none."""
+    found = _LAYER.fullmatch(name)
+    return None if found is None else int(found[1])
+
+
 def names_below(names: Iterable[str], num_layers: int) -> list[str]:
     """Choose the names of tensors that a model of so many layers has a place for."""
-    return [name for name in names if (found := _LAYER.fullmatch(name)) is None or int(found[1]) < num_layers]
+    return [name for name in names if (layer := layer_of(name)) is None or layer < num_layers]

@@ -220,8 +220,9 @@ def _open(
     given = {name: value for name, value in settings.items() if name in asked}
     changes = {name: value for name, value in given.items() if value is not None and value is not False}
     whole = read_config(files.weights)
-    if manifest is not None and changes.pop("num_layers", None) is not None:
-        _refuse_other_depth(source, whole, files.spec, settings.get("num_layers"))
+    if manifest is not None and (asked_depth := settings.get("num_layers")) is not None:
+        _refuse_other_depth(source, whole, files.spec, asked_depth)
+        del changes["num_layers"]
     spec = files.spec.replace(**changes)
     if spec.echo:
         spec = spec.replace(pooling=spec.pooling.of_text_alone())
@@ -255,7 +256,7 @@ def _open(
     )
 
 
-def _refuse_other_depth(source: str | Path, config: Config, saved: ModelSpec, asked: int | None) -> None:
+def _refuse_other_depth(source: str | Path, config: Config, saved: ModelSpec, asked: int) -> None:
     """Refuse another number of layers than a model was saved with.
 
     Raises:

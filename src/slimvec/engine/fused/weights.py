@@ -13,7 +13,7 @@ from torch import Tensor
 
 from slimvec.engine.fused.errors import UnsupportedError
 from slimvec.engine.fused.spec import DecoderSpec
-from slimvec.model.depth import names_below
+from slimvec.model.depth import layer_of, names_below
 from slimvec.model.weight_files import WeightFiles, is_passed_over
 
 _EMBEDDING = "embed_tokens.weight"
@@ -174,9 +174,7 @@ class WeightSource:
 
 def lower_names(names: Collection[str], number: int) -> list[str]:
     """Choose the names of the embedding and of the first layers."""
-    prefixes = [name.removesuffix(_EMBEDDING) for name in names if name.endswith(_EMBEDDING)]
-    kept = tuple(f"{prefix}layers.{layer}." for prefix in prefixes for layer in range(number))
-    return [name for name in names if name.endswith(_EMBEDDING) or name.startswith(kept)]
+    return [name for name in names_below(names, number) if name.endswith(_EMBEDDING) or layer_of(name) is not None]
 
 
 def upper_tensors(tensors: Mapping[str, Tensor], number: int) -> dict[str, Tensor]:
