@@ -82,3 +82,46 @@ def test_states_of_the_layers_that_variants_share_are_computed_once(study, data,
     for one, other in zip(whole, found, strict=True):
         assert one.key == other.key
         assert one.tasks[0].score == other.tasks[0].score
+
+
+def test_readings_with_other_prompts_share_one_model_and_its_documents(study, data, tmp_path, quiet, monkeypatch):
+    loaded, embedded = [], []
+    load = Embedder.load.__func__
+    monkeypatch.setattr(Embedder, "load", classmethod(lambda cls, *a, **k: loaded.append(1) or load(cls, *a, **k)))
+    real = Embedder.embed_poolings
+    monkeypatch.setattr(
+        Embedder,
+        "embed_poolings",
+        lambda self, texts, *args, role, **more: (
+            embedded.append((role, len(texts))) or real(self, texts, *args, role=role, **more)
+        ),
+    )
+    instructed = {"query": "Instruct: {task}\nQuery:\n"}
+    readings = {
+        "plain": {"load": {"prompts": {}}},
+        "told": {"load": {"prompts": instructed, "task": "find what it asks for"}},
+        "own": {"load": {"prompts": instructed, "tasks": {"words": "find words"}}},
+    }
+    together = {
+        found.variant: found
+        for found in run_study(
+            Material.read(study(variants=readings, reference="plain"), data), tmp_path / "out", watcher=quiet
+        )
+    }
+    assert len(loaded) == 1
+    sets = len(together["plain"].tasks)
+    assert [role for role, _ in embedded].count("document") == sets
+    assert [role for role, _ in embedded].count("query") == 3 * sets
+    for name, cell in readings.items():
+        others = {"base": readings["plain"]} if name != "plain" else {"other": readings["told"]}
+        alone = study(variants={name: cell, **others}, reference=name)
+        found = next(run for run in run_study(Material.read(alone, data), tmp_path / name, watcher=quiet))
+        assert found.tasks[0].score == together[name].tasks[0].score
+    assert together["own"].tasks[0].instruction == "find words"
+    assert together["own"].tasks[0].subsets[0].prompts["query"] == "Instruct: find words\nQuery:\n"
+    assert together["told"].tasks[0].subsets != together["own"].tasks[0].subsets
+
+
+def test_a_task_for_a_set_that_is_not_scored_is_refused(study):
+    with pytest.raises(InputError, match=r"load.tasks of base name 'elsewhere'; the sets are words"):
+        study(variants={"base": {"load": {"tasks": {"elsewhere": "find words"}}}, "other": {}})

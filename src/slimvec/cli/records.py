@@ -177,7 +177,8 @@ class RecordSearch:
         from slimvec.data.mining.scoring import KnownEmbedder
 
         identity = describe_model(embedder, self.model, revision=loading.revision)
-        return KnownEmbedder(embedder, embedder.dims, identity, self.task)
+        takes_task = embedder.spec.prompts.takes_task
+        return KnownEmbedder(embedder, embedder.dims, identity, self.task, takes_task)
 
 
 def _stage(terminal: Terminal) -> "Stage":

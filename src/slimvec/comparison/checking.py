@@ -133,12 +133,13 @@ def _check_reading(recipe: Recipe, load: Loaded, prompts: Prompts | None, *, tra
     """
     given = recipe.model.prompts if not trained and "prompts" in recipe.model.model_fields_set else prompts
     chosen = load.prompts or given
-    if load.task is not None and chosen is not None:
-        chosen.render("query", load.task)
+    if chosen is not None:
+        for task in (load.task, *load.tasks.values()):
+            chosen.render("query", task)
     source = recipe.base.source
     if source is None or source.startswith(BASE_PREFIX) or recipe.model.head:
         return  # nothing to open yet, or layers to come that decide the width
-    asked = {name: value for name, value in load if name != "task" and value not in (None, False)}
+    asked = {name: value for name, value in load if name not in ("task", "tasks") and value not in (None, False)}
     stages = recipe.stage_recipes()
     own = opening_settings(stages[-1].recipe, later=len(stages) > 1)
     _open_here(source, recipe.base.revision, own | asked)

@@ -14,6 +14,7 @@ from slimvec.data.retrieval_files import read_retrieval_set
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError
 from slimvec.model.spec import Pooling
+from slimvec.text.prompts import Prompts
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,9 +38,9 @@ class Run:
     probing: Probing | None = None
 
     def states_key(self) -> str:
-        """Hash what the model's states depend on: runs with equal ones differ in nothing but the pooling."""
-        load = self.settings.load.hashed(without=["pooling"])
-        return digest(self.training.key, load, self._settings(exclude={"pooling"}))
+        """Hash what decides how a model is opened: runs with equal ones differ in pooling, prompts and tasks alone."""
+        load = self.settings.load.hashed(without=["pooling", "prompts", "task", "tasks"])
+        return digest(self.training.key, load, self._settings(exclude={"pooling", "prompts"}))
 
     def result_key(self, material: "Material") -> str:
         """Hash what the result depends on."""
@@ -56,6 +57,11 @@ class Run:
         model = self.training.recipe.model
         chosen = model.pooling if not self.training.trained and "pooling" in model.model_fields_set else None
         return self.settings.load.pooling or chosen or embedder.spec.pooling
+
+    def prompts(self, embedder: Embedder) -> Prompts:
+        """Give the prompts that the variant asks for, else those of its recipe's base or of the trained model."""
+        own = embedder.spec.prompts if self.training.trained else self.training.recipe.model.prompts
+        return self.settings.load.prompts or own
 
     def _settings(self, exclude: set[str] | None = None) -> dict[str, object]:
         """Give the settings that an untrained base takes from the recipe; a trained model has its own."""

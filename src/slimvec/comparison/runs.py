@@ -2,7 +2,7 @@
 
 A run is known by a hash of its recipe, its data and what it is scored on, so a study that was killed goes on where it
 stopped, one that grew keeps what it has, and a result of another recipe is never taken for this one's. Runs that read
-one model with different poolings are scored together, on states that are computed once.
+one model with different poolings or prompts are scored together, on states and documents that are computed once.
 """
 
 import shutil
@@ -31,6 +31,7 @@ from slimvec.frozen import Frozen
 from slimvec.model.opening import OpenSettings
 from slimvec.model.state_cache import GB
 from slimvec.probes.results import ProbeResult
+from slimvec.text.prompts import ROLES, Prompts
 from slimvec.training.step.events import StepCallback
 
 
@@ -154,22 +155,24 @@ def _path(output: Path, run: Run) -> Path:
 
 
 def _score(keys: Mapping[Run, str], material: Material, models: Path, watcher: Watcher) -> dict[Run, RunResult]:
-    """Score runs, given with their keys, whose states are the same; train first what is not there."""
+    """Score runs, given with their keys, that open one model alike; train first what is not there."""
     first = next(iter(keys))
     source = provide(first.training, models, announce=watcher.train)
     with _load(first, source, material.study.evaluation.cache_states) as embedder:
         poolings = {run: run.pooling(embedder) for run in keys}
         states = SharedStates(embedder, list(dict.fromkeys(poolings.values())))
-        readers = {run: states.read(pooling) for run, pooling in poolings.items()}
-        cards = {run: _card(run, embedder, key) for run, key in keys.items()}
+        readers = {run: states.read(pooling, run.prompts(embedder)) for run, pooling in poolings.items()}
+        cards = {run: _card(run, embedder, readers[run].prompts, key) for run, key in keys.items()}
         tasks: dict[Run, list[TaskResult]] = {run: [] for run in keys}
         for dataset in material.datasets:
             for run in keys:
+                load, reader = run.settings.load, readers[run]
+                task = load.tasks.get(dataset.name, load.task)
                 result = score_retrieval(
-                    readers[run],
+                    reader,
                     dataset,
-                    prompts=cards[run].prompts,
-                    task=run.settings.load.task,
+                    prompts=_rendered(reader.prompts, task),
+                    task=task,
                     seed=material.study.evaluation.seed,
                     on_progress=watcher.scored,
                 )
@@ -212,13 +215,13 @@ def _probe(run: Run, reader: PooledReader, material: Material, watcher: Watcher)
 
 @contextmanager
 def _load(run: Run, source: str | Path, cache_states: float) -> Iterator[Embedder]:
-    """Load a model as its variant says, but for the pooling; an untrained base takes the recipe's settings."""
+    """Load a model as its variant says, but for pooling and prompts; an untrained base takes the recipe's settings."""
     asked, model = run.settings.load, run.training.recipe.model
-    chosen: OpenSettings = {"prompts": asked.prompts, "dims": asked.dims, "recency": asked.recency}
+    chosen: OpenSettings = {"dims": asked.dims, "recency": asked.recency}
     chosen.update({"echo": asked.echo, "num_layers": asked.num_layers})
     if not run.training.trained:
         given = model.model_dump(include=model.model_fields_set & {"attention", "max_tokens", "num_layers"})
-        chosen.update({"prompts": asked.prompts or model.prompts, **given})  # type: ignore[typeddict-item]
+        chosen.update(given)  # type: ignore[typeddict-item]
     frozen = run.training.recipe.tuning.first_layer
     if not cache_states or not frozen:
         yield Embedder.load(source, **chosen)
@@ -227,9 +230,13 @@ def _load(run: Run, source: str | Path, cache_states: float) -> Iterator[Embedde
         yield embedder
 
 
-def _card(run: Run, embedder: Embedder, key: str) -> ModelCard:
-    name = f"{run.variant} (seed {run.seed})"
-    return describe_embedder(embedder, name=name, identity=key, task=run.settings.load.task)
+def _card(run: Run, embedder: Embedder, prompts: Prompts, key: str) -> ModelCard:
+    card = describe_embedder(embedder, name=f"{run.variant} (seed {run.seed})", identity=key)
+    return card.model_copy(update={"prompts": _rendered(prompts, run.settings.load.task)})
+
+
+def _rendered(prompts: Prompts, task: str | None) -> dict[str, str]:
+    return {role: prompts.render(role, task) for role in ROLES}
 
 
 def _read(path: Path, key: str) -> RunResult | None:

@@ -27,6 +27,7 @@ class Loaded(Section):
         prompts: Templates and instructions.
         dims: Width of the vectors.
         task: Task name or whole instruction; a wrong one on purpose, for instance.
+        tasks: Those of single sets, by the set's name, in place of `task`.
         recency: Attention calibration of a causal model, as `slimvec.model.attention` defines it.
         echo: Read every text twice and pool its second copy, as `slimvec.text.tokenizer` does; causal models only.
         num_layers: How many layers of a base that is scored untrained run, from the bottom.
@@ -36,13 +37,14 @@ class Loaded(Section):
     prompts: Prompts | None = None
     dims: int | None = Field(default=None, ge=1)
     task: str | None = None
+    tasks: Mapping[str, str] = {}
     recency: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     echo: bool = False
     num_layers: int | None = Field(default=None, ge=1)
 
     def hashed(self, *, without: Collection[str] = ()) -> dict[str, Any]:
         """Give what results depend on; newer settings only where they are used, so that older results keep keys."""
-        unused = {name for name in ("echo", "num_layers") if not getattr(self, name)}
+        unused = {name for name in ("echo", "num_layers", "tasks") if not getattr(self, name)}
         return self.model_dump(mode="json", exclude={*without, *unused})
 
 

@@ -1,4 +1,4 @@
-"""Several poolings of one model, scored on states that are computed once."""
+"""Several poolings and prompts of one model, scored on states that are computed once."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,20 +19,28 @@ class SharedStates:
 
     embedder: Embedder
     poolings: Sequence[Pooling]
-    _kept: dict[tuple[Role, str | None, tuple[str, ...]], list[Embeddings]] = field(default_factory=dict, init=False)
+    _kept: dict[tuple[Role, str, tuple[str, ...]], list[Embeddings]] = field(default_factory=dict, init=False)
 
-    def read(self, pooling: Pooling) -> "PooledReader":
-        """Give the model as it is with one of the poolings."""
-        return PooledReader(self, self.poolings.index(pooling))
+    def read(self, pooling: Pooling, prompts: Prompts) -> "PooledReader":
+        """Give the model as it is with one of the poolings, and with prompts of its own."""
+        return PooledReader(self, self.poolings.index(pooling), prompts)
 
     def embed(
-        self, texts: Sequence[str], role: Role, task: str | None, on_progress: Callable[[int], None] | None
+        self,
+        texts: Sequence[str],
+        prompts: Prompts,
+        role: Role,
+        task: str | None,
+        on_progress: Callable[[int], None] | None,
     ) -> list[Embeddings]:
-        """Embed texts in every pooling; a second time they are there. Errors as for `Embedder.embed`."""
-        key = role, task, tuple(texts)
+        """Embed texts in every pooling; a second time, with the same prompt, they are there.
+
+        Errors as for `Embedder.embed`.
+        """
+        key = role, prompts.render(role, task), tuple(texts)
         if key not in self._kept:
             self._kept[key] = self.embedder.embed_poolings(
-                texts, self.poolings, role=role, task=task, on_progress=on_progress
+                texts, self.poolings, role=role, task=task, prompts=prompts, on_progress=on_progress
             )
         elif on_progress is not None:
             on_progress(len(texts))
@@ -45,20 +53,17 @@ class SharedStates:
 
 @dataclass(frozen=True, eq=False)
 class PooledReader:
-    """A model with one of several poolings; an embedder of texts.
+    """A model with one of several poolings, and its prompts; an embedder of texts.
 
     Attributes:
-        states: Shared with those of the other poolings.
+        states: Shared with those of the other poolings and prompts.
         number: Number of the pooling.
+        prompts: What it writes before texts.
     """
 
     states: SharedStates
     number: int
-
-    @property
-    def prompts(self) -> Prompts:
-        """The model's."""
-        return self.states.embedder.spec.prompts
+    prompts: Prompts
 
     @property
     def max_tokens(self) -> int:
@@ -74,4 +79,4 @@ class PooledReader:
         on_progress: Callable[[int], None] | None = None,
     ) -> Embeddings:
         """Embed texts. Errors as for `Embedder.embed`."""
-        return self.states.embed(texts, role, task, on_progress)[self.number]
+        return self.states.embed(texts, self.prompts, role, task, on_progress)[self.number]

@@ -126,6 +126,7 @@ class Study(Section):
             )
         self._check_files()
         self._check_betas()
+        self._check_tasks()
         unswept = {name for check in self.checks for name in check.of} - self.swept.keys()
         if unswept:
             raise ValueError(f"checks are about {min(unswept)!r}, which the sweep leaves out")
@@ -152,6 +153,14 @@ class Study(Section):
             if len(finite) < 2 or check.best_beta not in {None, *finite}:
                 wanted = "" if check.best_beta is None else f", {check.best_beta:g} among them"
                 raise ValueError(f"check {check.name!r} needs a sweep over at least two finite betas{wanted}")
+
+    def _check_tasks(self) -> None:
+        """See that tasks are for sets that are scored."""
+        sets = [Path(name).name for name in self.evaluation.sets]
+        for name, cell in self.plain.items():
+            unknown = cell.load.tasks.keys() - set(sets)
+            if unknown:
+                raise ValueError(f"load.tasks of {name} name {min(unknown)!r}; the sets are {', '.join(sets)}")
 
     @property
     def cells(self) -> dict[str, Variant]:

@@ -10,7 +10,7 @@ from slimvec.model.head import check_dims
 from slimvec.model.spec import Pooling
 from slimvec.progress import tell_nobody
 from slimvec.text.embeddings import Embeddings
-from slimvec.text.prompts import Role
+from slimvec.text.prompts import Prompts, Role
 
 if TYPE_CHECKING:
     from slimvec.engine.embedder import Embedder
@@ -24,6 +24,7 @@ def embed_poolings(
     role: Role = "document",
     task: str | None = None,
     dims: int | None = None,
+    prompts: Prompts | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> list[Embeddings]:
     """Embed texts in several poolings; states are computed once, and each vector is as with that pooling alone.
@@ -35,6 +36,7 @@ def embed_poolings(
         role: As for `embed`.
         task: As for `embed`.
         dims: As for `embed`.
+        prompts: Default the model's own.
         on_progress: As for `embed`; every text counts once.
 
     Returns:
@@ -55,7 +57,7 @@ def embed_poolings(
         Runner(executor).stream_poolings(
             texts,
             tuple(poolings),
-            prompt=spec.prompts.render(role, task),
+            prompt=(prompts or spec.prompts).render(role, task),
             dims=dims,
             on_progress=on_progress or tell_nobody,
         )

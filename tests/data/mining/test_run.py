@@ -271,3 +271,15 @@ def test_a_process_that_is_killed_loses_one_block_at_most(tmp_path):
     assert len(second.calls) == 12 - 7
     mine_negatives(inputs(RECORDS, tmp_path / "fresh"), tmp_path / "whole.jsonl", TOP)
     assert (tmp_path / "o.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+
+
+def test_instructions_of_records_are_left_out_for_a_model_without_a_place_for_them(tmp_path):
+    seen = WordEmbedder()
+    asked = replace(known(seen), takes_task=False)
+    records = [Record("sun", ("star",), task="find the star"), Record("moon", ("sky",), task="named")]
+    mine_negatives(inputs(records, tmp_path / "w", embedder=asked), tmp_path / "o.jsonl", TOP)
+    assert {(texts, task) for texts, role, task in seen.calls if role == "query"} == {
+        (("sun",), None),
+        (("moon",), "named"),
+    }
+    assert [record.task for record in read_records(tmp_path / "o.jsonl")] == ["find the star", "named"]

@@ -100,12 +100,20 @@ class KnownEmbedder:
             an equal one.
         task: Task of the queries whose records name none, and of all documents, since one document serves all
             queries. None for the model's default.
+        takes_task: Whether its prompts have a place for an instruction. Without one the records' own instructions,
+            which are for the model in training, are left out.
     """
 
     embedder: TextEmbedder
     dims: int
     identity: Mapping[str, Any]
     task: str | None = None
+    takes_task: bool = True
+
+    def query_task(self, task: str | None) -> str | None:
+        """Give the task of a query, from what its record names."""
+        is_lost = task is not None and " " in task.strip() and not self.takes_task
+        return self.task if task is None or is_lost else task
 
 
 def embed_collection(
@@ -129,7 +137,7 @@ def embed_collection(
     """
     files = {name: RowFile(folder / f"{name}.vectors", np.float32, [known.dims]) for name in ("queries", "documents")}
     advance = advance or tell_nobody
-    query_tasks = [task or known.task for task in collection.tasks]
+    query_tasks = [known.query_task(task) for task in collection.tasks]
     _embed(known, collection.queries, query_tasks, "query", files["queries"], advance)
     document_tasks = [known.task] * len(collection.documents)
     _embed(known, collection.documents, document_tasks, "document", files["documents"], advance)
