@@ -16,6 +16,7 @@ BAD = {
     "own tag": ("a: !x 1", "line 1: tag '!x'; expected plain values"),
     "plain tag": ("a: !!timestamp x", "line 1: tag"),
     "section as key": ("a: 1\n? {b: 1}\n: 2", "line 2: a section or a list as a key"),
+    "key twice": ("a: {b: 1}\nc: 1\na: 2", "line 3: 'a' is there already, in line 1"),
     "list as key": ("[1, 2]: 2", "line 1: a section or a list as a key"),
     "itself": ("a: &a\n  b: *a", "line 2: *a contains itself"),
     "bomb": (BOMB, "more than 10,000 values"),

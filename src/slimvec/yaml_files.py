@@ -38,7 +38,7 @@ def read_yaml(text: str, name: str) -> Any:
 
 
 def compose_yaml(text: str, name: str) -> yaml.Node | None:
-    """Read one YAML document as nodes that know their lines; all keys are single values.
+    """Read one YAML document as nodes that know their lines; all keys are single values, and each is there once.
 
     Arguments and errors as for `read_yaml`.
     """
@@ -131,16 +131,20 @@ def _check_events(events: Iterator[yaml.Event], name: str) -> None:
 
 
 def _check_keys(node: yaml.Node, name: str) -> None:
-    """Refuse sections and lists as keys.
+    """Refuse sections and lists as keys, and a key that its section has already, which would replace the first.
 
     Raises:
         InputError: one is there.
     """
     if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
         for key, value in node.value:
+            line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
-                place = f"{name}, line {key.start_mark.line + 1}"
-                raise InputError(f"{place}: a section or a list as a key", expected="a name")
+                raise InputError(f"{name}, line {line}: a section or a list as a key", expected="a name")
+            if key.value in seen:
+                raise InputError(f"{name}, line {line}: {key.value!r} is there already, in line {seen[key.value]}")
+            seen[key.value] = line
             _check_keys(value, name)
     elif isinstance(node, yaml.SequenceNode):
         for value in node.value:

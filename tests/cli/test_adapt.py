@@ -188,3 +188,18 @@ def test_documents_that_are_too_few_are_refused_before_anything_is_trained(slimv
     assert message in ran.err
     assert ran.code == 2
     assert not (tmp_path / "adapted").exists()
+
+
+def test_a_wrong_setting_is_refused_before_anything_is_written(slimvec, model, documents, tmp_path):
+    before = set(tmp_path.iterdir())
+    ran = slimvec("adapt", "--documents", documents, "-m", model, "-o", tmp_path / "adapted", "--set", "nope", "--json")
+    assert "override 'nope'; expected section.key=value" in ran.err
+    assert ran.code == 2
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_a_link_that_leads_to_itself_is_one_line(slimvec, model, tmp_path):
+    (tmp_path / "loop.txt").symlink_to("loop.txt")
+    ran = slimvec("adapt", "--documents", tmp_path / "loop.txt", "-m", model, "-o", tmp_path / "adapted", "--json")
+    assert ran.code == 2
+    assert "loop.txt does not exist; expected a file or folder" in ran.err

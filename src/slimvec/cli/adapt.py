@@ -95,6 +95,11 @@ def adapt(
     found = read_folder(terminal, documents, field=field, strict=strict, without=folder.resolve())
     embedder = load_embedder(terminal, model, Loading(revision=revision))
     chosen = choose_method(embedder, method)
+    texts = folder.resolve() / "texts.jsonl"
+    recipe = make_recipe(
+        embedder, base=model, revision=revision, texts=texts, method=chosen, minutes=minutes, seed=seed,
+        settings=setting or (),
+    )  # fmt: skip
     with terminal.task("holding phrases out"):
         lengths = NextPhrase(kind="next-phrase", max_tokens=MAX_TOKENS)
         split = hold_out_phrases(found.texts, embedder.tokenizer, lengths, seed=seed)
@@ -108,10 +113,7 @@ def adapt(
             f"{found.num_files:,} files: {len(split.training):,} passages to learn from, "
             f"{len(split.held_out.queries):,} phrases held out; {chosen}"
         )
-        recipe = make_recipe(
-            embedder, base=model, revision=revision, texts=write_texts(split, folder), method=chosen, minutes=minutes,
-            seed=seed, settings=setting or (),
-        )  # fmt: skip
+        write_texts(split, texts)
         del embedder
         run = train_or_go_on(terminal, recipe, folder)
         trained = run.result.output

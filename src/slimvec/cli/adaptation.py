@@ -6,6 +6,7 @@ model, until it is scored and saved.
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +72,8 @@ def read_folder(
         from slimvec.search.finding import find_files
         from slimvec.search.readers.kinds import read_documents
 
-        paths = [file.path for file in find_files([source.resolve() for source in sources], without=without).files]
+        whole = [Path(os.path.realpath(source)) for source in sources]
+        paths = [file.path for file in find_files(whole, without=without).files]
         texts: list[str] = []
         faults: list[str] = []
         for number, path in enumerate(paths, start=1):
@@ -225,13 +227,11 @@ def scores_before(
     return found
 
 
-def write_texts(split: "PhraseSplit", work: Path) -> Path:
-    """Write the passages to train on into the work folder, and give their file, by its whole path."""
+def write_texts(split: "PhraseSplit", path: Path) -> None:
+    """Write the passages to train on."""
     from slimvec.data.writers import write_rows
 
-    path = work.resolve() / "texts.jsonl"
     write_rows(path, ({"text": text} for text in split.training))
-    return path
 
 
 def train_or_go_on(terminal: Terminal, recipe: "Recipe", work: Path) -> FinishedRun:

@@ -40,7 +40,7 @@ def parse_recipe(text: str, *, name: str = "recipe", overrides: Sequence[str] = 
     root = compose_yaml(text, name)
     if not isinstance(root, yaml.MappingNode):
         raise InputError(f"{name} holds no settings", expected=f"sections {', '.join(Recipe.model_fields)}")
-    lines = dict(_lines(root, (), name))
+    lines = dict(_lines(root, ()))
     tree = read_yaml(text, name)
     for override in overrides:
         lines[_override(tree, override)] = override
@@ -96,25 +96,16 @@ def _without_infinity(tree: Any) -> Any:
     return "Infinity" if tree == math.inf else tree
 
 
-def _lines(node: yaml.Node, place: KeyPath, name: str) -> Iterator[tuple[KeyPath, int | str]]:
-    """Yield the line of every key and list item.
-
-    Raises:
-        InputError: a key is there twice.
-    """
+def _lines(node: yaml.Node, place: KeyPath) -> Iterator[tuple[KeyPath, int | str]]:
+    """Yield the line of every key and list item."""
     if isinstance(node, yaml.MappingNode):
-        seen: dict[str, int] = {}
         for key, value in node.value:
-            line = key.start_mark.line + 1
-            if key.value in seen:
-                raise InputError(f"{name}, line {line}: {key.value!r} is there already, in line {seen[key.value]}")
-            seen[key.value] = line
-            yield (*place, key.value), line
-            yield from _lines(value, (*place, key.value), name)
+            yield (*place, key.value), key.start_mark.line + 1
+            yield from _lines(value, (*place, key.value))
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             yield (*place, index), value.start_mark.line + 1
-            yield from _lines(value, (*place, index), name)
+            yield from _lines(value, (*place, index))
 
 
 def _override(tree: Branch, override: str) -> KeyPath:
