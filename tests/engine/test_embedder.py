@@ -1,5 +1,11 @@
 """The embedder: neither the order of inputs, nor the batch size, nor company changes a vector."""
 
+import os
+import pickle
+import subprocess
+import sys
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +15,7 @@ from hypothesis import strategies as st
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError, ModelError
 from slimvec.model.embedding_model import EmbeddingModel
+from slimvec.model.folder import save_model
 from slimvec.model.guard import check_attention_mode
 from slimvec.text.batch import PackedBatch
 from tests.tiny import ARCHITECTURES, MODES, embedding_model
@@ -160,3 +167,33 @@ def test_spec_and_backbone_must_agree():
     model = embedding_model("llama", "causal")
     with pytest.raises(ModelError, match="a causal backbone; expected bidirectional"):
         EmbeddingModel(model.backbone, model.tokenizer, model.spec.replace(attention="bidirectional"))
+
+
+FORKED = """
+import os, signal, sys
+import torch
+from slimvec.engine.embedder import Embedder
+torch.set_num_threads(2)
+embedder = Embedder.load(sys.argv[1])
+torch.ones(1 << 20).add_(1)  # torch's threads are there
+vectors = embedder.embed(["a text", "another"]).vectors
+child = os.fork()
+if child == 0:
+    signal.alarm(60)
+    same = (embedder.embed(["a text", "another"]).vectors == vectors).all() and torch.ones(1 << 20).add_(1).sum() > 0
+    os._exit(0 if same else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_process_embeds(tmp_path):
+    save_model(embedding_model(), tmp_path / "model")
+    ran = subprocess.run([sys.executable, "-c", FORKED, tmp_path / "model"], timeout=120, check=False)
+    assert ran.returncode == 0
+
+
+@pytest.mark.parametrize("copy", [pickle.dumps, deepcopy])
+def test_it_is_not_pickled_or_copied(copy):
+    with pytest.raises(TypeError, match="cannot be pickled or copied; load the model in each process"):
+        copy(Embedder.from_model(embedding_model()))

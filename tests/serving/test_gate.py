@@ -4,11 +4,12 @@ import json
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
 
-from slimvec.serving import connections
+from slimvec.serving import connections, gate
 from slimvec.serving.run import names_of
 
 
@@ -94,6 +95,21 @@ def test_slow_clients_are_let_go(closed, key, monkeypatch):
     assert time.monotonic() - start < 8
 
 
+def test_bodies_that_arrive_at_once_hold_a_bounded_memory(closed, key, monkeypatch):
+    monkeypatch.setattr(gate, "_BODIES", 2)
+    head = f"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n"
+    begun = f"{head}Content-Length: 1900\r\n\r\n{'x' * 1600}".encode()
+    with ThreadPoolExecutor() as pool:
+        answers = sorted(pool.map(lambda _: raw(closed, begun), range(3)))
+    assert [answer.split(b"\r\n")[0] for answer in answers[:2]] == [b"HTTP/1.1 408 Request Timeout"] * 2
+    assert answers[2].startswith(b"HTTP/1.1 429 ")
+    assert b"retry-after: 1" in answers[2].lower()
+    assert b"too many requests are arriving at once" in answers[2]
+    asked = {"model": "tiny", "input": "x" * 100, "truncate": True}
+    for _ in range(4):  # nothing is counted for those that have gone
+        assert closed.post("/v1/embeddings", asked, headers=bearer(key)).status_code == 200
+
+
 def test_broken_http_is_answered_or_dropped_and_the_server_lives(server):
     for data in (
         b"\x00\xff\r\n\r\n",
@@ -126,9 +142,9 @@ def test_path_tricks_find_nothing(server, path):
 
 
 def test_a_client_that_goes_leaves_no_work(server):
-    gate = server.models.first.scheduler
+    scheduler = server.models.first.scheduler
     opened = threading.Event()
-    gate.call(lambda: opened.wait(20))
+    scheduler.call(lambda: opened.wait(20))
     body = json.dumps({"model": "tiny", "input": ["x" * 50] * 10}).encode()
     head = (
         "POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -138,12 +154,12 @@ def test_a_client_that_goes_leaves_no_work(server):
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(head.encode() + body)
         deadline = time.monotonic() + 20
-        while not gate.waiting_tokens and time.monotonic() < deadline:
+        while not scheduler.waiting_tokens and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert gate.waiting_tokens == 500
+        assert scheduler.waiting_tokens == 500
     time.sleep(0.2)
     opened.set()
-    while gate.waiting_tokens and time.monotonic() < deadline:
+    while scheduler.waiting_tokens and time.monotonic() < deadline:
         time.sleep(0.01)
     deadline = time.monotonic() + 20
     while '"status": 499' not in server.log.getvalue() and time.monotonic() < deadline:

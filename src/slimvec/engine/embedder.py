@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, Unpack, get_args
+from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack, get_args
 
 import torch
 
@@ -173,6 +173,10 @@ class Embedder:
     def __repr__(self) -> str:
         """Say what it is, in a line."""
         return f"Embedder(dims={self.dims}, dtype={self.dtype!r}, engine={self.engine!r})"
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied, in plain words."""
+        raise TypeError("an Embedder cannot be pickled or copied; load the model in each process, or before a fork")
 
     def for_role(self, role: Role) -> Self:
         """Give what texts in a role run through: itself, but for queries of a model with a route of their own."""

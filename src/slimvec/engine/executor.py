@@ -8,9 +8,11 @@ In a causal model the states of the first tokens do not depend on what follows, 
 need only their own tokens. Works under every pooling, with the instruction in the pool or left out of it.
 """
 
+import os
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Self
 
 import torch
@@ -95,6 +97,7 @@ class Executor:
     ) -> None:
         self.engine, self.tokenizer, self.head, self.spec, self.width = engine, tokenizer, head, spec, width
         self.lock = threading.RLock()
+        _compute_alone_in_children()
         self._budget = token_budget
         self._prefixes: dict[tuple[str, tuple[Pooling, ...]], SharedPrefix] = {}
 
@@ -174,3 +177,13 @@ class Executor:
         identity = f"{engine.name} {engine.dtype} {self.width} {self.tokenizer.backend.get_vocab_size()}"
         self._budget = calibrated_budget(engine.backbone, identity, num_tokens=num_tokens)
         return self._budget or DEFAULT_BUDGET
+
+
+@cache
+def _compute_alone_in_children() -> None:
+    """Let processes that are forked off from now on compute on one thread.
+
+    The threads of torch's OpenMP stay behind in the parent, and a forked process would wait for them for ever.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))

@@ -19,6 +19,8 @@ OPEN_PATHS = ("/health", "/ready")
 _DISCARDED = 4
 """A body that is too large is read to this many times the limit before the answer: a client that still writes would
 see its connection broken and no answer."""
+_BODIES = 16
+"""All bodies that are arriving hold at most this many times the limit of one: many slow clients fill no memory."""
 _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -54,6 +56,7 @@ class Gate:
         self._app, self._log, self._keys = app, log, keys
         self._hosts, self._open_paths = frozenset(hosts), open_paths
         self._max_body_bytes, self._body_seconds = max_body_bytes, body_seconds
+        self._arriving = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -102,9 +105,17 @@ class Gate:
         """Read a body within its limits of size and time.
 
         Raises:
-            ApiError: it is over one of them.
+            ApiError: it is over one of them, or too much is arriving from others.
         """
-        limit, parts, size = self._max_body_bytes, [], 0
+        parts: list[bytes] = []
+        try:
+            return await self._read(scope, receive, parts)
+        finally:
+            self._arriving -= sum(map(len, parts))
+
+    async def _read(self, scope: Scope, receive: Receive, parts: list[bytes]) -> bytes:
+        """Read the parts of a body into a list; errors as for `_body`."""
+        limit, size = self._max_body_bytes, 0
         declared = Headers(scope=scope).get("content-length", "")
         too_large = declared.isdecimal() and int(declared) > _DISCARDED * limit
         try:
@@ -114,9 +125,10 @@ class Gate:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise _GoneError
-                    size += len(message.get("body", b""))
+                    part = message.get("body", b"")
+                    size += len(part)
                     if size <= limit:
-                        parts.append(message.get("body", b""))
+                        self._take(part, parts)
                     more = message.get("more_body", False) and size <= _DISCARDED * limit
         except TimeoutError as error:
             seconds = f"{self._body_seconds:g} seconds"
@@ -127,6 +139,18 @@ class Gate:
             found = f"the body is larger than {limit:,} bytes; send fewer texts at a time"
             raise ApiError(413, found, headers={"Connection": "close"})
         return b"".join(parts)
+
+    def _take(self, part: bytes, parts: list[bytes]) -> None:
+        """Keep a part of a body.
+
+        Raises:
+            ApiError: with it too much would be arriving.
+        """
+        if self._arriving + len(part) > _BODIES * self._max_body_bytes:
+            found = "too many requests are arriving at once; come back in a second"
+            raise ApiError(429, found, headers={"Retry-After": "1", "Connection": "close"})
+        self._arriving += len(part)
+        parts.append(part)
 
 
 class _GoneError(Exception):
