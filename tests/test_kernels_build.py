@@ -23,6 +23,7 @@ def hook():
 
 def test_without_a_compiler_an_install_goes_on_and_says_what_is_missing(hook, monkeypatch, tmp_path):
     monkeypatch.delenv("SLIMVEC_BUILD", raising=False)
+    monkeypatch.delenv("SLIMVEC_KERNELS", raising=False)
     monkeypatch.setenv("CXX", "no-such-compiler")
     (tmp_path / hook.LIBRARY).write_text("of an earlier install")
     said = hook.build_in_place(tmp_path)

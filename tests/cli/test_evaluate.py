@@ -97,7 +97,7 @@ def test_what_is_left_out_of_a_set_is_said_and_refused_if_asked(slimvec, model, 
     (tmp_path / "mine.yaml").write_text("{name: mine, tasks: [{name: one, kind: retrieval}]}")
     suite = ("evaluate", "-m", model, "-d", ".", "--suite", "mine.yaml", "--no-cache")
     assert said in slimvec(*suite).err  # beside what mteb shows
-    assert "unknown document gone" in slimvec(*suite, "--strict").error
+    assert "unknown document gone" in slimvec(*suite, "--strict").err  # and why no kernels ran, where none do
 
 
 @pytest.mark.parametrize(
