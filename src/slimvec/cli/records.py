@@ -177,8 +177,7 @@ class RecordSearch:
         from slimvec.data.mining.scoring import KnownEmbedder
 
         identity = describe_model(embedder, self.model, revision=loading.revision)
-        takes_task = embedder.spec.prompts.takes_task
-        return KnownEmbedder(embedder, embedder.dims, identity, self.task, takes_task)
+        return KnownEmbedder(embedder, embedder.dims, identity, self.task, embedder.spec.prompts)
 
 
 def _stage(terminal: Terminal) -> "Stage":

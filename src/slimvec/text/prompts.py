@@ -92,6 +92,10 @@ class Prompts(Frozen):
         """Whether a prompt has a place for an instruction."""
         return not self.literal and "{task}" in self.query + self.document
 
+    def has_place_for(self, task: str) -> bool:
+        """Whether a task is anything but a whole instruction in words that no prompt has a place for."""
+        return task in self.named or " " not in task.strip() or self.takes_task
+
     def _task(self, task: str) -> Task:
         if " " in task.strip():
             return Task(instruction=task.strip())

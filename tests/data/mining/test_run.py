@@ -17,6 +17,7 @@ from slimvec.data.records import Record
 from slimvec.data.text_ids import text_id
 from slimvec.errors import InputError, ModelError
 from slimvec.text.embeddings import Embeddings
+from slimvec.text.prompts import Prompts
 from tests.data.mining.support import (
     DIMS,
     TEXT,
@@ -275,11 +276,11 @@ def test_a_process_that_is_killed_loses_one_block_at_most(tmp_path):
 
 def test_instructions_of_records_are_left_out_for_a_model_without_a_place_for_them(tmp_path):
     seen = WordEmbedder()
-    asked = replace(known(seen), takes_task=False)
-    records = [Record("sun", ("star",), task="find the star"), Record("moon", ("sky",), task="named")]
+    asked = replace(known(seen), prompts=Prompts(named={"a named prompt": "named: "}))
+    records = [Record("sun", ("star",), task="find the star"), Record("moon", ("sky",), task="a named prompt")]
     mine_negatives(inputs(records, tmp_path / "w", embedder=asked), tmp_path / "o.jsonl", TOP)
     assert {(texts, task) for texts, role, task in seen.calls if role == "query"} == {
         (("sun",), None),
-        (("moon",), "named"),
+        (("moon",), "a named prompt"),
     }
-    assert [record.task for record in read_records(tmp_path / "o.jsonl")] == ["find the star", "named"]
+    assert [record.task for record in read_records(tmp_path / "o.jsonl")] == ["find the star", "a named prompt"]

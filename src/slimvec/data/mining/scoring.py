@@ -19,7 +19,7 @@ from slimvec.data.mining.texts import Numbers, TextStore
 from slimvec.errors import ModelError
 from slimvec.progress import tell_nobody
 from slimvec.text.embeddings import TextEmbedder, embed_by_task
-from slimvec.text.prompts import Role
+from slimvec.text.prompts import Prompts, Role
 
 Scores = NDArray[np.float32]
 Vectors = NDArray[np.float32]
@@ -100,20 +100,21 @@ class KnownEmbedder:
             an equal one.
         task: Task of the queries whose records name none, and of all documents, since one document serves all
             queries. None for the model's default.
-        takes_task: Whether its prompts have a place for an instruction. Without one the records' own instructions,
-            which are for the model in training, are left out.
+        prompts: Its prompts, where they are known. Instructions of records that they have no place for, which are for
+            the model in training, are left out.
     """
 
     embedder: TextEmbedder
     dims: int
     identity: Mapping[str, Any]
     task: str | None = None
-    takes_task: bool = True
+    prompts: Prompts | None = None
 
     def query_task(self, task: str | None) -> str | None:
         """Give the task of a query, from what its record names."""
-        is_lost = task is not None and " " in task.strip() and not self.takes_task
-        return self.task if task is None or is_lost else task
+        if task is None or (self.prompts is not None and not self.prompts.has_place_for(task)):
+            return self.task
+        return task
 
 
 def embed_collection(

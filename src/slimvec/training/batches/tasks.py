@@ -50,7 +50,7 @@ def _render(prompts: Prompts, role: Role, task: str | None) -> str:
 
 
 def _refused(task: str, prompts: Prompts, error: InputError) -> InputError:
-    if " " not in task.strip() or prompts.takes_task:
+    if prompts.has_place_for(task):
         return InputError(f"records of the data have {error.found}", expected=error.expected, do=error.do)
     return InputError(
         f"records of the data have instructions, as {task!r}, and the prompts have no place for one",
