@@ -378,21 +378,15 @@ class Embedder:
                 those of one.
             StorageError: it cannot be written.
         """
-        from slimvec.model.folder import load_opened, save_model
-        from slimvec.model.lm_head import kept_head
-        from slimvec.model.routed_folder import save_routes
+        from slimvec.model.resaving import SaveSettings, save_opened, save_with_head
 
-        model = self._model
-        if model is None:
-            assert self._opened is not None
-            dtype = None if self._engine.dtype == torch.int8 else self._engine.dtype  # int8 runs a model, keeps none
-            if self._opened.queries is not None:
-                whole = merged and not language_model
-                save_routes(self._opened, Path(folder), dtype=dtype, training=training, whole=whole, force=force)
-                return
-            model = load_opened(self._opened, dtype=dtype)
-        head = kept_head(self._opened, model.backbone, wanted=language_model)
-        save_model(model, Path(folder), merged=merged, training=training, language_head=head, force=force)
+        asked: SaveSettings = {"merged": merged, "language_model": language_model, "training": training, "force": force}
+        if self._model is not None:
+            save_with_head(self._model, self._opened, Path(folder), **asked)
+            return
+        assert self._opened is not None
+        dtype = None if self._engine.dtype == torch.int8 else self._engine.dtype  # int8 runs a model, keeps none
+        save_opened(self._opened, Path(folder), dtype=dtype, **asked)
 
     def verify(self, folder: str | Path) -> float:
         """Embed a folder's golden texts and give the lowest cosine with the vectors stored there.
