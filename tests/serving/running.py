@@ -1,6 +1,7 @@
 """A real server on a loopback socket, in a thread of the test's process."""
 
 import io
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 import httpx
 import uvicorn
+from starlette.types import ASGIApp
 
 from slimvec.engine.embedder import Embedder
 from slimvec.serving.app import create_app
@@ -43,8 +45,7 @@ class Running:
             return client.get(path, **settings)
 
     def stop(self) -> None:
-        self.server.should_exit = True
-        self.thread.join(60)
+        stop(self.server, self.thread)
 
 
 @contextmanager
@@ -63,13 +64,26 @@ def running(
     reports = [read_report(report, models)] if report else []
     arguments = {"hosts": ("127.0.0.1", "localhost"), **arguments}
     app = create_app(models, settings, index=served, reports=reports, log_to=log, **arguments)
+    with served_app(app, settings) as (listening, server, thread):
+        yield Running(address(listening), next(iter(embedders.values())), models, log, server, thread)
+
+
+@contextmanager
+def served_app(
+    app: ASGIApp, settings: ServerSettings
+) -> Iterator[tuple[socket.socket, uvicorn.Server, threading.Thread]]:
+    """Serve an application in a thread until the body ends."""
     with bind("127.0.0.1", 0) as listening:
         server = server_of(app, settings)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
-        first = next(iter(embedders.values()))
-        found = Running(address(listening), first, models, log, server, thread)
         try:
-            yield found
+            yield listening, server, thread
         finally:
-            found.stop()
+            stop(server, thread)
+
+
+def stop(server: uvicorn.Server, thread: threading.Thread) -> None:
+    """Let a server finish what it has taken, and wait for it."""
+    server.should_exit = True
+    thread.join(60)

@@ -1,15 +1,14 @@
 """Clients that take their answer slowly, or not at all."""
 
 import socket
-import threading
 import time
 from contextlib import contextmanager, suppress
 
 import pytest
 
 from slimvec.serving import connections
-from slimvec.serving.run import bind, server_of
 from slimvec.serving.settings import ServerSettings
+from tests.serving.running import served_app
 
 SIZE = 16 << 20
 
@@ -30,16 +29,13 @@ async def large_answer(scope, receive, send):
 @pytest.fixture
 def asked():
     """A connection over which the large answer was asked for; nothing of it is read."""
-    with bind("127.0.0.1", 0) as listening:
-        server = server_of(large_answer, ServerSettings())
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
-        with connection_to(listening.getsockname()) as client:
-            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            yield client
-        server.should_exit = True
-        thread.join(60)
-        assert not thread.is_alive()
+    with (
+        served_app(large_answer, ServerSettings()) as (listening, _, thread),
+        connection_to(listening.getsockname()) as client,
+    ):
+        client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        yield client
+    assert not thread.is_alive()
 
 
 @contextmanager
