@@ -1,5 +1,6 @@
 import json
 import random
+import re
 import shlex
 import string
 from pathlib import Path
@@ -77,6 +78,7 @@ def test_the_time_left_is_told_at_the_start_of_each_phase(slimvec, arguments):
         assert any(line.startswith(doing) and line.endswith(" left") for line in lines), (doing, lines)
     assert "        chosen for the " in outcome.out
     assert f": {NUM_DOCUMENTS} documents" in outcome.out
+    assert re.search(r" the raw model finds them with nDCG@10 [01]\.\d{3}\n", outcome.out)
 
 
 def check_answers(result):

@@ -10,20 +10,17 @@ from slimvec.cli.adaptation import (
     MAX_TOKENS,
     FoundDocuments,
     MethodName,
+    Plan,
     choose_method,
-    identify,
-    make_recipe,
     read_folder,
     scores_before,
     train_or_go_on,
-    write_texts,
 )
-from slimvec.cli.evaluate import score_sets
 from slimvec.cli.failures import AGAIN
-from slimvec.cli.models import describe_model, load_embedder
+from slimvec.cli.models import load_embedder
 from slimvec.cli.options import Loading
 from slimvec.cli.retrieval_sets import read_set
-from slimvec.cli.scores import interval, scores_table
+from slimvec.cli.scores import interval, score_sets, scores_table
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import TrainingError
 from slimvec.files import atomic_folder
@@ -85,6 +82,8 @@ def adapt(
         work DIR: Folder for the training under way, kept at the end. Default: OUTPUT.work, removed at the end.
     """
     from slimvec.data.mining.workspace import claim_workspace, is_claimed, open_workspace
+    from slimvec.data.writers import write_rows
+    from slimvec.evaluation.slimvec_model import describe_embedder
     from slimvec.training.recipe.objectives import NextPhrase
     from slimvec.training.run.held_out_phrases import hold_out_phrases
 
@@ -94,34 +93,30 @@ def adapt(
     further = [] if data is None else [read_set(terminal, data, strict=strict)]
     found = read_folder(terminal, documents, field=field, strict=strict, without=folder.resolve())
     embedder = load_embedder(terminal, model, Loading(revision=revision))
-    chosen = choose_method(embedder, method)
+    plan = Plan(choose_method(embedder, method), minutes, seed, setting or ())
     texts = folder.resolve() / "texts.jsonl"
-    recipe = make_recipe(
-        embedder, base=model, revision=revision, texts=texts, method=chosen, minutes=minutes, seed=seed,
-        settings=setting or (),
-    )  # fmt: skip
+    recipe = plan.recipe(embedder, model, revision, texts)
     with terminal.task("holding phrases out"):
         lengths = NextPhrase(kind="next-phrase", max_tokens=MAX_TOKENS)
         split = hold_out_phrases(found.texts, embedder.tokenizer, lengths, seed=seed)
     sets = [split.held_out, *further]
-    described = describe_model(embedder, model, revision=revision)
-    identity = identify(split, described, sets=sets, method=chosen, minutes=minutes, seed=seed, settings=setting or ())
+    card = describe_embedder(embedder, name=model, revision=revision)
     with open_workspace(folder, restart=restart, keep=work is not None):
-        claim_workspace(folder, identity)
-        before = scores_before(terminal, embedder, sets, described, folder).tasks
+        claim_workspace(folder, plan.identity(split.training, sets, card))
+        before = scores_before(terminal, embedder, sets, card, folder).tasks
         terminal.print(
             f"{found.num_files:,} files: {len(split.training):,} passages to learn from, "
-            f"{len(split.held_out.queries):,} phrases held out; {chosen}"
+            f"{len(split.held_out.queries):,} phrases held out; {plan.method}"
         )
-        write_texts(split, texts)
+        write_rows(texts, ({"text": text} for text in split.training))
         del embedder
         run = train_or_go_on(terminal, recipe, folder)
-        trained = run.result.output
+        trained = folder / "model"
         adapted = load_embedder(terminal, str(trained))
-        after = score_sets(terminal, adapted, sets, describe_model(adapted, str(output)), None).tasks
+        after = score_sets(terminal, adapted, sets, describe_embedder(adapted, name=str(output))).tasks
         report: Result = {
             "output": str(output),
-            "method": chosen,
+            "method": plan.method,
             "documents": _describe(found, len(split.training), split.held_out),
             "training": run.summary(),
             "sets": {r.task: _change(b, r) for b, r in zip(before, after, strict=True)},

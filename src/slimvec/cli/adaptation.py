@@ -8,12 +8,12 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from slimvec.cli.evaluate import score_sets
 from slimvec.cli.failures import AGAIN
+from slimvec.cli.scores import score_sets
 from slimvec.cli.terminal import Terminal
 from slimvec.cli.training import FinishedRun, finished_run, run_training
 from slimvec.errors import InputError
@@ -22,9 +22,9 @@ from slimvec.files import write_text
 if TYPE_CHECKING:
     from slimvec.data.retrieval import RetrievalSet
     from slimvec.engine.embedder import Embedder
+    from slimvec.evaluation.models import ModelCard
     from slimvec.evaluation.results import EvaluationResult
     from slimvec.training.recipe import Recipe
-    from slimvec.training.run.held_out_phrases import PhraseSplit
 
 MethodName = Literal["next-phrase", "crops"]
 MAX_TOKENS = 128
@@ -45,6 +45,55 @@ class FoundDocuments:
     texts: list[str]
     num_files: int
     faults: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a model is adapted.
+
+    Attributes:
+        method: The objective.
+        minutes: Minutes for training.
+        seed: Random seed for what is held out and the training.
+        settings: `section.key=value` over the recipe.
+    """
+
+    method: MethodName
+    minutes: float
+    seed: int
+    settings: Sequence[str]
+
+    def recipe(self, embedder: "Embedder", base: str, revision: str | None, texts: Path) -> "Recipe":
+        """Write the recipe, to train on a file of passages.
+
+        The upper quarter of a decoder's layers is trained, which leaves time for more steps. A base without prompts
+        keeps having none.
+
+        Raises:
+            InputError: a setting that does not fit.
+        """
+        from slimvec.training.recipe.reading import parse_recipe
+
+        longest = min(MAX_TOKENS, embedder.spec.max_tokens)
+        tree: dict[str, Any] = {
+            "base": {"source": base, "revision": revision},
+            "data": [{"path": str(texts)}],
+            "objective": {"kind": self.method, "max_tokens": longest, "step_tokens": _STEP_TOKENS},
+            "tuning": {"rank": 16, "alpha": 32, "first_layer": _num_frozen(base, revision)},
+            "loss": {"temperature": 0.05},
+            "optim": {"lr": 0.002},
+            "batch": {"micro_batch_tokens": 1024, "graph_tokens": 4 * _STEP_TOKENS},
+            "run": {"max_minutes": self.minutes, "seed": self.seed, "checkpoint_minutes": 1},
+        }
+        if not any(embedder.spec.prompts.render(role) for role in ("query", "document")):
+            tree["model"] = {"prompts": {"query": ""}}
+        return parse_recipe(json.dumps(tree), name="the recipe of the adaptation", overrides=self.settings)
+
+    def identity(self, passages: Sequence[str], sets: "Sequence[RetrievalSet]", card: "ModelCard") -> dict[str, Any]:
+        """Say what an adaptation is of, so that no other goes on from what it keeps."""
+        documents = hashlib.sha256("\0".join(passages).encode()).hexdigest()
+        hashes = [one.content_hash for one in sets]
+        return {"documents": documents, "sets": hashes, "model": card.identity, **asdict(self)}
 
 
 def read_folder(
@@ -114,56 +163,6 @@ def choose_method(embedder: "Embedder", asked: MethodName | None) -> MethodName:
     return asked or ("next-phrase" if fits else "crops")
 
 
-def make_recipe(
-    embedder: "Embedder",
-    *,
-    base: str,
-    revision: str | None,
-    texts: Path,
-    method: MethodName,
-    minutes: float,
-    seed: int,
-    settings: Sequence[str],
-) -> "Recipe":
-    """Write the recipe of an adaptation.
-
-    The upper quarter of a decoder's layers is trained, which leaves time for more steps. A base without prompts keeps
-    having none.
-
-    Args:
-        embedder: The model.
-        base: As the user names it.
-        revision: Revision of a hub name.
-        texts: File of the passages.
-        method: The objective.
-        minutes: Minutes for training.
-        seed: Random seed for the run.
-        settings: `section.key=value` over the recipe.
-
-    Raises:
-        InputError: a setting that does not fit.
-    """
-    from slimvec.training.recipe.reading import parse_recipe
-
-    tree: dict[str, Any] = {
-        "base": {"source": base, **({"revision": revision} if revision else {})},
-        "data": [{"path": str(texts)}],
-        "objective": {
-            "kind": method,
-            "max_tokens": min(MAX_TOKENS, embedder.spec.max_tokens),
-            "step_tokens": _STEP_TOKENS,
-        },
-        "tuning": {"rank": 16, "alpha": 32, "first_layer": _num_frozen(base, revision)},
-        "loss": {"temperature": 0.05},
-        "optim": {"lr": 0.002},
-        "batch": {"micro_batch_tokens": 1024, "graph_tokens": 4 * _STEP_TOKENS},
-        "run": {"max_minutes": minutes, "seed": seed, "checkpoint_minutes": 1},
-    }
-    if not any(embedder.spec.prompts.render(role) for role in ("query", "document")):
-        tree["model"] = {"prompts": {"query": ""}}
-    return parse_recipe(json.dumps(tree), name="the recipe of the adaptation", overrides=settings)
-
-
 def _num_frozen(base: str, revision: str | None) -> int:
     """Count the layers that are not trained: the lower three quarters of a decoder's."""
     from slimvec.model.architectures import is_decoder
@@ -173,74 +172,22 @@ def _num_frozen(base: str, revision: str | None) -> int:
     return 3 * int(config["num_hidden_layers"]) // 4 if is_decoder(config) else 0
 
 
-def identify(
-    split: "PhraseSplit",
-    model: dict[str, Any],
-    *,
-    sets: "Sequence[RetrievalSet]",
-    method: MethodName,
-    minutes: float,
-    seed: int,
-    settings: Sequence[str],
-) -> dict[str, Any]:
-    """Say what an adaptation is of, so that no other goes on from what it keeps.
-
-    Args:
-        split: Its passages.
-        model: What `describe_model` says of the model.
-        sets: What is scored.
-        method: The objective.
-        minutes: Minutes for training.
-        seed: Random seed for the run.
-        settings: `section.key=value` over the recipe.
-    """
-    return {
-        "documents": hashlib.sha256("\0".join(split.training).encode()).hexdigest(),
-        "sets": [one.content_hash for one in sets],
-        "model": model["identity"],
-        "method": method,
-        "minutes": minutes,
-        "seed": seed,
-        "settings": list(settings),
-    }
-
-
 def scores_before(
-    terminal: Terminal, embedder: "Embedder", sets: "Sequence[RetrievalSet]", model: dict[str, Any], work: Path
+    terminal: Terminal, embedder: "Embedder", sets: "Sequence[RetrievalSet]", card: "ModelCard", work: Path
 ) -> "EvaluationResult":
-    """Score the model as it is, or read its scores where the work folder has them.
-
-    Args:
-        terminal: Shows progress.
-        embedder: The model.
-        sets: The sets.
-        model: What `describe_model` says of it.
-        work: The work folder.
-    """
+    """Score the model as it is, or read its scores where the work folder has them."""
     from slimvec.evaluation.results import EvaluationResult
 
     path = work / "before.json"
     if path.is_file():
         return EvaluationResult.model_validate_json(path.read_bytes())
-    found = score_sets(terminal, embedder, sets, model, None)
+    found = score_sets(terminal, embedder, sets, card)
     write_text(path, found.model_dump_json())
     return found
 
 
-def write_texts(split: "PhraseSplit", path: Path) -> None:
-    """Write the passages to train on."""
-    from slimvec.data.writers import write_rows
-
-    write_rows(path, ({"text": text} for text in split.training))
-
-
 def train_or_go_on(terminal: Terminal, recipe: "Recipe", work: Path) -> FinishedRun:
     """Train within the work folder, from where a stopped run was.
-
-    Args:
-        terminal: Shows progress.
-        recipe: The recipe.
-        work: The work folder.
 
     Raises:
         Interrupted: the run was stopped, and saved.

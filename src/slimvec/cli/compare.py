@@ -149,7 +149,7 @@ class _Watcher:
         self.task.update(description=f"{self.name}{what}")
 
         def show(event: "StepEvent") -> None:
-            self.task.update(detail=f"step {event.step}, loss {event.loss:.3f}, {event.tokens_per_s:,.0f} tokens/s")
+            self.task.update(detail=str(event))
 
         return [show]
 

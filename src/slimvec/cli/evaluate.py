@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from slimvec.cli.models import card_of, describe_model, load_embedder, model_or_default
+from slimvec.cli.models import describe_model, load_embedder, model_or_default
 from slimvec.cli.options import Opening
 from slimvec.cli.retrieval_sets import read_set
-from slimvec.cli.scores import scores_table, summary_of
+from slimvec.cli.scores import score_sets, scores_table, summary_of
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError, ModelError
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from slimvec.data.retrieval import RetrievalSet
-    from slimvec.engine.embedder import Embedder
     from slimvec.evaluation.results import EvaluationResult, TaskResult
 
 KEYS = {
@@ -91,12 +90,15 @@ def evaluate(
         embedder = load_embedder(terminal, model, opening, echo=echo)
     except ModelError as error:
         raise _naming_the_other(error, model, opening.revision) from error
-    described = describe_model(embedder, model, revision=opening.revision)
-    result = score_sets(terminal, embedder, datasets, described, task)
+    from slimvec.evaluation.slimvec_model import describe_embedder
+
+    card = describe_embedder(embedder, name=model, revision=opening.revision, task=task)
+    result = score_sets(terminal, embedder, datasets, card, task=task)
     baseline = _score_bm25(terminal, datasets) if bm25 else None
     terminal.print(*_tables(result, baseline))  # before the file: a full disk shall not take the scores with it
     if output is not None:
         result.write(output, force=force)
+    described = describe_model(embedder, model, revision=opening.revision)
     return summary_of(result, baseline=baseline, output=output) | {"model": described}
 
 
@@ -132,35 +134,6 @@ def _read(
             datasets += dataset.by_language().values() if by_language else [dataset]
             task.advance()
     return datasets
-
-
-def score_sets(
-    terminal: Terminal,
-    embedder: "Embedder",
-    datasets: "Sequence[RetrievalSet]",
-    described: dict[str, Any],
-    task: str | None,
-) -> "EvaluationResult":
-    """Score a model on sets, with progress.
-
-    Args:
-        terminal: Shows it.
-        embedder: The model.
-        datasets: The sets.
-        described: What `describe_model` says of the model.
-        task: Task or instruction the texts are embedded for; None for the model's own.
-    """
-    from slimvec.evaluation.results import EvaluationResult, package_versions
-    from slimvec.evaluation.retrieval import num_texts, score_retrieval
-
-    card = card_of(embedder, described, task=task)
-    results = []
-    with terminal.task("embedding", total=sum(map(num_texts, datasets)), unit="texts") as progress:
-        for dataset in datasets:
-            progress.update(description=f"embedding {dataset.name}")
-            found = score_retrieval(embedder, dataset, prompts=card.prompts, task=task, on_progress=progress.advance)
-            results.append(found)
-    return EvaluationResult(model=card, tasks=tuple(results), versions=package_versions())
 
 
 def _score_bm25(terminal: Terminal, datasets: "Sequence[RetrievalSet]") -> "list[TaskResult]":

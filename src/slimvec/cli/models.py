@@ -8,7 +8,6 @@ from slimvec.cli.terminal import Terminal
 if TYPE_CHECKING:
     from slimvec.engine.embedder import Embedder
     from slimvec.engine.language_model import LanguageModel
-    from slimvec.evaluation.models import ModelCard
 
 
 def model_or_default(terminal: Terminal, model: str | None) -> str:
@@ -75,17 +74,3 @@ def describe_model(embedder: "Embedder", source: str, *, revision: str | None = 
         "engine": embedder.engine,
         "spec": embedder.spec.model_dump(mode="json"),
     }
-
-
-def card_of(embedder: "Embedder", described: dict[str, Any], *, task: str | None = None) -> "ModelCard":
-    """Give a model the name and the identity that results carry.
-
-    Args:
-        embedder: The model.
-        described: What `describe_model` says of it.
-        task: Task or instruction the texts are embedded for; None for the model's own.
-    """
-    from slimvec.evaluation.slimvec_model import describe_embedder
-
-    name, identity = described["source"], described["identity"]
-    return describe_embedder(embedder, name=name, identity=identity, revision=described["revision"], task=task)

@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from slimvec.cli.hits import Hit, best_hits
-from slimvec.cli.models import card_of, describe_model, load_embedder
+from slimvec.cli.models import load_embedder
 from slimvec.cli.options import Role
-from slimvec.cli.terminal import Terminal
+from slimvec.cli.scores import score_sets
+from slimvec.cli.terminal import Result, Terminal, named
 from slimvec.cli.training import FinishedRun, run_training
 from slimvec.data.texts import Item
 from slimvec.quickstart.pace import Pace, choose_pace, measure_speed, minutes_for, scored_part, whole_pace
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
     from slimvec.data.retrieval import RetrievalSet
     from slimvec.engine.embedder import Embedder, Embeddings
-    from slimvec.evaluation.models import ModelCard
     from slimvec.evaluation.results import EvaluationResult, TaskResult
     from slimvec.quickstart.corpus import StoredCorpus
     from slimvec.training.recipe import Recipe
@@ -46,16 +44,16 @@ class Setup:
         minutes N (from 0.1): Time for all of it; how much is done depends on the machine.
         seed N (from 0): Random seed for the order of the data and the adapter.
         base (hidden): The language model to start from.
+        root (hidden): A folder of packages to read.
+        num_documents (hidden): Documents held out.
         setting (hidden): section.key=value of the recipe.
     """
 
     minutes: float = 8.0
     seed: int = 0
     base: str = "smollm2-135m"
-    root: Annotated[list[Path] | None, typer.Option(hidden=True, exists=True, help="A folder of packages to read.")] = (
-        None
-    )
-    num_documents: Annotated[int, typer.Option(min=1, hidden=True, help="Documents held out.")] = 1000
+    root: list[Path] | None = None
+    num_documents: int = 1000
     setting: list[str] | None = None
 
 
@@ -110,17 +108,13 @@ class Outcome:
         """Give the rows of the table of scores."""
         return [(_LABELS[name], result.tasks[0]) for name, result in self.results.items()]
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> Result:
         """Give what the command's JSON holds of it."""
+        corpus = named(self.corpus, ("num_train", "num_train_packages", "num_heldout_packages"))
         return {
             **{name: _numbers(result.tasks[0]) for name, result in self.results.items()},
             "answers": [{"query": query, "hits": hits} for query, hits in self.answers],
-            "corpus": {
-                "num_train": self.corpus.num_train,
-                "num_train_packages": self.corpus.num_train_packages,
-                "num_documents": self.num_documents,
-                "num_heldout_packages": self.corpus.num_heldout_packages,
-            },
+            "corpus": corpus | {"num_documents": self.num_documents},
             "training": self.run.summary(),
             "pace": self.pace,
         }
@@ -172,11 +166,11 @@ class Quickstart:
         base = self._fetch()
         corpus, heldout = self._corpus()
         pace, dataset = self._measure(base, corpus, heldout, folder)
-        results = {"raw": self._score("raw", self._setup.base, _Remembering(base), dataset, pace)}
+        results = {"raw": self._score("raw", _Remembering(base), dataset, pace)}
         del base
         run = self._train(corpus, folder / "model", pace)
         trained_model = _Remembering(load_embedder(self._terminal, str(folder / "model")))
-        results["trained"] = self._score("trained", str(folder / "model"), trained_model, dataset, pace)
+        results["trained"] = self._score("trained", trained_model, dataset, pace)
         results |= self._score_bm25(dataset)
         answers = self._answer(trained_model, dataset)
         for name, result in results.items():  # in full, the values of each query included
@@ -242,27 +236,21 @@ class Quickstart:
             self._terminal.print(f"        with --minutes {minutes_for(whole, spent)} it would be {whole}")
         return pace, dataset
 
-    def _score(
-        self, name: str, source: str, embedder: _Remembering, dataset: "RetrievalSet", pace: Pace
-    ) -> "EvaluationResult":
-        from slimvec.evaluation.retrieval import num_texts, score_retrieval
+    def _score(self, name: str, embedder: _Remembering, dataset: "RetrievalSet", pace: Pace) -> "EvaluationResult":
+        from slimvec.evaluation.slimvec_model import describe_embedder
 
-        card = card_of(embedder.embedder, describe_model(embedder.embedder, source))
-        with (
-            self._watch.phase(name),
-            self._terminal.task(
-                f"scoring the {name} model", total=num_texts(dataset), unit="texts", expected=pace.scoring_seconds
-            ) as task,
-        ):
-            result = score_retrieval(
+        with self._watch.phase(name):
+            result = score_sets(
+                self._terminal,
                 embedder,
-                dataset,
-                prompts=card.prompts,
+                [dataset],
+                describe_embedder(embedder.embedder, name=name),
                 seed=self._setup.seed,
-                on_progress=task.advance,
+                doing=f"scoring the {name} model",
+                expected=pace.scoring_seconds,
             )
-        self._say(name, f"the {name} model finds them with nDCG@10 {result.score}")
-        return self._result(card.model_copy(update={"name": name}), result)
+        self._say(name, f"the {name} model finds them with nDCG@10 {result.tasks[0].score:.3f}")
+        return result
 
     def _train(self, corpus: "StoredCorpus", output: Path, pace: Pace) -> FinishedRun:
         with self._watch.phase("training"):
@@ -276,31 +264,22 @@ class Quickstart:
                 expected=pace.training_seconds,
             )
         progress = run.result.progress
-        self._say(
-            "training",
-            f"{run.result.num_trained / 1e6:.2g} million parameters trained in {progress.step:,} steps "
-            f"over {progress.tokens:,} tokens",
-        )
+        trained = f"{run.result.num_trained / 1e6:.2g} million parameters trained"
+        self._say("training", f"{trained} in {progress.step:,} steps over {progress.tokens:,} tokens")
         return run
 
     def _score_bm25(self, dataset: "RetrievalSet") -> "dict[str, EvaluationResult]":
         """Score BM25, and BM25 with identifiers split."""
+        from slimvec.evaluation.results import EvaluationResult, package_versions
         from slimvec.evaluation.retrieval import bm25_card, score_bm25
 
+        seed, results = self._setup.seed, {}
         with self._watch.phase("bm25"), self._terminal.task("scoring BM25"):
-            return {
-                name: self._result(
-                    bm25_card(split_identifiers=split),
-                    score_bm25(dataset, split_identifiers=split, seed=self._setup.seed),
-                )
-                for name, split in (("bm25", False), ("bm25_split", True))
-            }
-
-    def _result(self, card: "ModelCard", result: "TaskResult") -> "EvaluationResult":
-        """Put together what is written of a system."""
-        from slimvec.evaluation.results import EvaluationResult, package_versions
-
-        return EvaluationResult(model=card, tasks=(result,), seed=self._setup.seed, versions=package_versions())
+            for name, split in (("bm25", False), ("bm25_split", True)):
+                tasks = (score_bm25(dataset, split_identifiers=split, seed=seed),)
+                card = bm25_card(split_identifiers=split)
+                results[name] = EvaluationResult(model=card, tasks=tasks, seed=seed, versions=package_versions())
+        return results
 
     def _answer(self, model: _Remembering, dataset: "RetrievalSet") -> list[tuple[str, list[Hit]]]:
         """Search the documents for three questions."""
@@ -317,7 +296,7 @@ class Quickstart:
         self._terminal.print(f"{clock(self._watch.seconds[phase]):>6}  {text}")
 
 
-def _numbers(result: "TaskResult") -> dict[str, float | None]:
+def _numbers(result: "TaskResult") -> Result:
     """Give the numbers of a result under the names the command promises."""
     main = {"ndcg_at_10": result.score.value, "low": result.score.low, "high": result.score.high}
     return main | {name: result.metrics[name].value for name in _SHOWN}

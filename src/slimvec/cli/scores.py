@@ -1,17 +1,20 @@
-"""Scores as tables and as JSON."""
+"""Retrieval sets scored with progress, and scores as tables and as JSON."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slimvec.cli.tables import table
+from slimvec.cli.terminal import Result, Terminal, named
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from slimvec.cli.terminal import Result
+    from slimvec.data.retrieval import RetrievalSet
     from slimvec.evaluation.comparing import ComparisonReport
-    from slimvec.evaluation.results import EvaluationResult, Score, TaskResult
+    from slimvec.evaluation.models import ModelCard
+    from slimvec.evaluation.results import EvaluationResult, TaskResult
+    from slimvec.text.embeddings import TextEmbedder
 
 _HEADINGS = {"ndcg_at_10": "nDCG@10", "mrr_at_10": "MRR@10", "recall_at_1": "recall@1", "recall_at_10": "recall@10"}
 _DETAILS = (
@@ -20,9 +23,46 @@ _DETAILS = (
 )  # fmt: skip
 
 
-def interval(score: "Score") -> dict[str, float | None]:
-    """Give a score as `value`, `low` and `high`; the ends are null where too few queries give no interval."""
-    return {"value": score.value, "low": score.low, "high": score.high}
+def score_sets(
+    terminal: Terminal,
+    embedder: "TextEmbedder",
+    datasets: "Sequence[RetrievalSet]",
+    card: "ModelCard",
+    *,
+    task: str | None = None,
+    seed: int = 0,
+    doing: str = "embedding {}",
+    expected: float | None = None,
+) -> "EvaluationResult":
+    """Score a model on sets, with progress.
+
+    Args:
+        terminal: Shows it.
+        embedder: The model.
+        datasets: One or more.
+        card: What the result says of the model.
+        task: Task or instruction the texts are embedded for; None for the model's own.
+        seed: Random seed for the bootstrap.
+        doing: What is shown; the name of the set stands in the place of `{}`.
+        expected: Seconds it is expected to take; default unknown.
+    """
+    from slimvec.evaluation.results import EvaluationResult, package_versions
+    from slimvec.evaluation.retrieval import num_texts, score_retrieval
+
+    results, total = [], sum(map(num_texts, datasets))
+    with terminal.task(doing.format(datasets[0].name), total=total, unit="texts", expected=expected) as progress:
+        for dataset in datasets:
+            progress.update(description=doing.format(dataset.name))
+            found = score_retrieval(
+                embedder, dataset, prompts=card.prompts, task=task, seed=seed, on_progress=progress.advance
+            )
+            results.append(found)
+    return EvaluationResult(model=card, tasks=tuple(results), seed=seed, versions=package_versions())
+
+
+def interval(found: object, *more: str) -> Result:
+    """Give a number as `value`, `low` and `high` (null where too few queries give no interval), and more of it."""
+    return named(found, ("value", "low", "high", *more))
 
 
 def summary_of(
@@ -31,7 +71,7 @@ def summary_of(
     baseline: "Sequence[TaskResult] | None" = None,
     comparison: "ComparisonReport | None" = None,
     output: Path | None,
-) -> "Result":
+) -> Result:
     """Give what the JSON of `slimvec evaluate` holds.
 
     Args:
@@ -56,7 +96,7 @@ def _details(task: "TaskResult") -> dict[str, Any]:
         "metrics": {name: interval(score) for name, score in task.metrics.items()},
         "subsets": {subset.subset: interval(subset.score) for subset in task.subsets},
         "num_queries": task.num_samples if task.unit == "queries" else None,
-        **{name: getattr(task, name) for name in _DETAILS},
+        **named(task, _DETAILS),
     }
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from slimvec.training.batches.sources import SourceRecord
     from slimvec.training.recipe import Recipe
     from slimvec.training.run.outline import SourceOutline
-    from slimvec.training.run.training_run import TrainingResult
+    from slimvec.training.run.training_run import TrainingRecord, TrainingResult
     from slimvec.training.step.events import StepEvent, ValidationEvent
 
 
@@ -42,7 +42,7 @@ class _Follower:
             description=f"training, stage {event.stage}" if event.stage else "training",
             total=1.0,
             completed=event.share,
-            detail=f"step {event.step}, loss {event.loss:.3f}, {event.tokens_per_s:,.0f} tokens/s",
+            detail=str(event),
             seconds_left=event.seconds_left,
             waits_for="a checkpoint of what is trained",
         )
@@ -61,12 +61,12 @@ class FinishedRun:
     """A run that reached its end.
 
     Attributes:
-        result: As the training gives it.
+        result: As the training gives it, or as its folder records it.
         first_loss: Loss of its first step here; None when there was none.
         last_loss: Loss of its last step.
     """
 
-    result: "TrainingResult"
+    result: "TrainingResult | TrainingRecord"
     first_loss: float | None
     last_loss: float | None
 
@@ -146,23 +146,15 @@ def finished_run(folder: Path) -> FinishedRun:
         ModelError: it is none of a training.
     """
     from slimvec.model.manifest import read_manifest
-    from slimvec.training.run.training_run import TrainingRecord, TrainingResult
+    from slimvec.training.run.training_run import TrainingRecord
 
     manifest = read_manifest(folder)
     if manifest is None or manifest.training is None:
         raise ModelError(f"{folder} says nothing of a training", expected="what `slimvec train` wrote")
-    record = TrainingRecord.model_validate(manifest.training)
     events = map(json.loads, (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
     losses = [event["loss"] for event in events if "loss" in event]
-    result = TrainingResult(
-        finished=True,
-        output=folder,
-        checkpoint=None,
-        progress=record.progress,
-        num_trained=record.num_trained,
-        stages=record.stages,
-    )
-    return FinishedRun(result, losses[0] if losses else None, losses[-1] if losses else None)
+    record = TrainingRecord.model_validate(manifest.training)
+    return FinishedRun(record, losses[0] if losses else None, losses[-1] if losses else None)
 
 
 def tell_unread(terminal: Terminal, sources: "Iterable[SourceOutline | SourceRecord]") -> None:

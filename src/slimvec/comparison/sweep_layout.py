@@ -6,7 +6,6 @@ from slimvec.evaluation.results import Score, line_of
 from slimvec.reports.blocks import Block, Heading, Picture
 from slimvec.reports.drawing import draw
 from slimvec.reports.parts import Curve, Plot, Table
-from slimvec.statistics.intervals import shown_ends
 
 TITLE = "Poolings of the same states"
 _NOTE = (
@@ -65,4 +64,4 @@ def _row_cells(model: SweptModel) -> tuple[str, ...]:
 
 
 def _interval(score: Score | None, form: str) -> str:
-    return "" if score is None else f"{score.value:{form}}{shown_ends(score.low, score.high, form=form)}"
+    return "" if score is None else f"{score:{form}}"

@@ -26,7 +26,7 @@ from pydantic import SerializerFunctionWrapHandler, model_serializer, model_vali
 from slimvec.evaluation.models import ModelCard
 from slimvec.frozen import Frozen, Stored
 from slimvec.ranking.metrics import MAIN_METRIC
-from slimvec.statistics.intervals import Interval, ends_of
+from slimvec.statistics.intervals import Interval, ends_of, shown_ends
 from slimvec.statistics.resampling import NUM_RESAMPLES, Values
 
 _OF_EVALUATIONS = {"system": "model", "seed": "seed", "versions": "versions"}
@@ -108,6 +108,8 @@ def older_keys(task: Mapping[str, Any], evaluation: Mapping[str, Any]) -> dict[s
 class Score(Frozen):
     """A mean over queries (or other units) with its 95% bootstrap interval; between 0 and 1.
 
+    Formatted with a number's format, all three are written; the ends only where there are any.
+
     Attributes:
         value: The mean.
         low: Lower end; None where fewer than `MIN_UNITS` units give no interval.
@@ -122,6 +124,9 @@ class Score(Frozen):
     def of(cls, interval: Interval, num_units: int) -> Self:
         """Take an interval for a score, where there are enough units for one."""
         return cls(value=interval.value, **ends_of(interval, num_units))
+
+    def __format__(self, form: str) -> str:
+        return f"{self.value:{form}}{shown_ends(self.low, self.high, form=form)}"
 
 
 def line_of(score: Score) -> tuple[float, float, float]:

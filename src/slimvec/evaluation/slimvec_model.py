@@ -123,7 +123,7 @@ def describe_embedder(
     embedder: Embedder,
     *,
     name: str,
-    identity: str,
+    identity: str | None = None,
     model_sha256: str | None = None,
     revision: str | None = None,
     task: str | None = None,
@@ -133,7 +133,7 @@ def describe_embedder(
     Args:
         embedder: The model.
         name: As the user called it.
-        identity: What tells it from every other.
+        identity: What tells it from every other; default `ModelIdentity.sha256`.
         model_sha256: By which indexes and servers know it; None for a model in memory.
         revision: Commit of a hub name.
         task: Task it is used for, where that is always the same one.
@@ -141,7 +141,7 @@ def describe_embedder(
     return ModelCard(
         name=name,
         kind="slimvec",
-        identity=identity,
+        identity=identity or embedder.identity.sha256,
         model_sha256=model_sha256,
         revision=revision,
         dtype=embedder.dtype,

@@ -144,6 +144,9 @@ class StepEvent:
     seconds: float
     seconds_left: float
 
+    def __str__(self) -> str:
+        return f"step {self.step}, loss {self.loss:.3f}, {self.tokens_per_s:,.0f} tokens/s"
+
     def numbers(self) -> dict[str, float]:
         """Give what is drawn as curves."""
         names = (
