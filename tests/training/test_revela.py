@@ -23,27 +23,42 @@ from tests.training.test_next_phrase import PROMPTS, TEXTS
 
 def test_attention_equals_plain_loops():
     generator = torch.Generator().manual_seed(0)
-    lengths = (3, 5, 2)
-    query = torch.randn(4, 10, 8, generator=generator, dtype=torch.float64)
-    key, value = (torch.randn(2, 10, 8, generator=generator, dtype=torch.float64) for _ in range(2))
+    lengths = (3, 5, 2, 3, 5, 2)
+    query = torch.randn(4, 20, 8, generator=generator, dtype=torch.float64)
+    key, value = (torch.randn(2, 20, 8, generator=generator, dtype=torch.float64) for _ in range(2))
     weights = torch.rand(3, 3, generator=generator)
     batch = PackedBatch.from_sequences([[1] * length for length in lengths])
-    attends = CrossPacking(Packing.of(batch, "causal"), lengths, weights)
+    attends = CrossPacking(Packing.of(batch, "causal"), lengths, weights, strength=0.5)
     found = attends.attend(query, key, value, scale=0.3, window=None)
     starts, texts = np.cumsum([0, *lengths]), batch.text_ids().tolist()
     for head in range(4):
-        for place in range(10):
-            wanted = torch.zeros(8, dtype=torch.float64)
-            for j in range(3):
-                own = j == texts[place]
-                seen = slice(starts[j], place + 1 if own else starts[j + 1])
-                scores = torch.softmax(0.3 * key[head // 2, seen] @ query[head, place], dim=0)
-                wanted += (1 if own else weights[texts[place], j]) * (scores @ value[head // 2, seen])
-            torch.testing.assert_close(found[place, head], wanted, rtol=1e-5, atol=1e-6)
+        k, v = key[head // 2], value[head // 2]
+        for place in range(20):
+            own = slice(starts[texts[place]], place + 1)
+            wanted = torch.softmax(0.3 * k[own] @ query[head, place], dim=0) @ v[own]
+            for j in range(3) if place >= 10 else ():
+                seen = slice(starts[j], starts[j + 1])  # the plain copy of the other text
+                scores = torch.softmax(0.3 * k[seen] @ query[head, place], dim=0)
+                direction = scores @ v[seen] / (scores @ v[seen].norm(dim=1))
+                wanted += 0.5 * (0 if j == texts[place] - 3 else weights[texts[place] - 3, j]) * direction
+            torch.testing.assert_close(found[place, head], wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_what_is_read_are_the_plain_states_of_the_others():
+    """The copies that are read are those of the model by itself, whatever the weights."""
+    made = tiny.embedding_model("gemma3_text", "causal")
+    rows = [[5, 6, 7, 8], [9, 10, 11]]
+    alone, both = PackedBatch.from_sequences(rows), PackedBatch.from_sequences(rows + rows)
+    attends = CrossPacking(Packing.of(both, "causal"), both.lengths, torch.full((2, 2), 1.0))
+    with torch.no_grad():
+        states = made.backbone(both, attends=attends)
+        torch.testing.assert_close(states[:7], made.backbone(alone), rtol=1e-5, atol=1e-5)
+    assert (states[7:] - states[:7]).abs().max() > 0.01
 
 
 def steps(changes="", *overrides, texts=TEXTS, mode="causal", passages=3):
-    section = f"{{kind: revela, max_tokens: 60, step_tokens: 600, passages: {passages}, temperature: 0.3{changes}}}"
+    sizes = f"max_tokens: 60, step_tokens: 600, passages: {passages}"
+    section = f"{{kind: revela, {sizes}, temperature: 0.3, strength: 0.7{changes}}}"
     settings = support.recipe(f"objective={section}", *overrides)
     made = tiny.embedding_model("gemma3_text", mode, prompts=PROMPTS)
     made.requires_grad_(True)
@@ -67,9 +82,9 @@ def plain_loss(made, work, number, uniform):
             others = torch.cat([cosines[i, :i], cosines[i, i + 1 :]])
             a = torch.full_like(others, 1 / len(others)) if uniform else torch.softmax(others / 0.3, dim=0)
             rows.append(torch.cat([a[:i], a.new_zeros(1), a[i:]]))
-        batch = PackedBatch.from_sequences([p.ids.tolist() for p in group])
-        attends = CrossPacking(Packing.of(batch, "causal"), batch.lengths, torch.stack(rows))
-        texts = torch.split(made.backbone(batch, attends=attends), list(batch.lengths))
+        batch = PackedBatch.from_sequences([p.ids.tolist() for p in (*group, *group)])
+        attends = CrossPacking(Packing.of(batch, "causal"), batch.lengths, torch.stack(rows), 0.7)
+        texts = torch.split(made.backbone(batch, attends=attends), list(batch.lengths))[len(group) :]
         for passage, states in zip(group, texts, strict=True):
             logs = torch.log_softmax(states.double() @ embedding.double().T, dim=-1)
             losses += [-logs[t - 1, passage.ids[t]] for t in range(len(passage) // 2, len(passage))]

@@ -5,7 +5,7 @@ For the passages x^1 ... x^B of a group, with q_i the vector of the first half o
     a_ij = softmax over j != i of q_i . d_j / t        (or 1 / (B - 1), the control)
     L    = mean over i and t in the second half of x^i of -log p(x^i_t | x^i_<t, the other passages weighted by a_i)
 
-p is the model itself, with attention to the other passages beside its own in every layer
+p is the model itself, with attention to the plain states of the other passages beside its own in every layer
 (`slimvec.model.cross_attention`). The first half alone asks, so that the weights know nothing of what is predicted. The
 gradient reaches the vectors through a.
 """
@@ -78,7 +78,7 @@ class RevelaSteps(DealtSteps):
         texts = TokenizedTexts(asked + read, prefixes, [False] * len(prefixes))
         found = self._backward(embed, texts, partial(self._losses, own, self._processes.num / total))
         query, document = F.normalize(found.vectors, dim=-1).chunk(2)
-        tokens = sum(texts.lengths) + sum(map(len, passages))
+        tokens = sum(texts.lengths) + 2 * sum(map(len, passages))
         pairs, taken = self._processes.add([len(passages), tokens])
         return describe_pairs(
             found,
@@ -119,10 +119,12 @@ class RevelaSteps(DealtSteps):
 
     def _group_loss(self, group: Group, weights: Tensor) -> Tensor:
         """Give the summed next-token loss of the second halves of a group."""
-        batch = PackedBatch.from_sequences([list(map(int, passage.ids)) for passage in group]).to(self._model.device)
-        attends = CrossPacking(Packing.of(batch, "causal"), batch.lengths, weights)
+        rows = [list(map(int, passage.ids)) for passage in group]
+        batch = PackedBatch.from_sequences(rows + rows).to(self._model.device)
+        packing = Packing.of(batch, "causal")
+        attends = CrossPacking(packing, batch.lengths, weights, self._settings.strength)
         states = self._model.backbone(batch, attends=attends)
-        starts = np.cumsum([0, *batch.lengths[:-1]])
+        starts = np.cumsum([0, *batch.lengths[:-1]])[len(group) :]
         places = np.concatenate([start + np.arange(_half(p), len(p)) for start, p in zip(starts, group, strict=True)])
         chosen = torch.from_numpy(places).to(states.device)
         return self._head.loss(states[chosen - 1], batch.input_ids[chosen])
