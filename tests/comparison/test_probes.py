@@ -1,11 +1,14 @@
 """Probes of a study: run on every variant, kept with its result, and laid out beside the scores."""
 
+from types import SimpleNamespace
 from unittest.mock import ANY
 
+import numpy as np
 import pytest
 
 from slimvec.comparison.layout import markdown, report_blocks
 from slimvec.comparison.plan import Material, plan_runs
+from slimvec.comparison.probed import probed_measures
 from slimvec.comparison.runs import run_study
 from slimvec.comparison.study_report import make_report
 from slimvec.errors import InputError
@@ -90,6 +93,38 @@ def test_probes_are_compared_on_the_seeds_that_both_have(study, data, tmp_path, 
     )
     assert (part.by_seed, len(whole.by_seed)) == ((likeness["hot", 0],), 2)
     assert "| by seed |" in markdown(make_report(asked, uneven))
+    assert (part.finding, whole.finding) == ("no verdict", "no verdict")
+
+
+@pytest.mark.parametrize(
+    ("others", "finding"),
+    [
+        ((0.9, 0.9, 0.9), "higher"),
+        ((0.9, 0.9, 0.3), "not distinguishable"),  # items alone, +-.14, would have called it
+        ((0.1, 0.12, 0.11), "lower"),
+        ((0.9, 0.9), "no verdict"),
+    ],
+)
+def test_a_measure_of_trained_variants_is_judged_over_trainings(study, others, finding):
+    asked = study(variants={"base": {}, "hot": {"set": ["loss.temperature=0.5"]}}, probes=PROBES, seeds=[0, 1, 2])
+    rows = {"base": (0.5,) * len(others), "hot": others}
+    results = [
+        SimpleNamespace(variant=name, seed=seed, readings=(_reading(value),))
+        for name, values in rows.items()
+        for seed, value in enumerate(values)
+    ]
+    found = probed_measures(asked, results)[0].values["hot"]
+    assert found.finding == finding
+    assert found.difference.value == pytest.approx(sum(others) / len(others) - 0.5)
+    if len(others) == 3:
+        luck = 4.3026527 * np.std(others, ddof=1) / 3**0.5
+        assert found.difference.low == pytest.approx(found.difference.value - (0.1**2 + 0.1**2 + luck**2) ** 0.5)
+
+
+def _reading(value):
+    ends = {"low": value - 0.1, "high": value + 0.1}
+    measure = Metric(name="likeness", value=value, **ends, unit="cosine", num_items=9)
+    return ProbeResult(probe="order", question="?", definition="", measures=(measure,))
 
 
 def test_a_measure_nobody_reads_is_an_error(study, data, tmp_path, quiet, probed):  # noqa: ARG001

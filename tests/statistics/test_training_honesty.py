@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm, t
 
+from slimvec.statistics.intervals import Interval
 from slimvec.statistics.significance import compare_runs
-from slimvec.statistics.trainings import TrainingSpread, compare_trainings, detectable_difference
+from slimvec.statistics.trainings import TrainingSpread, compare_trainings, detectable_difference, with_training_luck
 
 SETS = {"one": 60, "two": 90, "three": 120}
 NUM_REPEATS = 600
@@ -146,3 +147,21 @@ def test_what_is_seen_beforehand_is_what_a_study_has_seen():
     sizes = [rows.shape[1] for rows in first.values()]
     planned = detectable_difference(deviation=0.007, query_deviation=float(per_query), set_sizes=sizes, num_trainings=6)
     assert planned == pytest.approx(size, rel=0.15)
+
+
+@pytest.mark.parametrize("num", [3, 5])
+@pytest.mark.parametrize("luck", [0.0, 0.05])
+def test_a_measure_over_items_with_the_luck_of_trainings_holds_the_truth(num, luck):
+    """The items are the same in all trainings, so what they leave open is common to all."""
+    generator = np.random.default_rng(num)
+    held = 0
+    for _ in range(2000):
+        values = 0.05 * generator.normal() + luck * generator.normal(size=num)
+        mean = float(values.mean())
+        half = float(norm.ppf(0.975)) * 0.05
+        found = with_training_luck(Interval(mean, mean - half, mean + half), values)
+        held += found.low <= 0 <= found.high
+    assert held / 2000 >= 0.94
+    assert luck or held / 2000 <= 0.96
+    with pytest.raises(ValueError, match="2 trainings say too little"):
+        with_training_luck(Interval(0.0, -1.0, 1.0), values[:2])

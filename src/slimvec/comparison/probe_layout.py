@@ -12,8 +12,9 @@ from slimvec.reports.parts import Curve, Plot, Table
 TITLE = "Probes"
 _NOTE = (
     "What the probes read, with 95% intervals over their items (docs/probes.md says how each is measured). Differences "
-    "are from the variant named; their intervals take the two for independent, and as both rest on the same items they "
-    "are wider than they need be. Differences of shares are in points of a hundred."
+    "are from the variant named. Their intervals take the two for independent, and as both rest on the same items they "
+    "are wider than they need be; from three trainings on they hold the luck of training too, and with fewer there is "
+    "no verdict. They are not corrected for the number of measures. Differences of shares are in points of a hundred."
 )
 
 
@@ -49,7 +50,7 @@ def _point(variant: str, score: float, value: ProbedValue) -> Curve:
 def _table(report: StudyReport, probed: ProbedMeasure) -> Table:
     scores = {row.variant: row.mean for row in report.rows}
     seeds = ("by seed",) if report.has_seeds else ()
-    header = ("variant", report.metric, probed.name, "baseline", "difference", "from", *seeds)
+    header = ("variant", report.metric, probed.name, "baseline", "difference", "finding", "from", *seeds)
     rows = [
         (
             variant,
@@ -73,10 +74,10 @@ def _by_seed(report: StudyReport, variant: str, value: ProbedValue) -> str:
     return ", ".join(show(one, value.measure.unit) for one in value.by_seed)
 
 
-def _difference(value: ProbedValue) -> tuple[str, str]:
-    """Write a difference with its interval and what it is from."""
+def _difference(value: ProbedValue) -> tuple[str, str, str]:
+    """Write a difference with its interval, what it is worth and what it is from."""
     found, unit = value.difference, value.measure.unit
     if found is None:
-        return ("", value.against or "")
+        return ("", "", value.against or "")
     low, high = (show(end, unit, signed=True) for end in (found.low, found.high))
-    return (f"{show(found.value, unit, signed=True)} [{low}, {high}]", value.against or "")
+    return (f"{show(found.value, unit, signed=True)} [{low}, {high}]", value.finding or "", value.against or "")

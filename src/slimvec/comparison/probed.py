@@ -1,6 +1,7 @@
 """What the probes of a study read, summed up: every measure of every variant, with its difference from another's."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from slimvec.errors import InputError
 from slimvec.frozen import Frozen
 from slimvec.probes.results import Metric, difference
 from slimvec.statistics.intervals import Interval
+from slimvec.statistics.trainings import MIN_TRAININGS, with_training_luck
+
+Finding = Literal["higher", "lower", "not distinguishable", "no verdict"]
 
 
 class ProbedValue(Frozen):
@@ -20,13 +24,17 @@ class ProbedValue(Frozen):
         measure: With the mean of the runs' intervals: the items are the same in all, so runs do not narrow it.
         by_seed: Value of each run.
         against: The variant it is compared with; None for the study's reference.
-        difference: From that, with an interval that takes the two for independent; it is wider than it need be.
+        difference: From that, with an interval that takes the two for independent; it is wider than it need be. The
+            luck of training is in it where there are three trainings or more.
+        finding: What that difference is worth: `higher`, `lower` or `not distinguishable` by its interval, `no verdict`
+            for trained variants of under three seeds; None without an interval.
     """
 
     measure: Metric
     by_seed: tuple[float, ...]
     against: str | None = None
     difference: Interval | None = None
+    finding: Finding | None = None
 
 
 class ProbedMeasure(Frozen):
@@ -109,5 +117,22 @@ def _value(variant: str, found: Mapping[str, Mapping[int, Metric]], study: Study
     seeds = [seed for seed in own if seed in other]
     if against == variant or not seeds:
         return value
-    _, interval = difference(*(_mean([group[seed] for seed in seeds]) for group in (own, other)))
-    return value.model_copy(update={"against": against, "difference": interval})
+    first, second = ([group[seed] for seed in seeds] for group in (own, other))
+    _, interval = difference(_mean(first), _mean(second))
+    if interval is None:
+        return value.model_copy(update={"against": against})
+    if not any(study.cells[name].trained for name in (variant, against)):
+        finding = _finding(interval)
+    elif len(seeds) < MIN_TRAININGS:
+        finding = "no verdict"
+    else:
+        apart = np.array([one.value - two.value for one, two in zip(first, second, strict=True)])
+        interval = with_training_luck(interval, apart)
+        finding = _finding(interval)
+    return value.model_copy(update={"against": against, "difference": interval, "finding": finding})
+
+
+def _finding(interval: Interval) -> Finding:
+    if interval.low <= 0 <= interval.high:
+        return "not distinguishable"
+    return "higher" if interval.value > 0 else "lower"

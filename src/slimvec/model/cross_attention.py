@@ -51,7 +51,7 @@ class CrossPacking:
         others = self.weights.to(query.device) * (1 - torch.eye(half, device=query.device)) * self.strength
         by_token = others.repeat_interleave(torch.tensor(sizes, device=query.device), dim=0).to(query.dtype)  # [T, B]
         shared = query.shape[0] // key.shape[0]
-        keys, values = (x[:, :num].repeat_interleave(shared, dim=0).split(sizes, dim=1) for x in (key, value))
+        keys, values = (torch.split(x[:, :num].repeat_interleave(shared, dim=0), sizes, dim=1) for x in (key, value))
         asking = query[:, num:] * (query.shape[-1] ** -0.5 if scale is None else scale)
         added = torch.zeros_like(out[num:])
         for number, (k, v) in enumerate(zip(keys, values, strict=True)):

@@ -93,6 +93,28 @@ def compare_trainings(
     return Difference(Interval(mean, mean - half, mean + half), _p_value(parts, abs(mean)), detectable)
 
 
+def with_training_luck(interval: Interval, by_training: Values) -> Interval:
+    """Widen the interval of a mean over items, which are the same in all trainings, by the luck of these.
+
+    The distance to each end and t(S - 1) times the standard error of the S values are added as squares, as in the
+    module's formula. What single items add to the spread of the values is not taken off: the interval is wide rather
+    than narrow.
+
+    Args:
+        interval: Of the mean over trainings, with what the items leave open.
+        by_training: [S], the value by each training.
+
+    Raises:
+        ValueError: under three trainings.
+    """
+    num = len(by_training)
+    if num < MIN_TRAININGS:
+        raise ValueError(f"{num} trainings say too little of their luck")
+    luck = float(t.ppf((1 + LEVEL) / 2, num - 1)) * np.sqrt(_variance(by_training) / num)
+    low, high = (float(np.hypot(end - interval.value, luck)) for end in (interval.low, interval.high))
+    return Interval(interval.value, interval.value - low, interval.value + high)
+
+
 def detectable_difference(
     *,
     deviation: float,
