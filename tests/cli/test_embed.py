@@ -47,6 +47,19 @@ def test_parquet_holds_ids_texts_and_vectors_and_says_how_they_were_made(slimvec
     assert (metadata["prompt"], metadata["num_truncated"], metadata["num_texts"]) == ("", 0, 3)
 
 
+def test_titles_are_embedded_when_asked_and_else_said_to_be_left_out(slimvec, model, tmp_path):
+    (tmp_path / "t.jsonl").write_text('{"title": "T", "text": "one"}\n{"title": "U", "text": "two"}\n')
+    with_titles = embed(slimvec, model, "t.jsonl", "with.parquet", "--titles")
+    assert (with_titles.code, with_titles.err) == (0, "")
+    table = pq.read_table("with.parquet")
+    assert table.column("text").to_pylist() == ["T one", "U two"]
+    vectors = np.array(table.column("vector").to_pylist(), dtype=np.float32)
+    np.testing.assert_allclose(vectors, reference(model, ["T one", "U two"]).vectors, atol=1e-6)
+    without = embed(slimvec, model, "t.jsonl", "without.npy")
+    assert without.err == "2 texts have a title, which is left out; --titles puts it before the text\n"
+    np.testing.assert_allclose(np.load("without.npy"), reference(model, ["one", "two"]).vectors, atol=1e-6)
+
+
 def test_many_blocks_give_the_same_as_one(slimvec, model, texts, monkeypatch):
     embed(slimvec, model, texts, "whole.npy")
     embed(slimvec, model, texts, "whole.parquet")

@@ -78,6 +78,22 @@ def test_languages_are_scored_by_themselves_when_asked(slimvec, model, tmp_path)
     assert result["tasks"]["two/de"]["num_documents"] == 6
 
 
+def test_a_prompt_is_used_without_a_suite_too(slimvec, model, tmp_path):
+    write_set(tmp_path / "one")
+    (tmp_path / "mine.yaml").write_text("{name: mine, tasks: [{name: one, kind: retrieval}]}")
+    asked = ("evaluate", "-m", model, "--query-prompt", "asked: ", "--no-cache", "--json")
+    alone = slimvec(*asked, "-d", "one").json
+    assert alone["model"]["prompts"]["query"] == "asked: "
+    assert alone["scores"] == slimvec(*asked, "-d", ".", "--suite", "mine.yaml").json["scores"]
+
+
+def test_languages_apart_are_refused_where_they_would_be_passed_over(slimvec, model, tmp_path):
+    write_set(tmp_path / "two", languages=("en", "de"))
+    outcome = slimvec("evaluate", "-m", model, "-d", "two", "--by-language", "--against", "bm25")
+    assert outcome.code == 2
+    assert outcome.error.startswith("error: --by-language with tasks of mteb's; expected --data alone, or a suite")
+
+
 def test_people_see_a_table(slimvec, model, tmp_path):
     folder = write_set(tmp_path / "one")
     outcome = slimvec("evaluate", "-m", model, "-d", folder)
@@ -97,6 +113,7 @@ def test_what_is_left_out_of_a_set_is_said_and_refused_if_asked(slimvec, model, 
     (tmp_path / "mine.yaml").write_text("{name: mine, tasks: [{name: one, kind: retrieval}]}")
     suite = ("evaluate", "-m", model, "-d", ".", "--suite", "mine.yaml", "--no-cache")
     assert said in slimvec(*suite).err  # beside what mteb shows
+    assert said in slimvec("evaluate", "-m", "bm25", "-d", folder).err
     assert "unknown document gone" in slimvec(*suite, "--strict").err  # and why no kernels ran, where none do
 
 

@@ -109,6 +109,12 @@ def test_columns_that_class_examples_and_graded_pairs_have_no_use_for(slimvec, r
     assert (outcome.code, outcome.err) == (0, "graded.jsonl: columns not read: genre\n")
 
 
+def test_a_config_that_is_no_folder_is_not_passed_over(slimvec, recipe):
+    outcome = slimvec("plan", recipe, "--config", "r.yaml")
+    assert outcome.code == 2
+    assert outcome.error == "error: r.yaml is not a folder; expected a folder with a config.json"
+
+
 def test_a_size_that_is_none(slimvec, recipe):
     outcome = slimvec("plan", recipe, "--memory", "much")
     assert (outcome.code, outcome.error) == (2, "error: memory 'much'; expected a size such as 24GB or 16GiB")

@@ -40,6 +40,7 @@ def test_wrong_use_is_told_in_a_line(slimvec, tmp_path):
     twice = slimvec("tokenizers", "bytes", "bytes/tokenizer.json", "--data", "data")
     assert twice.code == 2
     assert twice.error.startswith("error: two tokenizers are called 'bytes'; expected different names")
+    assert "called 'bytes'" in slimvec("tokenizers", "nothing", "bytes", "bytes").error  # before any is opened
     nowhere = slimvec("tokenizers", "bytes", "--data", "files")
     assert nowhere.error == "error: files has no folder sib200; expected the same sentences in many languages there"
     unknown = slimvec("tokenizers", "nothing")

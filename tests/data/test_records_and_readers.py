@@ -1,5 +1,6 @@
 import gzip
 import json
+import os
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from slimvec.data.readers import read_records
 from slimvec.data.records import Record, parse_record, record_row
-from slimvec.data.texts import read_texts
+from slimvec.data.texts import read_items, read_texts
 from slimvec.errors import InputError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30).filter(str.strip)
@@ -102,14 +103,18 @@ def test_a_negative_that_is_a_positive_is_left_out_unless_none_would_be_left():
         ({"query": "q", "text": "t"}, "no field positive or positives; expected one of them; the row has query, text"),
         ({"query": " ", "positive": "p"}, "query is empty; expected some text; leave it out"),
         ({"query": 3, "positive": "p"}, r"query is a int \(3\); expected a string"),
+        (
+            {"query": "q", "positive": "p", "scores": [10**400]},
+            r"scores is \[10+\.\.\.; expected a list of finite numbers",
+        ),
         ({"query": "q", "positive": ""}, "positive is empty"),
         ({"query": "q", "positives": []}, "no positive; expected at least one"),
         ({"query": "q", "positives": 1.5}, r"positives is a float \(1.5\); expected a text or a list of texts"),
         ({"query": "q", "positive": "p", "positives": ["p"]}, "both positive and positives; expected one of them"),
         ({"query": "q", "positive": "p", "negatives": [None]}, r"negative is a NoneType \(None\); expected a string"),
-        ({"query": "q", "positive": "p", "scores": ["x"]}, r"scores is \['x'\]; expected a list of numbers"),
+        ({"query": "q", "positive": "p", "scores": ["x"]}, r"scores is \['x'\]; expected a list of finite numbers"),
         ({"query": "q", "positive": "p", "scores": [1, 2]}, "2 scores; expected one for each of the 1 texts, or none"),
-        ({"query": "q", "positive": "p", "scores": [float("nan")]}, "expected finite numbers"),
+        ({"query": "q", "positive": "p", "scores": [float("nan")]}, "expected a list of finite numbers"),
         ({"query": "q\ud800", "positive": "p"}, r"query has half a surrogate pair, \\ud800"),
     ],
 )
@@ -167,6 +172,24 @@ def test_files_that_cannot_be_read(tmp_path):
         with pytest.raises(InputError) as caught:
             list(read_records(tmp_path / name))
         assert message in str(caught.value)
+
+
+def test_a_pipe_behind_a_link_is_called_a_pipe():
+    reading, writing = os.pipe()  # as the shell gives <(command), and /dev/stdin
+    try:
+        with pytest.raises(InputError, match="is a device or a pipe; expected a file, which can be read twice"):
+            list(read_texts(f"/dev/fd/{reading}"))
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def test_a_title_goes_before_its_text_when_asked(tmp_path):
+    rows = [{"title": "T", "text": "one"}, {"title": "U", "text": ""}, {"text": "three"}]
+    write(tmp_path / "a.jsonl", *map(json.dumps, rows))
+    assert [item.text for item in read_items(tmp_path / "a.jsonl", joined=True)] == ["T one", "U", "three"]
+    with pytest.raises(InputError, match=r"a.jsonl:2: text is empty"):
+        list(read_items(tmp_path / "a.jsonl"))
 
 
 LINE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\ufeff"), min_size=1).filter(str.strip)

@@ -46,6 +46,16 @@ def test_the_layout_of_beir_is_the_same_set(tmp_path):
         read_retrieval_set(beir)
 
 
+def test_headings_are_told_from_a_first_judgement(tmp_path):
+    folder = write(tmp_path / "small")
+    (folder / "qrels").mkdir()
+    (folder / "qrels" / "test.tsv").write_text("q1\td2\t2.0\nq1\td1\t0\n")
+    assert read_retrieval_set(folder).qrels == {"q1": {"d2": 2, "d1": 0}}
+    (folder / "qrels" / "test.tsv").write_text("q1\td2\t0.5\nq1\td1\t1\n")
+    with pytest.raises(InputError, match=r"test.tsv:1: score '0.5'; expected a whole number, at most 2,147,483,647"):
+        read_retrieval_set(folder)
+
+
 def test_the_last_of_two_grades_counts(tmp_path):
     again = {"query_id": "q1", "doc_id": "d2", "score": 1}
     found = read_retrieval_set(write(tmp_path / "small", qrels=[*QRELS, again]))
@@ -60,6 +70,10 @@ def test_the_last_of_two_grades_counts(tmp_path):
         ({"qrels": [*QRELS, {"query_id": "q1", "doc_id": "d9", "score": 1}]}, "qrels.jsonl.gz:3: unknown document d9"),
         ({"qrels": [{"query_id": "q1", "doc_id": "d1", "score": 0.5}]}, "score 0.5; expected a whole number"),
         ({"qrels": [{"query_id": "q1", "doc_id": "d1"}]}, "score None; expected a whole number"),
+        ({"qrels": [{"query_id": "q1", "doc_id": "d1", "score": "--1"}]}, "score '--1'; expected a whole number"),
+        ({"qrels": [{"query_id": "q1", "doc_id": "d1", "score": 10**400}]}, r"score 10+\.\.\.0+; expected a whole num"),
+        ({"qrels": [{"query_id": "q1", "doc_id": "d1", "score": "9" * 5000}]}, r"score '9+\.\.\.9+'; expected"),
+        ({"qrels": [{"query_id": "q1", "doc_id": "d1", "score": float("nan")}]}, "score nan; expected a whole number"),
         ({"qrels": QRELS[1:]}, "small has no query with a relevant document; expected at least one"),
         ({"corpus": [*CORPUS, CORPUS[0]]}, "corpus.jsonl.gz:3: id d1 occurs a second time"),
         ({"corpus": [{"id": "d1", "title": "", "text": " "}]}, "corpus.jsonl.gz:1: title and text together is empty"),

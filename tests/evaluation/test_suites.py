@@ -193,6 +193,38 @@ def test_bad_sets_are_told(changes, message, data):
         load_task(TaskEntry(**values), data)
 
 
+@pytest.mark.parametrize(
+    ("kind", "row", "message"),
+    [
+        (
+            "sts",
+            {"score": 2},
+            "task t has 12 samples with 1 different values; expected at least 4 pairs with different",
+        ),
+        ("sts", {"score": float("nan")}, "test.jsonl:1: score is nan; expected a number"),
+        ("sts", {"score": 10**400}, "test.jsonl:1: score is 10+; expected a number"),
+        ("pair_classification", {"label": 1}, "expected at least two pairs of label 1 and one of label 0"),
+        ("pair_classification", {"label": 0}, "expected at least two pairs of label 1 and one of label 0"),
+        ("classification", {"label": "x"}, "expected at least examples of two labels"),
+        ("clustering", {"label": "x"}, "expected at least texts of two labels"),
+    ],
+)
+def test_a_set_without_a_score_is_refused_before_anything_is_embedded(kind, row, message, tmp_path):
+    rows = [{"text": f"text {n}", "s1": f"one {n}", "s2": f"two {n}", **row} for n in range(12)]
+    for name in ("test.jsonl", "train.jsonl"):
+        write_rows(tmp_path / "t" / name, rows)
+    with pytest.raises(InputError, match=message):
+        load_task(TaskEntry(name="t", kind=kind, file="test.jsonl", train_file="train.jsonl"), tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:An input array is constant")  # scipy says so to mteb; we say it in a line
+def test_pairs_that_a_model_cannot_order_are_told_with_their_task(model, tmp_path):
+    write_rows(tmp_path / "t" / "test.jsonl", [{"s1": "one", "s2": "two", "score": n} for n in range(12)])
+    loaded = load_task(TaskEntry(name="t", kind="sts", file="test.jsonl"), tmp_path)
+    with pytest.raises(InputError, match="task t, default: a rank correlation of 12 samples needs four, and different"):
+        run_task(loaded, MtebEncoder(model))
+
+
 def test_an_empty_text_is_told_with_the_task(model, tmp_path):
     write_rows(tmp_path / "t" / "corpus.jsonl", [{"id": "d", "title": "t", "text": "x"}])
     write_rows(tmp_path / "t" / "queries.jsonl", [{"id": "q", "text": "x"}])

@@ -183,3 +183,6 @@ def test_a_path_below_a_folder_that_is_here_is_no_hub_name(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="no model 'models/gone': no such folder or file"):
         Embedder.load("models/gone")
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(InputError, match=r"no model 'notes.txt': a file of another kind; expected a folder, a .gguf"):
+        Embedder.load("notes.txt")

@@ -1,6 +1,6 @@
 """`slimvec embed`: the texts of a file to vectors in a file."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -39,8 +39,8 @@ def check_input_coverage(
     terminal: Terminal,
     embedder: "Embedder",
     path: Path,
+    items: Iterable[Item],
     *,
-    field: str,
     min_coverage: float | None,
     on_low_coverage: OnLowCoverage,
 ) -> Result | None:
@@ -49,8 +49,8 @@ def check_input_coverage(
     Args:
         terminal: Warns of texts below the limit.
         embedder: The model.
-        path: A file that `read_items` reads.
-        field: Field of the texts in it.
+        path: File of the texts, for people.
+        items: The texts.
         min_coverage: Share of each text's characters that shall come back from its tokens; None asks for nothing.
         on_low_coverage: Refuse texts below the limit, or tell of them.
 
@@ -64,9 +64,9 @@ def check_input_coverage(
         return None
     from slimvec.engine.coverage import check_texts
 
-    items = ((item.place, item.text) for item in read_items(path, field=field))
+    texts = ((item.place, item.text) for item in items)
     with terminal.task(f"checking that the tokenizer reads {path}"):
-        check = check_texts(embedder.tokenizer, items, min_coverage=min_coverage)
+        check = check_texts(embedder.tokenizer, texts, min_coverage=min_coverage)
     if check.num_low and on_low_coverage == "refuse":
         raise check.error(
             "choose a model that reads the script (slimvec tokenizers shows which does), or pass --on-low-coverage warn"
@@ -95,6 +95,7 @@ def embed(
     min_coverage: float | None = None,
     on_low_coverage: OnLowCoverage = "refuse",
     on_bad: OnBadText = "refuse",
+    titles: bool = False,
     force: bool = False,
 ) -> Result:
     """Turn the texts of a file into vectors.
@@ -114,26 +115,29 @@ def embed(
         min_coverage SHARE (0 to 1): Share of each text's characters that the tokenizer shall read.
         on_low_coverage: What is done about texts below it.
         on_bad: What is done about texts without a vector: no tokens, or NaN from the model.
+        titles: Put each row's title before its text, as search and evaluate do.
     """
     _check_output(output)
     terminal.reserve(output, force=force)
     if on_low_coverage == "warn" and min_coverage is None:
         raise InputError("--on-low-coverage warn without --min-coverage", expected="both, or nothing is looked at")
-    num_texts = _count(terminal, input_path, field, blank=on_bad == "skip")
+
+    def items() -> Iterator[Item]:
+        return read_items(input_path, field=field, blank=on_bad == "skip", joined=titles)
+
+    num_texts = _count(terminal, input_path, items, titles=titles)
     model = model_or_default(terminal, model)
     embedder = load_embedder(terminal, model, loading)
     coverage = check_input_coverage(
-        terminal, embedder, input_path, field=field, min_coverage=min_coverage, on_low_coverage=on_low_coverage
+        terminal, embedder, input_path, items(), min_coverage=min_coverage, on_low_coverage=on_low_coverage
     )
     report: Result = {"output": str(output), "num_texts": num_texts, "dims": embedder.dims, "role": role}
     report["coverage"] = coverage
     report["prompt"] = embedder.spec.prompts.render(role, task)
     report["model"] = describe_model(embedder, model, revision=loading.revision)
     with terminal.task("embedding", total=num_texts, unit="texts") as progress:
-        skip = on_bad == "skip"
-        items = read_items(input_path, field=field, blank=skip)
-        mark: OnBad = "mark" if skip else "refuse"
-        blocks = embed_items(embedder, items, role=role, task=task, progress=progress, on_bad=mark)
+        mark: OnBad = "mark" if on_bad == "skip" else "refuse"
+        blocks = embed_items(embedder, items(), role=role, task=task, progress=progress, on_bad=mark)
         report |= _write(blocks, output, report, force=force)
         report["seconds"] = round(progress.seconds, 3)
     _tell(terminal, report, embedder.spec.max_tokens)
@@ -148,11 +152,17 @@ def _check_output(output: Path) -> None:
         )
 
 
-def _count(terminal: Terminal, path: Path, field: str, *, blank: bool) -> int:
+def _count(terminal: Terminal, path: Path, items: Callable[[], Iterator[Item]], *, titles: bool) -> int:
     """Count the texts, which finds what is wrong with the file before the model is loaded."""
     check_text_file(path)
+    num_texts = num_titled = 0
     with terminal.task(f"reading {path}"):
-        return sum(1 for _ in read_items(path, field=field, blank=blank))
+        for item in items():
+            num_texts += 1
+            num_titled += bool(item.title)
+    if num_titled and not titles:
+        terminal.remark(f"{num_titled:,} texts have a title, which is left out; --titles puts it before the text")
+    return num_texts
 
 
 def _write(blocks: Iterator[tuple[list[Item], "Embeddings"]], output: Path, report: Result, *, force: bool) -> Result:

@@ -48,8 +48,8 @@ def evaluate(
     """Score a model on retrieval sets beside BM25, or on a suite of tasks, with 95% intervals.
 
     A set is a folder with corpus, queries and qrels as .jsonl or .jsonl.gz, or in the layout of BEIR. nDCG@10 is its
-    main measure; the intervals are a bootstrap over the queries. With --suite, --mteb-task, --against, a server or
-    --backend sentence-transformers, tasks and measures are mteb's own (pip install 'slimvec[eval]').
+    main measure; the intervals are a bootstrap over the queries. With --suite, --mteb-task, --against, a server, a
+    prompt or --backend sentence-transformers, tasks and measures are mteb's own (pip install 'slimvec[eval]').
 
     Options:
         model -m M: As everywhere, or a server: http://HOST:PORT/v1#MODEL, or bm25; default {DEFAULT_MODEL}.
@@ -58,20 +58,25 @@ def evaluate(
         mteb_task NAME: A task of mteb's, from the hub. Can be given several times.
         task_name --task-name --only NAME: Only tasks of these names. Can be given several times.
         against M: A second model, or bm25, to be compared task by task.
-        by_language: Score each language of a set by itself.
+        by_language: Score each language of a set by itself; in suites `by` of a task does.
         bm25 --bm25/--no-bm25: Score BM25 beside the model.
         output -o PATH: Write the results in full: JSON, or for suites a folder.
-        query_prompt TEXT: Written in front of queries; for suites.
-        document_prompt TEXT: Written in front of documents; for suites.
         cache --cache/--no-cache: Keep vectors for the next evaluation of a suite.
     """
     terminal.reserve(output, force=force)
     opening = opening.named_anew(terminal)
     model = model_or_default(terminal, model)
     by_peers = opening.backend == "sentence-transformers" or "://" in model or model == "bm25"
-    if suite or mteb_task or against or by_peers:
+    has_prompt = opening.query_prompt is not None or opening.document_prompt is not None
+    if suite or mteb_task or against or by_peers or has_prompt:
         from slimvec.cli.suites import choose_suite, evaluate_models
 
+        if by_language:
+            raise InputError(
+                "--by-language with tasks of mteb's",
+                expected="--data alone, or a suite",
+                do="split a task by `by: lang` in a suite",
+            )
         return evaluate_models(
             terminal,
             choose_suite(suite, mteb_task or (), data, only=task_name or (), instruction=task),
@@ -126,9 +131,10 @@ def _read(
     unknown = [name for name in names if name not in found]
     if unknown:
         raise InputError(f"no set {unknown[0]!r} in {folder}", expected=f"one of {', '.join(found)}")
-    with terminal.task("reading", total=len(names or found), unit="sets") as task:
+    chosen = list(dict.fromkeys(names or found))
+    with terminal.task("reading", total=len(chosen), unit="sets") as task:
         datasets: list[RetrievalSet] = []
-        for name in names or found:
+        for name in chosen:
             task.update(description=f"reading {name}")
             dataset = read_set(terminal, found[name], strict=strict)
             datasets += dataset.by_language().values() if by_language else [dataset]

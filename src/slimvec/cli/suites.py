@@ -79,8 +79,9 @@ def evaluate_models(
     check_extra()
     reports = []
     for number, source in enumerate(sources):
+        on_left_out = terminal.remark if number == 0 else None
         if source == LEXICAL_NAME:
-            reports.append(_evaluate_bm25(terminal, suite, data, strict=strict))
+            reports.append(_evaluate_bm25(terminal, suite, data, strict=strict, on_left_out=on_left_out))
             continue
         reports.append(
             _evaluate(
@@ -90,7 +91,7 @@ def evaluate_models(
                 data,
                 cache=opening.cache,
                 strict=strict,
-                on_left_out=terminal.remark if number == 0 else None,
+                on_left_out=on_left_out,
             )
         )
     comparison = compare_reports(*reports) if len(reports) > 1 else None
@@ -164,7 +165,9 @@ def _evaluate(
         )
 
 
-def _evaluate_bm25(terminal: Terminal, suite: "Suite", data: Path | None, *, strict: bool) -> "EvaluationResult":
+def _evaluate_bm25(
+    terminal: Terminal, suite: "Suite", data: Path | None, *, strict: bool, on_left_out: Callable[[str], None] | None
+) -> "EvaluationResult":
     """Score BM25 on the retrieval tasks of a suite."""
     from slimvec.evaluation.lexical import evaluate_bm25
 
@@ -172,7 +175,9 @@ def _evaluate_bm25(terminal: Terminal, suite: "Suite", data: Path | None, *, str
     if num_retrieval < len(suite.tasks):
         terminal.remark(f"bm25: on the {num_retrieval} retrieval tasks of {len(suite.tasks)}; it has no vectors")
     with terminal.task("scoring BM25", total=num_retrieval, unit="tasks") as progress:
-        return evaluate_bm25(suite, data=data, strict=strict, on_result=lambda _: progress.advance())
+        return evaluate_bm25(
+            suite, data=data, strict=strict, on_left_out=on_left_out, on_result=lambda _: progress.advance()
+        )
 
 
 def _scores(report: "EvaluationResult") -> "Table":

@@ -75,11 +75,12 @@ def _open(terminal: Terminal, sources: list[str]) -> "dict[str, library.Tokenize
     Raises:
         InputError: one is named twice.
     """
+    names = [_short_name(source) for source in sources]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"two tokenizers are called {twice!r}", expected="different names of files or folders")
     found: dict[str, library.Tokenizer] = {}
-    for source in sources:
-        name = _short_name(source)
-        if name in found:
-            raise InputError(f"two tokenizers are called {name!r}", expected="different names of files or folders")
+    for name, source in zip(names, sources, strict=True):
         with terminal.task(f"opening {source}") as task:
             from slimvec.model.tokenizer_sources import open_tokenizer
 

@@ -1,6 +1,5 @@
 """Pairs with a grade of similarity (STS) as records, for losses that rank pairs, such as CoSENT."""
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from slimvec.data.columns import Columns
 from slimvec.data.records import Record, check_text
 from slimvec.data.tables import Row, iter_rows, located
 from slimvec.errors import InputError
+from slimvec.numbers import finite_number
 
 _FIELDS = ("s1", "s2", "sentence1", "sentence2", "score", "lang", "language")
 
@@ -69,10 +69,11 @@ def _record(row: Row, low: float, high: float, source: str, task: str | None) ->
 
 
 def _grade(value: object, low: float, high: float) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+    number = finite_number(value)
+    if number is None:
         raise InputError(f"score {value!r}", expected="a number")
-    if not low <= value <= high:
+    if not low <= number <= high:
         raise InputError(
             f"score {value}", expected=f"between {low:g} and {high:g}", do="name the ends of the scale if they differ"
         )
-    return float(value)
+    return number

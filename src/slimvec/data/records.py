@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from slimvec.data.bad_rows import BadRowError
 from slimvec.errors import InputError
+from slimvec.numbers import finite_number
 
 RECORD_FIELDS = (
     "query",
@@ -252,9 +253,11 @@ def _passage(id_: object, key: str, passages: Mapping[str, str] | None) -> str:
 def _scores(values: object) -> tuple[float, ...]:
     if values is None:
         return ()
-    if not isinstance(values, Sequence) or not all(_is_number(value) for value in values):
-        raise BadRowError("scores", f"scores is {_short(values)}", expected="a list of numbers")
-    return tuple(float(value) for value in values)
+    numbers = [finite_number(value) for value in values] if isinstance(values, Sequence) else [None]
+    found = tuple(number for number in numbers if number is not None)
+    if len(found) < len(numbers):
+        raise BadRowError("scores", f"scores is {_short(values)}", expected="a list of finite numbers")
+    return found
 
 
 def _optional(row: Mapping[str, object], *names: str) -> str | None:
@@ -263,10 +266,6 @@ def _optional(row: Mapping[str, object], *names: str) -> str | None:
         if row.get(name) is not None:
             return check_text(row[name], name)
     return None
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _names(row: Mapping[str, object]) -> str:

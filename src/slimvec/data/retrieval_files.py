@@ -1,5 +1,6 @@
 """Retrieval sets as folders: how they are found, read and written."""
 
+import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
@@ -11,10 +12,12 @@ from slimvec.data.retrieval import Document, Query, RetrievalSet
 from slimvec.data.tables import Row, iter_lines, iter_rows, located
 from slimvec.data.writers import write_rows
 from slimvec.errors import InputError
+from slimvec.numbers import finite_number
 
 _ROW_SUFFIXES = (".jsonl", ".jsonl.gz")
 _STEMS = ("corpus", "queries", "qrels")
 Item = TypeVar("Item", Document, Query)
+_MAX_GRADE = 2**31 - 1
 
 
 def find_retrieval_sets(folder: str | Path) -> list[Path]:
@@ -173,7 +176,7 @@ def _tsv_judgements(path: Path) -> Iterator[tuple[str, str, str, int]]:
         cells = line.split("\t")
         if len(cells) != 3:
             raise InputError(f"{place}: {len(cells)} columns", expected="query, document and grade, with tabs between")
-        if number == 0 and not _is_whole(cells[2]):
+        if number == 0 and not _is_number(cells[2]):
             continue  # the headings
         try:
             yield place, cells[0], cells[1], _grade(cells[2])
@@ -181,16 +184,19 @@ def _tsv_judgements(path: Path) -> Iterator[tuple[str, str, str, int]]:
             raise located(error, place) from error
 
 
-def _is_whole(text: str) -> bool:
-    return text.strip().lstrip("-").isdecimal()
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _grade(value: object) -> int:
-    if isinstance(value, str) and _is_whole(value):
-        return int(value)
-    if isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer():
-        return int(value)
-    raise InputError(f"score {value!r}", expected="a whole number")
+    number = finite_number(float(value) if isinstance(value, str) and _is_number(value) else value)
+    if number is None or abs(number) > _MAX_GRADE or number % 1:
+        raise InputError(f"score {reprlib.repr(value)}", expected=f"a whole number, at most {_MAX_GRADE:,}")
+    return int(number)
 
 
 def write_retrieval_set(dataset: RetrievalSet, folder: Path) -> None:

@@ -77,7 +77,7 @@ def check_file(path: Path) -> None:
     """
     if path.is_dir():
         raise InputError(f"{path} is a folder", expected="a file")
-    if path.is_symlink() and not path.is_file():
+    if path.is_symlink() and not path.exists():
         raise InputError(f"{path} is a link that leads to no file", expected="a file", do="check where it leads")
     if not path.is_file() and path.exists():
         raise InputError(

@@ -1,7 +1,7 @@
 """Plain texts of a file, one at a time: alone, or with their place in it, their id and their title."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slimvec.data.records import check_text
@@ -47,21 +47,23 @@ def read_titled_texts(path: str | Path, *, field: str = "text") -> Iterator[tupl
         yield _text(row, field, _called(path, field)), title.strip() if isinstance(title, str) else ""
 
 
-def read_items(path: Path, *, field: str = "text", blank: bool = False) -> Iterator[Item]:
+def read_items(path: Path, *, field: str = "text", blank: bool = False, joined: bool = False) -> Iterator[Item]:
     """Read plain texts with what stands beside them.
 
     Args:
         path: A `.txt` file (a text a line), or a `.jsonl`, `.jsonl.gz` or `.parquet` file.
         field: The field that holds the text; of no meaning for `.txt`.
         blank: Give empty texts too, for a caller that passes over them.
+        joined: Put the title before the text, which may then be empty.
 
     Raises:
         InputError: the file cannot be read, a text is missing or empty (with its place), or there are none.
     """
     for number, row in enumerate(_rows(path, field, more=("title", *_ID_FIELDS)), start=1):
         title = _text(row, "title", "title") if field != "title" and row.values.get("title") else ""
-        text = _text(row, field, _called(path, field), blank=blank)
-        yield Item(row.place, _id(row.values) or str(number), text, title)
+        text = _text(row, field, _called(path, field), blank=blank or (joined and bool(title)))
+        item = Item(row.place, _id(row.values) or str(number), text, title)
+        yield replace(item, text=item.content) if joined else item
 
 
 def check_text_file(path: Path) -> None:

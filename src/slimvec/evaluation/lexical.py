@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 
+from slimvec.data.retrieval import RetrievalSet
 from slimvec.data.retrieval_files import read_retrieval_set
 from slimvec.errors import InputError
 from slimvec.evaluation.results import EvaluationResult, Score, SubsetResult, TaskResult, package_versions, task_values
@@ -26,6 +27,7 @@ def evaluate_bm25(
     data: Path | None,
     num_resamples: int = NUM_RESAMPLES,
     strict: bool = False,
+    on_left_out: Callable[[str], None] | None = None,
     on_result: Callable[[TaskResult], None] | None = None,
 ) -> EvaluationResult:
     """Score BM25 on the retrieval tasks of a suite that have local data.
@@ -35,6 +37,7 @@ def evaluate_bm25(
         data: Folder with the folders of local tasks.
         num_resamples: Number of resamples of the bootstrap.
         strict: Refuse sets with empty documents or judgements of what is not there.
+        on_left_out: Otherwise called with what is left out of one, in words.
         on_result: Given each task's result as it is done.
 
     Raises:
@@ -46,7 +49,10 @@ def evaluate_bm25(
         raise InputError(found, expected="sets of documents and queries", do="pass --data and another suite")
     results = []
     for entry in entries:
-        results.append(_score(entry, data, num_resamples=num_resamples, strict=strict))
+        whole = read_retrieval_set(folder_of(entry, data), name=entry.name, strict=strict)
+        if whole.left_out and on_left_out is not None:
+            on_left_out(whole.left_out)
+        results.append(_score(entry, whole, num_resamples=num_resamples))
         if on_result is not None:
             on_result(results[-1])
     return EvaluationResult(
@@ -58,9 +64,8 @@ def evaluate_bm25(
     )
 
 
-def _score(entry: TaskEntry, data: Path, *, num_resamples: int, strict: bool) -> TaskResult:
+def _score(entry: TaskEntry, whole: RetrievalSet, *, num_resamples: int) -> TaskResult:
     start = perf_counter()
-    whole = read_retrieval_set(folder_of(entry, data), name=entry.name, strict=strict)
     sets = split_retrieval(entry, whole)
     found = {name: score_bm25(part, num_resamples=num_resamples) for name, part in sets.items()}
     first = next(iter(found.values()))

@@ -5,6 +5,7 @@ Parts of retrieval sets for machines on which whole sets would take hours: the s
 Parts are easier than whole sets, and their scores are not those of whole sets: they compare models with each other.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b, sha256
@@ -16,11 +17,14 @@ from slimvec.data.retrieval import Document, Query, RetrievalSet
 from slimvec.data.tables import Row, iter_rows, located
 from slimvec.errors import InputError
 from slimvec.evaluation.suite import CandidateSource, TaskEntry
+from slimvec.numbers import finite_number
 from slimvec.ranking.bm25 import rank_lexically
 
 Item = TypeVar("Item")
 NUM_CANDIDATES = 100
 """Documents that are ranked again for a query, as in the reranking sets made from BEIR."""
+_MIN_RANKED = 4
+"""Pairs of a rank correlation with an interval."""
 WHOLE = "default"
 """mteb's name for the only subset of a set."""
 
@@ -111,7 +115,8 @@ def read_samples(entry: TaskEntry, data: Path) -> dict[str, Samples]:
     """Read the samples of a task that is none of retrieval, by subset.
 
     Raises:
-        InputError: the file cannot be read, a field is missing or malformed (with its place), or nothing is left.
+        InputError: the file cannot be read, a field is missing or malformed (with its place), or what is left has no
+            score.
     """
     folder = folder_of(entry, data)
     columns = _columns(entry)
@@ -127,6 +132,7 @@ def read_samples(entry: TaskEntry, data: Path) -> dict[str, Samples]:
         examples = _examples(entry, train.get(subset, []))
         taught = _read(entry, examples, columns) if examples else {}
         found[subset] = Samples(_read(entry, chosen, columns), _ids(entry, chosen), taught)
+        _check_scorable(entry, subset, found[subset])
     return found
 
 
@@ -262,6 +268,27 @@ def _columns(entry: TaskEntry) -> list[tuple[str, str, str]]:
     return by_kind[str(entry.kind)]
 
 
+def _check_scorable(entry: TaskEntry, subset: str, samples: Samples) -> None:
+    """Refuse samples that have no score, or the best one whatever the model."""
+    if entry.kind == "bitext":
+        return
+    if entry.kind == "classification":
+        values = samples.train["label"]
+    else:
+        values = samples.columns["score" if entry.kind == "sts" else "labels"]
+    counts = Counter(values)
+    fits, expected = {
+        "sts": (len(values) >= _MIN_RANKED and len(counts) > 1, f"{_MIN_RANKED} pairs with different scores"),
+        "pair_classification": (counts[1] > 1 and counts[0] > 0, "two pairs of label 1 and one of label 0"),
+        "classification": (len(counts) > 1, "examples of two labels"),
+        "clustering": (len(counts) > 1, "texts of two labels"),
+    }[str(entry.kind)]
+    if not fits:
+        part = "" if subset == WHOLE else f", {subset}"
+        found = f"task {entry.name}{part} has {len(values)} samples with {len(counts)} different values"
+        raise InputError(found, expected=f"at least {expected}")
+
+
 def _grouped(entry: TaskEntry, path: Path) -> dict[str, list[Row]]:
     """Rows of a file by subset."""
     groups: dict[str, list[Row]] = {}
@@ -325,9 +352,8 @@ def _read(entry: TaskEntry, rows: Sequence[Row], columns: Sequence[tuple[str, st
 def _value(value: object, field: str, holds: str, characters: int | None) -> object:
     if holds == "text":
         return check_text(value, field)[:characters]
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if holds == "number" and is_number:
-        return float(value)  # type: ignore[arg-type]
+    if holds == "number" and (number := finite_number(value)) is not None:
+        return number
     if holds == "binary" and value in (0, 1):
         return int(value)
     if holds == "label" and isinstance(value, str | int):

@@ -238,6 +238,9 @@ def _score(loaded: LoadedTask, encoder: MtebEncoder) -> tuple[Mapping[str, Any],
                 f"task {loaded.entry.name}: mteb keeps no values behind the measure {task.metadata.main_score}",
                 expected="a measure with an interval",
             ) from error
+        except ValueError as error:  # all gold scores, or all similarities that the model gives, are one
+            place = f"task {loaded.entry.name}, {subset}"
+            raise InputError(f"{place}: {error}", expected="samples and vectors that differ") from error
         found[subset] = part.checked(float(scores[subset]["main_score"]))
     return scores, found
 

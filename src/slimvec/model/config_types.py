@@ -1,11 +1,11 @@
 """Types of the keys of `config.json` that are read here: a wrong one is named before a library stumbles over it."""
 
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from slimvec.errors import ModelError
+from slimvec.numbers import finite_number
 
 _Test = Callable[[Any], bool]
 
@@ -15,7 +15,7 @@ def _whole(value: Any) -> bool:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return finite_number(value) is not None
 
 
 def _positive(value: Any) -> bool:

@@ -26,6 +26,7 @@ from slimvec.model.settings_table import (
     SettingsFile,
 )
 from slimvec.model.spec import ModelSpec, Similarity, UnitLayer
+from slimvec.numbers import finite_number
 from slimvec.text.prompts import Prompts
 
 PLAIN_MAX_TOKENS = 512
@@ -211,9 +212,10 @@ def _limit(path: Path, key: str, content: Mapping[str, Any]) -> int | None:
     value = content.get(key)
     if value is None or (isinstance(value, int | float) and value >= _NO_LIMIT):
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 1:
+    number = finite_number(value)
+    if number is None or number % 1 or number < 1:
         raise ModelError(f"{path} has {key} {value!r}", expected="a number of tokens")
-    return int(value)
+    return int(number)
 
 
 def _read_tokenizer(found: ForeignSettings, home: Path, tokenizer: Mapping[str, Any]) -> None:

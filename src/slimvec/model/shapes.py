@@ -85,9 +85,11 @@ def read_shape(source: str, *, revision: str | None = None, config: Path | None 
         config: A folder with a `config.json` to take instead.
 
     Raises:
-        InputError: the base is not on this machine, and its shape is not known.
+        InputError: the base is not on this machine, and its shape is not known; or `config` is no folder.
         ModelError: its config cannot be used.
     """
+    if config is not None and not config.is_dir():
+        raise InputError(f"{config} is not a folder", expected="a folder with a config.json")
     folder = config or find_source(source, revision=revision)
     if folder is not None and folder.is_dir():
         return read_config(folder)

@@ -153,8 +153,9 @@ def may_be_on_hub(source: str) -> bool:
 
 def _unknown(source: str | Path) -> InputError:
     """Say that a name stands for no model."""
+    found = "a file of another kind" if Path(source).expanduser().is_file() else "no such folder or file"
     return InputError(
-        f"no model {str(source)!r}: no such folder or file",
+        f"no model {str(source)!r}: {found}",
         expected=f"a folder, a .gguf file, a hub name (org/name), or one of {', '.join(BUILTINS)}",
     )
 

@@ -11,6 +11,7 @@ from slimvec.data.retrieval_files import read_retrieval_set
 from slimvec.data.tables import iter_rows, located
 from slimvec.errors import InputError, ModelError
 from slimvec.evaluation.models import EvaluatedModel, Usage
+from slimvec.numbers import finite_number
 from slimvec.probes.facts import make_hay
 from slimvec.probes.protocol import ProbeConfig, unit_vectors
 from slimvec.statistics.resampling import Values
@@ -69,9 +70,10 @@ def read_set(folder: Path | None, file: str, texts: Sequence[str], numbers: Sequ
 
 
 def _number(value: object, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    number = finite_number(value)
+    if number is None:
         raise InputError(f"{what} {value!r}", expected="a number")
-    return value
+    return number
 
 
 @dataclass(frozen=True)
