@@ -154,11 +154,12 @@ def temporary_folder(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def storage_errors(path: str | Path) -> Iterator[None]:
+def storage_errors(path: str | Path, *, elsewhere: str = "choose another place") -> Iterator[None]:
     """Turn the operating system's refusal to write into one line.
 
     Args:
         path: What is being written, for the message.
+        elsewhere: How it is written somewhere else.
 
     Raises:
         StorageError: the body met a full disk, a missing permission or the like. Other errors pass.
@@ -172,7 +173,7 @@ def storage_errors(path: str | Path) -> Iterator[None]:
         if reason is None:
             raise
         full = reason in {_REASONS[number] for number in _FULL}
-        remedy = "free some space or choose another place" if full else "choose another place"
+        remedy = f"free some space or {elsewhere}" if full else elsewhere
         raise StorageError(f"cannot write {path}: {reason}", do=remedy) from error
 
 

@@ -38,6 +38,12 @@ def embedded(texts, prompt="p: "):
     return Embeddings(vectors, lengths, (lengths > 3).astype(np.int8))
 
 
+def test_a_store_that_cannot_be_made_says_how_to_do_without(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match=r"\.sqlite: .*; point SLIMVEC_CACHE elsewhere, or pass --no-cache"):
+        CachedModel(Counting(), VectorStore("m", tmp_path / "file" / "vectors")).embed(["a"], **PROMPT)
+
+
 def test_texts_are_computed_once_and_counted_always(tmp_path):
     model, store, told = Counting(), VectorStore("m", tmp_path), []
     found = CachedModel(model, store).embed(["a", "bb", "a"], **PROMPT, on_progress=told.append)

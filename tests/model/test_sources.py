@@ -157,7 +157,7 @@ def test_a_wheel_that_is_no_zip_is_refused(tmp_path):
 def test_a_cache_that_cannot_be_made_is_one_line(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("SLIMVEC_CACHE", str(tmp_path / "file"))
-    with pytest.raises(StorageError, match="a parent is a file"):
+    with pytest.raises(StorageError, match="a parent is a file, not a folder; point SLIMVEC_CACHE elsewhere"):
         resolve_source("tiny")
 
 

@@ -107,6 +107,12 @@ def test_models_without_states_are_passed_over():
     assert result.measures == ()
 
 
+def test_texts_that_are_truncated_are_not_read_as_if_they_were_whole():
+    result = PROBE.run(slimvec_model("llama", "causal", max_tokens=20), TINY)
+    assert result.skipped == "every text is truncated; expected a limit of 25 tokens at least"
+    assert result.measures == ()
+
+
 def test_the_store_is_no_hindrance(tmp_path):
     model = slimvec_model()
     assert PROBE.run(CachedModel(model, VectorStore("x", tmp_path)), TINY) == PROBE.run(model, TINY)

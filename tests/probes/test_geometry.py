@@ -162,6 +162,22 @@ def test_the_probe_reads_cone_and_dimension():
     ]
 
 
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (Random(dims=1), "vectors of one dim have no spread; expected two dims at least"),
+        (
+            Mapped(function=lambda _: np.full(8, 8**-0.5), dims=8),
+            "all texts have the same vector; expected",
+        ),
+    ],
+)
+def test_vectors_without_a_spread_are_passed_over(model, reason):
+    result = run(model)
+    assert result.skipped.startswith(reason)
+    assert result.measures == ()
+
+
 def test_hubness_of_isotropic_vectors_is_not_distinguishable():
     result = run(Random(dims=32), num_texts=6000)
     assert "not distinguishable from" in result.answer

@@ -36,7 +36,8 @@ def reindex(
 
     terminal.kept = lambda: f"{index} is as it was; run the same command again to go on"
     said = IndexDescription.read(index / SETTINGS_NAME)
-    name, width, revision = model or said.model, options.dims, options.revision if model else said.revision
+    name, width = model or said.model, options.dims
+    revision = options.revision if model or options.revision else said.revision
     if model is None and width is None:
         width = said.identity.spec.dims
     embedder = load_embedder(terminal, name, Loading(width, options.dtype, revision))

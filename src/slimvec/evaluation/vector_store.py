@@ -74,7 +74,7 @@ class VectorStore:
         for text, vector, (num_tokens, truncated) in zip(texts, embedded.vectors, counts, strict=True):
             key, data = _key(prompt, text), vector.astype(self._dtype).tobytes()
             rows.append((key, data, num_tokens, truncated, _checksum(key, data, num_tokens, truncated)))
-        with storage_errors(self.path):
+        with storage_errors(self.path, elsewhere="point SLIMVEC_CACHE elsewhere, or pass --no-cache"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if not self.path.exists():
                 _make_room(self.path.parent)

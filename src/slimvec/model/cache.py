@@ -210,7 +210,7 @@ def _write_file_list(folder: Path) -> None:
 def _locked(name: str, progress: Progress) -> Iterator[None]:
     """Hold the lock of an entry. The operating system frees it when its holder dies."""
     path = cache_root() / "locks" / f"{name}.lock"
-    with storage_errors(path):
+    with storage_errors(path, elsewhere="point SLIMVEC_CACHE elsewhere"):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
         try:

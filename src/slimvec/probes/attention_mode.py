@@ -58,6 +58,8 @@ class AttentionModeProbe:
         if embedder is None:
             return skipped(self, "the states of tokens are not to be had; load the model through slimvec")
         texts = self._texts(embedder, config)
+        if min(map(len, texts)) < self.num_tokens:
+            return skipped(self, f"every text is truncated; expected a limit of {self.num_tokens} tokens at least")
         config.on_progress(2 * len(texts))
         changed, still = moved_states(embedder, texts)
         if not np.isfinite(changed).all():

@@ -25,7 +25,7 @@ from slimvec.probes.geometry.spread import (
     spectrum,
     uniformity,
 )
-from slimvec.probes.protocol import ProbeConfig, answered, embed, embed_with
+from slimvec.probes.protocol import ProbeConfig, answered, embed, embed_with, skipped
 from slimvec.probes.results import Figure, Metric, ProbeResult, curve, show_measure
 from slimvec.reports.parts import Curve, Plot
 from slimvec.statistics.intervals import Interval, bootstrap_intervals
@@ -189,6 +189,10 @@ class GeometryProbe:
         """
         texts = gather_texts(config, max(40, config.count(self.num_texts)), config.count(self.num_pairs))
         vectors = embed(model, texts.texts, config)
+        if vectors.shape[1] < 2:
+            return skipped(self, "vectors of one dim have no spread; expected two dims at least")
+        if np.ptp(vectors, axis=0).max() == 0:
+            return skipped(self, "all texts have the same vector; expected a model that tells texts apart")
         twins = Twins(vectors, min(self.num_neighbours, len(vectors) - 1), config.seed)
         metrics = [*twins.spread(), *twins.hubs(), _alignment(model, texts, config)]
         num_stable = min(self.num_stable, len(texts.texts))
