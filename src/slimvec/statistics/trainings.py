@@ -101,7 +101,7 @@ def with_training_luck(interval: Interval, by_training: Values) -> Interval:
     than narrow.
 
     Args:
-        interval: Of the mean over trainings, with what the items leave open.
+        interval: The mean over trainings and its ends, with what the items leave open.
         by_training: [S], the value by each training.
 
     Raises:
