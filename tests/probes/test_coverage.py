@@ -8,10 +8,9 @@ import pytest
 
 from slimvec.errors import InputError, ModelError
 from slimvec.probes.coverage.comparison import TokenizerReport, compare_tokenizers, write_report
-from slimvec.probes.coverage.counting import FERTILITY, ParallelSentences, count_tokens, estimate
-from slimvec.probes.coverage.tokenizer_probe import TokenizerProbe, measure_sentences
+from slimvec.probes.coverage.counting import COVERAGE, UNKNOWN, Measured, ParallelSentences
+from slimvec.probes.coverage.tokenizer_probe import TokenizerProbe
 from slimvec.probes.protocol import ProbeConfig
-from slimvec.text.coverage import CoverageMeter
 from tests import tiny
 from tests.probes import parallel
 from tests.probes.planted import BagOfWords, Mapped, direction
@@ -64,27 +63,27 @@ def test_a_language_that_is_known_in_part_is_covered_in_part(tmp_path):
     half = [word if number % 2 else parallel.written(word, "Cyrl") for number, word in enumerate(WORDS)]
     data = parallel.write_sentences(tmp_path, parallel.three_languages(WORDS) | {"xxx_Latn": half})
     backend = parallel.words_backend(WORDS)
-    measured = measure_sentences("words", backend, ParallelSentences.read(data / "sib200"), len(WORDS), 0)
-    sentences, found = measured.sentences, measured.estimates
-    half_read = found["coverage"].of([sentences.languages.index("xxx_Latn")])
+    measured = Measured.of("words", backend, ParallelSentences.read(data / "sib200"), seed=0)
+    half_read = measured.language(COVERAGE, "xxx_Latn")
     assert half_read.value == pytest.approx(0.5, abs=0.02)
     assert half_read.low < 0.5 < half_read.high
     assert 0.25 < half_read.high - half_read.low < 0.45  # 30 coins: 2 * 1.96 * 0.5 / sqrt(30) = 0.36
-    assert found["coverage"].of([sentences.languages.index("eng_Latn")]).value == 1
-    assert found["unknown tokens"].of([sentences.languages.index("bod_Tibt")]).value == 1
+    assert measured.language(COVERAGE, "eng_Latn").value == 1
+    assert measured.language(UNKNOWN, "bod_Tibt").value == 1
 
 
 def test_estimates_are_those_of_resampling_sentences_one_by_one(data):
     sentences = ParallelSentences.read(data / "sib200").sample(12, seed=3)
-    counts = count_tokens(CoverageMeter(tiny.tokenizer_backend()), sentences)
-    found = estimate(counts, (FERTILITY,), seed=5)["fertility"]
+    backend = tiny.tokenizer_backend()
+    found = Measured.of("bytes", backend, sentences, seed=5).resampled["fertility"]
     draws = np.random.default_rng(5).multinomial(12, np.full(12, 1 / 12), size=2_000)
+    tibetan, english = (
+        np.array([len(backend.encode(text).ids) for text in sentences.texts[code]]) for code in ("bod_Tibt", "eng_Latn")
+    )
     place = sentences.languages.index("bod_Tibt")
-    english = sentences.languages.index("eng_Latn")
     for resample in range(0, 2_000, 400):
         chosen = np.repeat(np.arange(12), draws[resample])
-        expected = counts.tokens[chosen, place].sum() / counts.tokens[chosen, english].sum()
-        assert found.resampled[resample, place] == pytest.approx(expected)
+        assert found[resample, place] == pytest.approx(tibetan[chosen].sum() / english[chosen].sum())
 
 
 def planted_bitext(tmp_path, *, num_languages=10):

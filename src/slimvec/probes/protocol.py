@@ -118,6 +118,7 @@ def answered(
     answer: str,
     measures: Iterable[Metric],
     *,
+    part: str = "",
     tables: Iterable[Table] = (),
     plots: Iterable[Plot] = (),
     skipped: str = "",
@@ -125,12 +126,13 @@ def answered(
     details: Mapping[str, str | int | float] | None = None,
     **known: object,
 ) -> ProbeResult:
-    """Give the result of a probe, with its method.
+    """Give the result of a probe, or of a part of it that has its own method, with that method.
 
     Args:
         probe: Which one.
         answer: As in `ProbeResult`, like what follows.
         measures: The main one first.
+        part: Name of the part; empty for the probe.
         tables: More of them, laid out.
         plots: Pictures.
         skipped: What part was not run, and why.
@@ -138,7 +140,7 @@ def answered(
         details: Settings and counts worth keeping.
         known: What the method's definition leaves open, by name.
     """
-    method = read_methods()[probe.name]
+    method = read_methods()[f"{probe.name}/{part}" if part else probe.name]
     return ProbeResult(
         probe=probe.name,
         question=probe.question,

@@ -12,11 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from slimvec.evaluation.models import EvaluatedModel
-from slimvec.probes.coverage.counting import COVERAGE, ENGLISH, FERTILITY, PIECES, ParallelSentences, Ratio
-from slimvec.probes.coverage.parts import Part
-from slimvec.probes.coverage.sentences_result import Measured
-from slimvec.probes.protocol import ProbeConfig, embed, read_methods
-from slimvec.probes.results import Figure, Metric, curve
+from slimvec.probes.coverage.counting import (
+    COVERAGE,
+    ENGLISH,
+    FERTILITY,
+    PIECES,
+    Measured,
+    ParallelSentences,
+    Ratio,
+)
+from slimvec.probes.protocol import Probe, ProbeConfig, answered, embed
+from slimvec.probes.results import Figure, Metric, ProbeResult, curve
 from slimvec.ranking.bm25 import lexical_words, rank_lexically
 from slimvec.reports.parts import Plot
 from slimvec.statistics.intervals import Interval, bootstrap_intervals
@@ -58,7 +64,7 @@ def find_counterparts(
         config: Its `on_progress` is called.
         num_queries: Q, at most as many as there are; the first sentences of each language are looked for.
     """
-    languages = tuple(language for language in sentences.languages if language != ENGLISH)
+    languages = sentences.others
     candidates = sentences.texts[ENGLISH]
     looked_for = [text for language in languages for text in sentences.texts[language][:num_queries]]
     english = embed(model, candidates, config, kind="BitextMining")
@@ -136,20 +142,23 @@ def relation_plot(bitext: Bitext, measured: Measured) -> Plot:
 def figure_values(figure: Ratio, bitext: Bitext, measured: Measured) -> Values:
     """A figure of the languages that were looked for, in their order: [L]."""
     languages = measured.sentences.languages
-    return measured.estimates[figure.name].values[[languages.index(language) for language in bitext.languages]]
+    return measured.values[figure.name][[languages.index(language) for language in bitext.languages]]
 
 
-def bitext_part(bitext: Bitext, sentences: ParallelSentences, measured: Measured, *, seed: int) -> Part:
+def bitext_part(
+    probe: Probe, bitext: Bitext, sentences: ParallelSentences, measured: Measured, *, seed: int
+) -> ProbeResult:
     """Say how the model did, and how that goes with its tokens, beside what shared words alone bring.
 
     Args:
+        probe: Whose part it is.
         bitext: How it did.
         sentences: What it was asked with.
         measured: Figures of its tokenizer.
         seed: Random seed for the bootstraps.
     """
     accuracy, related = accuracy_metrics(bitext, sentences, seed=seed), relation_metrics(bitext, measured, seed=seed)
-    sentences_said = [
+    said = [
         f"Of {bitext.num_candidates} English sentences, the model takes the right one for {accuracy[0]:.1%} of the "
         f"foreign ones ({WORDS}: {accuracy[0].baseline:.1%}, chance: {1 / bitext.num_candidates:.1%})",
         *(
@@ -158,13 +167,14 @@ def bitext_part(bitext: Bitext, sentences: ParallelSentences, measured: Measured
             for one in related
         ),
     ]
-    return Part(
-        read_methods()["tokenizer/bitext"].definition.format(
-            candidates=bitext.num_candidates, queries=len(bitext.found)
-        ),
-        f"{'; '.join(sentences_said)}.",
+    return answered(
+        probe,
+        f"{'; '.join(said)}.",
         [*related, *accuracy],
+        part="bitext",
         plots=[relation_plot(bitext, measured)],
+        candidates=bitext.num_candidates,
+        queries=len(bitext.found),
     )
 
 

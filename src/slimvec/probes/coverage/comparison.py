@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -22,17 +21,19 @@ from slimvec.probes.coverage.counting import (
     FOLDER,
     PIECES,
     UNKNOWN,
+    Measured,
     ParallelSentences,
 )
-from slimvec.probes.coverage.parts import Part, character_part, file_part, joined, measure_characters, named
+from slimvec.probes.coverage.parts import character_part, file_part, joined, named, named_metrics
 from slimvec.probes.coverage.sentences_result import comparison_table, describe, language_table, metrics, script_plots
-from slimvec.probes.coverage.tokenizer_probe import TokenizerProbe, measure_sentences
+from slimvec.probes.coverage.tokenizer_probe import TokenizerProbe
 from slimvec.probes.page import result_blocks, settings_table
-from slimvec.probes.protocol import ProbeConfig, read_methods
+from slimvec.probes.protocol import ProbeConfig, answered
 from slimvec.probes.results import ProbeResult
 from slimvec.reports.blocks import Heading, write_pages
 from slimvec.reports.parts import Table
 from slimvec.text.coverage import CoverageMeter
+from slimvec.text.scripts import characters_by_script
 
 TITLE = "What tokenizers can read"
 _COMPARED = (COVERAGE, FERTILITY, PIECES, UNKNOWN, EXACT, CHARACTERS)
@@ -88,11 +89,11 @@ def compare_tokenizers(backends: Backends, config: ProbeConfig) -> TokenizerRepo
     if not backends:
         raise InputError("no tokenizer", expected="one or more to compare")
     start = perf_counter()
-    sources = read_methods()[TokenizerProbe.name].sources if config.folder(FOLDER) is not None else ()
-    found = joined(list(_parts(backends, config)), probe="tokenizers", between="\n", sources=sources)
+    found = joined(list(_parts(backends, config)), between="\n")
+    more = {"probe": "tokenizers", "remedies": (), "seed": config.seed, "seconds": perf_counter() - start}
     return TokenizerReport(
         tokenizers=tuple(_card(name, backend) for name, backend in backends.items()),
-        reading=found.model_copy(update={"seed": config.seed, "seconds": perf_counter() - start}),
+        reading=found.model_copy(update=more),
         amount=config.amount,
         seed=config.seed,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -119,33 +120,34 @@ def write_report(folder: str | Path, report: TokenizerReport, *, force: bool = F
         write_pages(staged, TITLE, blocks)
 
 
-def _parts(backends: Backends, config: ProbeConfig) -> Iterator[Part]:
+def _parts(backends: Backends, config: ProbeConfig) -> Iterator[ProbeResult]:
     """Measure sentences and a user's file where they are at hand, and characters where neither is."""
     folder, seed, probe = config.folder(FOLDER), config.seed, TokenizerProbe()
     meters = {name: CoverageMeter(backend) for name, backend in backends.items()}
     if folder is not None:
-        sentences, drawn = ParallelSentences.read(folder), config.count(probe.num_sentences)
-        several = [measure_sentences(name, backend, sentences, drawn, seed) for name, backend in backends.items()]
-        yield Part(
-            read_methods()[probe.name].definition,
+        drawn = ParallelSentences.read(folder).sample(config.count(probe.num_sentences), seed=seed)
+        several = [Measured.of(name, backend, drawn, seed=seed) for name, backend in backends.items()]
+        yield answered(
+            probe,
             "\n".join(map(describe, several)),
-            [metric for measured in several for metric in named(metrics(measured), measured.name)],
-            [*(comparison_table(figure, several) for figure in _COMPARED), *map(language_table, several)],
-            script_plots(several),
-            {"languages": len(sentences.texts), "sentences": several[0].sentences.num_sentences},
+            [metric for measured in several for metric in named_metrics(metrics(measured), measured.name)],
+            tables=[*(comparison_table(figure, several) for figure in _COMPARED), *map(language_table, several)],
+            plots=script_plots(several),
+            details={"languages": len(drawn.texts), "sentences": drawn.num_sentences},
         )
     if config.text_file is not None:
         for name, meter in meters.items():
-            yield file_part(meter, config.text_file, seed=seed).of(name)
+            yield named(file_part(probe, meter, config.text_file, seed=seed), name)
     elif folder is None:
         most = config.count(probe.num_characters)
-        found = {name: measure_characters(meter, most=most, seed=seed) for name, meter in meters.items()}
-        parts = [character_part(own, most=most, seed=seed).of(name) for name, own in found.items()]
-        means = [{script: values.mean(axis=0) for script, values in own.items()} for own in found.values()]
-        rows = [(script, *(f"{own[script][0]:.1%} at {own[script][1]:.2f}" for own in means)) for script in means[0]]
+        parts = [character_part(probe, meter, most=most, seed=seed) for meter in meters.values()]
+        cells = [{script: f"{share} at {tokens}" for script, _, share, tokens in part.tables[0].rows} for part in parts]
+        rows = tuple((script, *(own[script] for own in cells)) for script in characters_by_script())
         title = "Characters that survive, and tokens a character"
-        shared = Table(title=title, header=("script", *found), rows=tuple(rows))
-        yield from (replace(part, tables=[shared] if part is parts[0] else [], plots=[]) for part in parts)
+        shared = Table(title=title, header=("script", *meters), rows=rows)
+        for number, (name, part) in enumerate(zip(meters, parts, strict=True)):
+            tables = () if number else (shared,)
+            yield named(part, name).model_copy(update={"tables": tables, "plots": ()})
 
 
 def _card(name: str, backend: tokenizers.Tokenizer) -> TokenizerCard:

@@ -5,12 +5,13 @@ The sentences are as SIB-200 has them (Adelani et al. 2024, arXiv 2309.07445).
 Letters: S sentences, L languages, R resamples.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
+import tokenizers
 from numpy.typing import NDArray
 
 from slimvec.errors import InputError
@@ -18,7 +19,7 @@ from slimvec.probes.documents import read_set
 from slimvec.probes.results import Figure
 from slimvec.statistics.intervals import Interval, percentile_interval
 from slimvec.statistics.resampling import Values, draw_counts
-from slimvec.text.coverage import CoverageMeter
+from slimvec.text.coverage import CoverageMeter, TextCoverage
 from slimvec.text.scripts import main_script
 
 FOLDER = "sib200"
@@ -29,6 +30,8 @@ _WRITING = {"Hiragana": "Japanese", "Katakana": "Japanese"}
 """Japanese is written in three scripts at once; it is shown by its own name."""
 LIMIT_TOKENS = 512
 """The length many embedding models are trained to."""
+READ = 0.95
+"""Share of the characters above which a language or a script counts as read."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,7 @@ class ParallelSentences:
             )
         if len(rows) < 2:
             raise InputError(f"{folder / _FILE} has English alone", expected="other languages, to compare with it")
-        return cls.of({language: tuple(rows[language][i] for i in shared) for language in sorted(rows)})
-
-    @classmethod
-    def of(cls, texts: Mapping[str, tuple[str, ...]]) -> Self:
-        """Find the script of each language's sentences."""
+        texts = {language: tuple(rows[language][i] for i in shared) for language in sorted(rows)}
         scripts = {language: main_script(" ".join(sentences)) or "none" for language, sentences in texts.items()}
         return cls(texts, {language: _WRITING.get(script, script) for language, script in scripts.items()})
 
@@ -76,6 +75,11 @@ class ParallelSentences:
     def languages(self) -> tuple[str, ...]:
         """Codes of the languages."""
         return tuple(self.texts)
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Those beside English."""
+        return tuple(language for language in self.texts if language != ENGLISH)
 
     @property
     def num_sentences(self) -> int:
@@ -92,8 +96,7 @@ class ParallelSentences:
         """
         generator = np.random.default_rng(seed)
         order = generator.permutation(self.num_sentences)[:num_sentences]
-        others = [language for language in self.languages if language != ENGLISH]
-        kept = {*generator.permutation(others)[:num_languages].tolist(), ENGLISH}
+        kept = {*generator.permutation(self.others)[:num_languages].tolist(), ENGLISH}
         languages = [language for language in self.languages if language in kept]
         return type(self)(
             {language: tuple(self.texts[language][i] for i in order) for language in languages},
@@ -121,48 +124,18 @@ def _read_rows(folder: Path) -> dict[str, dict[float, str]]:
     return found
 
 
-@dataclass(frozen=True, eq=False)
-class Counts:
-    """What a tokenizer made of sentences: all [S, L], in the order of the sentences and of their languages.
-
-    Attributes:
-        languages: Codes of the L languages.
-        kept: Share of the characters that come back.
-        exact: 1 where the sentence comes back as it was.
-        normalised: 1 where it comes back as the tokenizer's own normaliser writes it, white space aside.
-        characters: Characters.
-        tokens: Tokens, without special ones.
-        unknown: Tokens for what is unknown.
-        pieces: Tokens that are not whole characters.
-    """
-
-    languages: tuple[str, ...]
-    kept: Values
-    exact: Values
-    normalised: Values
-    characters: Values
-    tokens: Values
-    unknown: Values
-    pieces: Values
-
-    @property
-    def english(self) -> Values:
-        """Tokens of the same sentence in English: [S, 1]."""
-        return self.tokens[:, [self.languages.index(ENGLISH)]]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Ratio(Figure):
-    """A figure of a language: a sum over sentences divided by another, on the same sentences.
+    """A figure of a language: a sum over its sentences divided by another.
 
     Attributes:
-        top: [S, L] above the line.
-        bottom: [S, L] or [S, 1] below it.
+        top: What a sentence adds above the line, given what became of it and of its English counterpart.
+        bottom: Below it, likewise.
     """
 
     baseline_name: str = "English"
-    top: Callable[[Counts], Values]
-    bottom: Callable[[Counts], Values]
+    top: Callable[[TextCoverage, TextCoverage], float]
+    bottom: Callable[[TextCoverage, TextCoverage], float]
 
     @property
     def form(self) -> str:
@@ -170,70 +143,84 @@ class Ratio(Figure):
         return {"share": ".1%", "ratio": ".2f"}.get(self.unit, ",.0f")
 
 
-def _one(counts: Counts) -> Values:
-    return np.ones_like(counts.tokens)
+def _tokens(own: TextCoverage, _: TextCoverage) -> int:
+    return max(1, own.num_tokens)  # nothing is read of a sentence without tokens
 
 
-COVERAGE = Ratio("coverage", "share", True, top=lambda c: c.kept, bottom=_one)
-EXACT = Ratio("exact round trip", "share", True, top=lambda c: c.exact, bottom=_one)
-NORMALISED = Ratio("round trip after normalising", "share", True, top=lambda c: c.normalised, bottom=_one)
-UNKNOWN = Ratio("unknown tokens", "share", False, top=lambda c: c.unknown, bottom=lambda c: c.tokens)
-PIECES = Ratio("pieces of characters", "share", False, top=lambda c: c.pieces, bottom=lambda c: c.tokens)
-FERTILITY = Ratio("fertility", "ratio", False, top=lambda c: c.tokens, bottom=lambda c: c.english)
+COVERAGE = Ratio("coverage", "share", True, top=lambda own, _: own.share, bottom=lambda *_: 1)
+EXACT = Ratio("exact round trip", "share", True, top=lambda own, _: own.is_exact, bottom=lambda *_: 1)
+NORMALISED = Ratio(
+    "round trip after normalising", "share", True, top=lambda own, _: own.is_normalised, bottom=lambda *_: 1
+)
+UNKNOWN = Ratio("unknown tokens", "share", False, top=lambda own, _: own.num_unknown, bottom=_tokens)
+PIECES = Ratio("pieces of characters", "share", False, top=lambda own, _: own.num_pieces, bottom=_tokens)
+FERTILITY = Ratio("fertility", "ratio", False, top=_tokens, bottom=lambda _, english: _tokens(english, english))
 CHARACTERS = Ratio(
     f"characters in {LIMIT_TOKENS} tokens",
     "characters",
     True,
-    top=lambda c: LIMIT_TOKENS * c.characters,
-    bottom=lambda c: c.tokens,
+    top=lambda own, _: LIMIT_TOKENS * own.num_characters,
+    bottom=_tokens,
 )
 FIGURES = (COVERAGE, EXACT, NORMALISED, UNKNOWN, PIECES, FERTILITY, CHARACTERS)
 
 
 @dataclass(frozen=True, eq=False)
-class Estimates:
-    """A figure by language.
+class Measured:
+    """A tokenizer's figures on sentences.
 
     Attributes:
-        values: [L].
-        resampled: [R, L], by resampling sentences, the same draws for all languages.
+        name: Name of the tokenizer.
+        sentences: What it was measured on.
+        values: By figure, [L].
+        resampled: By figure, [R, L]: on the same resamples of the sentences for all figures and languages.
     """
 
-    values: Values
-    resampled: Values
+    name: str
+    sentences: ParallelSentences
+    values: Mapping[str, Values]
+    resampled: Mapping[str, Values]
 
-    def of(self, members: Sequence[int], combine: Callable[..., NDArray[np.floating]] = np.mean) -> Interval:
-        """Give the figure of some languages together.
+    @classmethod
+    def of(cls, name: str, backend: tokenizers.Tokenizer, sentences: ParallelSentences, *, seed: int) -> Self:
+        """Turn every sentence into tokens and back, and count; the seed is that of the resamples."""
+        meter = CoverageMeter(backend)
+        columns = [meter.measure(texts) for texts in sentences.texts.values()]
+        english = columns[sentences.languages.index(ENGLISH)]
+        weights = draw_counts(sentences.num_sentences, np.random.default_rng(seed))
+        values, resampled = {}, {}
+        for figure in FIGURES:
+            top, bottom = (
+                np.array([list(map(part, column, english)) for column in columns], dtype=np.float64).T
+                for part in (figure.top, figure.bottom)
+            )
+            values[figure.name] = top.sum(axis=0) / bottom.sum(axis=0)
+            resampled[figure.name] = (weights @ top) / (weights @ bottom)
+        return cls(name, sentences, values, resampled)
 
-        Args:
-            members: Numbers of the languages; each has the same weight.
-            combine: Mean or median over them.
-        """
-        chosen = np.asarray(combine(self.resampled[:, list(members)], axis=1), dtype=np.float64)
-        return percentile_interval(float(combine(self.values[list(members)])), chosen)
+    def language(
+        self, figure: Ratio, *languages: str, combine: Callable[..., NDArray[np.floating]] = np.mean
+    ) -> Interval:
+        """A figure of a language, or the mean or median over some, each of the same weight."""
+        members = [self.sentences.languages.index(language) for language in languages]
+        drawn = np.asarray(combine(self.resampled[figure.name][:, members], axis=1), dtype=np.float64)
+        return percentile_interval(float(combine(self.values[figure.name][members])), drawn)
 
+    def script(self, figure: Ratio, script: str) -> Interval:
+        """A figure of a script: the mean over its languages."""
+        return self.language(figure, *self.sentences.by_script()[script])
 
-def count_tokens(meter: CoverageMeter, sentences: ParallelSentences) -> Counts:
-    """Turn every sentence into tokens and back, and count."""
-    columns = [meter.measure(texts) for texts in sentences.texts.values()]
-    fields = ("share", "is_exact", "is_normalised", "num_characters", "num_tokens", "num_unknown", "num_pieces")
-    arrays = [np.array([[getattr(found, name) for found in column] for column in columns], float).T for name in fields]
-    arrays[fields.index("num_tokens")].clip(min=1, out=arrays[fields.index("num_tokens")])  # nothing is read of it
-    return Counts(sentences.languages, *arrays)
+    def reads(self, script: str) -> bool:
+        """Whether a script counts as read."""
+        return self.script(COVERAGE, script).value >= READ
 
+    def overall(self, figure: Ratio) -> Interval:
+        """A figure over all languages but English: the mean, or for ratios and lengths the median."""
+        return self.language(figure, *self.sentences.others, combine=np.mean if figure.unit == "share" else np.median)
 
-def estimate(counts: Counts, figures: Sequence[Ratio] = FIGURES, *, seed: int) -> dict[str, Estimates]:
-    """Give figures by language, each with its resamples; the same draws of sentences for all of them.
-
-    Args:
-        counts: Counts of a tokenizer.
-        figures: Which.
-        seed: Random seed for the draws.
-    """
-    weights = draw_counts(len(counts.tokens), np.random.default_rng(seed))
-    found = {}
-    for figure in figures:
-        top, bottom = figure.top(counts), figure.bottom(counts)
-        values = top.sum(axis=0) / bottom.sum(axis=0)
-        found[figure.name] = Estimates(values, (weights @ top) / (weights @ bottom))
-    return found
+    @property
+    def scripts(self) -> dict[str, int]:
+        """Scripts, from the one that takes the fewest tokens to the one that takes most, with their languages."""
+        groups = self.sentences.by_script()
+        order = sorted(groups, key=lambda script: (self.script(FERTILITY, script).value, script))
+        return {script: len(groups[script]) for script in order}

@@ -4,23 +4,20 @@ Characters of every script, one at a time, are what can be measured without a se
 characters, common and rare alike.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from slimvec.data.texts import read_texts
-from slimvec.probes.coverage.sentences_result import READ
-from slimvec.probes.protocol import read_methods
+from slimvec.probes.coverage.counting import READ
+from slimvec.probes.protocol import Probe, answered
 from slimvec.probes.results import Figure, Metric, ProbeResult, curve, lay_out
-from slimvec.reports.parts import Plot, Table
+from slimvec.reports.parts import Plot
 from slimvec.statistics.intervals import bootstrap_intervals
-from slimvec.statistics.resampling import Values
 from slimvec.text.coverage import CoverageMeter
 from slimvec.text.scripts import characters_by_script, main_script
 
-QUESTION = "Which scripts and languages can the tokenizer read, and at what price?"
 _SIMPLE = "Latin"
 SURVIVE = Figure("characters that survive", "share", True, _SIMPLE)
 FIGURES = (Figure("file: coverage", "share", True), Figure("file: pieces of characters", "share", False))
@@ -28,108 +25,52 @@ _SHOWN = 60
 _WORST = 10
 
 
-@dataclass(frozen=True)
-class Part:
-    """What texts of one kind say.
-
-    Attributes:
-        definition: How it is measured.
-        answer: What came out.
-        metrics: The main one first; parts of their names are figure, and script or language.
-        tables: Laid out.
-        plots: Pictures.
-        details: Counts worth keeping.
-    """
-
-    definition: str
-    answer: str
-    metrics: Sequence[Metric]
-    tables: Sequence[Table] = ()
-    plots: Sequence[Plot] = ()
-    details: Mapping[str, int] = field(default_factory=dict)
-
-    def of(self, name: str) -> "Part":
-        """Name the tokenizer: behind the figure in the metrics' names, in front of the answer and of tables' titles."""
-        return replace(
-            self,
-            answer=f"{name}: {self.answer}",
-            metrics=named(self.metrics, name),
-            tables=[table.model_copy(update={"title": f"{name}: {table.title}"}) for table in self.tables],
-        )
+def named(part: ProbeResult, name: str) -> ProbeResult:
+    """Name the tokenizer in front of the answer and of tables' titles, and behind the figure in metrics' names."""
+    tables = tuple(table.model_copy(update={"title": f"{name}: {table.title}"}) for table in part.tables)
+    measures = tuple(named_metrics(part.measures, name))
+    return part.model_copy(update={"answer": f"{name}: {part.answer}", "measures": measures, "tables": tables})
 
 
-def named(metrics: Sequence[Metric], name: str) -> list[Metric]:
+def named_metrics(metrics: Sequence[Metric], name: str) -> list[Metric]:
     """Put a tokenizer's name behind the figure's in the names of metrics."""
-    renamed = []
-    for metric in metrics:
-        figure, rest = metric.name.split("/", 1)
-        renamed.append(metric.model_copy(update={"name": f"{figure}/{name}/{rest}"}))
-    return renamed
+    split = [metric.name.split("/", 1) for metric in metrics]
+    names = [f"{figure}/{name}/{rest}" for figure, rest in split]
+    return [metric.model_copy(update={"name": new}) for metric, new in zip(metrics, names, strict=True)]
 
 
-def joined(
-    parts: Sequence[Part],
-    *,
-    probe: str,
-    between: str,
-    sources: tuple[str, ...],
-    remedies: tuple[str, ...] = (),
-    skipped: str = "",
-    details: Mapping[str, int] | None = None,
-) -> ProbeResult:
-    """Make one result of what several kinds of texts say.
-
-    Args:
-        parts: In this order.
-        probe: Name of the probe.
-        between: Stands between the answers.
-        sources: As in the result, like `remedies` and `skipped`.
-        remedies: What helps.
-        skipped: What was not measured.
-        details: Stand before those of the parts.
-    """
+def joined(parts: Sequence[ProbeResult], *, between: str = " ") -> ProbeResult:
+    """Make one result of what several kinds of texts say; `between` stands between the answers."""
     return ProbeResult(
-        probe=probe,
-        question=QUESTION,
+        probe=parts[0].probe,
+        question=parts[0].question,
         definition=" ".join(dict.fromkeys(part.definition for part in parts)),
-        sources=sources,
+        sources=tuple(source for part in parts for source in part.sources),
         answer=between.join(part.answer for part in parts),
-        measures=tuple(metric for part in parts for metric in part.metrics),
+        measures=tuple(metric for part in parts for metric in part.measures),
         tables=tuple(table for part in parts for table in part.tables),
         plots=tuple(plot for part in parts for plot in part.plots),
-        remedies=remedies,
-        skipped=skipped,
-        details={**(details or {}), **{name: count for part in parts for name, count in part.details.items()}},
+        details={name: value for part in parts for name, value in part.details.items()},
     )
 
 
-def measure_characters(meter: CoverageMeter, *, most: int, seed: int) -> dict[str, Values]:
-    """Measure the characters of each script: by script, [N, 2] of 0 or 1 for survived, and tokens.
-
-    Args:
-        meter: Meter of the tokenizer.
-        most: N at most; drawn where a script has more.
-        seed: Random seed for the draw.
-    """
-    generator = np.random.default_rng(seed)
-    found = {}
-    for script, characters in characters_by_script().items():
-        chosen = sorted(generator.permutation(len(characters))[:most].tolist())
-        rows = meter.measure([characters[number] for number in chosen])
-        found[script] = np.array([[float(row.share == 1), float(row.num_tokens)] for row in rows])
-    return found
-
-
-def character_part(found: Mapping[str, Values], *, most: int, seed: int) -> Part:
+def character_part(probe: Probe, meter: CoverageMeter, *, most: int, seed: int) -> ProbeResult:
     """Give the share of characters that survive, and their tokens, by script; Latin is the baseline.
 
     Over all scripts the interval is one over scripts, each with the same weight.
 
     Args:
-        found: Characters by script, as `measure_characters` gives them.
-        most: Characters of a script at most.
-        seed: Random seed for the bootstrap.
+        probe: Whose part it is.
+        meter: Meter of the tokenizer.
+        most: Characters of a script at most; drawn where it has more.
+        seed: Random seed for the draw and the bootstrap.
     """
+    generator = np.random.default_rng(seed)
+    found = {}
+    for script, characters in characters_by_script().items():
+        chosen = sorted(generator.permutation(len(characters))[:most].tolist())
+        counted = meter.measure([characters[number] for number in chosen])
+        found[script] = np.array([[float(one.share == 1), float(one.num_tokens)] for one in counted])
     means = {script: tuple(values.mean(axis=0).tolist()) for script, values in found.items()}
     survive, tokens = zip(*means.values(), strict=True)
     rows = {"all scripts": np.array(survive)[:, None], **{script: values[:, :1] for script, values in found.items()}}
@@ -139,13 +80,14 @@ def character_part(found: Mapping[str, Values], *, most: int, seed: int) -> Part
     ]
     order = sorted(means, key=lambda script: (means[script][0], script))
     whole = sum(bool((values[:, 0] == 1).all()) for values in found.values())
-    return Part(
-        read_methods()["tokenizer/characters"].definition.format(most=most),
+    return answered(
+        probe,
         f"Characters alone, not sentences: {metrics[0].value:.1%} of the characters of {len(found)} scripts survive, "
         f"each script with the same weight; {whole} scripts survive whole. Of Tibetan {means['Tibetan'][0]:.1%} "
         f"survive, at {means['Tibetan'][1]:.1f} tokens a character.",
         metrics,
-        [
+        part="characters",
+        tables=[
             lay_out(
                 "Characters by script",
                 "script | characters | survive | tokens a character",
@@ -153,7 +95,7 @@ def character_part(found: Mapping[str, Values], *, most: int, seed: int) -> Part
                 [(script, len(found[script]), *means[script]) for script in order],
             )
         ],
-        [
+        plots=[
             Plot(
                 title="Characters that survive, a point a script",
                 x_label="tokens a character",
@@ -162,13 +104,15 @@ def character_part(found: Mapping[str, Values], *, most: int, seed: int) -> Part
                 kind="points",
             )
         ],
+        most=most,
     )
 
 
-def file_part(meter: CoverageMeter, path: Path, *, seed: int) -> Part:
+def file_part(probe: Probe, meter: CoverageMeter, path: Path, *, seed: int) -> ProbeResult:
     """Measure the texts of a file: coverage and pieces, over all texts and by script, with intervals over the texts.
 
     Args:
+        probe: Whose part it is.
         meter: Meter of the tokenizer.
         path: A file that `read_texts` reads.
         seed: Random seed for the bootstrap.
@@ -188,12 +132,13 @@ def file_part(meter: CoverageMeter, path: Path, *, seed: int) -> Part:
         unknown = sum(one.num_unknown for one in own) / max(1, tokens)
         rows.append((script, len(own), intervals[0].value, unknown, tokens / max(1, characters)))
     worst = sorted(range(len(texts)), key=lambda number: (found[number].share, number))[:_WORST]
-    return Part(
-        read_methods()["tokenizer/file"].definition,
+    return answered(
+        probe,
         f"Of {path.name}, {metrics[0].value:.1%} of the characters of a text come back; "
         f"{sum(one.share < READ for one in found):,} of {len(found):,} texts lose more than {1 - READ:.0%}.",
         metrics,
-        [
+        part="file",
+        tables=[
             lay_out(
                 "The file by script",
                 "script | texts | coverage | unknown tokens | tokens a character",

@@ -1,9 +1,6 @@
 """What tokenizers make of the same sentences, as a result: metrics, tables, plots and sentences of their figures."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-
-import numpy as np
+from collections.abc import Sequence
 
 from slimvec.probes.coverage.counting import (
     CHARACTERS,
@@ -12,8 +9,8 @@ from slimvec.probes.coverage.counting import (
     FERTILITY,
     FIGURES,
     PIECES,
-    Estimates,
-    ParallelSentences,
+    READ,
+    Measured,
     Ratio,
 )
 from slimvec.probes.results import Metric, curve, lay_out
@@ -22,8 +19,6 @@ from slimvec.statistics.intervals import Interval
 
 CALLED_OUT = {"bod_Tibt": "Tibetan", "dzo_Tibt": "Dzongkha"}
 """What users asked about."""
-READ = 0.95
-"""Share of the characters above which a language or a script counts as read."""
 _BY_SCRIPT = (COVERAGE, FERTILITY, PIECES, CHARACTERS)
 _PLOTTED = {
     FERTILITY: "Tokens for the same sentence, English = 1, of scripts that are read",
@@ -33,47 +28,6 @@ _PLOTTED = {
 _HEADER = " | ".join(figure.name for figure in FIGURES)
 _CELLS = " | ".join(f"{{{place}.value:{figure.form}}}" for place, figure in enumerate(FIGURES))
 """Columns of rows that begin with all figures."""
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """A tokenizer's figures on sentences.
-
-    Attributes:
-        name: Name of the tokenizer.
-        vocabulary: Its tokens.
-        sentences: What it was measured on.
-        estimates: By figure.
-    """
-
-    name: str
-    vocabulary: int
-    sentences: ParallelSentences
-    estimates: Mapping[str, Estimates]
-
-    def language(self, figure: Ratio, *languages: str) -> Interval:
-        """A figure of a language, or the mean over some."""
-        return self.estimates[figure.name].of([self.sentences.languages.index(language) for language in languages])
-
-    def script(self, figure: Ratio, script: str) -> Interval:
-        """A figure of a script: the mean over its languages."""
-        return self.language(figure, *self.sentences.by_script()[script])
-
-    def reads(self, script: str) -> bool:
-        """Whether a script counts as read."""
-        return self.script(COVERAGE, script).value >= READ
-
-    def overall(self, figure: Ratio) -> Interval:
-        """A figure over all languages but English: the mean, or for ratios and lengths the median."""
-        members = [i for i, language in enumerate(self.sentences.languages) if language != ENGLISH]
-        return self.estimates[figure.name].of(members, np.mean if figure.unit == "share" else np.median)
-
-    @property
-    def scripts(self) -> dict[str, int]:
-        """Scripts, from the one that takes the fewest tokens to the one that takes most, with their languages."""
-        groups = self.sentences.by_script()
-        order = sorted(groups, key=lambda script: (self.script(FERTILITY, script).value, script))
-        return {script: len(groups[script]) for script in order}
 
 
 def metrics(measured: Measured) -> list[Metric]:
@@ -159,7 +113,7 @@ def script_plots(several: Sequence[Measured]) -> tuple[Plot, ...]:
 
 def describe(measured: Measured) -> str:
     """Say what a tokenizer reads, with Tibetan and Dzongkha called out where they are there."""
-    others = [language for language in measured.sentences.languages if language != ENGLISH]
+    others = measured.sentences.others
     num_read = sum(measured.language(COVERAGE, language).value >= READ for language in others)
     shares = {script: measured.script(COVERAGE, script).value for script in measured.scripts}
     lost = sorted((share, script) for script, share in shares.items() if share < READ)

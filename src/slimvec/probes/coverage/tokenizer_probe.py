@@ -11,17 +11,10 @@ from slimvec.evaluation.endpoint import is_endpoint
 from slimvec.evaluation.models import EvaluatedModel
 from slimvec.model.tokenizer_sources import open_tokenizer
 from slimvec.probes.coverage.bitext import bitext_part, find_counterparts
-from slimvec.probes.coverage.counting import FOLDER, ParallelSentences, count_tokens, estimate
-from slimvec.probes.coverage.parts import QUESTION, Part, character_part, file_part, joined, measure_characters
-from slimvec.probes.coverage.sentences_result import (
-    Measured,
-    describe,
-    language_table,
-    metrics,
-    script_plots,
-    script_table,
-)
-from slimvec.probes.protocol import ProbeConfig, read_methods, skipped
+from slimvec.probes.coverage.counting import FOLDER, Measured, ParallelSentences
+from slimvec.probes.coverage.parts import character_part, file_part, joined
+from slimvec.probes.coverage.sentences_result import describe, language_table, metrics, script_plots, script_table
+from slimvec.probes.protocol import ProbeConfig, answered, read_methods, skipped
 from slimvec.probes.results import ProbeResult
 from slimvec.text.coverage import CoverageMeter
 
@@ -46,7 +39,7 @@ class TokenizerProbe:
     num_languages: int = 204
     num_characters: int = 200
     name: ClassVar[str] = "tokenizer"
-    question: ClassVar[str] = QUESTION
+    question: ClassVar[str] = "Which scripts and languages can the tokenizer read, and at what price?"
 
     def run(self, model: EvaluatedModel, config: ProbeConfig) -> ProbeResult:
         """Put the question to a model.
@@ -60,41 +53,41 @@ class TokenizerProbe:
         if backend is None:
             return skipped(self, f"{model.card.name} does not show its tokenizer; name a folder or a hub name")
         with_sentences = config.folder(FOLDER) is not None
-        return joined(
-            list(self._parts(model, backend, config)),
-            probe=self.name,
-            between=" ",
-            sources=read_methods()[self.name].sources if with_sentences else (),
-            remedies=read_methods()[self.name].remedies,
-            skipped="" if with_sentences else f"sentences in many languages: --data has no {FOLDER}",
-            details={"vocabulary": backend.get_vocab_size()},
-        )
+        found = joined(list(self._parts(model, backend, config)))
+        more = {
+            "remedies": read_methods()[self.name].remedies,
+            "skipped": "" if with_sentences else f"sentences in many languages: --data has no {FOLDER}",
+            "details": {"vocabulary": backend.get_vocab_size(), **found.details},
+        }
+        return found.model_copy(update=more)
 
-    def _parts(self, model: EvaluatedModel, backend: tokenizers.Tokenizer, config: ProbeConfig) -> Iterator[Part]:
+    def _parts(
+        self, model: EvaluatedModel, backend: tokenizers.Tokenizer, config: ProbeConfig
+    ) -> Iterator[ProbeResult]:
         """Measure sentences and a user's file where they are at hand, and characters where neither is."""
-        folder, seed = config.folder(FOLDER), config.seed
+        folder, seed, meter = config.folder(FOLDER), config.seed, CoverageMeter(backend)
         if folder is not None:
             sentences = ParallelSentences.read(folder)
-            measured = measure_sentences(model.card.name, backend, sentences, config.count(self.num_sentences), seed)
-            yield Part(
-                read_methods()[self.name].definition,
+            sample = sentences.sample(config.count(self.num_sentences), seed=seed)
+            measured = Measured.of(model.card.name, backend, sample, seed=seed)
+            yield answered(
+                self,
                 describe(measured),
                 metrics(measured),
-                [script_table(measured), language_table(measured)],
-                script_plots([measured]),
-                {"sentences": measured.sentences.num_sentences, "languages": len(measured.sentences.texts)},
+                tables=[script_table(measured), language_table(measured)],
+                plots=script_plots([measured]),
+                details={"sentences": sample.num_sentences, "languages": len(sample.texts)},
             )
             drawn = sentences.sample(
                 config.count(self.num_candidates), num_languages=config.count(self.num_languages), seed=seed
             )
             num_queries = min(config.count(self.num_bitext_sentences), drawn.num_sentences)
             bitext = find_counterparts(model, drawn, config, num_queries=num_queries)
-            yield bitext_part(bitext, drawn, measured, seed=seed)
-        meter, most = CoverageMeter(backend), config.count(self.num_characters)
+            yield bitext_part(self, bitext, drawn, measured, seed=seed)
         if config.text_file is not None:
-            yield file_part(meter, config.text_file, seed=seed)
+            yield file_part(self, meter, config.text_file, seed=seed)
         elif folder is None:
-            yield character_part(measure_characters(meter, most=most, seed=seed), most=most, seed=seed)
+            yield character_part(self, meter, most=config.count(self.num_characters), seed=seed)
 
 
 def find_tokenizer(model: EvaluatedModel, config: ProbeConfig) -> tokenizers.Tokenizer | None:
@@ -110,20 +103,3 @@ def find_tokenizer(model: EvaluatedModel, config: ProbeConfig) -> tokenizers.Tok
     if not config.source or is_endpoint(config.source):
         return None
     return open_tokenizer(config.source, revision=model.card.revision)
-
-
-def measure_sentences(
-    name: str, backend: tokenizers.Tokenizer, sentences: ParallelSentences, num_sentences: int, seed: int
-) -> Measured:
-    """Measure a tokenizer on the same sentences in every language.
-
-    Args:
-        name: Name of the tokenizer.
-        backend: It.
-        sentences: All there are.
-        num_sentences: How many are drawn.
-        seed: Random seed for the draw and the bootstrap.
-    """
-    drawn = sentences.sample(num_sentences, seed=seed)
-    counts = count_tokens(CoverageMeter(backend), drawn)
-    return Measured(name, backend.get_vocab_size(), drawn, estimate(counts, seed=seed))
