@@ -13,7 +13,7 @@ from slimvec.probes.position.evidence import read_paragraphs, score_evidence
 from slimvec.probes.position.needles import insert, score_needles
 from slimvec.probes.position.position_probe import Passage, PositionProbe, made_passages, score_rotations
 from slimvec.probes.position.regression import first_over_last, measure_weights, shuffled_documents, weigh_sentences
-from slimvec.probes.position.summary import evidence_sensitivity
+from slimvec.probes.position.summary import FIFTHS, by_place
 from slimvec.probes.protocol import ProbeConfig, embed
 from tests.probes.planted import BagOfWords, Decaying, FirstWords, LastWords, Random
 
@@ -203,15 +203,15 @@ def test_evidence_is_found_where_the_model_reads_and_everywhere_by_one_that_read
     assert len(parts[0].documents) == 40
     assert parts[0].places[:10] == pytest.approx(np.arange(10) / 10, abs=0.08)
     flat = score_evidence(BagOfWords(), parts, TINY)
-    judged = evidence_sensitivity(flat.ndcg, flat, seed=0)
+    judged = by_place(flat, flat.places, FIFTHS, seed=0)["model"]
     assert not judged.is_distinguishable
     assert judged.low == 0
     first = score_evidence(FirstWords(25), parts, TINY)
-    judged = evidence_sensitivity(first.ndcg, first, seed=0)
+    judged = by_place(first, first.places, FIFTHS, seed=0)["model"]
     assert judged.is_distinguishable
     assert judged.value > 0.5
-    assert judged.value > judged.shuffled_high
-    assert all(left >= right - 0.1 for left, right in pairwise(judged.means))
+    assert judged.value > judged.chance.high
+    assert all(left >= right - 0.1 for left, right in pairwise(group.value for group in judged.by_group))
     assert flat.lexical == pytest.approx(first.lexical)
     assert flat.lexical.mean() > 0.95
     assert first.tokens.max() < 200

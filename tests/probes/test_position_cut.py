@@ -10,7 +10,7 @@ from slimvec.probes.position.evidence import read_paragraphs, score_evidence
 from slimvec.probes.position.needles import score_needles
 from slimvec.probes.position.regression import measure_weights
 from slimvec.probes.position.sensitivity import measure_sensitivity
-from slimvec.probes.position.summary import evidence_sensitivity
+from slimvec.probes.position.summary import FIFTHS, by_place
 from slimvec.statistics.intervals import crossed_intervals
 from tests.probes.planted import BagOfWords
 from tests.probes.test_position import TINY, generator, write_xquad
@@ -25,11 +25,11 @@ def test_questions_of_paragraphs_that_are_cut_off_are_left_out(tmp_path):
     assert 0 < longer < 40
     assert found.num_cut == pytest.approx(10 * longer, abs=20)  # hyphens are words to one and not to the other
     assert len(found.ndcg) + found.num_cut == 400
-    judged = evidence_sensitivity(found.ndcg, found, seed=0)
+    judged = by_place(found, found.places, FIFTHS, seed=0)["model"]
     assert not judged.is_distinguishable  # it reads all it is given alike
     nothing = score_evidence(BagOfWords(max_tokens=5), parts, TINY)
     assert (len(nothing.ndcg), nothing.num_cut) == (0, 400)
-    assert evidence_sensitivity(nothing.ndcg, nothing, seed=0) is None
+    assert by_place(nothing, nothing.places, FIFTHS, seed=0) == {}
 
 
 def test_documents_that_are_cut_off_are_left_out_of_needles_and_weights():

@@ -28,7 +28,7 @@ def test_the_index_is_what_it_says():
 
 def test_means_and_counts_are_by_group():
     found = measure_sensitivity(np.array([1.0, 0, 1, 1]), np.array([0, 0, 1, 1]), np.arange(4), seed=0)
-    assert found.means.tolist() == [0.5, 1.0]
+    assert [group.value for group in found.by_group] == [0.5, 1.0]
     assert found.counts.tolist() == [2, 2]
     assert found.value == 0.5
 
@@ -44,9 +44,11 @@ def test_the_interval_covers_what_was_planted(truths, psi, monkeypatch):
 
 def test_by_chance_it_is_as_large_as_the_shuffles_say():
     found = [measure_sensitivity(*drawn((0.6,) * 5, 30, seed), seed=seed) for seed in range(10)]
-    assert np.mean([one.value for one in found]) == pytest.approx(np.mean([one.shuffled for one in found]), abs=0.06)
-    assert np.mean([one.shuffled for one in found]) > 0.15  # few items a group: far above the truth, which is 0
-    assert all(one.shuffled_low <= one.shuffled <= one.shuffled_high for one in found)
+    assert np.mean([one.value for one in found]) == pytest.approx(
+        np.mean([one.chance.value for one in found]), abs=0.06
+    )
+    assert np.mean([one.chance.value for one in found]) > 0.15  # few items a group: far above the truth, which is 0
+    assert all(one.chance.low <= one.chance.value <= one.chance.high for one in found)
 
 
 def test_shuffles_stay_within_their_blocks():
@@ -68,7 +70,7 @@ def test_units_are_drawn_whole():
     values, units = np.repeat(scores, 100), np.repeat(np.arange(10), 100)
     found = measure_sensitivity(values, np.tile([0, 1], 500), units, seed=0)
     assert found.value == 0
-    assert found.highs[0] - found.lows[0] == pytest.approx(4 * scores.std() / np.sqrt(10), rel=0.2)
+    assert found.by_group[0].high - found.by_group[0].low == pytest.approx(4 * scores.std() / np.sqrt(10), rel=0.2)
 
 
 def test_small_groups_are_left_out():

@@ -12,6 +12,7 @@ from slimvec.errors import ModelError
 from slimvec.evaluation.models import EvaluatedModel, Prompt, Usage
 from slimvec.frozen import Frozen
 from slimvec.probes.results import Amount, Metric, ProbeResult
+from slimvec.progress import tell_nobody
 from slimvec.reports.parts import Plot, Table
 from slimvec.statistics.intervals import MIN_UNITS
 from slimvec.text.embeddings import Vectors
@@ -20,10 +21,6 @@ from slimvec.yaml_files import read_own_yaml
 
 SHARES: Mapping[Amount, float] = {"tiny": 0.05, "quick": 0.25, "full": 1.0}
 """Shares of what is drawn at full amount."""
-
-
-def ignore(_: int) -> None:
-    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ class ProbeConfig:
     source: str = ""
     text_file: Path | None = None
     max_tokens: int | None = None
-    on_progress: Callable[[int], None] = ignore
+    on_progress: Callable[[int], None] = tell_nobody
 
     def count(self, full: int) -> int:
         """Give the number of items to draw where `full` are drawn for a report; at least what an interval needs."""

@@ -25,6 +25,7 @@ from slimvec.evaluation.models import EvaluatedModel, Ledger, ModelCard
 from slimvec.evaluation.results import package_versions
 from slimvec.evaluation.slimvec_model import EmbedderModel
 from slimvec.evaluation.vector_store import VectorStore
+from slimvec.probes.documents import CutOffError
 from slimvec.probes.protocol import Probe, ProbeConfig, skipped
 from slimvec.probes.results import ProbeReport, ProbeResult
 from slimvec.text.embeddings import TextEmbedder
@@ -89,13 +90,17 @@ def run_probes(
 
 
 def _run(probe: Probe, model: CachedModel, config: ProbeConfig, errors: list[SlimvecError]) -> ProbeResult:
-    """Run one probe, with its time and what it asked of the model; an error that is its own joins the list."""
+    """Run one probe, with its time and what it asked of the model.
+
+    An error that is its own joins the list; that nothing is left to ask a model of short texts is none.
+    """
     model.work = Ledger()
     start = perf_counter()
     try:
         result = probe.run(model, config)
     except (ModelError, FetchError) as error:
-        errors.append(error)
+        if not isinstance(error, CutOffError):
+            errors.append(error)
         result = skipped(probe, str(error))
     work = model.work
     counted = {"tokens": work.num_tokens, "texts cut off": work.num_truncated} if work.num_texts else {}

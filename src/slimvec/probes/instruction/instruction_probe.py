@@ -16,7 +16,7 @@ from slimvec.evaluation.cached_model import prompts_of
 from slimvec.evaluation.models import EvaluatedModel, Prompt, Usage
 from slimvec.evaluation.retrieval import measure_vectors
 from slimvec.probes.facts import make_facts
-from slimvec.probes.protocol import Probe, ProbeConfig, answered, embed_with, skipped
+from slimvec.probes.protocol import ProbeConfig, answered, embed_with, skipped
 from slimvec.probes.results import Figure, Metric, ProbeResult, curve, lay_out
 from slimvec.ranking.metrics import MAIN_METRIC
 from slimvec.reports.parts import Plot
@@ -163,54 +163,13 @@ class Effect:
         kind: As in `WORDINGS`.
         change: Change of nDCG@10, mean over sets.
         cosine: Cosine of a query's vector with that behind the right instruction, mean over sets.
-        wordings: nDCG@10 and cosine of each instruction by itself.
+        wordings: nDCG@10 and cosine of each instruction by itself, [2].
     """
 
     kind: str
     change: Interval
     cosine: Interval
-    wordings: Mapping[str, tuple[float, float]]
-
-
-def make_result(
-    probe: Probe,
-    effects: Sequence[Effect],
-    score: Interval,
-    other: Interval,
-    num_queries: int,
-    *,
-    skipped: str,
-    details: Mapping[str, str],
-) -> ProbeResult:
-    """Put the findings together.
-
-    Args:
-        probe: Whose they are.
-        effects: By kind of instruction.
-        score: nDCG@10 with the model's own instruction, mean over sets.
-        other: Cosine of a query's vector with that of another query, mean over sets.
-        num_queries: Over all sets.
-        skipped: What was left out, and why.
-        details: Sets, and what the model writes by itself.
-    """
-    changes = [CHANGE.metric(effect.change, num_queries, effect.kind, baseline=0.0) for effect in effects]
-    cosines = [COSINE.metric(effect.cosine, num_queries, effect.kind, baseline=other.value) for effect in effects]
-    wordings = [(effect.kind, text, *values) for effect in effects for text, values in effect.wordings.items()]
-    table = lay_out(
-        "Each instruction by itself",
-        "kind | instruction | nDCG@10 | cosine with the right one",
-        "{0} | {1} | {2:.3f} | {3:.3f}",
-        [(OWN, "(the model's own)", score.value, 1.0), *wordings],
-    )
-    return answered(
-        probe,
-        _answer(effects, changes, score, other),
-        [*changes, *cosines, SCORE.metric(score, num_queries, OWN)],
-        tables=[table],
-        plots=_plots(effects, other),
-        skipped=skipped,
-        details=details,
-    )
+    wordings: Mapping[str, Values]
 
 
 def _answer(effects: Sequence[Effect], changes: Sequence[Metric], score: Interval, other: Interval) -> str:
@@ -275,17 +234,27 @@ class InstructionProbe:
         sets = gather_sets(config, self.shares, self.num_made)
         searched = [_Searched.of(model, dataset, own, config) for dataset in sets]
         effects = [_effect(kind, given, model, searched, config) for kind, given in prompts.items()]
-        described = (
-            f"{s.dataset.name} ({len(s.dataset.queries)} queries, {len(s.dataset.documents)} documents)"
-            for s in searched
-        )
+        score = _mean([one.scores for one in searched], config.seed)
+        other = _mean([_cosines(one.queries, np.roll(one.queries, 1, axis=0)) for one in searched], config.seed)
+        num_queries = sum(len(one.scores) for one in searched)
+        changes = [CHANGE.metric(effect.change, num_queries, effect.kind, baseline=0.0) for effect in effects]
+        cosines = [COSINE.metric(effect.cosine, num_queries, effect.kind, baseline=other.value) for effect in effects]
+        wordings = [(effect.kind, text, *values) for effect in effects for text, values in effect.wordings.items()]
+        described = [f"{a.name} ({len(a.queries)} queries, {len(a.documents)} documents)" for a in sets]
         left_out = [kind for kind in (NONE, *self.wordings) if kind not in prompts]
-        return make_result(
+        return answered(
             self,
-            effects,
-            _mean({s.dataset.name: s.scores for s in searched}, config.seed),
-            _mean({s.dataset.name: s.other_cosines() for s in searched}, config.seed),
-            sum(len(s.scores) for s in searched),
+            _answer(effects, changes, score, other),
+            [*changes, *cosines, SCORE.metric(score, num_queries, OWN)],
+            tables=[
+                lay_out(
+                    "Each instruction by itself",
+                    "kind | instruction | nDCG@10 | cosine with the right one",
+                    "{0} | {1} | {2:.3f} | {3:.3f}",
+                    [(OWN, "(the model's own)", score.value, 1.0), *wordings],
+                )
+            ],
+            plots=_plots(effects, other),
             skipped=f"{', '.join(left_out)}: the model's prompt has no place for it" if left_out else "",
             details={"sets": ", ".join(described), "own prompt": repr(own.text)},
         )
@@ -325,34 +294,30 @@ class _Searched:
         queries = embed_with(model, [query.text for query in dataset.queries], own, config)
         return cls(dataset, documents, queries, measure_vectors(queries, documents, dataset)[MAIN_METRIC])
 
-    def other_cosines(self) -> Values:
-        """Cosine of each query with the next one, around in a circle: [Q]."""
-        return _cosines(self.queries, np.roll(self.queries, 1, axis=0))
+    def behind(self, model: EvaluatedModel, prompt: Prompt, config: ProbeConfig) -> Values:
+        """Give nDCG@10 of the queries behind a prompt, and their cosines with those behind the model's own: [2, Q]."""
+        queries = embed_with(model, [query.text for query in self.dataset.queries], prompt, config)
+        scores = measure_vectors(queries, self.documents, self.dataset)[MAIN_METRIC]
+        return np.stack([scores, _cosines(queries, self.queries)])
 
 
 def _effect(
     kind: str, prompts: Mapping[str, Prompt], model: EvaluatedModel, searched: Sequence[_Searched], config: ProbeConfig
 ) -> Effect:
     """Search with the instructions of a kind; of several, each query counts with the mean over them."""
-    scores: dict[str, list[Values]] = {s.dataset.name: [] for s in searched}
-    cosines: dict[str, list[Values]] = {s.dataset.name: [] for s in searched}
-    wordings = {}
-    for text, prompt in prompts.items():
-        for s in searched:
-            queries = embed_with(model, [query.text for query in s.dataset.queries], prompt, config)
-            scores[s.dataset.name].append(measure_vectors(queries, s.documents, s.dataset)[MAIN_METRIC])
-            cosines[s.dataset.name].append(_cosines(queries, s.queries))
-        last = (np.mean([values[-1].mean() for values in found.values()]) for found in (scores, cosines))
-        wordings[text] = (float(next(last)), float(next(last)))
-    own = {s.dataset.name: s.scores for s in searched}
-    changed = {name: np.mean(values, axis=0) - own[name] for name, values in scores.items()}
-    near = {name: np.mean(values, axis=0) for name, values in cosines.items()}
-    return Effect(kind, _mean(changed, config.seed), _mean(near, config.seed), wordings)
+    found = {text: [one.behind(model, prompt, config) for one in searched] for text, prompt in prompts.items()}
+    over_wordings = [np.mean(rows, axis=0) for rows in zip(*found.values(), strict=True)]
+    return Effect(
+        kind,
+        change=_mean([rows[0] - one.scores for rows, one in zip(over_wordings, searched, strict=True)], config.seed),
+        cosine=_mean([rows[1] for rows in over_wordings], config.seed),
+        wordings={text: np.mean([values.mean(axis=1) for values in rows], axis=0) for text, rows in found.items()},
+    )
 
 
-def _mean(values: Mapping[str, Values], seed: int) -> Interval:
+def _mean(values: Sequence[Values], seed: int) -> Interval:
     """Mean over queries, then over sets, with its interval: a bootstrap over the queries within each set."""
-    rows = {name: found[None] for name, found in values.items()}
+    rows = {str(number): found[None] for number, found in enumerate(values)}
     return compare_runs(rows, {name: np.zeros_like(found) for name, found in rows.items()}, seed=seed).interval
 
 

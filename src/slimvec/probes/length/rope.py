@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Unpack, get_args
 
+import numpy as np
+
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError
 from slimvec.evaluation.slimvec_model import SlimvecModel
@@ -92,7 +94,7 @@ def sweep_rope(
         settings["rope"] = scaling
         model = SlimvecModel(Embedder.load(source, dtype=dtype, **settings), name=source, identity="")
         needles = score_lengths(model, lengths, config, num_documents=NUM_DOCUMENTS, num_needles=NUM_NEEDLES)
-        found.append((scaling, needles.ndcg.mean(axis=2)))
+        found.append((scaling, np.stack([one.ndcg.mean(axis=1) for one in needles])))
     plain = found[0][1].mean(axis=0)
     scores = tuple(_score(scaling, values, plain, config.seed) for scaling, values in found)
     best = max(scores, key=lambda one: one.score.value)

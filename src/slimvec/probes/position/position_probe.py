@@ -12,13 +12,13 @@ from typing import ClassVar
 import numpy as np
 
 from slimvec.evaluation.models import EvaluatedModel
-from slimvec.probes.documents import CutOffError, cut_sentences, gather_documents, tokens_a_word
+from slimvec.probes.documents import cut_sentences, gather_documents, tokens_a_word
 from slimvec.probes.facts import make_facts
 from slimvec.probes.position.evidence import Paragraphs, read_paragraphs, score_evidence
 from slimvec.probes.position.needles import score_needles
 from slimvec.probes.position.regression import measure_weights, shuffled_documents
 from slimvec.probes.position.summary import Findings, summarise
-from slimvec.probes.protocol import ProbeConfig, embed, skipped
+from slimvec.probes.protocol import ProbeConfig, embed
 from slimvec.probes.results import ProbeResult
 from slimvec.statistics.resampling import Values
 
@@ -137,17 +137,10 @@ class PositionProbe:
     def run(self, model: EvaluatedModel, config: ProbeConfig) -> ProbeResult:
         """Put the question to a model.
 
-        A model that cuts off every document, such as one of 64 tokens, is not asked.
-
         Raises:
             InputError: an outside set that is there and malformed.
+            CutOffError: the model cuts off every document, such as one of 64 tokens.
         """
-        try:
-            return self._run(model, config)
-        except CutOffError as error:
-            return skipped(self, str(error))
-
-    def _run(self, model: EvaluatedModel, config: ProbeConfig) -> ProbeResult:
         generator = np.random.default_rng(config.seed)
         buckets, num_regressed = self._buckets(model, config), config.count(self.num_regressed)
         each = self.num_documents + num_regressed  # none for two buckets

@@ -40,12 +40,18 @@ class SentenceWeights:
     places: tuple[Values, ...]
     weights: tuple[Values, ...]
 
+    @classmethod
+    def joined(cls, parts: "Sequence[SentenceWeights]") -> "SentenceWeights":
+        """Put the documents of several measurements together."""
+        places, weights = ([row for part in parts for row in getattr(part, name)] for name in ("places", "weights"))
+        return cls(tuple(places), tuple(weights))
+
     @property
     def num_documents(self) -> int:
         """N."""
         return len(self.weights)
 
-    def by_place(self, num_places: int = NUM_PLACES) -> tuple[Values, Values]:
+    def by_place(self, num_places: int) -> tuple[Values, Values]:
         """Sum weights and count sentences by place: [N, P] each."""
         sums, counts = np.zeros((2, self.num_documents, num_places))
         for row, (places, weights) in enumerate(zip(self.places, self.weights, strict=True)):
@@ -56,18 +62,30 @@ class SentenceWeights:
 
     def curve(self, seed: int) -> list[Interval]:
         """Mean weight of a sentence by tenth of the document, with intervals over documents."""
-        sums, counts = self.by_place()
-        return _over_documents(sums, counts, lambda means: means, seed)
+        return self._over_documents(NUM_PLACES, lambda means: means, seed)
 
     def first_over_last(self, seed: int) -> Interval:
         """Weight of a sentence in the first third over that of one in the last, at most 100, with its interval."""
-        sums, counts = self.by_place(3)
-        return _over_documents(sums, counts, lambda means: first_over_last(means)[..., None], seed)[0]
+        return self._over_documents(3, lambda means: first_over_last(means)[..., None], seed)[0]
 
     def first_share(self, seed: int) -> Interval:
         """Share of the first third in the weight of the three thirds, with its interval: 1/3 where all are alike."""
-        sums, counts = self.by_place(3)
-        return _over_documents(sums, counts, lambda means: (means[..., 0] / means.sum(axis=-1))[..., None], seed)[0]
+        return self._over_documents(3, lambda means: (means[..., 0] / means.sum(axis=-1))[..., None], seed)[0]
+
+    def _over_documents(self, num_places: int, statistic: Callable[[Values], Values], seed: int) -> list[Interval]:
+        """Give a statistic of the mean weights by place, from [R, P] to [R, M]; documents are drawn for its interval.
+
+        The mean is 0 at a place that a draw has no sentence of.
+        """
+        sums, counts = self.by_place(num_places)
+
+        def means(draws: Values) -> Values:
+            totals = draws @ counts
+            return np.divide(draws @ sums, totals, out=np.zeros_like(totals), where=totals > 0)
+
+        drawn = draw_counts(self.num_documents, np.random.default_rng(seed))
+        whole = np.ones((1, self.num_documents))
+        return percentile_intervals(statistic(means(whole))[0], statistic(means(drawn)))
 
 
 def first_over_last(thirds: Values) -> Values:
@@ -140,25 +158,3 @@ def measure_weights(model: EvaluatedModel, documents: Sequence[Sequence[str]], c
 def shuffled_documents(documents: Sequence[Sequence[str]], generator: np.random.Generator) -> list[tuple[str, ...]]:
     """Put the sentences of each document in random order."""
     return [tuple(sentences[n] for n in generator.permutation(len(sentences))) for sentences in documents]
-
-
-def _over_documents(sums: Values, counts: Values, statistic: Callable[[Values], Values], seed: int) -> list[Interval]:
-    """Give a statistic of the mean weights by place with its interval, documents drawn with replacement.
-
-    Args:
-        sums: [N, P] summed weights.
-        counts: [N, P] sentences.
-        statistic: From mean weights [R, P] to values [R, M].
-        seed: Random seed for the draws.
-    """
-    num = len(sums)
-    draws = draw_counts(num, np.random.default_rng(seed))
-    values = statistic(_means(np.ones((1, num)), sums, counts))[0]
-    drawn = statistic(_means(draws, sums, counts))
-    return percentile_intervals(values, drawn)
-
-
-def _means(draws: Values, sums: Values, counts: Values) -> Values:
-    """Mean weight by place in each draw: [R, P]; 0 at a place that a draw has no sentence of."""
-    totals = draws @ counts
-    return np.divide(draws @ sums, totals, out=np.zeros_like(totals), where=totals > 0)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slimvec.statistics.intervals import Interval, interval_ends
+from slimvec.statistics.intervals import Interval, interval_ends, percentile_interval, percentile_intervals
 from slimvec.statistics.resampling import LEVEL, NUM_DRAWS, Numbers, Values, draw_crossed
 
 SMALLEST_GROUP = 8
@@ -27,39 +27,23 @@ class Sensitivity(Interval):
     """A PSI, as it is usually reported, with its 95% interval and what is needed to judge it.
 
     Attributes:
-        shuffled: Mean of PSI with shuffled places.
-        shuffled_low: 2.5% of the shuffles are below this.
-        shuffled_high: 2.5% are above.
+        chance: Mean of PSI with shuffled places, and the ends of 95% of the shuffles.
         p: Probability of a PSI at least as large when places do not matter.
-        means: [G] mean score by group.
-        lows: [G] lower ends of their intervals.
-        highs: [G] upper ends.
+        groups: [G] numbers of the groups that have items, rising.
+        by_group: Mean score by group, G of them.
         counts: [G] items.
     """
 
-    shuffled: float
-    shuffled_low: float
-    shuffled_high: float
+    chance: Interval
     p: float
-    means: Values
-    lows: Values
-    highs: Values
+    groups: Numbers
+    by_group: list[Interval]
     counts: Numbers
 
     @property
     def is_distinguishable(self) -> bool:
         """Whether places matter more than by chance, at the level of 5%."""
         return self.p < 1 - LEVEL
-
-    @property
-    def chance(self) -> Interval:
-        """PSI with shuffled places."""
-        return Interval(self.shuffled, self.shuffled_low, self.shuffled_high)
-
-    @property
-    def by_group(self) -> list[Interval]:
-        """Mean score by group."""
-        return [Interval(*map(float, row)) for row in zip(self.means, self.lows, self.highs, strict=True)]
 
 
 def measure_sensitivity(
@@ -75,34 +59,32 @@ def measure_sensitivity(
 
     Args:
         values: [N] scores, not negative.
-        groups: [N] numbers of groups, each of 0 to G - 1 there.
+        groups: [N] numbers of groups.
         units: [N] numbers of what is drawn together, such as the document that questions share.
         kinds: [N] numbers of what is drawn beside the units, such as the template that items share. Default none.
         blocks: [N]; places are shuffled within a block only. Default one block.
         seed: Random seed for the draws.
     """
     generator = np.random.default_rng(seed)
-    num_groups = int(groups.max()) + 1
+    there, groups = np.unique(groups, return_inverse=True)
+    units, num_groups = np.unique(units, return_inverse=True)[1], len(there)
     means = _group_means(values, groups, np.ones((1, int(units.max()) + 1)), units, num_groups)[0]
     cells, draws = draw_crossed(units, kinds, generator)
     drawn = _group_means(values, groups, draws, cells, num_groups)
     value = float(sensitivity_index(means[None])[0])
-    low, high = _ends(value, interval_ends(sensitivity_index(drawn)))
+    # The wider of the percentile interval and the pivotal one, within 0 and 1.
+    low, high = map(float, interval_ends(sensitivity_index(drawn)))
+    low, high = max(0.0, min(low, 2 * value - high)), min(1.0, max(high, 2 * value - low))
     shuffled = sensitivity_index(_shuffled_means(values, groups, blocks, generator, num_groups))
     p = float((1 + (shuffled >= value - 1e-12).sum()) / (1 + len(shuffled)))
-    lows, highs = interval_ends(drawn)
-    by_chance = interval_ends(shuffled)
     return Sensitivity(
         value=value,
-        low=float(low) if p < 1 - LEVEL else 0.0,
-        high=float(high),
-        shuffled=float(shuffled.mean()),
-        shuffled_low=float(by_chance[0]),
-        shuffled_high=float(by_chance[1]),
+        low=low if p < 1 - LEVEL else 0.0,
+        high=high,
+        chance=percentile_interval(float(shuffled.mean()), shuffled),
         p=p,
-        means=means,
-        lows=lows,
-        highs=highs,
+        groups=there,
+        by_group=percentile_intervals(means, drawn),
         counts=np.bincount(groups, minlength=num_groups),
     )
 
@@ -130,12 +112,6 @@ def group_places(places: Values, borders: Values) -> tuple[Numbers, Numbers]:
     counts = np.bincount(groups, minlength=len(borders) - 1)
     kept = np.flatnonzero(counts[groups] >= SMALLEST_GROUP)
     return kept, groups[kept]
-
-
-def _ends(value: float, ends: Values) -> tuple[float, float]:
-    """Give the wider of the percentile interval, whose ends these are, and the pivotal one, within 0 and 1."""
-    low, high = ends
-    return max(0.0, min(low, 2 * value - high)), min(1.0, max(high, 2 * value - low))
 
 
 def _group_means(values: Values, groups: Numbers, draws: Values, units: Numbers, num_groups: int) -> Values:

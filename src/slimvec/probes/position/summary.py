@@ -1,6 +1,6 @@
 """From the scores of the position probe to its result: metrics, tables, plots and sentences."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,7 +15,7 @@ from slimvec.probes.protocol import Probe, answered
 from slimvec.probes.results import Figure, Metric, ProbeResult, curve, lay_out
 from slimvec.reports.parts import Curve, Plot, Table
 from slimvec.statistics.intervals import Interval, bootstrap_intervals, crossed_intervals, shown_ends
-from slimvec.statistics.resampling import Numbers, Values
+from slimvec.statistics.resampling import Values
 
 NUM_GROUPS = 5
 FIFTHS = np.linspace(0, 1, NUM_GROUPS + 1)
@@ -51,58 +51,42 @@ class Findings:
 
 def summarise(probe: Probe, found: Findings, seed: int) -> ProbeResult:
     """Put a result together."""
-    evidence = _judge_evidence(found.evidence, seed)
-    needles, whole = NeedleScores.joined(found.needles), combined(found.weights)
+    scores = found.evidence
+    fifths = {} if scores is None else by_place(scores, scores.places, FIFTHS, seed)
+    evidence = {name: one for name, one in fifths.items() if len(one.groups) > 1}
+    needles, whole = NeedleScores.joined(found.needles), SentenceWeights.joined(found.weights)
     needle = needle_sensitivity(needles, seed)
     metrics = [*_psi_metrics(found, evidence, needle, seed), *_reading_metrics(found, needles, whole, seed)]
     few = f"fewer than two fifths of the paragraphs have {SMALLEST_GROUP} questions"
     left_out = "" if evidence else f"PSI by place of the evidence: {few}"
     sentences = [_psi_sentence("answers in paragraphs", evidence["model"])] if evidence else []
     ratio = next(metric for metric in metrics if metric.name == RATIO.name)
+    counts = {
+        "questions left out, paragraph cut off": 0 if scores is None else scores.num_cut,
+        "documents with needles left out, cut off": needles.num_cut,
+    }
     return answered(
         probe,
         " ".join([*sentences, _psi_sentence("needles in documents", needle), _weight_sentence(ratio)]),
         metrics,
-        tables=_tables(found, seed),
+        tables=_tables(found, fifths, seed),
         plots=_plots(found, evidence, seed),
-        skipped="retrieval by place of the evidence: --data has no xquad" if found.evidence is None else left_out,
-        details={**found.sources, "documents regressed": whole.num_documents, **_cut(found)},
+        skipped="retrieval by place of the evidence: --data has no xquad" if scores is None else left_out,
+        details={
+            **found.sources,
+            "documents regressed": whole.num_documents,
+            **{what: count for what, count in counts.items() if count},
+        },
         num_depths=len(found.needles[0].depths),
     )
 
 
-def _cut(found: Findings) -> dict[str, int]:
-    """Count what is left out because the model cuts it off; nothing where nothing is."""
-    counts = {
-        "questions left out, paragraph cut off": 0 if found.evidence is None else found.evidence.num_cut,
-        "documents with needles left out, cut off": sum(part.num_cut for part in found.needles),
-    }
-    return {what: count for what, count in counts.items() if count}
-
-
-def combined(parts: tuple[SentenceWeights, ...]) -> SentenceWeights:
-    """Put the documents of several measurements together."""
-    return SentenceWeights(
-        tuple(row for part in parts for row in part.places), tuple(row for part in parts for row in part.weights)
-    )
-
-
-def evidence_sensitivity(values: Values, scores: EvidenceScores, seed: int) -> Sensitivity | None:
-    """Measure PSI over fifths of the paragraph; None where fewer than two of them have enough questions."""
-    found = _by_place(values, scores.places, FIFTHS, scores.units, seed)
-    return found[1] if found is not None and len(found[0]) > 1 else None
-
-
-def _by_place(
-    values: Values, places: Values, borders: Values, units: Numbers, seed: int
-) -> tuple[Numbers, Sensitivity] | None:
-    """Measure scores by place; with the numbers of the groups that are large enough, None where there are none."""
+def by_place(scores: EvidenceScores, places: Values, borders: Values, seed: int) -> dict[str, Sensitivity]:
+    """Measure the model, and BM25 on the same questions, between borders; nothing where no group is large enough."""
     kept, groups = group_places(places, borders)
-    if len(kept) == 0:
-        return None
-    there, numbers = np.unique(groups, return_inverse=True)
-    own_units = np.unique(units[kept], return_inverse=True)[1]
-    return there, measure_sensitivity(values[kept], numbers, own_units, seed=seed)
+    both = {"model": scores.ndcg, "BM25": scores.lexical} if len(kept) else {}
+    units = scores.units[kept]
+    return {name: measure_sensitivity(values[kept], groups, units, seed=seed) for name, values in both.items()}
 
 
 def needle_sensitivity(scores: NeedleScores, seed: int) -> Sensitivity:
@@ -111,7 +95,7 @@ def needle_sensitivity(scores: NeedleScores, seed: int) -> Sensitivity:
     fifths = np.minimum((scores.depths * NUM_GROUPS).astype(np.int64), NUM_GROUPS - 1)
     return measure_sensitivity(
         scores.ndcg.ravel(),
-        np.unique(np.tile(fifths, len(documents)), return_inverse=True)[1],
+        np.tile(fifths, len(documents)),
         np.repeat(documents, num_depths),
         kinds=np.repeat(templates, num_depths),
         blocks=np.repeat(np.arange(len(documents)), num_depths),
@@ -125,15 +109,6 @@ def needle_difference(scores: NeedleScores, seed: int) -> Interval:
     return crossed_intervals((first - last).reshape(-1, 1), *scores.items, seed=seed)[0]
 
 
-def _judge_evidence(scores: EvidenceScores | None, seed: int) -> dict[str, Sensitivity]:
-    """Measure PSI of the model, and of BM25 on the same questions; nothing where there are too few of them."""
-    if scores is None:
-        return {}
-    both = {"model": scores.ndcg, "BM25": scores.lexical}
-    judged = {name: evidence_sensitivity(values, scores, seed) for name, values in both.items()}
-    return {name: found for name, found in judged.items() if found is not None}
-
-
 def _psi_metrics(
     found: Findings, evidence: Mapping[str, Sensitivity], needle: Sensitivity, seed: int
 ) -> Iterable[Metric]:
@@ -143,7 +118,7 @@ def _psi_metrics(
     buckets = zip(found.buckets, found.needles, strict=True)
     rows |= {("needle", bucket): needle_sensitivity(part, seed) for bucket, part in buckets}
     for parts, one in rows.items():
-        yield PSI.metric(one, int(one.counts.sum()), *parts, baseline=one.shuffled)
+        yield PSI.metric(one, int(one.counts.sum()), *parts, baseline=one.chance.value)
 
 
 def _reading_metrics(found: Findings, needles: NeedleScores, whole: SentenceWeights, seed: int) -> Iterable[Metric]:
@@ -172,11 +147,12 @@ def _weight_sentence(ratio: Metric) -> str:
     return f"A sentence in the first third weighs {bound}{ratio.value:.2f} times one in the last{ends}: {verdict}."
 
 
-def _tables(found: Findings, seed: int) -> Iterable[Table]:
+def _tables(found: Findings, fifths: Mapping[str, Sensitivity], seed: int) -> Iterable[Table]:
     """Lay the scores out by place."""
     if found.evidence is not None:
-        yield _evidence_table(found.evidence, "relative place", found.evidence.places, FIFTHS, seed)
-        yield _evidence_table(found.evidence, "tokens before it", found.evidence.tokens, TOKEN_BORDERS, seed)
+        before = by_place(found.evidence, found.evidence.tokens, TOKEN_BORDERS, seed)
+        yield _evidence_table(found.evidence, "relative place", fifths, FIFTHS)
+        yield _evidence_table(found.evidence, "tokens before it", before, TOKEN_BORDERS)
     yield lay_out(
         "nDCG@10 of needles by depth",
         " | ".join(["length", *(f"depth {low:.1f}-{high:.1f}" for low, high in pairwise(FIFTHS))]),
@@ -194,14 +170,13 @@ def _tables(found: Findings, seed: int) -> Iterable[Table]:
     )
 
 
-def _evidence_table(scores: EvidenceScores, label: str, places: Values, borders: Values, seed: int) -> Table:
+def _evidence_table(scores: EvidenceScores, label: str, found: Mapping[str, Sensitivity], borders: Values) -> Table:
     """Lay nDCG out by place of the answer."""
-    rows: list[tuple[object, ...]] = []
-    both = (_by_place(values, places, borders, scores.units, seed) for values in (scores.ndcg, scores.lexical))
-    for groups, found in filter(None, both):
-        spans = [(borders[group], borders[group + 1]) for group in groups]
-        rows = rows or [(_span(low, high), count) for (low, high), count in zip(spans, found.counts, strict=True)]
-        rows = [(*row, mean) for row, mean in zip(rows, found.by_group, strict=True)]
+    rows: Iterable[Sequence[object]] = ()
+    if found:
+        model, lexical = found.values()
+        spans = [_span(borders[group], borders[group + 1]) for group in model.groups]
+        rows = zip(spans, model.counts, model.by_group, lexical.by_group, strict=True)
     return lay_out(
         f"nDCG@10 of questions by {label} of the answer",
         f"{label} | questions | model | BM25",
@@ -226,9 +201,11 @@ def _fifths(depths: Values) -> list[NDArray[np.bool_]]:
 
 def _plots(found: Findings, evidence: Mapping[str, Sensitivity], seed: int) -> Iterable[Plot]:
     """Draw scores by place."""
-    if found.evidence is not None and evidence:
-        xs = (np.unique(group_places(found.evidence.places, FIFTHS)[1]) + 0.5) / NUM_GROUPS
-        curves = tuple(curve(name, one.by_group, xs, baseline=name == "BM25") for name, one in evidence.items())
+    if evidence:
+        curves = tuple(
+            curve(name, one.by_group, (one.groups + 0.5) / NUM_GROUPS, baseline=name == "BM25")
+            for name, one in evidence.items()
+        )
         yield Plot(title="Where the answer stands", x_label="place in the paragraph", y_label="nDCG@10", curves=curves)
     gains = [
         crossed_intervals(part.gains.reshape(-1, len(part.depths)), *part.items, seed=seed) for part in found.needles
