@@ -24,6 +24,7 @@ def drawn(truths, num, seed, num_units=40):
 def test_the_index_is_what_it_says():
     means = np.array([[0.8, 0.4, 0.6], [0.0, 0.0, 0.0], [np.nan, 0.5, 0.5]])
     assert sensitivity_index(means).tolist() == [0.5, 0.0, 0.0]
+    assert np.isnan(sensitivity_index(np.full((1, 3), np.nan))).all()  # a draw of nothing
 
 
 def test_means_and_counts_are_by_group():

@@ -90,12 +90,9 @@ def measure_sensitivity(
 
 
 def sensitivity_index(means: Values) -> Values:
-    """Give PSI of means by group: [R, G] to [R]; 0 where all means are 0."""
-    largest = np.nanmax(means, axis=1)
-    smallest = np.nanmin(means, axis=1)
-    ratio: Values = np.divide(smallest, largest, out=np.ones_like(largest), where=largest > 0)
-    index: Values = 1 - ratio
-    return index
+    """Give PSI of means by group: [R, G] to [R]; 0 where all means are 0, NaN for a draw that has no items."""
+    smallest, largest = np.fmin.reduce(means, axis=1), np.fmax.reduce(means, axis=1)
+    return np.asarray(1 - np.divide(smallest, largest, out=np.ones_like(largest), where=largest != 0))
 
 
 def group_places(places: Values, borders: Values) -> tuple[Numbers, Numbers]:
@@ -121,8 +118,7 @@ def _group_means(values: Values, groups: Numbers, draws: Values, units: Numbers,
     sums = np.bincount(cells, weights=values, minlength=size).reshape(-1, num_groups)
     counts = np.bincount(cells, minlength=size).reshape(-1, num_groups)
     totals = draws @ counts
-    means: Values = np.divide(draws @ sums, totals, out=np.full(totals.shape, np.nan), where=totals > 0)
-    return means
+    return np.asarray(np.divide(draws @ sums, totals, out=np.full(totals.shape, np.nan), where=totals > 0))
 
 
 def _shuffled_means(
