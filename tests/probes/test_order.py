@@ -10,11 +10,11 @@ import pytest
 
 from slimvec.data.templates import KINDS
 from slimvec.errors import InputError
-from slimvec.probes.order import OrderProbe
 from slimvec.probes.order.bags import bag_cosines, pair_cosines
 from slimvec.probes.order.explained import explain, words_of
-from slimvec.probes.order.findings import Cosines, choice_wins, triplet_wins
+from slimvec.probes.order.findings import ACCURACY, CHOICE, Cosines
 from slimvec.probes.order.items import SHUFFLES, distinct_texts, plain_items, shuffles, template_items
+from slimvec.probes.order.order_probe import OrderProbe
 from slimvec.probes.order.outside import outside_items, outside_pairs, plain_sentences
 from slimvec.probes.protocol import ProbeConfig
 from slimvec.probes.registry import choose_probes
@@ -61,9 +61,8 @@ def test_a_model_that_sees_neighbours_reads_as_its_neighbours_do():
     for kind in (*KINDS, *SHUFFLES):
         cells = [[item for item in asked.items if (item.kind, item.language) == (kind, code)] for code in ("en", "es")]
         cosines = [Cosines.of(items, pair_cosines) for items in cells]
-        for name, wins in (("accuracy", triplet_wins), ("choice", choice_wins)):
-            wanted = float(np.mean([wins(own).mean() for own in cosines]))
-            measure = found.measure(f"{name}/{kind}")
+        for statistic in (ACCURACY, CHOICE):
+            wanted, measure = statistic.without(cosines), found.measure(f"{statistic.name}/{kind}")
             assert measure.low - 0.05 <= wanted <= measure.high + 0.05, measure.name
     for kind in SHUFFLES:
         assert found.measure(f"choice/{kind}").value > 0.6

@@ -8,9 +8,11 @@ from slimvec.probes.documents import gather_documents
 from slimvec.probes.facts import make_facts
 from slimvec.probes.position.evidence import read_paragraphs, score_evidence
 from slimvec.probes.position.needles import score_needles
+from slimvec.probes.position.position_probe import PositionProbe
 from slimvec.probes.position.regression import measure_weights
 from slimvec.probes.position.sensitivity import measure_sensitivity
 from slimvec.probes.position.summary import FIFTHS, by_place
+from slimvec.probes.run import run_probes
 from slimvec.statistics.intervals import crossed_intervals
 from tests.probes.planted import BagOfWords
 from tests.probes.test_position import TINY, generator, write_xquad
@@ -48,6 +50,12 @@ def test_documents_that_are_cut_off_are_left_out_of_needles_and_weights():
     assert measure_weights(BagOfWords(max_tokens=30), [*short, long], TINY).num_documents == 3
     with pytest.raises(ModelError, match="every document is truncated"):
         measure_weights(BagOfWords(max_tokens=30), [long], TINY)
+
+
+def test_a_model_that_cuts_off_every_document_is_not_asked_and_that_is_no_failure():
+    (reading,) = run_probes(BagOfWords(max_tokens=5), [PositionProbe()], TINY).readings
+    assert reading.skipped.startswith("every document with a needle is truncated")
+    assert reading.measures == ()
 
 
 def crossed_items(generator, num_documents=30, num_templates=8, *, spread=0.1):

@@ -14,7 +14,7 @@ from slimvec.model.pooling import pool
 from slimvec.model.rope_scaling import RopeScaling
 from slimvec.model.spec import ModelSpec, Pooling
 from slimvec.probes.documents import cut_sentences, gather_documents, tokens_a_word
-from slimvec.probes.length.rope import scalings, sweep_rope
+from slimvec.probes.length.rope import SCALINGS, sweep_rope
 from slimvec.probes.position.fitting import LENGTHS, Candidate, Fit, beta_pooling, fit_beta, fit_recency
 from slimvec.probes.position.regression import measure_weights, shuffled_documents
 from slimvec.probes.protocol import ProbeConfig
@@ -35,7 +35,7 @@ def folder(tmp_path_factory):
 
 def test_the_flattest_is_chosen_from_either_side_and_the_smallest_of_equals():
     tried = [Candidate(value, Interval(ratio, 0, 9)) for value, ratio in ((0, 1.3), (1, 0.8), (2, 0.8), (4, 0.3))]
-    assert Fit.of(tried).best is tried[1]
+    assert Fit(tuple(tried)).best is tried[1]
 
 
 def test_betas_swept_on_states_equal_models_loaded_with_each(folder):
@@ -132,8 +132,8 @@ def test_scalings_are_compared_on_the_same_texts(folder):
 
 
 def test_every_kind_is_tried_with_every_factor():
-    assert [str(scaling) for scaling in scalings(factors=[2, 8])] == [
-        f"{kind}:{factor}" for kind in ("theta", "ntk", "linear", "yarn") for factor in (2, 8)
+    assert [str(scaling) for scaling in SCALINGS] == [
+        f"{kind}:{factor}" for kind in ("theta", "ntk", "linear", "yarn") for factor in (2, 4)
     ]
 
 

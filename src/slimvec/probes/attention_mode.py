@@ -69,7 +69,7 @@ class AttentionModeProbe:
             bootstrap_intervals(values.mean(axis=1, keepdims=True), seed=config.seed)[0]
             for values in (changed[:, :middle], changed[:, middle + 1 :], still)
         )
-        places = [float(place - middle) for place in range(self.num_tokens)]
+        places = range(-middle, self.num_tokens - middle)
         curves = [
             curve(label, bootstrap_intervals(values, seed=config.seed), places, baseline=values is still)
             for label, values in (("text with a changed token", changed), ("unchanged text beside it", still))

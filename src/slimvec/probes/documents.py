@@ -1,6 +1,6 @@
 """Documents to put questions to: sentences of real long texts where they are at hand, made ones where they are not."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,22 +28,11 @@ USUAL_TOKENS = 1.35
 """Tokens a word where a model does not count them."""
 
 
-@dataclass(frozen=True, slots=True)
-class SetRow:
-    """A row of an outside set.
-
-    Attributes:
-        place: Where it stands, for errors.
-        texts: By field.
-        numbers: By field.
-    """
-
-    place: str
-    texts: Mapping[str, str]
-    numbers: Mapping[str, float]
+Row = tuple[str, tuple[str, ...], tuple[float, ...]]
+"""A row of an outside set: where it stands, for errors; its texts and its numbers, in the order they were asked for."""
 
 
-def read_set(folder: Path | None, file: str, texts: Sequence[str], numbers: Sequence[str] = ()) -> Iterator[SetRow]:
+def read_set(folder: Path | None, file: str, texts: Sequence[str], numbers: Sequence[str] = ()) -> Iterator[Row]:
     """Read fields of all rows of an outside set.
 
     Args:
@@ -63,10 +52,10 @@ def read_set(folder: Path | None, file: str, texts: Sequence[str], numbers: Sequ
         if missing is not None:
             raise InputError(f"{row.place}: no field {missing!r}", expected=f"the fields {', '.join(fields)}")
         try:
-            found = {name: check_text(row.values[name], name) for name in texts}
+            found = tuple(check_text(row.values[name], name) for name in texts)
         except InputError as error:
             raise located(error, row.place) from error
-        yield SetRow(row.place, found, {name: _number(row.values[name], f"{row.place}: {name}") for name in numbers})
+        yield row.place, found, tuple(_number(row.values[name], f"{row.place}: {name}") for name in numbers)
 
 
 def _number(value: object, what: str) -> float:
@@ -95,8 +84,7 @@ def gather_documents(
     """Gather documents of different content.
 
     Args:
-        config: Its data may have `longdocs`; where it has too few that are long enough, or none, they are
-            made.
+        config: Its data may have `longdocs`; where it has too few that are long enough, or none, they are made.
         num_documents: How many.
         num_words: Words of each, at least.
         generator: Draws which.
@@ -134,9 +122,7 @@ def num_words_of(sentences: Sequence[str]) -> int:
 def tokens_a_word(model: EvaluatedModel, sentences: Sequence[str]) -> float:
     """Measure how many tokens a model makes of a word; a usual number where it does not count.
 
-    Args:
-        model: Embeds two texts: some sentences, and twice as many, whose difference has no prompt in it.
-        sentences: At least two.
+    It embeds some of the sentences, and twice as many: their difference has no prompt in it.
     """
     half = max(1, min(4, len(sentences) // 2))
     texts = [" ".join(sentences[:count]) for count in (half, 2 * half)]

@@ -56,43 +56,28 @@ class Fact:
 
 
 def make_facts(count: int, generator: np.random.Generator) -> list[Fact]:
-    """Make facts that share no name.
-
-    Args:
-        count: How many.
-        generator: Draws.
-    """
-    names = _names(generator)
-    return [_make_fact(next(names), next(names), generator) for _ in range(count)]
+    """Make facts that share no name."""
+    lists, names = read_lists(), _names(generator)
+    facts = []
+    for _ in range(count):
+        words = {"person": next(names), "town": next(names)} | _draw_words(lists.fact_words, generator)
+        words["other"] = _draw([name for name in lists.fact_words["good"] if name != words["good"]], generator)
+        template = int(generator.integers(len(lists.facts)))
+        text, question = lists.facts[template]
+        facts.append(Fact(text.format(**words), question.format(**words), template))
+    return facts
 
 
 def make_hay(count: int, generator: np.random.Generator) -> list[str]:
-    """Make sentences that answer nothing; a few repeat among thousands.
-
-    Args:
-        count: How many.
-        generator: Draws.
-    """
-    return [_make_straw(generator) for _ in range(count)]
-
-
-def _make_fact(person: str, town: str, generator: np.random.Generator) -> Fact:
-    """Fill a template."""
+    """Make sentences that answer nothing; a few repeat among thousands."""
     lists = read_lists()
-    words = {"person": person, "town": town} | _draw_words(lists.fact_words, generator)
-    words["other"] = _draw([name for name in lists.fact_words["good"] if name != words["good"]], generator)
-    template = int(generator.integers(len(lists.facts)))
-    text, question = lists.facts[template]
-    return Fact(text.format(**words), question.format(**words), template)
-
-
-def _make_straw(generator: np.random.Generator) -> str:
-    """Fill a template of hay."""
-    lists = read_lists()
-    words = _draw_words(lists.hay_words, generator)
-    words |= {f"other_{name}": _draw(lists.hay_words[name], generator) for name in ("plant", "landscape")}
-    words["weather_first"] = words["weather"].capitalize()
-    return _draw(lists.hay, generator).format(**words)
+    made = []
+    for _ in range(count):
+        words = _draw_words(lists.hay_words, generator)
+        words |= {f"other_{name}": _draw(lists.hay_words[name], generator) for name in ("plant", "landscape")}
+        words["weather_first"] = words["weather"].capitalize()
+        made.append(_draw(lists.hay, generator).format(**words))
+    return made
 
 
 def _draw_words(lists: Words, generator: np.random.Generator) -> dict[str, str]:

@@ -28,9 +28,7 @@ def pair_results(reports: Sequence[ProbeReport]) -> list[tuple[ProbeResult, ...]
 def pair_plots(readings: Sequence[ProbeResult], names: Sequence[str]) -> list[tuple[Plot, Plot | None]]:
     """Give the plots to be drawn: those of one title and form in one frame, the others by themselves.
 
-    Args:
-        readings: Results of one model, or of two.
-        names: Names of the models; a plot that only one of two has is called after it.
+    A plot that only one of two models has is called after it.
     """
     if len(readings) == 1:
         return [(plot, None) for plot in readings[0].plots]
@@ -43,13 +41,7 @@ def pair_plots(readings: Sequence[ProbeResult], names: Sequence[str]) -> list[tu
 
 
 def difference_table(first: ProbeResult, second: ProbeResult, names: Sequence[str]) -> Table:
-    """Lay out the measures that two readings share, with their differences.
-
-    Args:
-        first: Result of the first model.
-        second: Result of the second.
-        names: Names of the two.
-    """
+    """Lay out the measures that the results of two models share, with their differences."""
     others = {measure.name: measure for measure in second.measures}
     rows = []
     for measure in first.measures:
@@ -103,12 +95,7 @@ def write_probe_reports(folder: str | Path, reports: Sequence[ProbeReport], *, f
     """Write a report, or those of two models.
 
     The folder holds `report.html`, `report.md` with its pictures in `plots`, `report.json`, and `against.json` of a
-    second model.
-
-    Args:
-        folder: Must not exist, or `force`.
-        reports: Reports of one model, or of two with the same probes.
-        force: Replace what is there.
+    second model with the same probes.
 
     Raises:
         InputError: the folder exists, and not `force`.
@@ -172,12 +159,7 @@ def _summary(reports: Sequence[ProbeReport]) -> Table:
 
 
 def result_blocks(readings: Sequence[ProbeResult], names: Sequence[str]) -> Iterator[Block]:
-    """Lay out what a probe says of each model.
-
-    Args:
-        readings: Results of one model, or of two.
-        names: Names of the models.
-    """
+    """Lay out what a probe says of a model, or of two, which are called by these names."""
     first, several = readings[0], len(readings) > 1
     yield Heading(f"{first.probe}: {first.question}")
     yield from _answers(readings, names)

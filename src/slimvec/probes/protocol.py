@@ -80,12 +80,7 @@ class Probe(Protocol):
 
 
 def skipped(probe: Probe, reason: str) -> ProbeResult:
-    """Give the result of a probe that cannot be run on a model.
-
-    Args:
-        probe: Which one.
-        reason: Why, in words that say what would be needed.
-    """
+    """Give the result of a probe that cannot be run on a model, for a reason that says what would be needed."""
     return ProbeResult(probe=probe.name, question=probe.question, skipped=reason)
 
 

@@ -129,10 +129,6 @@ def embedder_to_probe(embedder: TextEmbedder, *, name: str = "model in training"
 
     It has no identity, as its weights change, and a model without prompts where the embedder does not show them. Probes
     ask for no text longer than it takes, where it says how long that is.
-
-    Args:
-        embedder: Embeds with the weights as they are.
-        name: What its card calls it.
     """
     prompts = embedder.prompts if isinstance(embedder, HasPrompts) else Prompts()
     prompts = embedder.spec.prompts if isinstance(embedder, Embedder) else prompts
@@ -167,10 +163,5 @@ class ProbeValidator:
 
 
 def probe_validators(probes: Sequence[Probe], *, seed: int = 0) -> dict[str, ProbeValidator]:
-    """Give probes as evaluations by their names.
-
-    Args:
-        probes: Which.
-        seed: Random seed for the items drawn.
-    """
+    """Give probes as evaluations by their names, of items drawn by a seed."""
     return {probe.name: ProbeValidator(probe, ProbeConfig(amount="tiny", seed=seed)) for probe in probes}

@@ -56,13 +56,9 @@ class Bitext:
 def find_counterparts(
     model: EvaluatedModel, sentences: ParallelSentences, config: ProbeConfig, *, num_queries: int
 ) -> Bitext:
-    """Look for the English counterparts of sentences, by the cosine of their vectors.
+    """Look for the English counterparts of the first Q sentences of each language, by the cosine of their vectors.
 
-    Args:
-        model: Embeds.
-        sentences: All English ones are candidates.
-        config: Its `on_progress` is called.
-        num_queries: Q, at most as many as there are; the first sentences of each language are looked for.
+    All English sentences are candidates.
     """
     languages = sentences.others
     candidates = sentences.texts[ENGLISH]
@@ -101,13 +97,7 @@ def accuracy_metrics(bitext: Bitext, sentences: ParallelSentences, *, seed: int)
 def relation_metrics(bitext: Bitext, measured: Measured, *, seed: int) -> list[Metric]:
     """Give Spearman's rank correlation of figures with the accuracy over languages, with intervals over languages.
 
-    Args:
-        bitext: Accuracy.
-        measured: The tokenizer's figures.
-        seed: Random seed for the bootstrap.
-
-    Returns:
-        One for each figure; none where there is nothing to rank: fewer than four languages, or one value for all.
+    One for each figure; none where there is nothing to rank: fewer than four languages, or one value for all.
     """
     metrics = []
     for figure in RELATED:
@@ -123,22 +113,6 @@ def relation_metrics(bitext: Bitext, measured: Measured, *, seed: int) -> list[M
     return metrics
 
 
-def relation_plot(bitext: Bitext, measured: Measured) -> Plot:
-    """Draw accuracy against fertility, a point a language."""
-    fertility = figure_values(FERTILITY, bitext, measured).tolist()
-    return Plot(
-        title="Bitext accuracy against tokens, a point a language",
-        x_label="tokens for the same sentence, English = 1",
-        y_label="accuracy (share)",
-        curves=tuple(
-            curve(label, found.mean(axis=0).tolist(), fertility)
-            for label, found in (("the model", bitext.found), (WORDS, bitext.by_words))
-        ),
-        kind="points",
-        x_log=True,
-    )
-
-
 def figure_values(figure: Ratio, bitext: Bitext, measured: Measured) -> Values:
     """A figure of the languages that were looked for, in their order: [L]."""
     languages = measured.sentences.languages
@@ -148,16 +122,9 @@ def figure_values(figure: Ratio, bitext: Bitext, measured: Measured) -> Values:
 def bitext_part(
     probe: Probe, bitext: Bitext, sentences: ParallelSentences, measured: Measured, *, seed: int
 ) -> ProbeResult:
-    """Say how the model did, and how that goes with its tokens, beside what shared words alone bring.
-
-    Args:
-        probe: Whose part it is.
-        bitext: How it did.
-        sentences: What it was asked with.
-        measured: Figures of its tokenizer.
-        seed: Random seed for the bootstraps.
-    """
+    """Say how the model did, and how that goes with its tokens, beside what shared words alone bring."""
     accuracy, related = accuracy_metrics(bitext, sentences, seed=seed), relation_metrics(bitext, measured, seed=seed)
+    fertility = figure_values(FERTILITY, bitext, measured).tolist()
     said = [
         f"Of {bitext.num_candidates} English sentences, the model takes the right one for {accuracy[0]:.1%} of the "
         f"foreign ones ({WORDS}: {accuracy[0].baseline:.1%}, chance: {1 / bitext.num_candidates:.1%})",
@@ -172,7 +139,19 @@ def bitext_part(
         f"{'; '.join(said)}.",
         [*related, *accuracy],
         part="bitext",
-        plots=[relation_plot(bitext, measured)],
+        plots=[
+            Plot(
+                title="Bitext accuracy against tokens, a point a language",
+                x_label="tokens for the same sentence, English = 1",
+                y_label="accuracy (share)",
+                curves=tuple(
+                    curve(label, found.mean(axis=0).tolist(), fertility)
+                    for label, found in (("the model", bitext.found), (WORDS, bitext.by_words))
+                ),
+                kind="points",
+                x_log=True,
+            )
+        ],
         candidates=bitext.num_candidates,
         queries=len(bitext.found),
     )

@@ -92,7 +92,14 @@ def compare_tokenizers(backends: Backends, config: ProbeConfig) -> TokenizerRepo
     found = joined(list(_parts(backends, config)), between="\n")
     more = {"probe": "tokenizers", "remedies": (), "seed": config.seed, "seconds": perf_counter() - start}
     return TokenizerReport(
-        tokenizers=tuple(_card(name, backend) for name, backend in backends.items()),
+        tokenizers=tuple(
+            TokenizerCard(
+                name=name,
+                vocabulary=backend.get_vocab_size(),
+                sha256=hashlib.sha256(backend.to_str().encode()).hexdigest(),
+            )
+            for name, backend in backends.items()
+        ),
         reading=found.model_copy(update=more),
         amount=config.amount,
         seed=config.seed,
@@ -148,8 +155,3 @@ def _parts(backends: Backends, config: ProbeConfig) -> Iterator[ProbeResult]:
         for number, (name, part) in enumerate(zip(meters, parts, strict=True)):
             tables = () if number else (shared,)
             yield named(part, name).model_copy(update={"tables": tables, "plots": ()})
-
-
-def _card(name: str, backend: tokenizers.Tokenizer) -> TokenizerCard:
-    digest = hashlib.sha256(backend.to_str().encode()).hexdigest()
-    return TokenizerCard(name=name, vocabulary=backend.get_vocab_size(), sha256=digest)

@@ -87,13 +87,7 @@ class ParallelSentences:
         return len(self.texts[ENGLISH])
 
     def sample(self, num_sentences: int, *, num_languages: int | None = None, seed: int) -> Self:
-        """Draw sentences, the same in every language, and languages; English stays.
-
-        Args:
-            num_sentences: At most this many.
-            num_languages: At most this many beside English; None keeps all.
-            seed: Random seed for the draw.
-        """
+        """Draw at most this many sentences, the same in every language, and languages beside English; None for all."""
         generator = np.random.default_rng(seed)
         order = generator.permutation(self.num_sentences)[:num_sentences]
         kept = {*generator.permutation(self.others)[:num_languages].tolist(), ENGLISH}
@@ -114,11 +108,9 @@ class ParallelSentences:
 def _read_rows(folder: Path) -> dict[str, dict[float, str]]:
     """Sentences by language and id."""
     found: dict[str, dict[float, str]] = {}
-    for row in read_set(folder, _FILE, ("text", "lang"), ("id",)):
-        text, language = row.texts.values()
-        number = row.numbers["id"]
+    for place, (text, language), (number,) in read_set(folder, _FILE, ("text", "lang"), ("id",)):
         if found.setdefault(language, {}).setdefault(number, text) != text:
-            raise InputError(f"{row.place}: sentence {number} stands twice in {language}", expected="it once")
+            raise InputError(f"{place}: sentence {number} stands twice in {language}", expected="it once")
     if not found:
         raise InputError(f"{folder / _FILE} has no sentences", expected="the same ones in several languages")
     return found

@@ -57,13 +57,8 @@ def joined(parts: Sequence[ProbeResult], *, between: str = " ") -> ProbeResult:
 def character_part(probe: Probe, meter: CoverageMeter, *, most: int, seed: int) -> ProbeResult:
     """Give the share of characters that survive, and their tokens, by script; Latin is the baseline.
 
-    Over all scripts the interval is one over scripts, each with the same weight.
-
-    Args:
-        probe: Whose part it is.
-        meter: Meter of the tokenizer.
-        most: Characters of a script at most; drawn where it has more.
-        seed: Random seed for the draw and the bootstrap.
+    Where a script has more than `most` characters, as many are drawn. Over all scripts the interval is one over
+    scripts, each with the same weight.
     """
     generator = np.random.default_rng(seed)
     found = {}
@@ -110,12 +105,6 @@ def character_part(probe: Probe, meter: CoverageMeter, *, most: int, seed: int) 
 
 def file_part(probe: Probe, meter: CoverageMeter, path: Path, *, seed: int) -> ProbeResult:
     """Measure the texts of a file: coverage and pieces, over all texts and by script, with intervals over the texts.
-
-    Args:
-        probe: Whose part it is.
-        meter: Meter of the tokenizer.
-        path: A file that `read_texts` reads.
-        seed: Random seed for the bootstrap.
 
     Raises:
         InputError: the file cannot be read, or holds no texts.

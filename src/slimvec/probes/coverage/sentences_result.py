@@ -75,16 +75,16 @@ def language_table(measured: Measured) -> Table:
 
 def comparison_table(figure: Ratio, several: Sequence[Measured]) -> Table:
     """Lay out a figure of several tokenizers by script."""
-    shares, scripts = figure.unit == "share", several[0].scripts
-    rows = [("all", len(several[0].sentences.languages) - 1, *(_cell(figure, own.overall(figure)) for own in several))]
-    for script, count in scripts.items():
-        lost = ["" if shares or own.reads(script) else " not read" for own in several]
-        cells = (_cell(figure, own.script(figure, script)) for own in several)
-        rows.append((script, count, *(f"{cell}{more}" for cell, more in zip(cells, lost, strict=True))))
+    shares, others = figure.unit == "share", several[0].sentences.others
+    rows = [("all", str(len(others)), *(_cell(figure, own.overall(figure)) for own in several))]
+    for script, count in several[0].scripts.items():
+        read = [shares or own.reads(script) for own in several]
+        cells = [_cell(figure, own.script(figure, script)) for own in several]
+        rows.append((script, str(count), *(a if b else f"{a} not read" for a, b in zip(cells, read, strict=True))))
     return Table(
         title=f"{figure.name[0].upper()}{figure.name[1:]}, by script",
         header=("script", "languages", *(own.name for own in several)),
-        rows=tuple(tuple(map(str, row)) for row in rows),
+        rows=tuple(rows),
         note=f"With 95% intervals over the sentences. `all` is the {'mean' if shares else 'median'} over all languages "
         "but English."
         + ("" if shares else " Not read: less than 95% of the characters come back, and the rest takes no tokens."),

@@ -72,12 +72,9 @@ class SpreadTexts:
 
 
 def gather_texts(config: ProbeConfig, num_texts: int, num_pairs: int) -> SpreadTexts:
-    """Gather texts of different content.
+    """Gather at most so many texts of different content, and pairs of texts.
 
-    Args:
-        config: Its data may have `stsb_multi`, of which the English test part is used; without it, facts are made.
-        num_texts: At most.
-        num_pairs: At most.
+    They are of the English test part of `stsb_multi` where it is at hand; without it, facts are made.
 
     Raises:
         InputError: `stsb_multi` is there and malformed, or has too few sentences or no paraphrases.
@@ -90,35 +87,23 @@ def gather_texts(config: ProbeConfig, num_texts: int, num_pairs: int) -> SpreadT
         return SpreadTexts(
             tuple(fact.text for fact in facts), pairs, "made facts", "questions and the sentences that answer them"
         )
-    rows = [
-        (row.texts["s1"], row.texts["s2"], row.numbers["score"])
-        for row in read_set(folder, _FILE, ("s1", "s2", "lang"), ("score",))
-        if row.texts["lang"] == _LANGUAGE
-    ]
+    read = read_set(folder, _FILE, ("s1", "s2", "lang"), ("score",))
+    rows = [(first, second, score) for _, (first, second, language), (score,) in read if language == _LANGUAGE]
     sentences = list(dict.fromkeys(text for first, second, _ in rows for text in (first, second)))
-    if len(sentences) < _MIN_TEXTS:
-        raise InputError(
-            f"{folder / _FILE} has {len(sentences)} different sentences in {_LANGUAGE}",
-            expected=f"{_MIN_TEXTS} or more",
-        )
     alike = [(first, second) for first, second, score in rows if score >= _ALIKE and first != second]
-    if len(alike) < _MIN_PAIRS:
-        raise InputError(
-            f"{folder / _FILE} has {len(alike)} pairs of score {_ALIKE:g} or more in {_LANGUAGE}",
-            expected=f"{_MIN_PAIRS} or more",
-        )
+    needed = {"different sentences": _MIN_TEXTS, f"pairs of score {_ALIKE:g} or more": _MIN_PAIRS}
+    for count, (what, least) in zip((len(sentences), len(alike)), needed.items(), strict=True):
+        if count < least:
+            raise InputError(f"{folder / _FILE} has {count} {what} in {_LANGUAGE}", expected=f"{least} or more")
     chosen = [sentences[number] for number in generator.permutation(len(sentences))[:num_texts]]
     pairs = tuple(alike[number] for number in generator.permutation(len(alike))[:num_pairs])
     return SpreadTexts(tuple(chosen), pairs, f"{FOLDER}, English", f"paraphrases (score {_ALIKE:g} of 5 or more)")
 
 
 def compare_batches(model: EvaluatedModel, texts: Sequence[str], config: ProbeConfig) -> dict[str, float]:
-    """Give the lowest cosine of texts with themselves, embedded in other company.
+    """Give the lowest cosine of different texts with themselves, embedded in other company.
 
-    Args:
-        model: A store of vectors is left aside, as it would give back what it was given.
-        texts: N different ones.
-        config: Its `on_progress` is called.
+    A store of vectors is left aside, as it would give back what it was given.
 
     Returns:
         `again` (the same batch twice), `reversed` (the other order) and `alone` (one at a time), each against the
@@ -146,7 +131,7 @@ def compare_dtypes(model: EvaluatedModel, texts: Sequence[str], config: ProbeCon
     if card.dtype == _EXACT:
         return "it is computed in float32 already"
     exact = open_evaluated(config.source, backend="slimvec", dtype=_EXACT, dims=card.dims, revision=card.revision)
-    if exact.prompt(Usage("probe", "STS", None)).text != prompt.text:
+    if _prompt(exact).text != prompt.text:
         return "prompts given on the command line are not those of the model loaded anew"
     return lowest_cosine(embed_with(bare, texts, prompt, config), embed_with(exact, texts, prompt, config))
 
@@ -187,21 +172,21 @@ class GeometryProbe:
         Raises:
             InputError: `stsb_multi` is there and malformed.
         """
-        texts = gather_texts(config, max(40, config.count(self.num_texts)), config.count(self.num_pairs))
+        texts = gather_texts(config, max(_MIN_TEXTS, config.count(self.num_texts)), config.count(self.num_pairs))
         vectors = embed(model, texts.texts, config)
         if vectors.shape[1] < 2:
             return skipped(self, "vectors of one dim have no spread; expected two dims at least")
         if np.ptp(vectors, axis=0).max() == 0:
             return skipped(self, "all texts have the same vector; expected a model that tells texts apart")
-        twins = Twins(vectors, min(self.num_neighbours, len(vectors) - 1), config.seed)
-        metrics = [*twins.spread(), *twins.hubs(), _alignment(model, texts, config)]
+        spread, plots = _spread(vectors, min(self.num_neighbours, len(vectors) - 1), config.seed)
+        metrics = [*spread, _alignment(model, texts, config)]
         num_stable = min(self.num_stable, len(texts.texts))
         stable, left_out = _stability(model, texts, num_stable, config)
         return answered(
             self,
             _answer({metric.name: metric for metric in metrics}, stable),
             [*metrics, *stable],
-            plots=twins.plots(),
+            plots=plots,
             skipped="; ".join([*left_out, *([] if config.folder(FOLDER) else [f"real sentences: no {FOLDER}"])]),
             details={"texts": len(texts.texts), "pairs": len(texts.pairs), "source": texts.source},
             num=len(texts.texts),
@@ -212,65 +197,44 @@ class GeometryProbe:
         )
 
 
-class Twins:
-    """Vectors beside Gaussian ones: as many of as many dims, and as many of the effective dimension.
+def _spread(vectors: Vectors, num_neighbours: int, seed: int) -> tuple[list[Metric], list[Plot]]:
+    """Say how vectors [N, D] of length 1 lie beside Gaussian ones: as many of D dims, and of the effective dimension.
 
-    Args:
-        vectors: [N, D] of length 1.
-        num_neighbours: k of hubness, below N.
-        seed: Random seed for the Gaussian vectors and the intervals.
+    The mean cosine is the main metric, the effective dimension stands second.
     """
-
-    def __init__(self, vectors: Vectors, num_neighbours: int, seed: int) -> None:
-        self.vectors, self.num_neighbours, self.seed = vectors, num_neighbours, seed
-        self.dimension = participation_ratio(vectors, seed=seed)
-        self.even = gaussian(*vectors.shape, seed=seed)
-        self.twin = gaussian(len(vectors), max(2, round(self.dimension.value)), seed=seed)
-        self.counts, self.twin_counts = (
-            count_occurrences(drawn, num_neighbours=num_neighbours) for drawn in (vectors, self.twin)
-        )
-
-    def spread(self) -> list[Metric]:
-        """How far the vectors spread; the mean cosine is the main metric, the effective dimension stands second."""
-        (num_texts, dims), seed = self.vectors.shape, self.seed
-        ends = (self.dimension.value, self.dimension.low, self.dimension.high)
-        rows: list[tuple[Figure, Interval, float]] = [
-            (COSINE, mean_cosine(self.vectors, seed=seed), 0.0),
-            (DIMENSION, self.dimension, float(dims)),
-            (ISO_SCORE, Interval(*(iso_score(end, dims) for end in ends)), 1.0),
-            (ENTROPY, jackknife_interval(_entropy, self.vectors, seed=seed), _entropy(self.even)),
-            (UNIFORMITY, uniformity(self.vectors, seed=seed), uniformity(self.even, seed=seed).value),
-        ]
-        return [figure.metric(found, num_texts, baseline=baseline) for figure, found, baseline in rows]
-
-    def hubs(self) -> list[Metric]:
-        """Skewness and antihubs, beside what a Gaussian of the same effective dimension has."""
-        num_texts, k, seed = len(self.vectors), self.num_neighbours, self.seed
-        usual = gaussian_skewness(num_texts, self.dimension.value, num_neighbours=k, seed=seed)
-        never = bootstrap_intervals((self.counts == 0).astype(float)[:, None], seed=seed)[0]
-        return [
-            HUBNESS.metric(skewness_interval(self.counts, seed=seed), num_texts, baseline=usual),
-            ANTIHUBS.metric(never, num_texts, baseline=float((self.twin_counts == 0).mean())),
-        ]
-
-    def plots(self) -> list[Plot]:
-        """How much of the variance the first directions hold, and how often texts are neighbours of others."""
-        held = [np.minimum(np.cumsum(spectrum(drawn)), 1.0) for drawn in (self.vectors, self.even)]
-        counts = [np.sort(drawn)[::-1] for drawn in (self.counts, self.twin_counts)]
-        return [
-            _ranked(
-                "Variance in the first directions",
-                "number of directions",
-                "share of the variance",
-                {"vectors": held[0], _EVEN: held[1]},
-            ),
-            _ranked(
-                f"How often a text is among the {self.num_neighbours} nearest of others",
-                "rank of the text",
-                "times",
-                {"texts": counts[0], _TWIN: counts[1]},
-            ),
-        ]
+    num_texts, dims = vectors.shape
+    dimension = participation_ratio(vectors, seed=seed)
+    even, twin = (gaussian(num_texts, one, seed=seed) for one in (dims, max(2, round(dimension.value))))
+    counts, twin_counts = (count_occurrences(drawn, num_neighbours=num_neighbours) for drawn in (vectors, twin))
+    usual = gaussian_skewness(num_texts, dimension.value, num_neighbours=num_neighbours, seed=seed)
+    scores = (iso_score(end, dims) for end in (dimension.value, dimension.low, dimension.high))
+    never = bootstrap_intervals((counts == 0).astype(float)[:, None], seed=seed)[0]
+    rows: list[tuple[Figure, Interval, float]] = [
+        (COSINE, mean_cosine(vectors, seed=seed), 0.0),
+        (DIMENSION, dimension, float(dims)),
+        (ISO_SCORE, Interval(*scores), 1.0),
+        (ENTROPY, jackknife_interval(_entropy, vectors, seed=seed), _entropy(even)),
+        (UNIFORMITY, uniformity(vectors, seed=seed), uniformity(even, seed=seed).value),
+        (HUBNESS, skewness_interval(counts, seed=seed), usual),
+        (ANTIHUBS, never, float((twin_counts == 0).mean())),
+    ]
+    held = [np.minimum(np.cumsum(spectrum(drawn)), 1.0) for drawn in (vectors, even)]
+    times = [np.sort(drawn)[::-1] for drawn in (counts, twin_counts)]
+    plots = [
+        _ranked(
+            "Variance in the first directions",
+            "number of directions",
+            "share of the variance",
+            {"vectors": held[0], _EVEN: held[1]},
+        ),
+        _ranked(
+            f"How often a text is among the {num_neighbours} nearest of others",
+            "rank of the text",
+            "times",
+            {"texts": times[0], _TWIN: times[1]},
+        ),
+    ]
+    return [figure.metric(found, num_texts, baseline=baseline) for figure, found, baseline in rows], plots
 
 
 def _entropy(vectors: Vectors) -> float:

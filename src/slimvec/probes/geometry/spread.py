@@ -61,8 +61,7 @@ def spectrum(vectors: Vectors) -> Values:
     centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
     products = centred.T @ centred if vectors.shape[1] <= len(vectors) else centred @ centred.T
     values = np.linalg.eigvalsh(products)[::-1].clip(min=0)
-    result: Values = values / max(values.sum(), 1e-300)
-    return result
+    return np.asarray(values / max(values.sum(), 1e-300))
 
 
 def entropy_dimension(shares: Values) -> float:
@@ -92,8 +91,7 @@ def gaussian(num_texts: int, dims: int, *, seed: int) -> Vectors:
 
 def _products(vectors: NDArray[np.floating]) -> Values:
     exact = vectors.astype(np.float64)
-    result: Values = exact @ exact.T
-    return result
+    return np.asarray(exact @ exact.T)
 
 
 def count_occurrences(vectors: Vectors, *, num_neighbours: int) -> Values:
@@ -118,8 +116,7 @@ def skewness(counts: Values) -> Values:
     """Third standardised moment along the last axis; 0 where all counts are equal."""
     centred = counts - counts.mean(axis=-1, keepdims=True)
     scale = np.sqrt((centred**2).mean(axis=-1))
-    result: Values = (centred**3).mean(axis=-1) / np.maximum(scale, 1e-12) ** 3
-    return result
+    return np.asarray((centred**3).mean(axis=-1) / np.maximum(scale, 1e-12) ** 3)
 
 
 def skewness_interval(counts: Values, *, seed: int) -> Interval:
@@ -131,14 +128,7 @@ def skewness_interval(counts: Values, *, seed: int) -> Interval:
 
 
 def gaussian_skewness(num_texts: int, dimension: float, *, num_neighbours: int, seed: int) -> float:
-    """Give the skewness of as many Gaussian vectors of a dimension: what the dimension alone brings; mean of 5 draws.
-
-    Args:
-        num_texts: N.
-        dimension: Effective; rounded.
-        num_neighbours: k.
-        seed: Random seed for the draws.
-    """
+    """Give the skewness of N Gaussian vectors of a dimension: what the dimension alone brings; mean of 5 draws."""
     dims = max(2, round(dimension))
     drawn = (gaussian(num_texts, dims, seed=seed + number) for number in range(_NUM_DRAWS))
     return float(np.mean([skewness(count_occurrences(v, num_neighbours=num_neighbours)) for v in drawn]))
@@ -149,5 +139,4 @@ def _weighted_skewness(counts: Values, times: Values) -> Values:
     shares = times / times.sum(axis=1, keepdims=True)
     centred = counts - (shares @ counts)[:, None]
     scale = np.sqrt((shares * centred**2).sum(axis=1))
-    result: Values = (shares * centred**3).sum(axis=1) / np.maximum(scale, 1e-12) ** 3
-    return result
+    return np.asarray((shares * centred**3).sum(axis=1) / np.maximum(scale, 1e-12) ** 3)

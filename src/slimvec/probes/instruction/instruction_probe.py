@@ -16,7 +16,7 @@ from slimvec.evaluation.cached_model import prompts_of
 from slimvec.evaluation.models import EvaluatedModel, Prompt, Usage
 from slimvec.evaluation.retrieval import measure_vectors
 from slimvec.probes.facts import make_facts
-from slimvec.probes.protocol import ProbeConfig, answered, embed_with, skipped
+from slimvec.probes.protocol import ProbeConfig, answered, embed, embed_with, skipped
 from slimvec.probes.results import Figure, Metric, ProbeResult, curve, lay_out
 from slimvec.ranking.metrics import MAIN_METRIC
 from slimvec.reports.parts import Plot
@@ -45,7 +45,6 @@ WORDINGS: Mapping[str, tuple[str, ...]] = {
 """By kind. Two of each, so that a kind is not one sentence's accident; in Latin script alone, so that the tokenizer
 reads them as it reads the right one."""
 
-
 _TASK = "probe"
 _SLOT = re.compile(r"(?s)^(?P<before>\s*instruct(?:ion)?:\s*)(?P<task>.+?)(?P<behind>\s*query:\s*)$", re.IGNORECASE)
 """An instruction written out in a prompt: `Instruct: ... Query:`."""
@@ -62,11 +61,6 @@ def own_prompt(model: EvaluatedModel) -> Prompt:
     return model.prompt(Usage(_TASK, "Retrieval", "query"))
 
 
-def document_prompt(model: EvaluatedModel) -> Prompt:
-    """Give what the model writes in front of a document."""
-    return model.prompt(Usage(_TASK, "Retrieval", "document"))
-
-
 def instructed(model: EvaluatedModel, instruction: str) -> Prompt | None:
     """Give a query's prompt with another instruction.
 
@@ -81,7 +75,11 @@ def instructed(model: EvaluatedModel, instruction: str) -> Prompt | None:
         return told
     if prompts_of(model) is not None:
         return None  # its prompt is made of a template, and what the caller wrote into it would be left out
-    return replace(own, text=written, task=written) if (written := _written_over(own.text, instruction)) else None
+    found = _SLOT.match(own.text)
+    if found is None:
+        return None
+    written = f"{found['before']}{instruction}{found['behind']}"
+    return replace(own, text=written, task=written)
 
 
 def no_prompt(model: EvaluatedModel) -> Prompt | None:
@@ -97,12 +95,6 @@ def no_prompt(model: EvaluatedModel) -> Prompt | None:
     if symmetric is not None:
         return Prompt("", "query", symmetric)
     return Prompt("", "document") if not prompts.render("document") else None
-
-
-def _written_over(prompt: str, instruction: str) -> str:
-    """Write another instruction into a prompt that has one written out; empty where it has none."""
-    found = _SLOT.match(prompt)
-    return f"{found['before']}{instruction}{found['behind']}" if found else ""
 
 
 @dataclass(frozen=True)
@@ -155,50 +147,31 @@ def _made_set(num_queries: int, generator: np.random.Generator) -> RetrievalSet:
     return RetrievalSet("made facts", tuple(documents), tuple(queries), qrels)
 
 
-@dataclass(frozen=True, eq=False)
-class Effect:
-    """What a kind of instruction does, against the model's own.
-
-    Attributes:
-        kind: As in `WORDINGS`.
-        change: Change of nDCG@10, mean over sets.
-        cosine: Cosine of a query's vector with that behind the right instruction, mean over sets.
-        wordings: nDCG@10 and cosine of each instruction by itself, [2].
-    """
-
-    kind: str
-    change: Interval
-    cosine: Interval
-    wordings: Mapping[str, Values]
-
-
-def _answer(effects: Sequence[Effect], changes: Sequence[Metric], score: Interval, other: Interval) -> str:
-    rows = list(zip((effect.kind for effect in effects), changes, strict=True))
-    said = [f"{change:+.3f} {_PHRASES.get(kind, kind)}" for kind, change in rows]
-    even = [kind for kind, change in rows if not change.is_apart]
-    which = "none of this is" if len(even) == len(effects) else f"{', '.join(even)}: not"
-    near = min(effects, key=lambda effect: effect.cosine.value)
+def _answer(changes: Mapping[str, Metric], cosines: Mapping[str, Metric], score: Interval) -> str:
+    said = [f"{change:+.3f} {_PHRASES.get(kind, kind)}" for kind, change in changes.items()]
+    even = [kind for kind, change in changes.items() if not change.is_apart]
+    which = "none of this is" if len(even) == len(changes) else f"{', '.join(even)}: not"
+    kind, near = min(cosines.items(), key=lambda item: item[1].value)
     return (
         f"nDCG@10 is {score.value:.3f} with the model's own instruction, and changes by {'; '.join(said)}"
-        f"{f' ({which} distinguishable from 0)' if even else ''}. Query vectors move furthest when it is {near.kind}: "
-        f"to a cosine of {near.cosine.value:.3f}, where two different queries have {other.value:.3f}."
+        f"{f' ({which} distinguishable from 0)' if even else ''}. Query vectors move furthest when it is {kind}: "
+        f"to a cosine of {near.value:.3f}, where two different queries have {near.baseline:.3f}."
     )
 
 
-def _plots(effects: Sequence[Effect], other: Interval) -> list[Plot]:
-    changes, cosines = [effect.change for effect in effects], [effect.cosine for effect in effects]
-    still, others = [Interval(0.0, 0.0, 0.0)] * len(effects), [other] * len(effects)
+def _plots(changes: Mapping[str, Metric], cosines: Mapping[str, Metric], other: Interval) -> list[Plot]:
+    still, others = [Interval(0.0, 0.0, 0.0)] * len(changes), [other] * len(changes)
     drawn = {
         ("What other instructions do to retrieval", "change of nDCG@10"): (
-            curve("change", changes),
+            curve("change", list(changes.values())),
             curve("right instruction", still, baseline=True),
         ),
         ("How far other instructions move a query's vector", "cosine with the right one"): (
-            curve("same query", cosines),
+            curve("same query", list(cosines.values())),
             curve("another query, right instruction", others, baseline=True),
         ),
     }
-    kinds = tuple(effect.kind for effect in effects)
+    kinds = tuple(changes)
     return [
         Plot(title=title, x_label="instruction", y_label=y_label, kind="dots", categories=kinds, curves=curves)
         for (title, y_label), curves in drawn.items()
@@ -233,28 +206,35 @@ class InstructionProbe:
             return skipped(self, "the model's prompt can neither be changed nor be left out")
         sets = gather_sets(config, self.shares, self.num_made)
         searched = [_Searched.of(model, dataset, own, config) for dataset in sets]
-        effects = [_effect(kind, given, model, searched, config) for kind, given in prompts.items()]
         score = _mean([one.scores for one in searched], config.seed)
         other = _mean([_cosines(one.queries, np.roll(one.queries, 1, axis=0)) for one in searched], config.seed)
         num_queries = sum(len(one.scores) for one in searched)
-        changes = [CHANGE.metric(effect.change, num_queries, effect.kind, baseline=0.0) for effect in effects]
-        cosines = [COSINE.metric(effect.cosine, num_queries, effect.kind, baseline=other.value) for effect in effects]
-        wordings = [(effect.kind, text, *values) for effect in effects for text, values in effect.wordings.items()]
+        changes, cosines, wordings = {}, {}, [(OWN, "(the model's own)", score.value, 1.0)]
+        for kind, given in prompts.items():
+            found = {text: [one.behind(model, prompt, config) for one in searched] for text, prompt in given.items()}
+            # Of several wordings, each query counts with the mean over them.
+            means = [np.mean(rows, axis=0) for rows in zip(*found.values(), strict=True)]
+            change = _mean([rows[0] - one.scores for rows, one in zip(means, searched, strict=True)], config.seed)
+            cosine = _mean([rows[1] for rows in means], config.seed)
+            changes[kind] = CHANGE.metric(change, num_queries, kind, baseline=0.0)
+            cosines[kind] = COSINE.metric(cosine, num_queries, kind, baseline=other.value)
+            alone = {text: np.mean([rows.mean(axis=1) for rows in by_set], axis=0) for text, by_set in found.items()}
+            wordings += [(kind, text, float(ndcg), float(own_cosine)) for text, (ndcg, own_cosine) in alone.items()]
         described = [f"{a.name} ({len(a.queries)} queries, {len(a.documents)} documents)" for a in sets]
         left_out = [kind for kind in (NONE, *self.wordings) if kind not in prompts]
         return answered(
             self,
-            _answer(effects, changes, score, other),
-            [*changes, *cosines, SCORE.metric(score, num_queries, OWN)],
+            _answer(changes, cosines, score),
+            [*changes.values(), *cosines.values(), SCORE.metric(score, num_queries, OWN)],
             tables=[
                 lay_out(
                     "Each instruction by itself",
                     "kind | instruction | nDCG@10 | cosine with the right one",
                     "{0} | {1} | {2:.3f} | {3:.3f}",
-                    [(OWN, "(the model's own)", score.value, 1.0), *wordings],
+                    wordings,
                 )
             ],
-            plots=_plots(effects, other),
+            plots=_plots(changes, cosines, other),
             skipped=f"{', '.join(left_out)}: the model's prompt has no place for it" if left_out else "",
             details={"sets": ", ".join(described), "own prompt": repr(own.text)},
         )
@@ -288,9 +268,8 @@ class _Searched:
     @classmethod
     def of(cls, model: EvaluatedModel, dataset: RetrievalSet, own: Prompt, config: ProbeConfig) -> "_Searched":
         """Embed a set and search it."""
-        documents = embed_with(
-            model, [document.content for document in dataset.documents], document_prompt(model), config
-        )
+        contents = [document.content for document in dataset.documents]
+        documents = embed(model, contents, config, role="document", kind="Retrieval")
         queries = embed_with(model, [query.text for query in dataset.queries], own, config)
         return cls(dataset, documents, queries, measure_vectors(queries, documents, dataset)[MAIN_METRIC])
 
@@ -301,20 +280,6 @@ class _Searched:
         return np.stack([scores, _cosines(queries, self.queries)])
 
 
-def _effect(
-    kind: str, prompts: Mapping[str, Prompt], model: EvaluatedModel, searched: Sequence[_Searched], config: ProbeConfig
-) -> Effect:
-    """Search with the instructions of a kind; of several, each query counts with the mean over them."""
-    found = {text: [one.behind(model, prompt, config) for one in searched] for text, prompt in prompts.items()}
-    over_wordings = [np.mean(rows, axis=0) for rows in zip(*found.values(), strict=True)]
-    return Effect(
-        kind,
-        change=_mean([rows[0] - one.scores for rows, one in zip(over_wordings, searched, strict=True)], config.seed),
-        cosine=_mean([rows[1] for rows in over_wordings], config.seed),
-        wordings={text: np.mean([values.mean(axis=1) for values in rows], axis=0) for text, rows in found.items()},
-    )
-
-
 def _mean(values: Sequence[Values], seed: int) -> Interval:
     """Mean over queries, then over sets, with its interval: a bootstrap over the queries within each set."""
     rows = {str(number): found[None] for number, found in enumerate(values)}
@@ -323,5 +288,4 @@ def _mean(values: Sequence[Values], seed: int) -> Interval:
 
 def _cosines(first: Vectors, second: Vectors) -> Values:
     """Cosine of each row with the row of the same number: [Q]."""
-    found: Values = (first.astype(np.float64) * second.astype(np.float64)).sum(axis=1)
-    return found
+    return np.asarray((first.astype(np.float64) * second.astype(np.float64)).sum(axis=1))

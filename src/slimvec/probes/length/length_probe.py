@@ -124,10 +124,6 @@ def _chance(num_candidates: int) -> float:
     return float((1 / np.log2(1 + ranks)).sum() / num_candidates)
 
 
-def _change(fall: Interval) -> str:
-    return "not distinguishable from no change" if fall.low <= 0 <= fall.high else f"{fall:+.3f}"
-
-
 def _compared(excess: Interval) -> str:
     if excess.low <= 0 <= excess.high:
         return "not distinguishable from what their words do"
@@ -173,6 +169,7 @@ class LengthProbe:
         likeness = [mean_cosine(one.bare, seed=seed) for one in scores]
         floors = [mean_cosine(counts, seed=seed).value for counts in words]
         fall = bootstrap_intervals((by_document[:, -1] - by_document[:, 0])[:, None], seed=seed)[0]
+        change = "not distinguishable from no change" if fall.low <= 0 <= fall.high else f"{fall:+.3f}"
         grids = [found @ found.T for found in (scores[-1].bare, scores[0].bare, words[-1], words[0])]
         growth = pair_interval(grids[:2], lambda last, first: last - first, seed=seed)
         excess = pair_interval(grids, lambda *means: (means[0] - means[1]) - (means[2] - means[3]), seed=seed)
@@ -181,7 +178,7 @@ class LengthProbe:
             self,
             (
                 f"From {lengths[0]:,} to {lengths[-1]:,} tokens nDCG@10 of a needle goes from {needles[0].value:.3f} "
-                f"to {needles[-1].value:.3f} ({_change(fall)}). Unrelated texts become more alike by {growth:+.3f}, "
+                f"to {needles[-1].value:.3f} ({change}). Unrelated texts become more alike by {growth:+.3f}, "
                 f"{_compared(excess)} ({floor:+.3f})."
             ),
             (

@@ -16,8 +16,7 @@ from slimvec.probes.protocol import ProbeConfig
 from slimvec.statistics.intervals import Interval, bootstrap_intervals, paired_difference
 from slimvec.statistics.resampling import Values
 
-FACTORS = (2.0, 4.0)
-KINDS: tuple[RopeKind, ...] = get_args(RopeKind)
+SCALINGS = tuple(RopeScaling(kind=kind, factor=factor) for kind in get_args(RopeKind) for factor in (2.0, 4.0))
 NUM_DOCUMENTS, NUM_NEEDLES = 10, 2
 
 
@@ -53,17 +52,12 @@ class RopeSweep:
     best: RopeScore
 
 
-def scalings(kinds: Sequence[RopeKind] = KINDS, factors: Sequence[float] = FACTORS) -> list[RopeScaling]:
-    """Give every kind with every factor."""
-    return [RopeScaling(kind=kind, factor=factor) for kind in kinds for factor in factors]
-
-
 def sweep_rope(
     source: str,
     config: ProbeConfig,
     *,
     lengths: Sequence[int],
-    tried: Sequence[RopeScaling] | None = None,
+    tried: Sequence[RopeScaling] = SCALINGS,
     dtype: str = "auto",
     **settings: Unpack[OpenSettings],
 ) -> RopeSweep:
@@ -90,23 +84,20 @@ def sweep_rope(
     lengths = sorted(set(lengths))
     settings["max_tokens"] = lengths[-1]
     found: list[tuple[RopeScaling | None, Values]] = []
-    for scaling in (None, *(scalings() if tried is None else tried)):
+    for scaling in (None, *tried):
         settings["rope"] = scaling
         model = SlimvecModel(Embedder.load(source, dtype=dtype, **settings), name=source, identity="")
         needles = score_lengths(model, lengths, config, num_documents=NUM_DOCUMENTS, num_needles=NUM_NEEDLES)
         found.append((scaling, np.stack([one.ndcg.mean(axis=1) for one in needles])))
     plain = found[0][1].mean(axis=0)
-    scores = tuple(_score(scaling, values, plain, config.seed) for scaling, values in found)
+    scores = tuple(
+        RopeScore(
+            scaling,
+            bootstrap_intervals(by_length.mean(axis=0)[:, None], seed=config.seed)[0],
+            paired_difference(by_length.mean(axis=0), plain, seed=config.seed),
+            tuple(by_length.mean(axis=1).tolist()),
+        )
+        for scaling, by_length in found
+    )
     best = max(scores, key=lambda one: one.score.value)
     return RopeSweep(tuple(lengths), scores, best if best.gain.low > 0 else scores[0])
-
-
-def _score(scaling: RopeScaling | None, values: Values, plain: Values, seed: int) -> RopeScore:
-    """Sum up a scaling; values are [L, B]."""
-    own = values.mean(axis=0)
-    return RopeScore(
-        scaling,
-        bootstrap_intervals(own[:, None], seed=seed)[0],
-        paired_difference(own, plain, seed=seed),
-        tuple(values.mean(axis=1).tolist()),
-    )

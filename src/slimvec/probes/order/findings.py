@@ -30,7 +30,6 @@ Compare = Callable[[Sequence[str], Sequence[str]], Values]
 BAG = "bag of words"
 SYMMETRIC = "symmetric"
 ALL_KINDS = (*KINDS, *SHUFFLES)
-KEPT = Figure("kept", "ratio", False, BAG)
 EXPLAINED = Figure("explained", "share", None, BAG)
 
 
@@ -60,6 +59,7 @@ class Cell:
     """Items of one group, kind and language, with the cosines of the model and of what has no order.
 
     Attributes:
+        key: Group, kind and language.
         items: N of them.
         model: Its cosines.
         bag: The same for bags of words.
@@ -67,50 +67,30 @@ class Cell:
         counts: [R, N], how often each item comes in each resample.
     """
 
+    key: tuple[str, str, str]
     items: tuple[Item, ...]
     model: Cosines
     bag: Cosines
     pairs: Cosines
     counts: Values
 
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """Group, kind and language."""
-        first = self.items[0]
-        return first.group, first.kind, first.language
-
 
 def make_cells(items: Iterable[Item], compare: Compare, *, seed: int) -> list[Cell]:
-    """Put items together that belong together, and compare their texts.
-
-    Args:
-        items: Items of any groups.
-        compare: The model's cosines.
-        seed: Random seed for the resamples.
-    """
+    """Put items together that belong together, and compare their texts; the seed is that of the resamples."""
     together: dict[tuple[str, str, str], list[Item]] = {}
     for item in items:
         together.setdefault((item.group, item.kind, item.language), []).append(item)
     return [
         Cell(
+            key=key,
             items=tuple(own),
             model=Cosines.of(own, compare),
             bag=Cosines.of(own, bag_cosines),
             pairs=Cosines.of(own, pair_cosines),
             counts=draw_clusters([item.cluster for item in own], np.random.default_rng(seed + number)),
         )
-        for number, own in enumerate(together.values())
+        for number, (key, own) in enumerate(together.items())
     ]
-
-
-def triplet_wins(cosines: Cosines) -> Values:
-    """Give 1 for each item whose paraphrase is nearer to the anchor than the negative, a half for ties: [N]."""
-    return win_shares(cosines.paraphrase, cosines.negative)
-
-
-def choice_wins(cosines: Cosines) -> Values:
-    """Give 1 for each item whose paraphrase is nearer to the anchor than to the negative, a half for ties: [N]."""
-    return win_shares(cosines.paraphrase, cosines.crossed)
 
 
 def estimate_kept(shuffled: Values, unrelated: Values, counts: Values) -> Estimate:
@@ -205,20 +185,28 @@ class Statistic(Figure):
     baseline_name: str = BAG
     estimate: Callable[[Cosines, Values], Estimate]
 
-    def over(self, cells: Sequence[Cell], *parts: str) -> Metric:
-        """Average it over cells, all of the same weight."""
+    def over(self, cells: Sequence[Cell], *parts: str, baseline: float | None = None) -> Metric:
+        """Average it over cells, all of the same weight; without a baseline that is known, bags of words are it."""
         found = average([self.estimate(cell.model, cell.counts) for cell in cells])
-        return self.metric(found, found.num_items, *parts, baseline=self.without([cell.bag for cell in cells]))
+        baseline = self.without([cell.bag for cell in cells]) if baseline is None else baseline
+        return self.metric(found, found.num_items, *parts, baseline=baseline)
 
     def without(self, several: Sequence[Cosines]) -> float:
         """Average it over the cosines of what has no order, which need no interval."""
         return float(np.mean([self.estimate(own, np.ones((1, len(own.negative)))).value for own in several]))
 
 
-ACCURACY = Statistic("accuracy", "share", estimate=lambda own, counts: estimate_mean(triplet_wins(own), counts))
-CHOICE = Statistic("choice", "share", estimate=lambda own, counts: estimate_mean(choice_wins(own), counts))
+def _wins(first: Values, second: Values, counts: Values) -> Estimate:
+    return estimate_mean(win_shares(first, second), counts)
+
+
+ACCURACY = Statistic("accuracy", "share", estimate=lambda own, at: _wins(own.paraphrase, own.negative, at))
+CHOICE = Statistic("choice", "share", estimate=lambda own, at: _wins(own.paraphrase, own.crossed, at))
 MARGIN = Statistic("margin", "cosine", estimate=lambda own, at: estimate_mean(own.paraphrase - own.negative, at))
 AUC = Statistic("auc", "score", estimate=lambda own, at: estimate_auc(own.paraphrase, own.negative, at))
+KEPT = Statistic(
+    "kept", "ratio", higher_is_better=False, estimate=lambda own, at: estimate_kept(own.negative, own.paraphrase, at)
+)
 
 
 def all_metrics(found: Findings) -> list[Metric]:
@@ -240,10 +228,6 @@ def all_metrics(found: Findings) -> list[Metric]:
     for pairs in found.separations:
         rows.append(AUC.metric(pairs.auc, pairs.auc.num_items, pairs.group, pairs.language, baseline=pairs.bag))
     for kind, cells in found.shuffled.items():
-        kept = [estimate_kept(cell.model.negative, cell.model.paraphrase, cell.counts) for cell in cells]
-        if kept:
-            whole = average(kept)
-            rows.append(KEPT.metric(whole, whole.num_items, kind, baseline=1.0))
-        for (group, _, language), one in zip((cell.key for cell in cells), kept, strict=True):
-            rows.append(KEPT.metric(one, one.num_items, kind, group, language, baseline=1.0))
+        rows += [KEPT.over(cells, kind, baseline=1.0)] if cells else []
+        rows += [KEPT.over([cell], kind, cell.key[0], cell.key[2], baseline=1.0) for cell in cells]
     return [*rows, *(EXPLAINED.metric(one, one.num_items, name, baseline=1.0) for name, one in found.explained.items())]

@@ -6,15 +6,29 @@ from dataclasses import dataclass
 from functools import cache
 
 from slimvec.data.reordering import is_spaced, move_words
-from slimvec.data.templates import KINDS, Templates, Triplet
+from slimvec.data.templates import KINDS, Templates
 from slimvec.data.text_ids import text_id
 
 LANGUAGES = ("en", "de", "fr", "es")
-SHUFFLES = ("full shuffle", "local swaps")
-"""All words at random; or each word in the place of a neighbour."""
 MIN_WORDS = 6
 """Shorter sentences have too few orders: a shuffle of three words is often still a sentence."""
 _TRIES = 20
+
+
+def _permutation(num_words: int, dice: random.Random) -> list[int]:
+    return dice.sample(range(num_words), num_words)
+
+
+def _neighbours(num_words: int, dice: random.Random) -> list[int]:
+    """Exchange the words in pairs of neighbours, beginning at the first or the second word."""
+    order = list(range(num_words))
+    for place in range(dice.randrange(2), num_words - 1, 2):
+        order[place], order[place + 1] = order[place + 1], order[place]
+    return order
+
+
+SHUFFLES = {"full shuffle": _permutation, "local swaps": _neighbours}
+"""All words at random; or each word in the place of a neighbour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +75,8 @@ def template_items(language: str, count: int, *, seed: int) -> list[Item]:
     found = []
     for kind in KINDS:
         names = [name for name, (own, _) in templates.named().items() if own == kind]
-        for name in names:
-            found += [_item(triplet) for triplet in templates.draw(name, -(-count // len(names)), seed=seed)]
+        drawn = [made for name in names for made in templates.draw(name, -(-count // len(names)), seed=seed)]
+        found += [Item("templates", kind, language, t.template, t.anchor, t.paraphrase, t.negative) for t in drawn]
     return found
 
 
@@ -115,8 +129,7 @@ def shuffles(text: str, *, seed: int) -> dict[str, str]:
     """
     dice = random.Random(f"{seed}/{text}")
     made = {}
-    for kind in SHUFFLES:
-        order_of = _permutation if kind == "full shuffle" else _neighbours
+    for kind, order_of in SHUFFLES.items():
         words = text.split()
         tries = (" ".join(move_words(words, order_of(len(words), dice))) for _ in range(_TRIES))
         different = next((other for other in tries if text_id(other) != text_id(text)), None)
@@ -128,20 +141,3 @@ def shuffles(text: str, *, seed: int) -> dict[str, str]:
 def distinct_texts(items: Iterable[Item]) -> list[str]:
     """Give all texts of items, each once, in the order in which they come."""
     return list(dict.fromkeys(text for item in items for text in item.texts))
-
-
-def _item(triplet: Triplet) -> Item:
-    texts = (triplet.anchor, triplet.paraphrase, triplet.negative)
-    return Item("templates", triplet.kind, triplet.language, triplet.template, *texts)
-
-
-def _permutation(num_words: int, dice: random.Random) -> list[int]:
-    return dice.sample(range(num_words), num_words)
-
-
-def _neighbours(num_words: int, dice: random.Random) -> list[int]:
-    """Exchange the words in pairs of neighbours, beginning at the first or the second word."""
-    order = list(range(num_words))
-    for place in range(dice.randrange(2), num_words - 1, 2):
-        order[place], order[place + 1] = order[place + 1], order[place]
-    return order

@@ -23,12 +23,10 @@ from slimvec.probes.order.items import (
 from slimvec.probes.order.order_result import make_result
 from slimvec.probes.order.outside import NUM_EACH, Pair, outside_items, outside_pairs, plain_sentences, symmetric_pairs
 from slimvec.probes.protocol import SHARES, ProbeConfig, embed
+from slimvec.probes.registry import PROBES
 from slimvec.probes.results import ProbeResult
 from slimvec.statistics.estimates import estimate_separation
 from slimvec.statistics.resampling import Values, draw_clusters
-
-SETS = ("stsb_multi", "sick", "sugarcrepe", "pawsx", "sib200")
-"""Outside sets that are read where they are at hand."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ class OrderProbe:
                     draw_clusters([item.cluster for item in asked.explained], np.random.default_rng(config.seed)),
                     seed=config.seed,
                 ),
-                missing=tuple(name for name in SETS if config.folder(name) is None),
+                missing=tuple(name for name in PROBES[self.name].sets if config.folder(name) is None),
             ),
         )
 

@@ -19,7 +19,7 @@ half.
 
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
@@ -84,13 +84,11 @@ def plain_sentences(config: ProbeConfig) -> list[tuple[str, str]]:
     Raises:
         InputError: the set is malformed.
     """
-    by_language: dict[str, list[str]] = defaultdict(list)
-    for row in read_set(config.folder("sib200"), "test.jsonl.gz", ("text", "lang")):
-        text, language = row.texts.values()
+    found: dict[tuple[object, ...], list[tuple[str, str]]] = defaultdict(list)
+    for _, (text, language), _ in read_set(config.folder("sib200"), "test.jsonl.gz", ("text", "lang")):
         if language in PLAIN and bears_shuffling(text):
-            by_language[language].append(text)
-    drawn = ((language, _drawn(texts, config.count(16), config, language)) for language, texts in by_language.items())
-    return [(language, text) for language, texts in drawn for text in texts]
+            found[language,].append((language, text))
+    return _drawn(found, 16, config)
 
 
 def outside_pairs(config: ProbeConfig) -> list[Pair]:
@@ -99,22 +97,20 @@ def outside_pairs(config: ProbeConfig) -> list[Pair]:
     Raises:
         InputError: the set is malformed.
     """
-    found: dict[tuple[str, bool], list[Pair]] = defaultdict(list)
-    for row in read_set(config.folder("pawsx"), "dev.jsonl.gz", ("s1", "s2", "lang"), ("label",)):
-        first, second, language = row.texts.values()
-        same = row.numbers["label"] == 1
-        found[language, same].append(Pair("pawsx", language, first, second, same, first))
-    count = config.count(40)
-    return [pair for (language, same), pairs in found.items() for pair in _drawn(pairs, count, config, language, same)]
+    found: dict[tuple[object, ...], list[Pair]] = defaultdict(list)
+    rows = read_set(config.folder("pawsx"), "dev.jsonl.gz", ("s1", "s2", "lang"), ("label",))
+    for _, (first, second, language), (label,) in rows:
+        found[language, label == 1].append(Pair("pawsx", language, first, second, label == 1, first))
+    return _drawn(found, 40, config)
 
 
 def _paraphrased(config: ProbeConfig) -> list[Item]:
     """Shuffle sentences of stsb_multi that have a paraphrase."""
     by_language: dict[str, list[Item]] = defaultdict(list)
-    for row in read_set(config.folder("stsb_multi"), "test.jsonl.gz", ("s1", "s2", "lang"), ("score",)):
-        first, second, language = row.texts.values()
+    rows = read_set(config.folder("stsb_multi"), "test.jsonl.gz", ("s1", "s2", "lang"), ("score",))
+    for _, (first, second, language), (score,) in rows:
         bears = bears_shuffling(first) and text_id(first) != text_id(second)
-        if bears and row.numbers["score"] >= SAME:
+        if bears and score >= SAME:
             by_language[language].append(Item("stsb", "", language, first, first, second, first))
     count = config.count(30)
     return [i for items in by_language.values() for i in shuffled_items(items, count, seed=config.seed)]
@@ -124,19 +120,19 @@ def _sick(config: ProbeConfig) -> list[Item]:
     """Join pairs of sick that share a sentence to triplets."""
     same: dict[str, list[str]] = defaultdict(list)
     other: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for row in read_set(config.folder("sick"), "all.jsonl.gz", ("s1", "s2", "nli"), ("score",)):
-        first, second, verdict = row.texts.values()
-        kind = _sick_kind(first, second, verdict, row.numbers["score"])
+    rows = read_set(config.folder("sick"), "all.jsonl.gz", ("s1", "s2", "nli"), ("score",))
+    for _, (first, second, verdict), (score,) in rows:
+        kind = _sick_kind(first, second, verdict, score)
         for anchor, text in ((first, second), (second, first)):
             if kind == "same":
                 same[anchor].append(text)
             elif kind:
                 other[anchor].append((kind, text))
-    found: dict[str, list[Item]] = defaultdict(list)
+    found: dict[tuple[object, ...], list[Item]] = defaultdict(list)
     for anchor in sorted(same.keys() & other.keys()):
         for kind, negative in dict(other[anchor]).items():
-            found[kind].append(Item("sick", kind, "en", anchor, anchor, same[anchor][0], negative))
-    return [item for kind, items in found.items() for item in _drawn(items, config.count(120), config, kind)]
+            found[kind,].append(Item("sick", kind, "en", anchor, anchor, same[anchor][0], negative))
+    return _drawn(found, 120, config)
 
 
 def _sick_kind(first: str, second: str, verdict: str, score: float) -> str:
@@ -153,22 +149,25 @@ def _sick_kind(first: str, second: str, verdict: str, score: float) -> str:
 def _sugarcrepe(config: ProbeConfig) -> list[Item]:
     """Take captions with an exchange, and another caption of their picture as what says the same."""
     fields = ("type", "image", "caption", "negative")
-    rows = [tuple(row.texts.values()) for row in read_set(config.folder("sugarcrepe"), "probe.jsonl.gz", fields)]
+    rows = [texts for _, texts, _ in read_set(config.folder("sugarcrepe"), "probe.jsonl.gz", fields)]
     captions: dict[str, dict[int, str]] = defaultdict(dict)
     for _, image, caption, _ in rows:
         captions[image].setdefault(text_id(caption), caption)
-    found: dict[str, list[Item]] = defaultdict(list)
+    found: dict[tuple[object, ...], list[Item]] = defaultdict(list)
     for name, image, caption, negative in rows:
         others = [text for number, text in captions[image].items() if number != text_id(caption)]
         kind = {"swap_obj": "objects swapped", "swap_att": "attributes swapped"}.get(name)
         if kind is not None and others:
-            found[kind].append(Item("sugarcrepe", kind, "en", image, caption, others[0], negative))
-    return [item for kind, items in found.items() for item in _drawn(items, config.count(120), config, kind)]
+            found[kind,].append(Item("sugarcrepe", kind, "en", image, caption, others[0], negative))
+    return _drawn(found, 120, config)
 
 
-def _drawn(things: Sequence[T], count: int, config: ProbeConfig, *stream: object) -> list[T]:
-    """Draw some of the things, by the seed and the name of what they are for."""
-    return random.Random(repr((config.seed, *stream))).sample(list(things), min(count, len(things)))
+def _drawn(found: Mapping[tuple[object, ...], Sequence[T]], full: int, config: ProbeConfig) -> list[T]:
+    """Draw some of the things of each key, by the seed and the key: `full` of them where everything is drawn."""
+    drawn: list[T] = []
+    for key, things in found.items():
+        drawn += random.Random(repr((config.seed, *key))).sample(things, min(config.count(full), len(things)))
+    return drawn
 
 
 class Verbs(Frozen):
@@ -202,13 +201,7 @@ def read_lists() -> Lists:
 
 
 def symmetric_pairs(languages: Sequence[str], count: int, *, seed: int) -> list[Pair]:
-    """Make sentences beside themselves with their names exchanged, as many of symmetric verbs as of others.
-
-    Args:
-        languages: Codes, of those with verbs.
-        count: Pairs of names for each verb.
-        seed: Random seed for the names.
-    """
+    """Make sentences beside themselves with their names exchanged: `count` pairs of names for each verb."""
     lists = read_lists()
     found = []
     for language in languages:

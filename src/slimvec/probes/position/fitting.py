@@ -47,11 +47,6 @@ class Candidate:
     value: float
     ratio: Interval
 
-    @property
-    def distance(self) -> float:
-        """How far the ratio is from 1, either way: |log ratio|."""
-        return abs(math.log(self.ratio.value))
-
 
 @dataclass(frozen=True)
 class Fit:
@@ -59,16 +54,14 @@ class Fit:
 
     Attributes:
         candidates: In the order tried; the first is the model as it is, for recency.
-        best: The one under which sentences weigh most alike; the smallest setting of equal ones.
     """
 
     candidates: tuple[Candidate, ...]
-    best: Candidate
 
-    @classmethod
-    def of(cls, candidates: Sequence[Candidate]) -> "Fit":
-        """Choose the best."""
-        return cls(tuple(candidates), min(candidates, key=lambda found: (found.distance, found.value)))
+    @property
+    def best(self) -> Candidate:
+        """The one under which sentences weigh most alike; the smallest setting of equal ones."""
+        return min(self.candidates, key=lambda found: (abs(math.log(found.ratio.value)), found.value))
 
 
 def fit_beta(embedder: Embedder, config: ProbeConfig, *, betas: Sequence[float] = BETAS) -> Fit:
@@ -98,7 +91,7 @@ def fit_beta(embedder: Embedder, config: ProbeConfig, *, betas: Sequence[float] 
         strict=True,
     )
     weighed = ((beta, weigh_sentences(documents, full.vectors, own.vectors)) for beta, full, own in rows)
-    return Fit.of([Candidate(beta, weights.first_over_last(config.seed)) for beta, weights in weighed])
+    return Fit(tuple(Candidate(beta, weights.first_over_last(config.seed)) for beta, weights in weighed))
 
 
 def beta_pooling(embedder: Embedder, beta: float) -> Pooling:
@@ -138,7 +131,7 @@ def fit_recency(
         documents = documents or _documents(model, config)
         weights = measure_weights(model, documents, config)
         candidates.append(Candidate(recency, weights.first_over_last(config.seed)))
-    return Fit.of(candidates)
+    return Fit(tuple(candidates))
 
 
 def _documents(model: SlimvecModel, config: ProbeConfig) -> list[tuple[str, ...]]:
@@ -158,6 +151,5 @@ def _documents(model: SlimvecModel, config: ProbeConfig) -> list[tuple[str, ...]
 def _check(values: Sequence[float], name: str) -> None:
     """Refuse settings that cannot be tried."""
     if not values or len(set(values)) < len(values) or min(values) < 0:
-        raise InputError(
-            f"{name} {', '.join(f'{value:g}' for value in values) or 'none'}", expected="different ones from 0"
-        )
+        shown = ", ".join(f"{value:g}" for value in values) or "none"
+        raise InputError(f"{name} {shown}", expected="different ones from 0")

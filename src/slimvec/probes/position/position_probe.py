@@ -5,6 +5,7 @@ Passages in rotated order: each stands first, in the middle and last in turn, an
 Of n passages n documents are made, which hold the same texts; over them every passage has been at every place once.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -41,13 +42,7 @@ class Passage:
 
 
 def made_passages(count: int, most_words: float, generator: np.random.Generator) -> list[Passage]:
-    """Make passages of five facts each, all of them asked for; of fewer where five are too long, but at least of one.
-
-    Args:
-        count: How many.
-        most_words: Number of words of a passage, about.
-        generator: Draws.
-    """
+    """Make passages of five facts each, all of them asked for; of fewer where five are too long; at least of one."""
     num_facts = max(1, min(_MOST_FACTS, int(most_words / _FACT_WORDS)))
     facts = make_facts(count * num_facts, generator)
     groups = [facts[start : start + num_facts] for start in range(0, len(facts), num_facts)]
@@ -55,14 +50,7 @@ def made_passages(count: int, most_words: float, generator: np.random.Generator)
 
 
 def read_passages(part: Paragraphs, most_words: float, count: int, generator: np.random.Generator) -> list[Passage]:
-    """Take paragraphs with their questions, of those that are short enough.
-
-    Args:
-        part: Paragraphs.
-        most_words: Number of words of a paragraph.
-        count: How many are wanted; there can be fewer.
-        generator: Draws which.
-    """
+    """Draw paragraphs that are short enough, with their questions: as many as are wanted, or all there are."""
     asked: dict[int, list[str]] = {}
     for number, query in zip(part.right.tolist(), part.questions, strict=True):
         asked.setdefault(number, []).append(query.text)
@@ -72,12 +60,7 @@ def read_passages(part: Paragraphs, most_words: float, count: int, generator: np
 
 
 def score_rotations(model: EvaluatedModel, passages: Sequence[Passage], config: ProbeConfig) -> Values:
-    """Score sets of three passages.
-
-    Args:
-        model: Embeds.
-        passages: Three a set; what is left over is not used.
-        config: Its `on_progress` is called.
+    """Score sets of three passages; what is left over is not used.
 
     Returns:
         [S, 3] mean cosine of the questions of a set with the documents in which their passage is first, second, last.
@@ -89,20 +72,20 @@ def score_rotations(model: EvaluatedModel, passages: Sequence[Passage], config: 
         for group in sets
         for shift in range(NUM_PASSAGES)
     ]
-    questions = [question for group in sets for passage in group for question in passage.questions]
+    asked = [
+        (s, number, question)
+        for s, group in enumerate(sets)
+        for number, passage in enumerate(group)
+        for question in passage.questions
+    ]
     documents = embed(model, texts, config, role="document", kind="Retrieval").reshape(num_sets, NUM_PASSAGES, -1)
-    vectors = iter(embed(model, questions, config, role="query", kind="Retrieval"))
-    scores = np.zeros((num_sets, NUM_PASSAGES))
-    for s, group in enumerate(sets):
-        cosines: list[list[float]] = [[] for _ in range(NUM_PASSAGES)]
-        for number, passage in enumerate(group):
-            for _ in passage.questions:
-                vector = next(vectors)
-                for shift in range(NUM_PASSAGES):
-                    # In the document that begins with passage `shift`, passage `number` has this place.
-                    cosines[(number - shift) % NUM_PASSAGES].append(float(vector @ documents[s, shift]))
-        scores[s] = [np.mean(found) for found in cosines]
-    return scores
+    vectors = embed(model, [question for _, _, question in asked], config, role="query", kind="Retrieval")
+    cosines: dict[tuple[int, int], list[float]] = defaultdict(list)
+    for (s, number, _), vector in zip(asked, vectors, strict=True):
+        for shift in range(NUM_PASSAGES):
+            # In the document that begins with passage `shift`, passage `number` has this place.
+            cosines[s, (number - shift) % NUM_PASSAGES].append(float(vector @ documents[s, shift]))
+    return np.array([[np.mean(cosines[s, place]) for place in range(NUM_PASSAGES)] for s in range(num_sets)])
 
 
 @dataclass(frozen=True)

@@ -93,8 +93,7 @@ def first_over_last(thirds: Values) -> Values:
     first, last = thirds[..., 0], thirds[..., 2]
     largest = np.maximum(np.maximum(first, last), 1e-12)
     least = largest / MOST
-    ratio: Values = np.maximum(first, least) / np.maximum(last, least)
-    return ratio
+    return np.asarray(np.maximum(first, least) / np.maximum(last, least))
 
 
 def weigh_sentences(

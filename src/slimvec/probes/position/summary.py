@@ -14,7 +14,7 @@ from slimvec.probes.position.sensitivity import SMALLEST_GROUP, Sensitivity, gro
 from slimvec.probes.protocol import Probe, answered
 from slimvec.probes.results import Figure, Metric, ProbeResult, curve, lay_out
 from slimvec.reports.parts import Curve, Plot, Table
-from slimvec.statistics.intervals import Interval, bootstrap_intervals, crossed_intervals, shown_ends
+from slimvec.statistics.intervals import bootstrap_intervals, crossed_intervals, shown_ends
 from slimvec.statistics.resampling import Values
 
 NUM_GROUPS = 5
@@ -103,12 +103,6 @@ def needle_sensitivity(scores: NeedleScores, seed: int) -> Sensitivity:
     )
 
 
-def needle_difference(scores: NeedleScores, seed: int) -> Interval:
-    """Give the gain in the first third of the depths less that in the last."""
-    first, last = (scores.gains[:, :, at].mean(axis=2) for at in (scores.depths <= 1 / 3, scores.depths >= 2 / 3))
-    return crossed_intervals((first - last).reshape(-1, 1), *scores.items, seed=seed)[0]
-
-
 def _psi_metrics(
     found: Findings, evidence: Mapping[str, Sensitivity], needle: Sensitivity, seed: int
 ) -> Iterable[Metric]:
@@ -123,7 +117,9 @@ def _psi_metrics(
 
 def _reading_metrics(found: Findings, needles: NeedleScores, whole: SentenceWeights, seed: int) -> Iterable[Metric]:
     """Give what a text counts by its place, beside what it is for a model that reads all of a text alike."""
-    yield NEEDLE.metric(needle_difference(needles, seed), len(needles.templates), baseline=0.0)
+    first, last = (needles.gains[:, :, at].mean(axis=2) for at in (needles.depths <= 1 / 3, needles.depths >= 2 / 3))
+    gained = crossed_intervals((first - last).reshape(-1, 1), *needles.items, seed=seed)[0]
+    yield NEEDLE.metric(gained, len(needles.templates), baseline=0.0)
     turned = bootstrap_intervals((found.rotations[:, 0] - found.rotations[:, 2])[:, None], seed=seed)[0]
     yield ROTATION.metric(turned, len(found.rotations), baseline=0.0)
     yield SHARE.metric(whole.first_share(seed), whole.num_documents, baseline=1 / 3)
@@ -175,7 +171,8 @@ def _evidence_table(scores: EvidenceScores, label: str, found: Mapping[str, Sens
     rows: Iterable[Sequence[object]] = ()
     if found:
         model, lexical = found.values()
-        spans = [_span(borders[group], borders[group + 1]) for group in model.groups]
+        ends = [(borders[group], borders[group + 1]) for group in model.groups]
+        spans = [f"{low:g} and more" if np.isinf(high) else f"{low:g}-{high:g}" for low, high in ends]
         rows = zip(spans, model.counts, model.by_group, lexical.by_group, strict=True)
     return lay_out(
         f"nDCG@10 of questions by {label} of the answer",
@@ -184,10 +181,6 @@ def _evidence_table(scores: EvidenceScores, label: str, found: Mapping[str, Sens
         rows,
         f"XQuAD in {', '.join(scores.languages)}; intervals over paragraphs.",
     )
-
-
-def _span(low: float, high: float) -> str:
-    return f"{low:g} and more" if np.isinf(high) else f"{low:g}-{high:g}"
 
 
 def _fifths(depths: Values) -> list[NDArray[np.bool_]]:
