@@ -2,7 +2,7 @@
 
 import inspect
 from dataclasses import dataclass, field
-from typing import Annotated, get_args
+from typing import get_args
 
 import pytest
 import typer
@@ -31,7 +31,7 @@ def command(
     group: Group,
     share: float = 0.5,
     cache: bool = True,
-    text: Annotated[str, typer.Option("--words")] = "",
+    words: list[str] | None = None,
 ):
     """Do something.
 
@@ -43,8 +43,9 @@ def command(
     Options:
         share -s X (0.25 to 1): A share; one of {PROBES}.
         cache --cache/--no-cache (hidden): Keep it.
+        words W: Words.
     """
-    return names, group, share, cache, text
+    return names, group, share, cache, words
 
 
 def info(parameter):
@@ -72,7 +73,7 @@ def test_numbers_are_finite(slimvec, arguments, value, message):
 def test_the_parts_of_a_description():
     found = describe(command)
     assert found.prose == "Do something.\n\nWith two paragraphs: and a colon."
-    names, width, force, share, cache, text = found.parameters
+    names, width, force, share, cache, words = found.parameters
     assert isinstance(info(names), typer.models.ArgumentInfo)
     assert (info(names).metavar, info(names).help) == ("NAME...", "Some names.")
     assert (names.default, width.default, force.default) == (inspect.Parameter.empty, inspect.Parameter.empty, False)
@@ -82,7 +83,7 @@ def test_the_parts_of_a_description():
     assert (flags(share), info(share).min, info(share).max) == (("--share", "-s"), 0.25, 1)
     assert info(share).help.startswith("A share; one of order, position, ")
     assert (flags(cache), info(cache).hidden) == (("--cache/--no-cache",), True)
-    assert flags(text) == ("--words",)
+    assert (flags(words), info(words).help) == (("--words",), "Words. Can be given several times.")
 
 
 def test_fields_come_as_the_dataclass_they_belong_to():

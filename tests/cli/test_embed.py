@@ -141,7 +141,9 @@ def test_a_text_without_tokens_is_named_with_its_line(slimvec, tmp_path):
     (tmp_path / "a.txt").write_text("good\n\u200b\n", encoding="utf-8")
     outcome = slimvec("embed", "-m", blind_model(tmp_path), "--role", "query", "-i", "a.txt", "-o", "v.npy")
     assert outcome.code == 2
-    assert outcome.error.startswith("error: a.txt:2: ('\\u200b') has no tokens of its own; expected text the tokenizer")
+    assert outcome.error.startswith(
+        "error: a.txt:2: text '\\u200b' has no tokens of its own; expected text the tokenizer"
+    )
     assert not (tmp_path / "v.npy").exists()
     assert not list(tmp_path.glob(".v*"))
 

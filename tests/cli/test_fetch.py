@@ -1,6 +1,8 @@
 import pytest
 
 from slimvec.cli.fetch import KEYS
+from slimvec.files import folder_size
+from slimvec.reports.amounts import size
 
 
 def test_a_folder_needs_no_fetching(slimvec, model):
@@ -12,7 +14,7 @@ def test_a_folder_needs_no_fetching(slimvec, model):
 
 def test_people_see_size_and_place(slimvec, model):
     outcome = slimvec("fetch", model)
-    assert outcome.out.startswith(f"{model}: 0 MB in {model}, ")
+    assert outcome.out.startswith(f"{model}: {size(folder_size(model))} in {model}, ")
     assert outcome.err == ""
 
 

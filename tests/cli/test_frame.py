@@ -17,7 +17,6 @@ from slimvec.cli.frame import framed
 from slimvec.cli.progress import Task, shown
 from slimvec.cli.terminal import Terminal
 from slimvec.errors import InputError, TrainingError
-from slimvec.reports.amounts import clock
 from slimvec.text import prompts
 
 HEAVY = ("torch", "transformers", "numpy", "pyarrow")
@@ -248,13 +247,6 @@ def test_json_is_all_of_stdout_whatever_libraries_print(capsys):
     assert capsys.readouterr() == ("a library talks\nfor people\n", "")
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0 s"), (59.4, "59 s"), (61, "1:01"), (3600, "1:00:00"), (3725, "1:02:05")]
-)
-def test_clock(seconds, text):
-    assert clock(seconds) == text
-
-
 def test_tasks_say_how_far_they_are():
     task = Task("embedding", total=2000, unit="texts")
     assert task.tail() == "0 of 2,000 texts, 0 s"
@@ -265,6 +257,9 @@ def test_tasks_say_how_far_they_are():
     task.update(total=1.0, completed=0.001, detail="", seconds_left=None)
     assert task.tail() == "0%, 0 s"  # too early to tell
     assert Task("loading").tail() == "0 s"
+    task = Task("fitting", unit="texts")
+    task.advance(1200)
+    assert task.tail() == "1,200 texts, 0 s"
 
 
 def test_what_is_expected_is_told_at_once_and_until_more_is_known(capfd):

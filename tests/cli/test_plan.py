@@ -4,8 +4,6 @@ import json
 
 import pytest
 
-from slimvec.cli.plan import parse_size
-from slimvec.errors import InputError
 from slimvec.model.folder import save_model
 from tests import tiny
 
@@ -118,15 +116,3 @@ def test_a_config_that_is_no_folder_is_not_passed_over(slimvec, recipe):
 def test_a_size_that_is_none(slimvec, recipe):
     outcome = slimvec("plan", recipe, "--memory", "much")
     assert (outcome.code, outcome.error) == (2, "error: memory 'much'; expected a size such as 24GB or 16GiB")
-
-
-@pytest.mark.parametrize(
-    ("text", "size"), [("24GB", 24 * 10**9), ("1.5 GiB", 3 << 29), ("512M", 512 * 10**6), ("100", 100), ("2kb", 2000)]
-)
-def test_sizes(text, size):
-    assert parse_size(text) == size
-
-
-def test_sizes_below_zero_are_none():
-    with pytest.raises(InputError):
-        parse_size("-1GB")

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from slimvec.cli.plan import parse_size
 from slimvec.engine.embedder import Embedder
 from slimvec.errors import InputError
 from slimvec.model.folder import load_model
@@ -17,6 +16,7 @@ from slimvec.model.scratch import SPECIAL_TOKENS, Shape, TokenizerChoice
 from slimvec.model.scratch_model import draw_model, train_tokenizer
 from slimvec.model.shapes import count_weights
 from slimvec.model.spec import ModelSpec
+from slimvec.reports.amounts import parse_size
 from slimvec.training.recipe.reading import parse_recipe, recipe_yaml
 from slimvec.training.run.forecast import base_config, forecast
 from slimvec.training.run.outline import outline_recipe

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,16 +18,15 @@ from slimvec.cli.adaptation import (
 from slimvec.cli.failures import AGAIN
 from slimvec.cli.models import load_embedder
 from slimvec.cli.options import Loading
-from slimvec.cli.retrieval_sets import read_set
-from slimvec.cli.scores import interval, score_sets, scores_table
-from slimvec.cli.terminal import Result, Terminal
+from slimvec.cli.scores import interval, read_set, score_sets, scores_table
+from slimvec.cli.terminal import Result, Terminal, named
 from slimvec.errors import TrainingError
 from slimvec.files import atomic_folder
 from slimvec.reports.amounts import clock
 
 if TYPE_CHECKING:
     from slimvec.data.retrieval import RetrievalSet
-    from slimvec.evaluation.results import TaskResult
+    from slimvec.evaluation.results import EvaluationResult
 
 KEYS = {
     "output": "the adapted model's folder",
@@ -39,8 +37,6 @@ KEYS = {
     "each with value, low and high (95% interval)",
     "seconds": "of training",
 }
-_SHOWN_FAULTS = 5
-_LEVEL_SEED = 0
 
 
 def adapt(
@@ -69,7 +65,7 @@ def adapt(
     goes on where it was when the same command is run again.
 
     Options:
-        documents PATH: A file or folder of documents. Can be given several times.
+        documents PATH: A file or folder of documents.
         model -m M: The model to adapt: a folder or name.
         output -o: Folder to write the adapted model into.
         data -d FOLDER: A retrieval set to score on too, before and after.
@@ -103,7 +99,7 @@ def adapt(
     card = describe_embedder(embedder, name=model, revision=revision)
     with open_workspace(folder, restart=restart, keep=work is not None):
         claim_workspace(folder, plan.identity(split.training, sets, card))
-        before = scores_before(terminal, embedder, sets, card, folder).tasks
+        before = scores_before(terminal, embedder, sets, card, folder)
         terminal.print(
             f"{found.num_files:,} files: {len(split.training):,} passages to learn from, "
             f"{len(split.held_out.queries):,} phrases held out; {plan.method}"
@@ -113,25 +109,25 @@ def adapt(
         run = train_or_go_on(terminal, recipe, folder)
         trained = folder / "model"
         adapted = load_embedder(terminal, str(trained))
-        after = score_sets(terminal, adapted, sets, describe_embedder(adapted, name=str(output))).tasks
+        after = score_sets(terminal, adapted, sets, describe_embedder(adapted, name=str(output)))
+        changes = _changes(before, after)
         report: Result = {
             "output": str(output),
             "method": plan.method,
             "documents": _describe(found, len(split.training), split.held_out),
             "training": run.summary(),
-            "sets": {r.task: _change(b, r) for b, r in zip(before, after, strict=True)},
+            "sets": changes,
             "seconds": round(run.result.progress.seconds, 3),
         }
-        _show(terminal, before, after)
-        worse = _became_worse(before, after)
+        _show(terminal, before, after, changes)
+        worse = all(found["after"]["value"] < found["before"]["value"] for found in changes.values())
         if not worse:
             with atomic_folder(output, force=force) as built:
                 shutil.copytree(trained, built, dirs_exist_ok=True)
                 (built / "adaptation.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     if worse:  # its work folder has gone, for other settings to begin anew
-        raise _refusal(before, after)
-    for fault in found.faults[:_SHOWN_FAULTS]:
-        terminal.remark(f"not read: {fault}")
+        raise _refusal(changes)
+    terminal.not_read(found.faults)
     terminal.print(f"{output}: the adapted model, {run.result.progress.step:,} steps in {clock(report['seconds'])}")
     return report
 
@@ -147,27 +143,29 @@ def _describe(found: FoundDocuments, num_passages: int, held_out: "RetrievalSet"
     }
 
 
-def _change(before: "TaskResult", after: "TaskResult") -> dict[str, Any]:
-    """Give the scores of a set before and after, and their difference on the same queries."""
-    from slimvec.statistics.intervals import ends_of, paired_difference
+def _changes(before: "EvaluationResult", after: "EvaluationResult") -> dict[str, Result]:
+    """Give the scores of each set before and after, and their difference on the same queries."""
+    from slimvec.evaluation.comparing import compare_reports
 
-    values = [result.values for result in (after, before)]
-    change = paired_difference(*values, seed=_LEVEL_SEED)
+    compared = zip(before.tasks, after.tasks, compare_reports(after, before).tasks, strict=True)
     return {
-        "num_queries": after.num_samples,
-        "num_documents": after.num_documents,
-        "before": interval(before.score),
-        "after": interval(after.score),
-        "change": {"value": change.value, **ends_of(change, after.num_samples)},
+        second.task: {
+            "num_queries": second.num_samples,
+            "num_documents": second.num_documents,
+            "before": interval(first.score),
+            "after": interval(second.score),
+            "change": {"value": change.difference, **named(change, ("low", "high"))},
+        }
+        for first, second, change in compared
     }
 
 
-def _show(terminal: Terminal, before: "Sequence[TaskResult]", after: "Sequence[TaskResult]") -> None:
+def _show(terminal: Terminal, before: "EvaluationResult", after: "EvaluationResult", sets: dict[str, Result]) -> None:
     """Show a table a set, and what changed."""
     from slimvec.statistics.intervals import shown_ends
 
-    for first, second in zip(before, after, strict=True):
-        change = _change(first, second)["change"]
+    for first, second in zip(before.tasks, after.tasks, strict=True):
+        change = sets[second.task]["change"]
         terminal.print(
             scores_table([("before", first), ("after", second)], first_column=first.task),
             f"{second.num_samples:,} queries, {second.num_documents:,} documents; change of nDCG@10 "
@@ -175,16 +173,10 @@ def _show(terminal: Terminal, before: "Sequence[TaskResult]", after: "Sequence[T
         )
 
 
-def _became_worse(before: "Sequence[TaskResult]", after: "Sequence[TaskResult]") -> bool:
-    """Whether a model became worse on everything that was scored."""
-    return all(second.score.value < first.score.value for first, second in zip(before, after, strict=True))
-
-
-def _refusal(before: "Sequence[TaskResult]", after: "Sequence[TaskResult]") -> TrainingError:
+def _refusal(sets: dict[str, Result]) -> TrainingError:
     """Say that a model is not saved."""
     worse = ", ".join(
-        f"{first.score.value:.3f} to {second.score.value:.3f} on {first.task}"
-        for first, second in zip(before, after, strict=True)
+        f"{found['before']['value']:.3f} to {found['after']['value']:.3f} on {name}" for name, found in sets.items()
     )
     return TrainingError(
         f"the adapted model finds less than the one before: nDCG@10 went from {worse}; it is not saved",

@@ -1,20 +1,19 @@
 """`slimvec adjust`: remedies for position and length that need no training, found on the probes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
-from slimvec.cli.options import Dtype
-from slimvec.cli.terminal import Result, Terminal
+from slimvec.cli.options import Amount, Dtype
+from slimvec.cli.terminal import Result, Terminal, named
 from slimvec.cli.values import numbers
 from slimvec.errors import InputError
 
 if TYPE_CHECKING:
     from slimvec.model.opening import OpenSettings
     from slimvec.model.rope_scaling import RopeScaling
-    from slimvec.probes.length.rope import RopeSweep
     from slimvec.probes.position.fitting import Fit
     from slimvec.probes.protocol import ProbeConfig
 
@@ -40,7 +39,7 @@ def adjust(
     lengths: str | None = None,
     max_tokens: int | None = None,
     data: Path | None = None,
-    amount: Literal["full", "quick", "tiny"] = "full",
+    amount: Amount = "full",
     seed: int = 0,
     dtype: Dtype = "auto",
     revision: str | None = None,
@@ -71,6 +70,7 @@ def adjust(
     terminal.reserve(output, force=force)
     given = None if beta in (None, "fit") else _parse_beta(beta)
     from slimvec.engine.embedder import Embedder
+    from slimvec.model.rope_scaling import RopeScaling
     from slimvec.probes.position.fitting import beta_pooling, fit_beta, fit_recency
     from slimvec.probes.protocol import ProbeConfig
 
@@ -79,9 +79,13 @@ def adjust(
         settings["max_tokens"] = max_tokens
     config = ProbeConfig(data=data, seed=seed, amount=amount, source=model)
     result: Result = dict.fromkeys(KEYS)
-    if rope is not None:
-        settings["rope"], result["sweep"] = _find_rope(terminal, model, config, rope, lengths, dtype, revision)
-        result["rope"] = None if settings["rope"] is None else str(settings["rope"])
+    if rope == "sweep":
+        asked = _parse_lengths(lengths, model, revision)
+        best, result["sweep"] = _sweep(terminal, model, config, asked, dtype=dtype, revision=revision)
+    else:
+        best = None if rope is None else RopeScaling.parse(rope)
+    if best is not None:
+        settings["rope"], result["rope"] = best, str(best)
     if beta is not None:
         embedder = Embedder.load(model, dtype=dtype, **settings)
         if given is None:
@@ -130,30 +134,23 @@ def _check(beta: str | None, recency: bool, rope: str | None, lengths: str | Non
         raise InputError("--lengths without --rope sweep", expected="both")
 
 
-def _find_rope(
-    terminal: Terminal,
-    model: str,
-    config: "ProbeConfig",
-    rope: str,
-    lengths: str | None,
-    dtype: str,
-    revision: str | None,
-) -> "tuple[RopeScaling | None, list[dict[str, Any]] | None]":
-    """Read a scaling, or try them all, show them, and give the best with what was tried."""
-    from slimvec.model.rope_scaling import RopeScaling
+def _sweep(
+    terminal: Terminal, model: str, config: "ProbeConfig", lengths: Sequence[int], *, dtype: str, revision: str | None
+) -> "tuple[RopeScaling | None, list[Result]]":
+    """Try all scalings, show them, and give the best with what was tried."""
     from slimvec.probes.length.rope import sweep_rope
 
-    if rope != "sweep":
-        return RopeScaling.parse(rope), None
-    asked = _parse_lengths(lengths, model, revision)
     with terminal.task("sweeping rope scalings", unit="texts") as task:
-        found = sweep_rope(
-            model, replace(config, on_progress=task.advance), lengths=asked, dtype=dtype, revision=revision
-        )
-    for score in found.scores:
-        name = "as it is" if score.scaling is None else str(score.scaling)
-        terminal.print(f"rope {name}: nDCG@10 of needles {score.score.value:.3f}, {score.gain:+.3f}")
-    return found.best.scaling, _swept(found)
+        config = replace(config, on_progress=task.advance)
+        found = sweep_rope(model, config, lengths=lengths, dtype=dtype, revision=revision)
+    tried: list[Result] = []
+    for one in found.scores:
+        name = None if one.scaling is None else str(one.scaling)
+        terminal.print(f"rope {name or 'as it is'}: nDCG@10 of needles {one.score.value:.3f}, {one.gain:+.3f}")
+        by_length = dict(zip(map(str, found.lengths), one.by_length, strict=True))
+        scores = {"score": one.score.value, "gain": one.gain.value, **named(one.gain, ("low", "high"))}
+        tried.append({"rope": name, **scores, "by_length": by_length})
+    return found.best.scaling, tried
 
 
 def _parse_beta(beta: str | None) -> float:
@@ -173,7 +170,7 @@ def _parse_beta(beta: str | None) -> float:
 
 def _fitted(
     terminal: Terminal, name: str, config: "ProbeConfig", fit: "Callable[[ProbeConfig], Fit]"
-) -> tuple[float, list[dict[str, float]]]:
+) -> tuple[float, list[Result]]:
     """Find the value under which a document's sentences weigh alike, show what was tried, and give both."""
     with terminal.task(f"fitting {name}", unit="texts") as task:
         found = fit(replace(config, on_progress=task.advance))
@@ -181,22 +178,8 @@ def _fitted(
         mark = "  <- flattest" if tried is found.best else ""
         terminal.print(f"{name} {tried.value:g}: first third over last {tried.ratio:.2f}{mark}")
     return found.best.value, [
-        {"value": tried.value, "ratio": tried.ratio.value, "low": tried.ratio.low, "high": tried.ratio.high}
+        {"value": tried.value, "ratio": tried.ratio.value, **named(tried.ratio, ("low", "high"))}
         for tried in found.candidates
-    ]
-
-
-def _swept(sweep: "RopeSweep") -> list[dict[str, Any]]:
-    return [
-        {
-            "rope": None if score.scaling is None else str(score.scaling),
-            "score": score.score.value,
-            "gain": score.gain.value,
-            "low": score.gain.low,
-            "high": score.gain.high,
-            "by_length": dict(zip(map(str, sweep.lengths), score.by_length, strict=True)),
-        }
-        for score in sweep.scores
     ]
 
 

@@ -6,39 +6,12 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from importlib import import_module
+from typing import Annotated
 
 import typer
 
 import slimvec
-from slimvec.cli import (
-    adapt,
-    adjust,
-    clean,
-    compare,
-    doctor,
-    embed,
-    evaluate,
-    explain,
-    fetch,
-    index,
-    key,
-    mcp,
-    merge,
-    mine,
-    plan,
-    probe,
-    quickstart,
-    reindex,
-    rerank,
-    search,
-    serve,
-    synthesize,
-    tokenizers,
-    train,
-    triplets,
-)
-from slimvec.cli import filter as filter_
 from slimvec.cli.failures import INTERRUPTED, PIPE_CLOSED, discard_stdout, report
 from slimvec.cli.frame import framed, keys_epilog
 from slimvec.cli.terminal import Result
@@ -47,19 +20,20 @@ from slimvec.errors import InputError, SlimvecError
 # Plain help: it takes half the time of the boxed kind, and pipes and copies well.
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
-_MODULES = (
-    quickstart, doctor, fetch, synthesize, triplets, clean, mine, filter_, plan, train, adapt, merge, adjust, embed,
-    evaluate, probe, tokenizers, compare, index, reindex, search, rerank, explain, serve, mcp, key,
+_NAMES = (
+    "quickstart", "doctor", "fetch", "synthesize", "triplets", "clean", "mine", "filter", "plan", "train", "adapt",
+    "merge", "adjust", "embed", "evaluate", "probe", "tokenizers", "compare", "index", "reindex", "search", "rerank",
+    "explain", "serve", "mcp", "key",
 )  # fmt: skip
 
 
-def _command(module: Any) -> tuple[str, tuple[Callable[..., Result], dict[str, str]]]:
-    """Give the command of a module: its name, its function, and what the keys of its JSON mean."""
-    name = module.__name__.rpartition(".")[2]
-    return name, (getattr(module, name, None) or getattr(module, f"{name}_"), module.KEYS)
+def _command(name: str) -> tuple[Callable[..., Result], dict[str, str]]:
+    """Give the command of a module: its function, and what the keys of its JSON mean."""
+    module = import_module(f"slimvec.cli.{name}")
+    return getattr(module, name, None) or getattr(module, f"{name}_"), module.KEYS
 
 
-COMMANDS = dict(map(_command, _MODULES))
+COMMANDS = {name: _command(name) for name in _NAMES}
 """The commands, and what the keys of their JSON mean."""
 
 

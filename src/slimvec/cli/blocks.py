@@ -1,24 +1,30 @@
-"""Embedding items of a file block by block, with errors that name the line."""
+"""Reading the texts of a file, and embedding them block by block, with errors that name the line."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slimvec.cli.options import Role
 from slimvec.cli.progress import Task
-from slimvec.data.tables import located
-from slimvec.data.texts import Item
+from slimvec.cli.terminal import Terminal
+from slimvec.data.texts import Item, check_text_file, read_items
 from slimvec.errors import InputError, ModelError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from slimvec.engine.bad_texts import OnBad
-    from slimvec.engine.embedder import Embedder, Embeddings
+    from slimvec.engine.embedder import Embedder
+    from slimvec.text.embeddings import Embeddings
 
 BLOCK = 4096
 """Texts at once: enough to sort by length well, little enough to hold."""
+
+
+def read_file(terminal: Terminal, path: Path, *, field: str) -> list[Item]:
+    """Read the texts of a file. Errors as for `read_items`."""
+    check_text_file(path)
+    with terminal.task(f"reading {path}"):
+        return list(read_items(path, field=field))
 
 
 def embed_items(
@@ -46,7 +52,7 @@ def embed_items(
         InputError: a text without tokens (with its place), an unknown task.
         ModelError: a text with a vector that is NaN or infinite (with its place).
     """
-    from slimvec.engine.bad_texts import VectorsError
+    from slimvec.engine.bad_texts import VectorsError, unreadable
 
     remaining = iter(items)
     while block := list(islice(remaining, BLOCK)):
@@ -58,33 +64,17 @@ def embed_items(
             found = f"{block[bad.number].place}: text {bad.start!r} {bad.reason}"
             raise ModelError(found, expected=error.expected, do="load the model with --dtype float32") from error
         except InputError as error:
-            raise _placed(error, embedder, block, texts, prompt=embedder.spec.prompts.render(role, task)) from error
+            for unread in unreadable(embedder.tokenizer, texts, embedder.spec.prompts.render(role, task)):
+                found = f"{block[unread.number].place}: text {unread.start!r} {unread.reason}"
+                raise InputError(found, expected=error.expected, do=error.do) from error
+            raise
 
 
 def embed_all(
-    embedder: "Embedder", items: Sequence[Item], *, role: Role, task: str | None, progress: Task, titles: bool = False
-) -> tuple["NDArray[np.float32]", int]:
-    """Embed items into one array [N, D], and count the truncated. Arguments and errors as for `embed_items`."""
-    import numpy as np
+    embedder: "Embedder", items: Iterable[Item], *, role: Role, task: str | None, progress: Task, titles: bool = False
+) -> "Embeddings":
+    """Embed items at once. Arguments and errors as for `embed_items`."""
+    from slimvec.text.embeddings import Embeddings
 
-    blocks = [
-        embeddings
-        for _, embeddings in embed_items(embedder, items, role=role, task=task, progress=progress, titles=titles)
-    ]
-    vectors = np.concatenate([embeddings.vectors for embeddings in blocks])
-    return vectors, sum(embeddings.num_truncated for embeddings in blocks)
-
-
-def _placed(
-    error: InputError, embedder: "Embedder", items: Sequence[Item], texts: Sequence[str], *, prompt: str
-) -> InputError:
-    """Find the text an error is about, by tokenising one at a time, and name its place."""
-    for item, text in zip(items, texts, strict=True):
-        try:
-            embedder.tokenizer.tokenize([text], prompt=prompt)
-        except InputError as narrower:
-            found = InputError(
-                narrower.found.removeprefix("text 0 ").strip(), expected=narrower.expected, do=narrower.do
-            )
-            return located(found, item.place)
-    return error
+    blocks = embed_items(embedder, items, role=role, task=task, progress=progress, titles=titles)
+    return Embeddings.joined([found for _, found in blocks], embedder.dims)

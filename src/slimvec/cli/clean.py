@@ -49,9 +49,8 @@ def clean(
 
     Options:
         settings --set RULE=VALUE: A rule that differs from its default, as in near_duplicates=0.8 or
-            language.check=drop. Can be given several times.
+            language.check=drop.
         against PATH: Evaluation data that training must not repeat: a folder with retrieval sets, or a file of texts.
-            Can be given several times.
         run_words (from 2): Words of a shared run that --against counts.
         run_characters (from 2): The same for scripts without spaces, in characters.
         min_share X (0 to 1): Count a shared run only where this share of the text, or of an evaluation text, is shared.
@@ -63,7 +62,7 @@ def clean(
     rules = parse_cleaning(settings or ())
     into.reserve(terminal)
     records.check()
-    with terminal.task("reading evaluation data" if against else "cleaning") as progress:
+    with terminal.task("reading evaluation data" if against else "cleaning", unit="records") as progress:
         texts = chain.from_iterable(map(read_evaluation_texts, against)) if against else None
         done = clean_to_file(
             _followed(records(), progress),
@@ -76,23 +75,22 @@ def clean(
         )
     done = into.write_report(terminal, done, records)
     _tell(terminal, done, into)
-    return {
-        "output": into.output,
-        "report": into.report_path,
-        "num_records": done.cleaning.num_read,
-        "num_written": done.num_written,
-        "num_merged": sum(source.num_merged for source in done.cleaning.sources),
-        "dropped": done.cleaning.dropped,
-        "num_contaminated": None if done.contamination is None else done.contamination.num_contaminated,
-        "num_skipped": 0 if done.bad_rows is None else done.bad_rows.num_skipped,
-    }
+    return into.summary(
+        done,
+        ("num_written",),
+        num_records=done.cleaning.num_read,
+        num_merged=sum(source.num_merged for source in done.cleaning.sources),
+        dropped=done.cleaning.dropped,
+        num_contaminated=None if done.contamination is None else done.contamination.num_contaminated,
+        num_skipped=records.passes[0].num_skipped,
+    )
 
 
 def _followed(records: "Iterator[Record]", progress: Task) -> "Iterator[Record]":
     """Pass records on, and show now and then how many there were."""
     for number, record in enumerate(records):
         if number % 1000 == 0:
-            progress.update(description="cleaning", detail=f"{number:,} records")
+            progress.update(description="cleaning", completed=number)
         yield record
 
 

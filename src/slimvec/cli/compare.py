@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from slimvec.cli.failures import AGAIN
 from slimvec.cli.progress import Task
-from slimvec.cli.retrieval_sets import say_left_out
+from slimvec.cli.scores import say_left_out
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
 

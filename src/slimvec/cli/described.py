@@ -8,8 +8,9 @@ stands for the value, limits in brackets, and the help:
         in the next, further in.
     cache --cache/--no-cache: Keep the vectors.
 
-What several commands share is described once, in `slimvec.cli.options`. A parameter whose type is a dataclass stands
-for its fields, which the class's docstring describes.
+That an option can be given several times is added to the help of every list. What several commands share is described
+once, in `slimvec.cli.options`. A parameter whose type is a dataclass stands for its fields, which the class's docstring
+describes.
 """
 
 import inspect
@@ -17,7 +18,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, is_dataclass
-from typing import Annotated, Any, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
@@ -79,12 +80,12 @@ def describe(command: Callable[..., Any]) -> Described:
 
 
 def _as_typer(command: str, parameter: inspect.Parameter, entries: "Mapping[str, _Entry]") -> inspect.Parameter:
-    """Give a parameter as typer takes it; one that is annotated for typer stays as it is."""
+    """Give a parameter as typer takes it."""
     annotation, entry = parameter.annotation, entries.get(parameter.name) or _SHARED.get(parameter.name)
-    if get_origin(annotation) is not Annotated:
-        if entry is None:
-            raise ValueError(f"{command} does not describe {parameter.name}")
-        annotation = Annotated[annotation, entry.as_typer(parameter.name)]
+    if entry is None:
+        raise ValueError(f"{command} does not describe {parameter.name}")
+    repeated = any(get_origin(kind) is list for kind in (annotation, *get_args(annotation)))
+    annotation = Annotated[annotation, entry.as_typer(parameter.name, repeated=repeated)]
     return parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=annotation)
 
 
@@ -98,8 +99,8 @@ class _Entry:
     limits: str
     help: str
 
-    def as_typer(self, name: str) -> Any:
-        """Give typer's description of it."""
+    def as_typer(self, name: str, *, repeated: bool) -> Any:
+        """Give typer's description of it, which says so where an option may be repeated."""
         more: dict[str, Any] = {"help": self.help, "metavar": self.metavar, "hidden": self.limits == "hidden"}
         more["callback"] = _finite
         if found := _LIMITS.fullmatch(self.limits):
@@ -108,6 +109,7 @@ class _Entry:
         if self.is_argument:
             return typer.Argument(**more)
         named = any(flag.startswith("--") for flag in self.flags)
+        more["help"] += " Can be given several times." if repeated else ""
         return typer.Option(*(() if named else (f"--{name.replace('_', '-')}",)), *self.flags, **more)
 
 

@@ -2,10 +2,12 @@
 
 import json
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slimvec.cli.terminal import Result, Terminal
+from slimvec.cli.models import load_embedder
+from slimvec.cli.terminal import Result, Terminal, named
+from slimvec.files import folder_size
+from slimvec.reports.amounts import size
 
 if TYPE_CHECKING:
     from slimvec.engine.machine import Diagnosis, DtypeSpeed, Machine
@@ -73,16 +75,7 @@ def _cache() -> dict[str, Any]:
     root = cache_root()
     models = root / "models"
     names = sorted(path.name for path in models.iterdir() if not path.name.startswith(".")) if models.is_dir() else []
-    size = sum(_file_size(path) for path in root.rglob("*"))
-    return {"folder": str(root), "models": names, "num_bytes": size, "free_bytes": free_disk(root)}
-
-
-def _file_size(path: Path) -> int:
-    """Bytes of a file; 0 for anything else, a file that another process has just removed among it."""
-    try:
-        return path.stat().st_size if path.is_file() else 0
-    except FileNotFoundError:
-        return 0
+    return {"folder": str(root), "models": names, "num_bytes": folder_size(root), "free_bytes": free_disk(root)}
 
 
 def _advice(report: Result, machine: "Machine") -> list[str]:
@@ -104,7 +97,6 @@ def _advice(report: Result, machine: "Machine") -> list[str]:
 
 def _model(terminal: Terminal, source: str) -> dict[str, Any]:
     """Load a model and say what runs it, what decides its settings, and whether another library agrees."""
-    from slimvec.cli.models import load_embedder
     from slimvec.evaluation.peers import cosine_beside
     from slimvec.model.inspection import inspect_model
     from slimvec.model.opening import open_model
@@ -118,11 +110,9 @@ def _model(terminal: Terminal, source: str) -> dict[str, Any]:
         "folder": str(opened.folder),
         **inspect_model(opened).as_json(),
         "beside": {"cosine": cosine, "reason": reason},
-        "dims": embedder.dims,
+        **named(embedder, ("dims", "engine", "dtype")),
         "max_tokens": embedder.spec.max_tokens,
-        "engine": embedder.engine,
         "reason": embedder.engine_reason,
-        "dtype": embedder.dtype,
     }
 
 
@@ -136,9 +126,9 @@ def _lines(report: Result, machine: "Machine", found: "Diagnosis") -> list[str]:
         ("engine", f"{found.engine}{f' on {found.isa}' if found.isa else ''}{_because(found.reason)}"),
         *((name, _dtype_line(speed)) for name, speed in found.dtypes.items()),
         ("copies", f"{found.copy_gb_per_s:g} GB/s"),
-        ("memory", f"{_gb(machine.free_memory_bytes)} free of {_gb(machine.memory_bytes)}"),
-        ("cache", f"{cache['folder']}: {_gb(cache['num_bytes'])} ({', '.join(cache['models']) or 'no models'})"),
-        ("disk", f"{_gb(cache['free_bytes'])} free there"),
+        ("memory", f"{size(machine.free_memory_bytes)} free of {size(machine.memory_bytes)}"),
+        ("cache", f"{cache['folder']}: {size(cache['num_bytes'])} ({', '.join(cache['models']) or 'no models'})"),
+        ("disk", f"{size(cache['free_bytes'])} free there"),
         ("versions", ", ".join(f"{name} {number}" for name, number in report["versions"].items())),
     ]
     if model is not None:
@@ -152,7 +142,7 @@ def _lines(report: Result, machine: "Machine", found: "Diagnosis") -> list[str]:
 def _model_rows(model: dict[str, Any]) -> list[tuple[str, str]]:
     """Write what a model's files come to."""
     files, tensors, beside = model["files"], model["tensors"], model["beside"]
-    rows = [("files", f"{len(files)} in {model['folder']}, {_gb(sum(files.values()))}; {model['architecture']}")]
+    rows = [("files", f"{len(files)} in {model['folder']}, {size(sum(files.values()))}; {model['architecture']}")]
     for name, one in model["settings"].items():
         place = f"{one['key']} in {one['file']}" if one["file"] else one["key"] or "slimvec's default"
         rows.append((name, f"{json.dumps(one['value'], ensure_ascii=False)}  ({place})"))
@@ -174,7 +164,3 @@ def _dtype_line(speed: "DtypeSpeed") -> str:
     if speed.times_slower is not None and speed.times_slower > 1:
         parts.append(f"{speed.times_slower:,.1f} times slower than float32")
     return ", ".join(parts)
-
-
-def _gb(size: float) -> str:
-    return f"{size / 1e9:,.1f} GB"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from slimvec.cli.blocks import embed_items
 from slimvec.cli.models import describe_model, load_embedder, model_or_default
 from slimvec.cli.options import Loading, Role
-from slimvec.cli.terminal import Result, Terminal
+from slimvec.cli.terminal import Result, Terminal, named
 from slimvec.data.texts import Item, check_text_file, read_items
 from slimvec.errors import InputError
 from slimvec.files import atomic_file
@@ -33,53 +33,6 @@ KEYS = {
 }
 OnBadText = Literal["refuse", "skip"]
 _SUFFIXES = (".npy", ".parquet")
-
-
-def check_input_coverage(
-    terminal: Terminal,
-    embedder: "Embedder",
-    path: Path,
-    items: Iterable[Item],
-    *,
-    min_coverage: float | None,
-    on_low_coverage: OnLowCoverage,
-) -> Result | None:
-    """Hold the texts of a file against a limit.
-
-    Args:
-        terminal: Warns of texts below the limit.
-        embedder: The model.
-        path: File of the texts, for people.
-        items: The texts.
-        min_coverage: Share of each text's characters that shall come back from its tokens; None asks for nothing.
-        on_low_coverage: Refuse texts below the limit, or tell of them.
-
-    Returns:
-        What was found; None where nothing was asked.
-
-    Raises:
-        InputError: a text is below the limit and shall be refused; the worst is named with its place and script.
-    """
-    if min_coverage is None:
-        return None
-    from slimvec.engine.coverage import check_texts
-
-    texts = ((item.place, item.text) for item in items)
-    with terminal.task(f"checking that the tokenizer reads {path}"):
-        check = check_texts(embedder.tokenizer, texts, min_coverage=min_coverage)
-    if check.num_low and on_low_coverage == "refuse":
-        raise check.error(
-            "choose a model that reads the script (slimvec tokenizers shows which does), or pass --on-low-coverage warn"
-        )
-    if check.num_low:
-        terminal.remark(check.found)
-    return {
-        "min": check.min_coverage,
-        "lowest": check.lowest,
-        "place": check.place,
-        "num_low": check.num_low,
-        "piece_share": check.piece_share,
-    }
 
 
 def embed(
@@ -128,11 +81,10 @@ def embed(
     num_texts = _count(terminal, input_path, items, titles=titles)
     model = model_or_default(terminal, model)
     embedder = load_embedder(terminal, model, loading)
-    coverage = check_input_coverage(
-        terminal, embedder, input_path, items(), min_coverage=min_coverage, on_low_coverage=on_low_coverage
-    )
     report: Result = {"output": str(output), "num_texts": num_texts, "dims": embedder.dims, "role": role}
-    report["coverage"] = coverage
+    report["coverage"] = None
+    if min_coverage is not None:
+        report["coverage"] = _coverage(terminal, embedder, input_path, items(), min_coverage, on_low_coverage)
     report["prompt"] = embedder.spec.prompts.render(role, task)
     report["model"] = describe_model(embedder, model, revision=loading.revision)
     with terminal.task("embedding", total=num_texts, unit="texts") as progress:
@@ -150,6 +102,28 @@ def _check_output(output: Path) -> None:
         raise InputError(
             f"output {output} is of an unknown kind", expected=f"a name ending in {' or '.join(_SUFFIXES)}"
         )
+
+
+def _coverage(
+    terminal: Terminal, embedder: "Embedder", path: Path, items: Iterable[Item], least: float, on_low: OnLowCoverage
+) -> Result:
+    """Hold the texts of a file against the share of their characters that shall come back from their tokens.
+
+    Raises:
+        InputError: a text is below it and shall be refused; the worst is named with its place and script.
+    """
+    from slimvec.engine.coverage import check_texts
+
+    texts = ((item.place, item.text) for item in items)
+    with terminal.task(f"checking that the tokenizer reads {path}"):
+        check = check_texts(embedder.tokenizer, texts, min_coverage=least)
+    if check.num_low and on_low == "refuse":
+        raise check.error(
+            "choose a model that reads the script (slimvec tokenizers shows which does), or pass --on-low-coverage warn"
+        )
+    if check.num_low:
+        terminal.remark(check.found)
+    return {"min": least, **named(check, ("lowest", "place", "num_low", "piece_share"))}
 
 
 def _count(terminal: Terminal, path: Path, items: Callable[[], Iterator[Item]], *, titles: bool) -> int:

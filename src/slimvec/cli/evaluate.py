@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from slimvec.cli.models import describe_model, load_embedder, model_or_default
 from slimvec.cli.options import Opening
-from slimvec.cli.retrieval_sets import read_set
-from slimvec.cli.scores import score_sets, scores_table, summary_of
+from slimvec.cli.scores import read_set, score_sets, scores_table, summary_of
+from slimvec.cli.suites import SuiteEvaluation, choose_suite
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError, ModelError
 
@@ -55,8 +55,8 @@ def evaluate(
         model -m M: As everywhere, or a server: http://HOST:PORT/v1#MODEL, or bm25; default {DEFAULT_MODEL}.
         data -d: A folder with corpus, queries and qrels, or with folders of a suite's tasks.
         suite S: core, full, multilingual or a YAML file: tasks of mteb's on local data.
-        mteb_task NAME: A task of mteb's, from the hub. Can be given several times.
-        task_name --task-name --only NAME: Only tasks of these names. Can be given several times.
+        mteb_task NAME: A task of mteb's, from the hub.
+        task_name --task-name --only NAME: Only tasks of these names.
         against M: A second model, or bm25, to be compared task by task.
         by_language: Score each language of a set by itself; in suites `by` of a task does.
         bm25 --bm25/--no-bm25: Score BM25 beside the model.
@@ -66,30 +66,21 @@ def evaluate(
     terminal.reserve(output, force=force)
     opening = opening.named_anew(terminal)
     model = model_or_default(terminal, model)
+    if not (data or suite or mteb_task):
+        raise InputError("nothing to evaluate on", expected="--data FOLDER, --suite NAME or --mteb-task NAME")
     by_peers = opening.backend == "sentence-transformers" or "://" in model or model == "bm25"
     has_prompt = opening.query_prompt is not None or opening.document_prompt is not None
     if suite or mteb_task or against or by_peers or has_prompt:
-        from slimvec.cli.suites import choose_suite, evaluate_models
-
         if by_language:
             raise InputError(
                 "--by-language with tasks of mteb's",
                 expected="--data alone, or a suite",
                 do="split a task by `by: lang` in a suite",
             )
-        return evaluate_models(
-            terminal,
-            choose_suite(suite, mteb_task or (), data, only=task_name or (), instruction=task),
-            sources=[model, *([against] if against else [])],
-            data=data,
-            opening=opening,
-            echo=echo,
-            strict=strict,
-            output=output,
-            force=force,
-        )
-    if data is None:
-        raise InputError("nothing to evaluate on", expected="--data FOLDER, --suite NAME or --mteb-task NAME")
+        chosen = choose_suite(suite, mteb_task or (), data, only=task_name or ()).instructed(task)
+        evaluation = SuiteEvaluation(terminal, chosen, data, opening, echo=echo, strict=strict)
+        return evaluation.report([model, *([against] if against else [])], output, force=force)
+    assert data is not None
     datasets = _read(terminal, data, task_name or (), by_language=by_language, strict=strict)
     try:
         embedder = load_embedder(terminal, model, opening, echo=echo)

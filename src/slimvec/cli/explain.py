@@ -11,7 +11,7 @@ from slimvec.data.records import check_text
 from slimvec.files import write_text
 
 if TYPE_CHECKING:
-    from slimvec.engine.explanation import ExplainedText, Explanation, Shares
+    from slimvec.engine.explanation import ExplainedText, Shares
 
 KEYS = {
     "cosine": "cosine of the two vectors",
@@ -64,7 +64,9 @@ def explain(
     shown = explanation if tokens else explanation.by_word()
     terminal.print(terminal_view(shown, num_pairs=top))
     if html is not None:
-        _write_page(html, shown, model, top, force=force)
+        from slimvec.engine.explanation_page import html_page
+
+        write_text(html, html_page(shown, model=model, num_pairs=top), force=force)
         terminal.print(f"{html}: the same, to look at in a browser")
     num_truncated = shown.query.num_truncated + shown.document.num_truncated
     for side, kind in ((shown.query, "query"), (shown.document, "document")):
@@ -84,10 +86,3 @@ def explain(
 def _words(side: "ExplainedText", shares: "Shares") -> list[dict[str, Any]]:
     """Describe the words of a side."""
     return [asdict(word) | {"share": float(share)} for word, share in zip(side.tokens, shares, strict=True)]
-
-
-def _write_page(path: Path, explanation: "Explanation", model: str, num_pairs: int, *, force: bool) -> None:
-    """Write the HTML page."""
-    from slimvec.engine.explanation_page import html_page
-
-    write_text(path, html_page(explanation, model=model, num_pairs=num_pairs), force=force)

@@ -4,7 +4,7 @@ import time
 
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.files import folder_size
-from slimvec.reports.amounts import clock
+from slimvec.reports.amounts import clock, size
 
 KEYS = {
     "name": "what was asked for",
@@ -49,5 +49,5 @@ def fetch(
     }
     if check:
         terminal.print(f"{damage}: fetched again" if damage else f"{name}: every file is as it was written")
-    terminal.print(f"{name}: {folder_size(folder) / 1e6:,.0f} MB in {folder}, {clock(report['seconds'])}")
+    terminal.print(f"{name}: {size(report['num_bytes'])} in {folder}, {clock(report['seconds'])}")
     return report

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from slimvec.cli.options import Loading
 from slimvec.cli.records import RecordFiles, RecordSearch, RecordsOutput
 from slimvec.cli.tables import table
-from slimvec.cli.terminal import Result, Terminal, named
+from slimvec.cli.terminal import Result, Terminal
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -68,13 +68,7 @@ def filter_(
     )
     done = into.write_report(terminal, done, records)
     _tell(terminal, done, into)
-    return {
-        "output": into.output,
-        "dropped_output": dropped,
-        "report": into.report_path,
-        "num_skipped": records.passes[0].num_skipped,
-        **named(done, KEYS),
-    }
+    return into.summary(done, KEYS, dropped_output=dropped, num_skipped=records.passes[0].num_skipped)
 
 
 def _tell(terminal: Terminal, report: "FilterReport", into: RecordsOutput) -> None:

@@ -1,9 +1,9 @@
 """The best documents for a query, and how they look in a terminal."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from slimvec.data.texts import Item
 
@@ -34,6 +34,12 @@ class Hit:
     text: str
     ngrams: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, item: Item, rank: int, cosine: float, ngrams: Iterable[str] = ()) -> Self:
+        """Lay out a document of a file."""
+        written = tuple(ngram.strip() for ngram in ngrams)
+        return cls(rank, round(float(cosine), 4), item.id, item.title, item.text, written)
+
 
 def best_hits(cosines: "NDArray[np.float32]", items: Sequence[Item], *, top: int) -> list[list[Hit]]:
     """Choose the best documents of every query; equal ones in the order of the file.
@@ -46,28 +52,42 @@ def best_hits(cosines: "NDArray[np.float32]", items: Sequence[Item], *, top: int
     from slimvec.ranking.top_k import top_k
 
     return [
-        [
-            Hit(rank, round(float(row[index]), 4), items[index].id, items[index].title, items[index].text)
-            for rank, index in enumerate(indices, start=1)
-        ]
+        [Hit.of(items[index], rank, row[index]) for rank, index in enumerate(indices, start=1)]
         for row, indices in zip(cosines, top_k(cosines, top).tolist(), strict=True)
     ]
 
 
 def hits_table(query: str, hits: Sequence[Hit]) -> "RenderableType":
     """Lay out a query and its hits: rank, cosine, headline and opening, a line each."""
+    rows = []
+    for hit in hits:
+        written = f"written: {', '.join(hit.ngrams[:3])}" if hit.ngrams else ""
+        rows.append((hit.rank, (hit.cosine,), document_line(hit.title, hit.text, written)))
+    return documents_table(query, rows)
+
+
+def documents_table(
+    query: str, rows: "Iterable[tuple[int, Sequence[float | None], Text]]", *, headings: Sequence[str] = ("",)
+) -> "RenderableType":
+    """Lay out a query and documents, a line each.
+
+    Args:
+        query: Stands above them.
+        rows: Rank, numbers and document.
+        headings: One a number; without any there is no line of them.
+    """
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    table = Table.grid(padding=(0, 2), expand=True)
+    headed = any(headings)
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, expand=True, show_header=headed, header_style="dim")
     table.add_column(justify="right", style="dim", width=4)
-    table.add_column(justify="right", style="cyan", width=6)
+    for heading in headings:
+        table.add_column(heading, justify="right", style="cyan", width=10 if headed else 6)
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-    for hit in hits:
-        written = f"written: {', '.join(hit.ngrams[:3])}" if hit.ngrams else ""
-        document = document_line(hit.title, hit.text, written)
-        table.add_row(Text(str(hit.rank)), Text(f"{hit.cosine:.3f}"), document)
+    for rank, numbers, document in rows:
+        table.add_row(str(rank), *("-" if number is None else f"{number:.3f}" for number in numbers), document)
     return Group(Text(query, style="bold"), table, Text())
 
 

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from slimvec.cli.failures import AGAIN
 from slimvec.cli.models import load_embedder
 from slimvec.cli.options import DEFAULT_MODEL, Loading
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
-from slimvec.reports.amounts import clock
+from slimvec.reports.amounts import clock, size
 
 if TYPE_CHECKING:
     from slimvec.search.index import Index
+    from slimvec.search.settings import IndexDescription
     from slimvec.search.updating import UpdateReport
 
 KEYS = {
@@ -35,7 +37,6 @@ KEYS = {
     "num_bytes": "size of the index on disk",
     "seconds": "of reading, embedding and writing",
 }
-_SHOWN_FAULTS = 10
 
 
 @dataclass(frozen=True)
@@ -79,20 +80,21 @@ def index(
 
     Options:
         to INDEX: Folder of the index; made if it is new.
-        forget PATH: A file or folder that shall belong to it no longer; may be given several times.
+        forget PATH: A file or folder that shall belong to it no longer.
         model -m M: Model of a new index: a folder or name; default {DEFAULT_MODEL}.
     """
+    from slimvec.search.finding import check_sources
     from slimvec.search.index import Index
     from slimvec.search.settings import SETTINGS_NAME
 
-    terminal.kept = lambda: f"run the same command again to go on from {to}"
+    terminal.kept = lambda: f"{AGAIN} to go on from {to}"
     if (to / SETTINGS_NAME).is_file():
         _check_same(to, options)
         found = open_index(terminal, to, model, options)
     else:
         if not sources:
             raise InputError(f"{to} is not an index", expected="files or folders to make one from")
-        _check_sources(sources)
+        check_sources(sources)
         name = model or DEFAULT_MODEL
         embedder = load_embedder(terminal, name, options)
         found = Index.create(to, embedder, model=name, revision=options.revision, **options.settings)
@@ -131,10 +133,10 @@ def describe_update(terminal: Terminal, index: "Index", report: "UpdateReport") 
         "unchanged": report.num_unchanged, "empty": report.num_empty, "of other kinds": report.num_unknown,
     }  # fmt: skip
     files = ", ".join(f"{count:,} {name}" for name, count in changes.items() if count) or "none"
-    size = index.num_bytes
+    num_bytes = index.num_bytes
     terminal.print(
         f"files: {files}; {done}" if report.num_written else f"files: {files}",
-        f"{index.folder}: {report.num_files:,} files, {report.num_chunks:,} chunks, {size / 2**20:,.1f} MiB",
+        f"{index.folder}: {report.num_files:,} files, {report.num_chunks:,} chunks, {size(num_bytes)}",
     )
     approximation = index.description.approximation
     if approximation is not None:
@@ -143,29 +145,19 @@ def describe_update(terminal: Terminal, index: "Index", report: "UpdateReport") 
             f"{approximation.num_queries} sentences of these documents"
         )
     terminal.truncated(report.num_truncated, "chunks")
-    for fault in report.faults[:_SHOWN_FAULTS]:
-        terminal.remark(f"not read: {fault.path}: {fault.reason}")
-    if len(report.faults) > _SHOWN_FAULTS:
-        terminal.remark(f"and {len(report.faults) - _SHOWN_FAULTS:,} more; --json names all")
+    terminal.not_read([f"{fault.path}: {fault.reason}" for fault in report.faults])
     return {
         "index": index.folder,
         "model": index.description.model,
         "identity": index.description.identity.sha256,
         **dict(report),
         "approximation": approximation,
-        "num_bytes": size,
+        "num_bytes": num_bytes,
     }
 
 
 def open_index(terminal: Terminal, to: Path, model: str | None, loading: Loading, *, load: bool = True) -> "Index":
-    """Open an index that there is, with the model asked for or its own.
-
-    Args:
-        terminal: Shows progress.
-        to: The index.
-        model: A model; default the index's own.
-        loading: How it is loaded; its dims are the index's.
-        load: Load the model.
+    """Open an index that there is, with the model asked for or its own, or without if none is to be loaded.
 
     Raises:
         InputError: there is no index.
@@ -177,10 +169,14 @@ def open_index(terminal: Terminal, to: Path, model: str | None, loading: Loading
     said = IndexDescription.read(to / SETTINGS_NAME)
     if not load:
         return Index.open(to)
-    name = model or said.model
+    name, loading = index_model(said, model, loading)
+    return Index.open(to, embedder=load_embedder(terminal, name, loading), name=name)
+
+
+def index_model(said: "IndexDescription", model: str | None, loading: Loading) -> tuple[str, Loading]:
+    """Give the model asked for, or the one that made an index, and how it is loaded: as wide as the index is."""
     revision = loading.revision if model else said.revision
-    embedder = load_embedder(terminal, name, Loading(said.identity.spec.dims, loading.dtype, revision))
-    return Index.open(to, embedder=embedder, name=name)
+    return model or said.model, Loading(said.identity.spec.dims, loading.dtype, revision)
 
 
 def _check_same(to: Path, options: IndexOptions) -> None:
@@ -201,14 +197,3 @@ def _check_same(to: Path, options: IndexOptions) -> None:
                 expected="the settings it was made with, or none",
                 do=f"change them with `slimvec reindex {to}`",
             )
-
-
-def _check_sources(sources: Sequence[Path]) -> None:
-    """Refuse what is not there before a model is loaded for it.
-
-    Raises:
-        InputError: a path does not exist.
-    """
-    for source in sources:
-        if not source.exists():
-            raise InputError(f"{source} does not exist", expected="a file or folder", do="check the path")

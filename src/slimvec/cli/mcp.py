@@ -31,12 +31,8 @@ def mcp(
     of a document; it can change nothing, and read no other file.
 
     Options:
-        index -x INDEX: What `slimvec index` made.
         http: Serve over HTTP, at /mcp; else on stdin and stdout.
         host: Address to listen at, with --http.
-        port (0 to 65535): Port to listen at; 0 takes a free one.
-        keys F: File of keys that open it, made with slimvec key.
-        allow_open: Serve other machines without keys.
     """
     if terminal.json and not http:
         raise InputError("--json on stdin and stdout, where the protocol runs", expected="--json with --http alone")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from slimvec.cli.retrieval_sets import read_set
+from slimvec.cli.scores import read_set
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.cli.values import numbers
 from slimvec.errors import InputError
@@ -75,26 +75,25 @@ def _scorer(
     """
     from slimvec.engine.embedder import Embedder
 
-    if not data.is_dir():
+    if data.is_dir():
+        from slimvec.data.retrieval_files import find_retrieval_sets
+        from slimvec.evaluation.retrieval import score_retrieval
+
+        sets = [read_set(terminal, path, strict=strict) for path in find_retrieval_sets(data)]
+
+        def score(embedder: Embedder) -> float:
+            return sum(score_retrieval(embedder, found).score.value for found in sets) / len(sets)
+    else:
         from slimvec.data.readers import read_records
         from slimvec.training.run.validation import HeldOutRetrieval
 
         retrieval = HeldOutRetrieval(list(read_records(data)))
 
-        def score_pairs(folder: Path) -> float:
-            notice(f"scoring {folder.name}", None)
-            return retrieval(Embedder.load(folder))["ndcg_at_10"]
+        def score(embedder: Embedder) -> float:
+            return retrieval(embedder)["ndcg_at_10"]
 
-        return score_pairs
-
-    from slimvec.data.retrieval_files import find_retrieval_sets
-    from slimvec.evaluation.retrieval import score_retrieval
-
-    sets = [read_set(terminal, path, strict=strict) for path in find_retrieval_sets(data)]
-
-    def score_sets(folder: Path) -> float:
+    def score_folder(folder: Path) -> float:
         notice(f"scoring {folder.name}", None)
-        embedder = Embedder.load(folder)
-        return sum(score_retrieval(embedder, found).score.value for found in sets) / len(sets)
+        return score(Embedder.load(folder))
 
-    return score_sets
+    return score_folder

@@ -1,14 +1,13 @@
 """`slimvec mine`: hard negatives for training records."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from slimvec.cli.options import Loading
 from slimvec.cli.records import RecordFiles, RecordSearch, RecordsOutput
-from slimvec.cli.terminal import Result, Terminal, named
+from slimvec.cli.terminal import Result, Terminal
 
 if TYPE_CHECKING:
     from slimvec.data.mining.mining_report import MiningReport
-    from slimvec.data.mining.settings import MiningSettings
 
 KEYS = {
     "output": "path of the records with their negatives",
@@ -63,37 +62,26 @@ def mine(
         seed (from 0): Random seed for the choice.
     """
     from slimvec.data.mining.run import mine_negatives
-
-    into.reserve(terminal)
-    records.check()
-    settings = _settings(
-        num_negatives=num_negatives,
-        first_rank=first_rank,
-        last_rank=last_rank,
-        margin=margin,
-        relative_margin=relative_margin or None,
-        choice=choice,
-        near_duplicates=near_duplicates,
-        seed=seed,
-    )
-    done = mine_negatives(search.open(terminal, records, into.output, loading), into.output, settings, force=into.force)
-    done = into.write_report(terminal, done, records)
-    _tell(terminal, done, into)
-    return {
-        "output": into.output,
-        "report": into.report_path,
-        "num_skipped": records.passes[0].num_skipped,
-        **named(done, KEYS),
-    }
-
-
-def _settings(**values: Any) -> "MiningSettings":
-    """Validate the settings, with errors of one line."""
     from slimvec.data.mining.settings import MiningSettings
     from slimvec.frozen import checked
 
+    into.reserve(terminal)
+    records.check()
     with checked():
-        return MiningSettings(**values)
+        settings = MiningSettings(
+            num_negatives=num_negatives,
+            first_rank=first_rank,
+            last_rank=last_rank,
+            margin=margin,
+            relative_margin=relative_margin or None,
+            choice=choice,
+            near_duplicates=near_duplicates,
+            seed=seed,
+        )
+    done = mine_negatives(search.open(terminal, records, into.output, loading), into.output, settings, force=into.force)
+    done = into.write_report(terminal, done, records)
+    _tell(terminal, done, into)
+    return into.summary(done, KEYS, num_skipped=records.passes[0].num_skipped)
 
 
 def _tell(terminal: Terminal, report: "MiningReport", into: RecordsOutput) -> None:

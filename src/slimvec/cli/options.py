@@ -42,6 +42,11 @@ Options:
     chunk_tokens N (from 16): Most tokens of a chunk; default 256, if the model takes that.
     late --late/--no-late: Pool each chunk within its whole document (late chunking).
     approximate --approximate/--exact: An approximate index over the vectors; default from 50,000 chunks on.
+    index -x INDEX: What `slimvec index` made.
+    host: Address to listen at.
+    port (0 to 65535): Port to listen at; 0 takes a free one.
+    keys F: File of keys that open it, made with slimvec key.
+    allow_open: Serve other machines without keys.
     restart: Throw away what a killed run left in the work folder.
     force: Replace the output if it exists.
 """

@@ -139,19 +139,19 @@ class _Remembering:
         return embeddings
 
 
+@dataclass(frozen=True, slots=True)
 class Quickstart:
     """A quickstart under way.
 
-    Args:
+    Attributes:
         terminal: Shows where it is.
         setup: What to do.
         watch: Times the phases.
     """
 
-    def __init__(self, terminal: Terminal, setup: Setup, watch: Stopwatch) -> None:
-        self._terminal = terminal
-        self._setup = setup
-        self._watch = watch
+    terminal: Terminal
+    setup: Setup
+    watch: Stopwatch
 
     def run(self, folder: Path) -> Outcome:
         """Go through all phases.
@@ -162,14 +162,14 @@ class Quickstart:
         Raises:
             SlimvecError: a phase could not be done.
         """
-        self._terminal.kept = lambda: KEPT
+        self.terminal.kept = lambda: KEPT
         base = self._fetch()
         corpus, heldout = self._corpus()
         pace, dataset = self._measure(base, corpus, heldout, folder)
         results = {"raw": self._score("raw", _Remembering(base), dataset, pace)}
         del base
         run = self._train(corpus, folder / "model", pace)
-        trained_model = _Remembering(load_embedder(self._terminal, str(folder / "model")))
+        trained_model = _Remembering(load_embedder(self.terminal, str(folder / "model")))
         results["trained"] = self._score("trained", trained_model, dataset, pace)
         results |= self._score_bm25(dataset)
         answers = self._answer(trained_model, dataset)
@@ -178,18 +178,27 @@ class Quickstart:
         return Outcome(corpus, results, run, answers, pace)
 
     def _fetch(self) -> "Embedder":
-        with self._watch.phase("fetch"):
-            embedder = load_embedder(self._terminal, self._setup.base, expected=_FETCH_SECONDS)
-        self._say("fetch", f"{self._setup.base}: {embedder.dims} dims, {embedder.dtype}, {embedder.engine}")
+        with self.watch.phase("fetch"):
+            embedder = load_embedder(self.terminal, self.setup.base, expected=_FETCH_SECONDS)
+        self._say("fetch", f"{self.setup.base}: {embedder.dims} dims, {embedder.dtype}, {embedder.engine}")
         return embedder
 
     def _corpus(self) -> "tuple[StoredCorpus, RetrievalSet]":
         from slimvec.data.retrieval_files import read_retrieval_set
-        from slimvec.quickstart.corpus import stored_corpus
+        from slimvec.quickstart.corpus import store_corpus, stored_corpus
 
-        setup = self._setup
-        with self._watch.phase("corpus"):
-            corpus = stored_corpus(setup.root, num_heldout=setup.num_documents) or self._read_packages()
+        setup = self.setup
+        with self.watch.phase("corpus"):
+            corpus = stored_corpus(setup.root, num_heldout=setup.num_documents)
+            if corpus is None:
+                description = "reading the documentation of the installed packages"
+                with self.terminal.task(description, unit="files", expected=_CORPUS_SECONDS) as task:
+                    corpus = store_corpus(
+                        setup.root,
+                        num_heldout=setup.num_documents,
+                        num_processes=1 if setup.root else os.cpu_count() or 1,
+                        on_progress=lambda done, total: task.update(completed=done, total=total),
+                    )
             dataset = read_retrieval_set(corpus.heldout, name="python-docs")
         self._say(
             "corpus",
@@ -198,23 +207,10 @@ class Quickstart:
         )
         return corpus, dataset
 
-    def _read_packages(self) -> "StoredCorpus":
-        from slimvec.quickstart.corpus import store_corpus
-
-        setup = self._setup
-        description = "reading the documentation of the installed packages"
-        with self._terminal.task(description, unit="files", expected=_CORPUS_SECONDS) as task:
-            return store_corpus(
-                setup.root,
-                num_heldout=setup.num_documents,
-                num_processes=1 if setup.root else os.cpu_count() or 1,
-                on_progress=lambda done, total: task.update(completed=done, total=total),
-            )
-
     def _recipe(self, corpus: "StoredCorpus", pace: Pace | None = None) -> "Recipe":
         from slimvec.quickstart.recipe import quickstart_recipe
 
-        setup = self._setup
+        setup = self.setup
         return quickstart_recipe(setup.base, corpus.train, seed=setup.seed, settings=setup.setting or (), pace=pace)
 
     def _measure(
@@ -223,29 +219,29 @@ class Quickstart:
         """See how fast the machine is, and choose what fits the time: the pace, and the documents that are scored."""
         from slimvec.data.retrieval_files import write_retrieval_set
 
-        with self._watch.phase("measuring"), self._terminal.task("measuring", expected=_MEASURING_SECONDS):
+        with self.watch.phase("measuring"), self.terminal.task("measuring", expected=_MEASURING_SECONDS):
             speed = measure_speed(base, self._recipe(corpus), heldout)
-        spent = self._watch.total
-        pace, whole = choose_pace(speed, 60 * self._setup.minutes - spent), whole_pace(speed)
+        spent = self.watch.total
+        pace, whole = choose_pace(speed, 60 * self.setup.minutes - spent), whole_pace(speed)
         dataset = scored_part(heldout, pace, speed.documents)
         (folder / "heldout").mkdir()
         write_retrieval_set(dataset, folder / "heldout")
         self._say("measuring", f"{speed.embedded:,.0f} tokens/s embedded, {speed.trained:,.0f} tokens/s trained")
-        self._terminal.print(f"        chosen for the {clock(pace.seconds)} to go: {pace}")
+        self.terminal.print(f"        chosen for the {clock(pace.seconds)} to go: {pace}")
         if whole != pace:
-            self._terminal.print(f"        with --minutes {minutes_for(whole, spent)} it would be {whole}")
+            self.terminal.print(f"        with --minutes {minutes_for(whole, spent)} it would be {whole}")
         return pace, dataset
 
     def _score(self, name: str, embedder: _Remembering, dataset: "RetrievalSet", pace: Pace) -> "EvaluationResult":
         from slimvec.evaluation.slimvec_model import describe_embedder
 
-        with self._watch.phase(name):
+        with self.watch.phase(name):
             result = score_sets(
-                self._terminal,
+                self.terminal,
                 embedder,
                 [dataset],
                 describe_embedder(embedder.embedder, name=name),
-                seed=self._setup.seed,
+                seed=self.setup.seed,
                 doing=f"scoring the {name} model",
                 expected=pace.scoring_seconds,
             )
@@ -253,9 +249,9 @@ class Quickstart:
         return result
 
     def _train(self, corpus: "StoredCorpus", output: Path, pace: Pace) -> FinishedRun:
-        with self._watch.phase("training"):
+        with self.watch.phase("training"):
             run = run_training(
-                self._terminal,
+                self.terminal,
                 self._recipe(corpus, pace),
                 output,
                 resume=False,
@@ -273,8 +269,8 @@ class Quickstart:
         from slimvec.evaluation.results import EvaluationResult, package_versions
         from slimvec.evaluation.retrieval import bm25_card, score_bm25
 
-        seed, results = self._setup.seed, {}
-        with self._watch.phase("bm25"), self._terminal.task("scoring BM25"):
+        seed, results = self.setup.seed, {}
+        with self.watch.phase("bm25"), self.terminal.task("scoring BM25"):
             for name, split in (("bm25", False), ("bm25_split", True)):
                 tasks = (score_bm25(dataset, split_identifiers=split, seed=seed),)
                 card = bm25_card(split_identifiers=split)
@@ -285,7 +281,7 @@ class Quickstart:
         """Search the documents for three questions."""
         items = [Item(document.id, document.id, document.text, document.title) for document in dataset.documents]
         questions = choose_questions({item.id for item in items})
-        with self._watch.phase("answers"):
+        with self.watch.phase("answers"):
             assert model.documents is not None  # scoring has embedded them
             vectors = model.embedder.embed_queries(questions)
             hits = best_hits(model.embedder.similarity(vectors, model.documents), items, top=3)
@@ -293,7 +289,7 @@ class Quickstart:
 
     def _say(self, phase: str, text: str) -> None:
         """Tell that a phase is over, and how long it took."""
-        self._terminal.print(f"{clock(self._watch.seconds[phase]):>6}  {text}")
+        self.terminal.print(f"{clock(self.watch.seconds[phase]):>6}  {text}")
 
 
 def _numbers(result: "TaskResult") -> Result:

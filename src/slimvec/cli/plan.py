@@ -1,16 +1,10 @@
 """`slimvec plan`: what a recipe will need, before it is run."""
 
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.cli.training import tell_unread
-from slimvec.errors import InputError
-
-if TYPE_CHECKING:
-    from slimvec.training.batches.filling import Filling, TargetFilling
-    from slimvec.training.run.forecast import Forecast
+from slimvec.reports.amounts import parse_size
 
 KEYS = {
     "stages": "by stage: name, parameters, trainable parameters, tokens and seconds a step, bytes by purpose; filling: "
@@ -19,8 +13,6 @@ KEYS = {
     "num_records and unread columns; with --memory the micro_batch_tokens and graph_tokens that fit",
     "fits": "with --memory: whether every stage fits as the recipe stands; null without",
 }
-_UNITS = ("", "K", "M", "G", "T")
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(I?)B?\s*", re.IGNORECASE)
 
 
 def plan(
@@ -65,7 +57,7 @@ def plan(
         ]
     tell_unread(terminal, (source for outline in outlines for source in outline.sources))
     for outline, (stage, predicted) in zip(outlines, found, strict=True):
-        terminal.print(*_lines(stage.name, predicted, outline.filling, limit))
+        terminal.print(*predicted.lines(stage.name, outline.filling, memory=limit))
     return {
         "stages": [
             {
@@ -79,50 +71,3 @@ def plan(
         ],
         "fits": None if limit is None else all(predicted.total_bytes <= limit for _, predicted in found),
     }
-
-
-def parse_size(text: str) -> int:
-    """Read a size in bytes: `24GB`, `8 GiB`, `512M`.
-
-    Raises:
-        InputError: something else.
-    """
-    found = _SIZE.fullmatch(text)
-    if found is None:
-        raise InputError(f"memory {text!r}", expected="a size such as 24GB or 16GiB")
-    number, unit, binary = found.groups()
-    return int(float(number) * (1024 if binary else 1000) ** _UNITS.index(unit.upper()))
-
-
-def _lines(name: str, found: "Forecast", filling: "Filling | TargetFilling | None", limit: int | None) -> list[str]:
-    """Write a forecast for people."""
-    title = f"stage {name}: " if name else ""
-    twice = "" if found.keeps_graph else ", computed twice (gradient cache)"
-    parts = ", ".join(f"{purpose} {_size(size)}" for purpose, size in found.bytes.items() if size)
-    lines = [
-        f"{title}{found.num_parameters:,} parameters, {found.num_trained:,} trained",
-        f"a step: at most {found.tokens_per_step:,} tokens{twice}, {found.seconds_per_step:,.1f} s on this machine",
-        *([] if filling is None else [str(filling)]),
-        f"memory: {_size(found.total_bytes)} ({parts})",
-        *([f"not counted: {'; '.join(found.uncounted)}"] if found.uncounted else []),
-    ]
-    return lines if limit is None else [*lines, _advice(found, limit)]
-
-
-def _advice(found: "Forecast", limit: int) -> str:
-    """Say what fits."""
-    if found.micro_batch_tokens is None:
-        return (
-            f"{_size(limit)} are not enough for any piece; try batch.gradient_checkpointing=true, shorter texts, LoRA, "
-            "or run.shard=true over several processes"
-        )
-    fits = "fits" if found.total_bytes <= limit else "does not fit"
-    sizes: dict[str, Any] = {"micro_batch_tokens": found.micro_batch_tokens, "graph_tokens": found.graph_tokens}
-    return f"the recipe {fits} {_size(limit)}; " + " ".join(
-        f"batch.{key}={value}" for key, value in sizes.items() if value is not None
-    )
-
-
-def _size(size: int) -> str:
-    """Write bytes for people."""
-    return f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"

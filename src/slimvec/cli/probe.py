@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from slimvec.cli.models import model_or_default
-from slimvec.cli.options import Opening
+from slimvec.cli.options import Amount, Opening
+from slimvec.cli.scores import interval
+from slimvec.cli.suites import open_with_progress, vectors_kept
 from slimvec.cli.tables import table
-from slimvec.cli.terminal import Result, Terminal
+from slimvec.cli.terminal import Result, Terminal, named
 from slimvec.errors import InputError
 from slimvec.probes.registry import PROBES, choose_probes
 
@@ -16,8 +18,9 @@ if TYPE_CHECKING:
 
     from slimvec.cli.progress import Task
     from slimvec.evaluation.models import EvaluatedModel
+    from slimvec.evaluation.vector_store import VectorStore
     from slimvec.probes.protocol import Probe, ProbeConfig
-    from slimvec.probes.results import Amount, ProbeReport, ProbeResult
+    from slimvec.probes.results import ProbeReport, ProbeResult
 
 KEYS = {
     "readings": "by probe: answer, skipped, seconds, and measures with value, low, high, unit and baseline",
@@ -34,7 +37,7 @@ def probe(
     only: list[str] | None = None,
     data: Path | None = None,
     text_file: Path | None = None,
-    amount: Literal["full", "quick", "tiny"] = "full",
+    amount: Amount = "full",
     seed: int = 0,
     against: str | None = None,
     output: Path | None = None,
@@ -50,7 +53,7 @@ def probe(
 
     Options:
         model -m M: As everywhere, or a server: http://HOST:PORT/v1#MODEL; default {DEFAULT_MODEL}.
-        only NAME: Only this probe: {PROBES}. Can be given several times.
+        only NAME: Only this probe: {PROBES}.
         data -d FOLDER: A folder with outside sets, each in a folder.
         text_file FILE: Your own texts, one a line, for probes that read them.
         amount: How much is drawn: quick is about a quarter, tiny a twentieth.
@@ -66,7 +69,6 @@ def probe(
     for path, there, what in ((data, Path.is_dir, "folder"), (text_file, Path.is_file, "file")):
         if path is not None and not there(path):
             raise InputError(f"no {what} {path}", expected=f"a {what} that exists")
-    from slimvec.cli.suites import open_with_progress
     from slimvec.probes.protocol import ProbeConfig
 
     reports = []
@@ -75,7 +77,7 @@ def probe(
         config = ProbeConfig(
             data=data, seed=seed, amount=amount, source=source, text_file=text_file, max_tokens=max_tokens
         )
-        reports.append(_run(terminal, opened, probes, config, cache=opening.cache))
+        reports.append(_run(terminal, opened, probes, config, vectors_kept(opened, opening)))
     _show(terminal, reports)  # before the files: a full disk shall not take the answers with it
     if output is not None:
         from slimvec.probes.page import write_probe_reports
@@ -87,16 +89,17 @@ def probe(
 
 
 def _run(
-    terminal: Terminal, model: "EvaluatedModel", probes: "Sequence[Probe]", config: "ProbeConfig", *, cache: bool
+    terminal: Terminal,
+    model: "EvaluatedModel",
+    probes: "Sequence[Probe]",
+    config: "ProbeConfig",
+    store: "VectorStore | None",
 ) -> "ProbeReport":
     """Run the probes, with their progress in tokens as far as these are known beforehand."""
     from dataclasses import replace
 
-    from slimvec.evaluation.vector_store import VectorStore
     from slimvec.probes.run import run_probes
 
-    identity = model.card.identity
-    store = VectorStore(identity) if cache and identity is not None else None
     with terminal.task(f"probing {model.card.name}", total=1.0) as task:
         progress = _Progress(task, model.card.name, probes, config.amount)
         return run_probes(
@@ -167,13 +170,10 @@ def _table(rows: "Sequence[tuple[str, ...]]", *, several: bool) -> "Table":
     return table(headings, cells, left=len(headings))
 
 
-def _described(report: "ProbeReport") -> dict[str, Any]:
+def _described(report: "ProbeReport") -> Result:
     """Give what the JSON holds of a model's report."""
-    readings = {result.probe: _figures(result) for result in report.readings}
+    readings = {}
+    for result in report.readings:
+        measures = {measure.name: interval(measure, "unit", "baseline") for measure in result.measures}
+        readings[result.probe] = named(result, ("answer", "skipped", "seconds")) | {"measures": measures}
     return {"readings": readings, "model": report.model}
-
-
-def _figures(result: "ProbeResult") -> dict[str, Any]:
-    keys = {"value", "low", "high", "unit", "baseline"}
-    measures = {measure.name: measure.model_dump(include=keys) for measure in result.measures}
-    return {**result.model_dump(include={"answer", "skipped", "seconds"}), "measures": measures}

@@ -82,7 +82,7 @@ class Task:
 
     def _count(self) -> str:
         if not self.total:
-            return ""
+            return f"{self.completed:,.0f} {self.unit}" if self.unit and self.completed else ""
         if not self.unit:
             return f"{self.completed / self.total:.0%}"
         return f"{self.completed:,.0f} of {self.total:,.0f} {self.unit}"

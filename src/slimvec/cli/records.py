@@ -1,6 +1,6 @@
 """What the commands about training records share: reading them, searching for them, where they and a report go."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self, TypeVar
 from slimvec.cli.failures import AGAIN
 from slimvec.cli.models import describe_model, load_embedder
 from slimvec.cli.options import Loading
-from slimvec.cli.terminal import Terminal
+from slimvec.cli.terminal import Result, Terminal, named
 from slimvec.cli.values import exactly_one
 
 if TYPE_CHECKING:
@@ -117,6 +117,10 @@ class RecordsOutput:
         whole.write(self.report_path, force=self.force)
         return whole
 
+    def summary(self, report: object, keys: Iterable[str], **more: object) -> Result:
+        """Give what a command's JSON holds: where everything is, and what the report has under the same names."""
+        return {"output": self.output, "report": self.report_path, **more, **named(report, keys)}
+
 
 @dataclass(frozen=True)
 class RecordSearch:
@@ -141,12 +145,6 @@ class RecordSearch:
 
     def open(self, terminal: Terminal, records: RecordFiles, output: Path, loading: Loading) -> "Inputs":
         """Load the model, and put together what a search runs on; one who stops it is told how to go on.
-
-        Args:
-            terminal: Shows progress.
-            records: The data.
-            output: What the work folder is named after.
-            loading: How the model is loaded.
 
         Raises:
             InputError: neither a model nor BM25 was asked for, or both.
@@ -184,11 +182,6 @@ def _stage(terminal: Terminal) -> "Stage":
     @contextmanager
     def stage(description: str, *, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
         with terminal.task(description, total=total, unit=unit) as progress:
-
-            def advance(amount: int) -> None:
-                done = progress.completed + amount
-                progress.update(completed=done, detail="" if total else f"{done:,.0f} {unit}")
-
-            yield advance
+            yield progress.advance
 
     return stage

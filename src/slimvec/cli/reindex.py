@@ -1,10 +1,11 @@
 """`slimvec reindex`: an index moved to another model or other settings."""
 
+from dataclasses import replace
 from pathlib import Path
 
-from slimvec.cli.index import KEYS, IndexOptions, describe_update, update_index
+from slimvec.cli.failures import AGAIN
+from slimvec.cli.index import KEYS, IndexOptions, describe_update, index_model, update_index
 from slimvec.cli.models import load_embedder
-from slimvec.cli.options import Loading
 from slimvec.cli.terminal import Result, Terminal
 
 __all__ = ["KEYS", "reindex"]
@@ -34,13 +35,13 @@ def reindex(
     from slimvec.search.migration import migrate
     from slimvec.search.settings import SETTINGS_NAME, IndexDescription, IndexSettings
 
-    terminal.kept = lambda: f"{index} is as it was; run the same command again to go on"
+    terminal.kept = lambda: f"{index} is as it was; {AGAIN} to go on"
     said = IndexDescription.read(index / SETTINGS_NAME)
-    name, width = model or said.model, options.dims
-    revision = options.revision if model or options.revision else said.revision
-    if model is None and width is None:
-        width = said.identity.spec.dims
-    embedder = load_embedder(terminal, name, Loading(width, options.dtype, revision))
+    name, loading = index_model(said, model, options)
+    loading = replace(loading, revision=options.revision or loading.revision)
+    if model is not None or options.dims is not None:
+        loading = replace(loading, dims=options.dims)
+    embedder = load_embedder(terminal, name, loading)
     asked = said.settings.model_dump() | options.settings
     asked["chunk_tokens"] = chosen_chunk_tokens(embedder, asked["chunk_tokens"])
     settings = IndexSettings.model_validate(asked)
@@ -49,7 +50,7 @@ def reindex(
         embedder,
         settings,
         model=name,
-        revision=revision,
+        revision=loading.revision,
         update=lambda new: update_index(terminal, new, approximate=options.approximate),
     )
     return describe_update(terminal, Index.open(index, embedder=embedder), report)

@@ -1,14 +1,15 @@
 """`slimvec rerank`: the documents of a file, put in order for a question."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from slimvec.cli.hits import document_line
+from slimvec.cli.blocks import read_file
+from slimvec.cli.hits import document_line, documents_table
 from slimvec.cli.models import load_embedder, model_or_default, other_language_model
 from slimvec.cli.options import Dtype, Loading
-from slimvec.cli.terminal import Result, Terminal
+from slimvec.cli.terminal import Result, Terminal, named
 from slimvec.data.records import check_text
-from slimvec.data.texts import Item, check_text_file, read_items
+from slimvec.data.texts import Item
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -22,6 +23,7 @@ KEYS = {
     "num_documents": "documents reranked",
     "num_truncated": "documents that were longer than the limit and were truncated",
 }
+_JUDGES = ("cosine", "likelihood")
 
 
 def rerank(
@@ -56,9 +58,7 @@ def rerank(
         max_document_tokens N (from 1): Where documents are cut for the likelihood. Default as for vectors.
     """
     check_text(query, "the query")
-    check_text_file(documents)
-    with terminal.task(f"reading {documents}"):
-        items = list(read_items(documents, field=field))
+    items = read_file(terminal, documents, field=field)
     model = model_or_default(terminal, model)
     embedder = load_embedder(terminal, model, Loading(dtype=dtype, revision=revision))
     other = other_language_model(terminal, language_model, dtype=dtype)
@@ -86,34 +86,20 @@ def rerank(
     }
 
 
-def _rows(ranked: "Reranking", items: list[Item]) -> list[dict[str, Any]]:
+def _rows(ranked: "Reranking", items: list[Item]) -> list[Result]:
     """Describe the documents in their new order."""
     return [
         {
             "rank": rank,
             "score": round(found.score, 4),
-            "cosine": None if found.cosine is None else round(found.cosine, 4),
-            "likelihood": None if found.likelihood is None else round(found.likelihood, 4),
-            "id": items[found.index].id,
-            "title": items[found.index].title,
-            "text": items[found.index].text,
+            **{name: None if value is None else round(value, 4) for name, value in named(found, _JUDGES).items()},
+            **named(items[found.index], ("id", "title", "text")),
         }
         for rank, found in enumerate(ranked, start=1)
     ]
 
 
-def _table(query: str, rows: list[dict[str, Any]]) -> "RenderableType":
+def _table(query: str, rows: list[Result]) -> "RenderableType":
     """Lay out the documents: rank, both judges, headline and opening, a line each."""
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, padding=(0, 2, 0, 0), expand=True, header_style="dim")
-    table.add_column("", justify="right", style="dim", width=4)
-    for name in ("cosine", "likelihood"):
-        table.add_column(name, justify="right", style="cyan", width=10)
-    table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
-    for row in rows:
-        judged = ("-" if row[name] is None else f"{row[name]:.3f}" for name in ("cosine", "likelihood"))
-        table.add_row(str(row["rank"]), *judged, document_line(row["title"], row["text"]))
-    return Group(Text(query, style="bold"), table, Text())
+    cells = ((row["rank"], [row[name] for name in _JUDGES], document_line(row["title"], row["text"])) for row in rows)
+    return documents_table(query, cells, headings=_JUDGES)

@@ -1,6 +1,6 @@
-"""Retrieval sets scored with progress, and scores as tables and as JSON."""
+"""Retrieval sets, read and scored for a command: what is left out of one is said; scores as tables and as JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,22 @@ _DETAILS = (
     "kind", "protocol", "measure", "unit", "method", "num_samples", "num_documents", "num_unjudged", "own_left_out",
     "truncated_share", "seconds",
 )  # fmt: skip
+
+
+def read_set(terminal: Terminal, folder: Path, *, strict: bool = False) -> "RetrievalSet":
+    """Read a set, and say what is left out of it. Arguments and errors as for `read_retrieval_set`."""
+    from slimvec.data.retrieval_files import read_retrieval_set
+
+    found = read_retrieval_set(folder, strict=strict)
+    say_left_out(terminal, [found])
+    return found
+
+
+def say_left_out(terminal: Terminal, sets: "Iterable[RetrievalSet]") -> None:
+    """Say what the files of sets hold and the sets do not."""
+    for found in sets:
+        if found.left_out:
+            terminal.remark(found.left_out)
 
 
 def score_sets(

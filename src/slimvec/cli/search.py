@@ -61,7 +61,6 @@ def search(
         queries QUERY...: One or more questions, each in quotes.
 
     Options:
-        index -x INDEX: What `slimvec index` made.
         documents -d FILE: Instead: a .txt (a text a line), .jsonl or .parquet file.
         model -m M: Default the one that made the index; with --documents {DEFAULT_MODEL}.
         top (from 1): Hits shown of each query.

@@ -1,18 +1,13 @@
 """`slimvec serve`: models behind an API."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from slimvec.cli.index import index_model
 from slimvec.cli.models import load_embedder, model_or_default
 from slimvec.cli.options import Dtype, Loading, Role
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.optional import require
-
-if TYPE_CHECKING:
-    from slimvec.serving.served import Models
-    from slimvec.serving.settings import ServerSettings
 
 KEYS = {
     "url": "where it served",
@@ -46,13 +41,9 @@ def serve(
     without any text.
 
     Options:
-        model -m M: A model as everywhere, or NAME=MODEL; several times for several. Default the index's, or slimvec-en.
+        model -m M: A model as everywhere, or NAME=MODEL. Default the index's, or slimvec-en.
         index -x INDEX: What `slimvec index` made, to be searched.
         report FOLDER: A folder that `slimvec probe --output` wrote about such a model, for the page.
-        host: Address to listen at.
-        port (0 to 65535): Port to listen at; 0 takes a free one.
-        keys F: File of keys that open it, made with slimvec key.
-        allow_open: Serve other machines without keys.
         allow_host NAME: A name that requests may call it by, beside localhost.
         input_type: Role of texts whose request does not say it.
         refuse_long: Refuse texts over the model's limit; else they are cut, and counted.
@@ -77,6 +68,7 @@ def serve(
         from slimvec.serving.report_routes import read_report
         from slimvec.serving.run import serve as run
         from slimvec.serving.search_routes import ServedIndex
+        from slimvec.serving.served import Models, ServedModel
         from slimvec.serving.settings import ServerSettings
 
         settings = ServerSettings(
@@ -87,7 +79,11 @@ def serve(
             max_wait_seconds=min(max_wait, timeout),
             request_seconds=timeout,
         )
-        models = _load(terminal, _sources(model or [], index, dims, dtype), settings)
+        loaded = [
+            ServedModel.of(name, source, load_embedder(terminal, source, loading), settings)
+            for name, source, loading in _sources(model or [], index, dims, dtype)
+        ]
+        models = Models(loaded)
         served = None if index is None else ServedIndex.open(index, models)
         reports = [read_report(folder, models) for folder in report or []]
         log = None if terminal.quiet else stderr()
@@ -99,38 +95,20 @@ def serve(
     return {"url": url, "models": {found.name: found.identity.sha256 for found in models}}
 
 
-@dataclass(frozen=True)
-class _Source:
-    """A model to be loaded."""
-
-    name: str
-    source: str
-    loading: Loading
-
-
-def _sources(given: Sequence[str], index: Path | None, dims: int | None, dtype: Dtype) -> list[_Source]:
-    """Say which models are loaded: those asked for, or the index's.
+def _sources(
+    given: Sequence[str], index: Path | None, dims: int | None, dtype: Dtype
+) -> list[tuple[str, str, Loading]]:
+    """Say which models are loaded, and under which names: those asked for, or the index's.
 
     Raises:
         InputError: there is no index.
     """
     if given or index is None:
-        return [_Source(*_named(one), Loading(dims, dtype)) for one in given]
+        return [(*_named(one), Loading(dims, dtype)) for one in given]
     from slimvec.search.settings import SETTINGS_NAME, IndexDescription
 
-    said = IndexDescription.read(index / SETTINGS_NAME)
-    return [_Source(_named(said.model)[0], said.model, Loading(said.identity.spec.dims, dtype, said.revision))]
-
-
-def _load(terminal: Terminal, sources: Sequence[_Source], settings: "ServerSettings") -> "Models":
-    """Load models, each with a queue in front of it."""
-    from slimvec.serving.served import Models, ServedModel
-
-    found = []
-    for one in sources:
-        embedder = load_embedder(terminal, one.source, one.loading)
-        found.append(ServedModel.of(one.name, one.source, embedder, settings))
-    return Models(found)
+    source, loading = index_model(IndexDescription.read(index / SETTINGS_NAME), None, Loading(dims, dtype))
+    return [(_named(source)[0], source, loading)]
 
 
 def _named(given: str) -> tuple[str, str]:

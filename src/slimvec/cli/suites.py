@@ -1,6 +1,7 @@
 """The part of `slimvec evaluate` that runs suites of tasks, compares two models, and writes the report."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -19,24 +20,16 @@ if TYPE_CHECKING:
     from slimvec.evaluation.opening import EvaluatedSettings
     from slimvec.evaluation.results import EvaluationResult
     from slimvec.evaluation.suite import Suite, TaskEntry
+    from slimvec.evaluation.vector_store import VectorStore
 
 
-def choose_suite(
-    suite: str | None,
-    hub_tasks: Sequence[str],
-    data: Path | None,
-    *,
-    only: Sequence[str] = (),
-    instruction: str | None = None,
-) -> "Suite":
+def choose_suite(suite: str | None, hub_tasks: Sequence[str], data: Path | None, *, only: Sequence[str]) -> "Suite":
     """Give the tasks asked for: of a suite, of the hub, or all retrieval sets of the data folder.
 
-    An instruction is given to the tasks that have none of their own.
-
     Raises:
-        InputError: none is asked for, or there is no such suite or task.
+        InputError: there is no such suite or task.
     """
-    from slimvec.evaluation.suite import Suite, TaskEntry, hub_suite, read_suite
+    from slimvec.evaluation.suite import folder_suite, hub_suite, read_suite
 
     if suite is not None and hub_tasks:
         raise InputError("--suite and --mteb-task", expected="one of them")
@@ -44,69 +37,106 @@ def choose_suite(
         chosen = read_suite(suite)
     elif hub_tasks:
         chosen = hub_suite(hub_tasks)
-    elif data is not None:
-        from slimvec.data.retrieval_files import find_retrieval_sets
-
-        folders = find_retrieval_sets(data)
-        entries = [
-            TaskEntry(name=path.absolute().name, folder=str(path.absolute()), kind="retrieval") for path in folders
-        ]
-        chosen = Suite(name="folder", tasks=tuple(entries))
     else:
-        raise InputError("nothing to evaluate on", expected="--data FOLDER, --suite NAME or --mteb-task NAME")
-    chosen = chosen.only(only) if only else chosen
-    told = [task.model_copy(update={"instruction": task.instruction or instruction}) for task in chosen.tasks]
-    return chosen.model_copy(update={"tasks": tuple(told)})
+        assert data is not None
+        chosen = folder_suite(data)
+    return chosen.only(only) if only else chosen
 
 
-def evaluate_models(
-    terminal: Terminal,
-    suite: "Suite",
-    *,
-    sources: Sequence[str],
-    data: Path | None,
-    opening: Opening,
-    echo: bool,
-    strict: bool,
-    output: Path | None,
-    force: bool,
-) -> Result:
-    """Evaluate one model on a suite, or two and compare them; one of them may be BM25."""
-    from slimvec.evaluation.comparing import compare_reports
-    from slimvec.evaluation.lexical import LEXICAL_NAME
-    from slimvec.evaluation.opening import check_extra
+@dataclass(frozen=True)
+class SuiteEvaluation:
+    """Evaluates models on a suite: one, or two that are compared; one of them may be BM25.
 
-    check_extra()
-    reports = []
-    for number, source in enumerate(sources):
-        on_left_out = terminal.remark if number == 0 else None
-        if source == LEXICAL_NAME:
-            reports.append(_evaluate_bm25(terminal, suite, data, strict=strict, on_left_out=on_left_out))
-            continue
-        reports.append(
-            _evaluate(
-                terminal,
-                open_with_progress(terminal, source, opening, echo=echo),
-                suite,
-                data,
-                cache=opening.cache,
-                strict=strict,
-                on_left_out=on_left_out,
+    Attributes:
+        terminal: Shows progress and scores.
+        suite: The tasks.
+        data: Folder of the local ones.
+        opening: How a model is opened.
+        echo: Read every text twice.
+        strict: Refuse sets with empty documents or judgements of what is not there.
+    """
+
+    terminal: Terminal
+    suite: "Suite"
+    data: Path | None
+    opening: Opening
+    _: KW_ONLY
+    echo: bool
+    strict: bool
+
+    def report(self, sources: Sequence[str], output: Path | None, *, force: bool) -> Result:
+        """Evaluate the models, show their scores, and write them in full."""
+        from slimvec.evaluation.comparing import compare_reports
+        from slimvec.evaluation.lexical import LEXICAL_NAME
+        from slimvec.evaluation.opening import check_extra
+
+        check_extra()
+        reports = [
+            self._bm25(first=number == 0) if source == LEXICAL_NAME else self._model(source, first=number == 0)
+            for number, source in enumerate(sources)
+        ]
+        comparison = compare_reports(*reports) if len(reports) > 1 else None
+        for report in reports:  # before the files: a full disk shall not take the scores with it
+            title = f"{report.model.name}: suite {report.suite}, mean {report.mean:.3f}"
+            self.terminal.print(title, _scores(report))
+        if comparison is not None:
+            close = sum(task.verdict == "not distinguishable" for task in comparison.tasks)
+            order = f"{close} of {len(comparison.tasks)} differences are too small to order the two"
+            title = f"{comparison.first.name} against {comparison.second.name}"
+            self.terminal.print(title, _comparison(comparison), order)
+        if output is not None:
+            from slimvec.evaluation.page import write_reports
+
+            write_reports(output, reports, comparison, force=force)
+            self.terminal.print(f"report: {output / 'report.html'}")
+        return summary_of(reports[0], comparison=comparison, output=output)
+
+    def _model(self, source: str, *, first: bool) -> "EvaluationResult":
+        """Open a model and run the suite; what is left out of the sets is said with the first."""
+        from slimvec.evaluation.scoring import evaluate_suite
+
+        model = open_with_progress(self.terminal, source, self.opening, echo=self.echo)
+        store, num_texts = vectors_kept(model, self.opening), 0
+        if store is not None:
+            self.terminal.kept = lambda: f"the vectors of what was embedded are kept; {AGAIN} to go on"
+        with self.terminal.task("evaluating", total=len(self.suite.tasks), unit="tasks") as progress:
+
+            def start(entry: "TaskEntry") -> None:
+                progress.update(description=f"evaluating {model.card.name} on {entry.name}")
+
+            def embedded(count: int) -> None:
+                nonlocal num_texts
+                num_texts += count
+                progress.update(detail=f"{num_texts:,} texts")
+
+            return evaluate_suite(
+                model,
+                self.suite,
+                data=self.data,
+                store=store,
+                strict=self.strict,
+                on_left_out=self.terminal.remark if first else None,
+                on_task=start,
+                on_progress=embedded,
+                on_result=lambda _: progress.advance(),
             )
-        )
-    comparison = compare_reports(*reports) if len(reports) > 1 else None
-    for report in reports:  # before the files: a full disk shall not take the scores with it
-        terminal.print(f"{report.model.name}: suite {report.suite}, mean {report.mean:.3f}", _scores(report))
-    if comparison is not None:
-        close = sum(task.verdict == "not distinguishable" for task in comparison.tasks)
-        order = f"{close} of {len(comparison.tasks)} differences are too small to order the two"
-        terminal.print(f"{comparison.first.name} against {comparison.second.name}", _comparison(comparison), order)
-    if output is not None:
-        from slimvec.evaluation.page import write_reports
 
-        write_reports(output, reports, comparison, force=force)
-        terminal.print(f"report: {output / 'report.html'}")
-    return summary_of(reports[0], comparison=comparison, output=output)
+    def _bm25(self, *, first: bool) -> "EvaluationResult":
+        """Score BM25 on the retrieval tasks of the suite; what is left out of the sets is said with the first."""
+        from slimvec.evaluation.lexical import evaluate_bm25
+
+        tasks = self.suite.tasks
+        total = sum(entry.kind == "retrieval" for entry in tasks)
+        if total < len(tasks):
+            self.terminal.remark(f"bm25: on the {total} retrieval tasks of {len(tasks)}; it has no vectors")
+        with self.terminal.task("scoring BM25", total=total, unit="tasks") as progress:
+            return evaluate_bm25(
+                self.suite,
+                data=self.data,
+                strict=self.strict,
+                on_left_out=self.terminal.remark if first else None,
+                on_result=lambda _: progress.advance(),
+            )
 
 
 def open_with_progress(
@@ -123,61 +153,12 @@ def open_with_progress(
     return model
 
 
-def _evaluate(
-    terminal: Terminal,
-    model: "EvaluatedModel",
-    suite: "Suite",
-    data: Path | None,
-    *,
-    cache: bool,
-    strict: bool,
-    on_left_out: Callable[[str], None] | None,
-) -> "EvaluationResult":
-    """Run a suite with a progress bar over its tasks."""
-    from slimvec.evaluation.scoring import evaluate_suite
+def vectors_kept(model: "EvaluatedModel", opening: Opening) -> "VectorStore | None":
+    """Give the store of a model's vectors, where they are kept for the next run."""
     from slimvec.evaluation.vector_store import VectorStore
 
     identity = model.card.identity
-    store = VectorStore(identity) if cache and identity is not None else None
-    num_texts = 0
-    if store is not None:
-        terminal.kept = lambda: f"the vectors of what was embedded are kept; {AGAIN} to go on"
-    with terminal.task("evaluating", total=len(suite.tasks), unit="tasks") as progress:
-
-        def start(entry: "TaskEntry") -> None:
-            progress.update(description=f"evaluating {model.card.name} on {entry.name}")
-
-        def embedded(count: int) -> None:
-            nonlocal num_texts
-            num_texts += count
-            progress.update(detail=f"{num_texts:,} texts")
-
-        return evaluate_suite(
-            model,
-            suite,
-            data=data,
-            store=store,
-            strict=strict,
-            on_left_out=on_left_out,
-            on_task=start,
-            on_progress=embedded,
-            on_result=lambda _: progress.advance(),
-        )
-
-
-def _evaluate_bm25(
-    terminal: Terminal, suite: "Suite", data: Path | None, *, strict: bool, on_left_out: Callable[[str], None] | None
-) -> "EvaluationResult":
-    """Score BM25 on the retrieval tasks of a suite."""
-    from slimvec.evaluation.lexical import evaluate_bm25
-
-    num_retrieval = sum(entry.kind == "retrieval" for entry in suite.tasks)
-    if num_retrieval < len(suite.tasks):
-        terminal.remark(f"bm25: on the {num_retrieval} retrieval tasks of {len(suite.tasks)}; it has no vectors")
-    with terminal.task("scoring BM25", total=num_retrieval, unit="tasks") as progress:
-        return evaluate_bm25(
-            suite, data=data, strict=strict, on_left_out=on_left_out, on_result=lambda _: progress.advance()
-        )
+    return VectorStore(identity) if opening.cache and identity is not None else None
 
 
 def _scores(report: "EvaluationResult") -> "Table":

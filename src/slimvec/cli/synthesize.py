@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 from slimvec.cli.failures import AGAIN
 from slimvec.cli.records import RecordsOutput
-from slimvec.cli.terminal import Result, Terminal, named
+from slimvec.cli.terminal import Result, Terminal
 from slimvec.cli.values import among, exactly_one
 from slimvec.errors import InputError
 from slimvec.files import write_text
 
 if TYPE_CHECKING:
     from slimvec.data.records import Record
-    from slimvec.data.synthesis import Generator, SynthesisReport, SynthesisSettings
-    from slimvec.model.generation import LocalGenerator
+    from slimvec.data.synthesis import Generator, SynthesisReport
 
 KEYS = {
     "output": "path of the records",
@@ -66,10 +65,9 @@ def synthesize(
             name (smollm2-135m) or a hub name. Small ones write little that passes the checks.
         max_new_tokens (from 1): Longest answer of a local model.
         num -n (from 1): Records wanted.
-        kind KIND: short-long, long-short, short-short, long-long, sts or bitext; default all. Can be given several
-            times.
+        kind KIND: short-long, long-short, short-short, long-long, sts or bitext; default all.
         personas FILE: YAML with languages and personas. Default: slimvec's own.
-        language CODE: Only personas that write in this language. Can be given several times.
+        language CODE: Only personas that write in this language.
         cache DIR: Folder of the answers. Default: OUTPUT.answers.
         key_variable NAME: Environment variable with the key, if the endpoint wants one.
         concurrency (from 1): Requests under way at once; a local model answers one after the other.
@@ -82,14 +80,18 @@ def synthesize(
     """
     import asyncio
 
-    from slimvec.data.synthesis import Endpoint, Prices, read_personas
+    from slimvec.data.synthesis import Endpoint, Prices, SynthesisSettings, read_personas
     from slimvec.data.synthesis import synthesize as write
+    from slimvec.data.synthesis.tasks import TASK_TYPES
     from slimvec.data.writers import record_writer
 
     _check_model(endpoint=endpoint, model=model, local=local)
     into.reserve(terminal)
     output, place = into.output, into.report_path
-    settings = _settings(num=num, seed=seed, kinds=kind, temperature=temperature, concurrency=concurrency)
+    kinds = tuple(among(kind, tuple(TASK_TYPES), what="kind"))
+    settings = SynthesisSettings(
+        num_records=num, seed=seed, kinds=kinds, temperature=temperature, concurrency=concurrency
+    )
     voices = read_personas(personas).only(tuple(language or ()))
     answers = cache or output.parent / f"{output.name}.answers"
     terminal.kept = lambda: f"{AGAIN} to go on from {answers}" if answers.is_dir() else ""
@@ -97,7 +99,10 @@ def synthesize(
     generator: Generator
     opened: AbstractAsyncContextManager[object] = nullcontext()
     if local is not None:
-        generator = _load_local(terminal, local, max_new_tokens)
+        with terminal.task(f"loading {local}") as task:
+            from slimvec.model.generation import LocalGenerator
+
+            generator = LocalGenerator(local, max_new_tokens=max_new_tokens, progress=task.share)
     else:
         key = os.environ.get(key_variable) or None
         generator = opened = Endpoint(str(endpoint), str(model), key=key, timeout=timeout, retries=retries)
@@ -126,7 +131,7 @@ def synthesize(
         f"{done.cost:.4f}",
         f"{output}: the records; {place}: the report",
     )
-    return {"output": output, "report": place, **named(done, KEYS)}
+    return into.summary(done, KEYS)
 
 
 def _check_model(*, endpoint: str | None, model: str | None, local: str | None) -> None:
@@ -139,26 +144,3 @@ def _check_model(*, endpoint: str | None, model: str | None, local: str | None) 
     if (endpoint is None) != (model is None):
         found = "--endpoint without --model" if model is None else "--model without --endpoint"
         raise InputError(found, expected="both, or --local M alone")
-
-
-def _load_local(terminal: Terminal, source: str, max_new_tokens: int) -> "LocalGenerator":
-    """Load a model of this machine. Errors as for `LocalGenerator`."""
-    with terminal.task(f"loading {source}") as task:
-        from slimvec.model.generation import LocalGenerator
-
-        return LocalGenerator(source, max_new_tokens=max_new_tokens, progress=task.share)
-
-
-def _settings(
-    *, num: int, seed: int, kinds: list[str] | None, temperature: float, concurrency: int
-) -> "SynthesisSettings":
-    """Put the settings together.
-
-    Raises:
-        InputError: a kind of task that there is not.
-    """
-    from slimvec.data.synthesis import SynthesisSettings
-    from slimvec.data.synthesis.tasks import TASK_TYPES
-
-    chosen = tuple(among(kinds, tuple(TASK_TYPES), what="kind"))
-    return SynthesisSettings(num_records=num, seed=seed, kinds=chosen, temperature=temperature, concurrency=concurrency)

@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, redirect_stdout, suppress
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ Result = dict[str, Any]
 """What a command gives back: the object that `--json` prints. It may hold paths, models of pydantic and dataclasses."""
 
 _PIPE_WIDTH = 200  # files and pipes have no width of their own
+_SHOWN_FAULTS = 10
 _BLANKS = re.compile(r"[ \t]+$", re.MULTILINE)
 
 
@@ -84,6 +85,13 @@ class Terminal:
         """Remark that texts were truncated, if any were."""
         if number:
             self.remark(f"{number:,} {texts} were longer than {limit} and were truncated")
+
+    def not_read(self, faults: Sequence[str]) -> None:
+        """Remark what could not be read: the first of it, and how much more there is."""
+        for fault in faults[:_SHOWN_FAULTS]:
+            self.remark(f"not read: {fault}")
+        if len(faults) > _SHOWN_FAULTS:
+            self.remark(f"and {len(faults) - _SHOWN_FAULTS:,} more; --json names all")
 
     def acknowledge(self) -> None:
         """Answer a signal to stop, on stderr and with `quiet` too: what stops, and what is waited for."""

@@ -1,8 +1,10 @@
 """`slimvec tokenizers`: what tokenizers can read, side by side, without their models."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
+from slimvec.cli.options import Amount
+from slimvec.cli.scores import interval
 from slimvec.cli.tables import table
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
@@ -27,7 +29,7 @@ def tokenizers(
     sources: list[str],
     data: Path | None = None,
     text_file: Path | None = None,
-    amount: Literal["tiny", "quick", "full"] = "full",
+    amount: Amount = "full",
     seed: int = 0,
     output: Path | None = None,
     force: bool = False,
@@ -63,7 +65,7 @@ def tokenizers(
     _tell(terminal, report, output)
     return {
         "tokenizers": report.tokenizers,
-        "measures": {measure.name: _numbers(measure.model_dump()) for measure in report.reading.measures},
+        "measures": {measure.name: interval(measure, "unit") for measure in report.reading.measures},
         "answer": report.reading.answer,
         "output": output,
     }
@@ -106,7 +108,3 @@ def _tell(terminal: Terminal, report: "TokenizerReport", output: Path | None) ->
         terminal.print(table(found.header, found.rows, title=found.title, ruled=False))
     if output is not None:
         terminal.print(f"{output}: report.html, report.md, report.json and plots")
-
-
-def _numbers(measure: dict[str, Any]) -> dict[str, Any]:
-    return {key: measure[key] for key in ("value", "low", "high", "unit")}

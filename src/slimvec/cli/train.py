@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slimvec.cli.terminal import Result, Terminal
+from slimvec.cli.terminal import Result, Terminal, named
 from slimvec.cli.training import probe_validators_of, run_training, tell_unread
 from slimvec.errors import InputError
 from slimvec.reports.amounts import clock
@@ -59,7 +59,7 @@ def train(
         output -o: Folder to write the model into.
         data FOLDER: Where relative paths of data files begin.
         dry_run: Resolve everything but the weights, and say what would be done.
-        probe NAME: Run this probe at each evaluation: {PROBES}. Can be given several times.
+        probe NAME: Run this probe at each evaluation: {PROBES}.
         resume: Go on with a run that was stopped.
     """
     from slimvec.training.recipe.reading import read_recipe
@@ -117,7 +117,7 @@ def _scores(progress: "Progress") -> Result | None:
     """Give the scores of a run with validation."""
     if progress.last_score is None:
         return None
-    return {"best": progress.best, "first_score": progress.first_score, "last_score": progress.last_score}
+    return named(progress, ("best", "first_score", "last_score"))
 
 
 def _resume_command(recipe: Path, overrides: Sequence[str], output: Path, probes: Sequence[str]) -> str:

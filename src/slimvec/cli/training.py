@@ -27,17 +27,17 @@ class _Follower:
     Attributes:
         task: The display.
         first_loss: Loss of the first step seen.
-        last: The newest step.
+        last_loss: Loss of the newest.
     """
 
     task: Task
     first_loss: float | None = None
-    last: "StepEvent | None" = None
+    last_loss: float | None = None
 
     def step(self, event: "StepEvent") -> None:
         """Take over a step."""
         self.first_loss = event.loss if self.first_loss is None else self.first_loss
-        self.last = event
+        self.last_loss = event.loss
         self.task.update(
             description=f"training, stage {event.stage}" if event.stage else "training",
             total=1.0,
@@ -136,7 +136,7 @@ def run_training(
         )
     if not result.finished:
         raise Interrupted(f"stopped after step {result.progress.step}; {when_stopped}")
-    return FinishedRun(result, follower.first_loss, follower.last.loss if follower.last else None)
+    return FinishedRun(result, follower.first_loss, follower.last_loss)
 
 
 def finished_run(folder: Path) -> FinishedRun:

@@ -32,9 +32,8 @@ def triplets(
     Options:
         output -o: Where to write: .jsonl or .jsonl.gz.
         num -n (from 1): Records wanted.
-        language CODE: en, de, fr or es; default en. Can be given several times.
-        kind KIND: role swap, direction, before and after, cause, comparison, number swap or negation; default all. Can
-            be given several times.
+        language CODE: en, de, fr or es; default en.
+        kind KIND: role swap, direction, before and after, cause, comparison, number swap or negation; default all.
         task T: Task name or instruction of the records; default that of paraphrases.
         seed (from 0): Random seed for words, order and sides.
     """

@@ -15,6 +15,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from slimvec.data.retrieval_files import find_retrieval_sets
 from slimvec.errors import InputError
 from slimvec.frozen import Frozen, checked
 from slimvec.yaml_files import read_text, read_yaml
@@ -138,6 +139,11 @@ class Suite(Frozen):
             raise InputError(f"suite {self.name} has no task {unknown!r}", expected=f"one of {', '.join(known)}")
         return self.model_copy(update={"tasks": tuple(task for task in self.tasks if task.name in names)})
 
+    def instructed(self, instruction: str | None) -> "Suite":
+        """Give the suite with an instruction for the tasks that have none of their own."""
+        tasks = [task.model_copy(update={"instruction": task.instruction or instruction}) for task in self.tasks]
+        return self.model_copy(update={"tasks": tuple(tasks)})
+
 
 def read_suite(source: str | Path) -> Suite:
     """Read a suite.
@@ -160,6 +166,13 @@ def read_suite(source: str | Path) -> Suite:
     values = read_yaml(text, place)
     with checked(f"{place}: ", expected="a suite of tasks"):
         return Suite.model_validate(values)
+
+
+def folder_suite(data: Path) -> Suite:
+    """Make a suite of all retrieval sets of a folder. Errors as for `find_retrieval_sets`."""
+    folders = [path.absolute() for path in find_retrieval_sets(data)]
+    tasks = [TaskEntry(name=path.name, folder=str(path), kind="retrieval") for path in folders]
+    return Suite(name="folder", tasks=tuple(tasks))
 
 
 def hub_suite(names: Sequence[str]) -> Suite:

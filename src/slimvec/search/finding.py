@@ -57,6 +57,17 @@ def outermost(sources: Collection[Path]) -> list[Path]:
     )
 
 
+def check_sources(sources: Sequence[Path]) -> None:
+    """Refuse what is not there.
+
+    Raises:
+        InputError: a source does not exist.
+    """
+    for source in sources:
+        if not source.exists():
+            raise InputError(f"{source} does not exist", expected="a file or folder", do="check the path")
+
+
 def find_files(sources: Sequence[Path], *, without: Path) -> FoundFiles:
     """Find the files of sources; what is hidden, and folders of built or fetched things, are passed over.
 
@@ -70,9 +81,8 @@ def find_files(sources: Sequence[Path], *, without: Path) -> FoundFiles:
     found: dict[Path, SourceFile] = {}
     unread: list[tuple[Path, str]] = []
     num_unknown = 0
+    check_sources(sources)
     for source in sources:
-        if not source.exists():
-            raise InputError(f"{source} does not exist", expected="a file or folder", do="check the path")
         if source.is_file() and kind_of(source) is None:
             raise InputError(f"{source} is of an unknown kind", expected="text, a page, a PDF, code or a table")
         for path in [source] if source.is_file() else _walk(source, without, unread):

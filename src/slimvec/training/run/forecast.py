@@ -10,7 +10,7 @@ Letters: L layers, T tokens run at once.
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,9 @@ from slimvec.model.gradient_checkpointing import checkpoint_gradients
 from slimvec.model.pooling import pool
 from slimvec.model.shapes import WeightCounts, count_weights, read_shape, sample_backbone
 from slimvec.objectives.losses import BLOCK_ELEMENTS
+from slimvec.reports.amounts import size
 from slimvec.text.batch import PackedBatch
+from slimvec.training.batches.filling import Filling, TargetFilling
 from slimvec.training.recipe import Base, Recipe, TextVectorsObjective
 from slimvec.training.recipe.objectives import Anchor, NextPhrase, NGrams, Revela
 from slimvec.training.run.parameters import TrainedParameters, count_trained, uncounted
@@ -112,6 +114,40 @@ class Forecast(Frozen):
     def total_bytes(self) -> int:
         """The highest memory in use."""
         return sum(self.bytes.values())
+
+    def lines(self, name: str, filling: Filling | TargetFilling | None, *, memory: int | None) -> Iterator[str]:
+        """Write it for people.
+
+        Args:
+            name: Name of the stage; empty in a recipe without stages.
+            filling: What fills its steps, where that is known.
+            memory: In bytes, that it shall fit; default none.
+        """
+        title = f"stage {name}: " if name else ""
+        yield f"{title}{self.num_parameters:,} parameters, {self.num_trained:,} trained"
+        twice = "" if self.keeps_graph else ", computed twice (gradient cache)"
+        seconds = f"{self.seconds_per_step:,.1f} s on this machine"
+        yield f"a step: at most {self.tokens_per_step:,} tokens{twice}, {seconds}"
+        if filling is not None:
+            yield str(filling)
+        parts = ", ".join(f"{purpose} {size(needed)}" for purpose, needed in self.bytes.items() if needed)
+        yield f"memory: {size(self.total_bytes)} ({parts})"
+        if self.uncounted:
+            yield f"not counted: {'; '.join(self.uncounted)}"
+        if memory is not None:
+            yield self._advice(memory)
+
+    def _advice(self, memory: int) -> str:
+        """Say what fits."""
+        if self.micro_batch_tokens is None:
+            return (
+                f"{size(memory)} are not enough for any piece; try batch.gradient_checkpointing=true, shorter texts, "
+                "LoRA, or run.shard=true over several processes"
+            )
+        fits = "fits" if self.total_bytes <= memory else "does not fit"
+        sizes = {"micro_batch_tokens": self.micro_batch_tokens, "graph_tokens": self.graph_tokens}
+        settings = (f"batch.{key}={value}" for key, value in sizes.items() if value is not None)
+        return f"the recipe {fits} {size(memory)}; {' '.join(settings)}"
 
 
 @dataclass(frozen=True)
