@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
+from itertools import dropwhile
 
 import pytest
 import yaml
@@ -31,7 +32,7 @@ class Stopped:
 
     Attributes:
         code: Exit code.
-        lines: What it wrote on stderr, in lines.
+        lines: What it wrote on stderr from the answer on, in lines.
         seconds: From the signal to its end.
         files: What is left in its folder, hidden files included, without what was there before.
     """
@@ -84,7 +85,9 @@ def stop(stage, work):
             os.kill(child.pid, number)
         code, ended = child.wait()
         left = sorted(str(path.relative_to(work)) for path in set(work.rglob("*")) - before if path.is_file())
-        return Stopped(code, child.errors.splitlines(), ended - sent, [n for n in left if n not in OWN_FILES])
+        lines = child.errors.splitlines()
+        answer = list(dropwhile(lambda line: not line.startswith("stopping"), lines))  # a slow machine shows progress
+        return Stopped(code, answer or lines, ended - sent, [n for n in left if n not in OWN_FILES])
 
     return call
 
