@@ -141,7 +141,7 @@ def describe_embedder(
     return ModelCard(
         name=name,
         kind="slimvec",
-        identity=identity or embedder.identity.sha256,
+        identity=embedder.identity.sha256 if identity is None else identity,
         model_sha256=model_sha256,
         revision=revision,
         dtype=embedder.dtype,

@@ -110,7 +110,7 @@ def _read_rows(folder: Path) -> dict[str, dict[float, str]]:
     found: dict[str, dict[float, str]] = {}
     for place, (text, language), (number,) in read_set(folder, _FILE, ("text", "lang"), ("id",)):
         if found.setdefault(language, {}).setdefault(number, text) != text:
-            raise InputError(f"{place}: sentence {number} stands twice in {language}", expected="it once")
+            raise InputError(f"{place}: sentence {number:.15g} stands twice in {language}", expected="it once")
     if not found:
         raise InputError(f"{folder / _FILE} has no sentences", expected="the same ones in several languages")
     return found
