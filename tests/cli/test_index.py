@@ -138,5 +138,6 @@ def test_reindexed_with_other_settings(slimvec, model):
     found = slimvec("search", "fish", "-x", "ix", "--json").json
     assert found["results"][0]["hits"]
     assert slimvec("index", "--to", "ix", "--vectors", "binary", "--dims", 16).code == 0
-    another = slimvec("reindex", "ix", "--revision", "v2")  # of the index's own model, which is a folder
-    assert (another.code, another.error.startswith("error: revision v2 of ")) == (2, True)
+    for command in (("reindex", "ix"), ("index", "--to", "ix"), ("search", "fish", "-x", "ix")):
+        another = slimvec(*command, "--revision", "v2")  # of the index's own model, which is a folder
+        assert (another.code, another.error.startswith("error: revision v2 of ")) == (2, True)

@@ -174,8 +174,11 @@ def open_index(terminal: Terminal, to: Path, model: str | None, loading: Loading
 
 
 def index_model(said: "IndexDescription", model: str | None, loading: Loading) -> tuple[str, Loading]:
-    """Give the model asked for, or the one that made an index, and how it is loaded: as wide as the index is."""
-    revision = loading.revision if model else said.revision
+    """Give the model asked for, or the one that made an index, and how it is loaded: as wide as the index is.
+
+    A revision without a model is another one of the index's own.
+    """
+    revision = loading.revision or (None if model else said.revision)
     return model or said.model, Loading(said.identity.spec.dims, loading.dtype, revision)
 
 

@@ -38,7 +38,6 @@ def reindex(
     terminal.kept = lambda: f"{index} is as it was; {AGAIN} to go on"
     said = IndexDescription.read(index / SETTINGS_NAME)
     name, loading = index_model(said, model, options)
-    loading = replace(loading, revision=options.revision or loading.revision)
     if model is not None or options.dims is not None:
         loading = replace(loading, dims=options.dims)
     embedder = load_embedder(terminal, name, loading)

@@ -166,7 +166,7 @@ def _groups(names: Sequence[str], close: set[tuple[str, str]]) -> tuple[tuple[st
 
 def is_told(found: Difference, corrected: float) -> bool:
     """Call a difference one where the corrected test and the interval both do."""
-    return corrected <= SIGNIFICANT and not found.interval.low <= 0 <= found.interval.high
+    return corrected <= SIGNIFICANT and found.interval.is_apart
 
 
 def verdict_of(effect: Effect | None, *, is_reference: bool) -> Verdict:

@@ -121,18 +121,16 @@ def _value(variant: str, found: Mapping[str, Mapping[int, Metric]], study: Study
     _, interval = difference(_mean(first), _mean(second))
     if interval is None:
         return value.model_copy(update={"against": against})
-    if not any(study.cells[name].trained for name in (variant, against)):
-        finding = _finding(interval)
-    elif len(seeds) < MIN_TRAININGS:
-        finding = "no verdict"
-    else:
+    is_trained = any(study.cells[name].trained for name in (variant, against))
+    is_judged = not is_trained or len(seeds) >= MIN_TRAININGS
+    if is_trained and is_judged:
         apart = np.array([one.value - two.value for one, two in zip(first, second, strict=True)])
         interval = with_training_luck(interval, apart)
-        finding = _finding(interval)
+    finding = _finding(interval) if is_judged else "no verdict"
     return value.model_copy(update={"against": against, "difference": interval, "finding": finding})
 
 
 def _finding(interval: Interval) -> Finding:
-    if interval.low <= 0 <= interval.high:
+    if not interval.is_apart:
         return "not distinguishable"
     return "higher" if interval.value > 0 else "lower"

@@ -53,7 +53,7 @@ def difference_table(first: ProbeResult, second: ProbeResult, names: Sequence[st
         if interval is not None:
             ends = ", ".join(show(end, measure.unit, signed=True) for end in (interval.low, interval.high))
             shown = f"{shown} [{ends}]"
-            apart = "yes" if interval.low > 0 or interval.high < 0 else "not distinguishable"
+            apart = "yes" if interval.is_apart else "not distinguishable"
         rows.append((measure.name, show_measure(measure), show_measure(other), shown, apart))
     return Table(
         title=f"{names[0]} and {names[1]}",

@@ -26,6 +26,11 @@ class Interval:
     low: float
     high: float
 
+    @property
+    def is_apart(self) -> bool:
+        """Whether it leaves 0 out."""
+        return self.low > 0 or self.high < 0
+
     def __format__(self, form: str) -> str:
         return f"{self.value:{form}}{shown_ends(self.low, self.high, form=form)}"
 

@@ -125,7 +125,7 @@ def _chance(num_candidates: int) -> float:
 
 
 def _compared(excess: Interval) -> str:
-    if excess.low <= 0 <= excess.high:
+    if not excess.is_apart:
         return "not distinguishable from what their words do"
     return "more than their words do" if excess.value > 0 else "less than their words do"
 
@@ -169,7 +169,7 @@ class LengthProbe:
         likeness = [mean_cosine(one.bare, seed=seed) for one in scores]
         floors = [mean_cosine(counts, seed=seed).value for counts in words]
         fall = bootstrap_intervals((by_document[:, -1] - by_document[:, 0])[:, None], seed=seed)[0]
-        change = "not distinguishable from no change" if fall.low <= 0 <= fall.high else f"{fall:+.3f}"
+        change = f"{fall:+.3f}" if fall.is_apart else "not distinguishable from no change"
         grids = [found @ found.T for found in (scores[-1].bare, scores[0].bare, words[-1], words[0])]
         growth = pair_interval(grids[:2], lambda last, first: last - first, seed=seed)
         excess = pair_interval(grids, lambda *means: (means[0] - means[1]) - (means[2] - means[3]), seed=seed)
