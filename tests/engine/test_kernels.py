@@ -4,8 +4,11 @@ import ctypes
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +19,7 @@ from slimvec.engine.kernels.interface import SLOTS, place
 from slimvec.engine.kernels.library import Kernels, available_targets, load_kernels
 from slimvec.errors import InputError
 from slimvec.text.batch import PackedBatch
+from tests.claims import ROOT
 from tests.engine.fused_models import ISAS, assert_close, build, use_isa
 from tests.tiny import VOCABULARY, random_batch
 
@@ -261,6 +265,34 @@ def test_a_forked_process_has_threads_of_its_own():
         assert os.waitpid(child, 0)[1] == 0
     finally:
         torch.set_num_threads(before)
+
+
+THREADS = """
+import sys
+from pathlib import Path
+import torch
+from tests.engine.test_kernels import native, random_batch
+def threads(): return len(list(Path("/proc/self/task").iterdir()))
+decoder, batch = native(), random_batch([40, 7])
+torch.set_num_threads(1)
+alone = decoder(batch)
+torch.set_num_threads(2)
+torch.get_num_threads = lambda: 2  # whatever the limit
+torch.zeros(1, 64).index_add(0, torch.zeros(4096, dtype=torch.int64), torch.ones(4096, 64))
+before = threads()
+torch.testing.assert_close(decoder(batch), alone)
+sys.exit(10 + threads() - before)
+"""
+
+
+@pytest.mark.skipif(not available_targets(), reason=f"no kernels: {load_kernels().reason}")
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted on Linux only")
+@pytest.mark.parametrize(("limit", "added"), [("2", 0), ("1", 1)])
+def test_threads_are_those_of_torch_or_its_own_where_there_are_too_few(limit, added):
+    environment = {**os.environ, "OMP_THREAD_LIMIT": limit, "OMP_NUM_THREADS": limit}
+    environment.pop("SLIMVEC_KERNELS", None)
+    ran = subprocess.run([sys.executable, "-c", THREADS], cwd=ROOT, env=environment, timeout=120, check=False)
+    assert ran.returncode == 10 + added
 
 
 def call(*, slots=None, batch=None, embedding=None, final_norm=None, past=None, shape=None, windows=None, num_slots=0):

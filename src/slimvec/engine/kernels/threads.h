@@ -1,5 +1,6 @@
-// Threads for one call: a few that live as long as the process and sleep between calls. Not OpenMP's, because the
-// library must bring its own and a second OpenMP in a process with torch's would be two of them anyway.
+// Threads for one call: those of the OpenMP that the process has already, which is torch's; and where there is none, or
+// in a forked process, a few that live as long as the process and sleep between calls. The library links no OpenMP:
+// a second one beside torch's would be two of them.
 #pragma once
 
 #include <atomic>
