@@ -123,6 +123,15 @@ def test_another_model_is_refused(slimvec, tmp_path):
 
 
 @pytest.mark.usefixtures("indexed")
+@pytest.mark.parametrize("option", [("--field", "body"), ("--dims", 16)])
+def test_what_an_index_has_settled_is_not_asked_for(slimvec, option):
+    outcome = slimvec("search", "fish", "-x", "ix", *option)
+    assert (outcome.code, outcome.out) == (2, "")
+    said = f"error: {option[0]} beside --index, where it says nothing; expected it with --documents alone"
+    assert outcome.error == said
+
+
+@pytest.mark.usefixtures("indexed")
 def test_a_source_is_forgotten(slimvec, tmp_path):
     (tmp_path / "docs").rename(tmp_path / "moved")
     refused = slimvec("index", "--to", "ix")

@@ -69,6 +69,17 @@ def test_equal_documents_keep_their_order():
 
 
 @pytest.mark.parametrize(
+    "option",
+    ["--ranking=text", "--path=docs", "--kind=pdf", "--after=2d", "--before=2d", "--rerank=3", "--exact", "--explain"],
+)
+def test_what_only_an_index_knows_is_refused_beside_a_file(slimvec, model, texts, option):
+    outcome = slimvec("search", "files", "-m", model, "-d", texts, option)
+    assert (outcome.code, outcome.out) == (2, "")
+    name = option.partition("=")[0]
+    assert outcome.error == f"error: {name} beside --documents, where it says nothing; expected it with --index alone"
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([" "], "error: query 1 is empty; expected some text; leave it out"),

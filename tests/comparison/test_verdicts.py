@@ -90,7 +90,7 @@ def test_variants_that_cannot_be_told_apart_are_grouped(study):
     assert (found.ordering.num_pairs, found.ordering.num_close, found.ordering.num_unjudged) == (6, 1, 0)
     assert [set(group) for group in found.ordering.groups] == [{"base", "other"}]
     text = markdown(found)
-    assert "Of 6 pairs of variants 6 are judged, and 1 are too close to order. Not distinguishable: " in text
+    assert "Of 6 pairs of variants 6 are judged, and 1 is too close to order. Not distinguishable: " in text
     few = make_report(asked, [run for run in runs if run.seed < 2])
     assert (few.ordering.num_unjudged, few.ordering.groups) == (6, ())
     assert "Of 6 pairs of variants 0 are judged, and 0 are too close to order." in markdown(few)

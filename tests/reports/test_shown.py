@@ -21,7 +21,7 @@ from slimvec.data.card.page import render_markdown
 from slimvec.errors import InputError
 from slimvec.reports.blocks import Heading, Items, Paragraph, Picture, to_html, to_markdown
 from slimvec.reports.parts import Table
-from slimvec.reports.shown import in_html, in_markdown, markdown_line, plain
+from slimvec.reports.shown import in_html, in_markdown, markdown_line, plain, shown_p
 from tests.data.test_data_card import summary
 
 ACTS = {
@@ -149,3 +149,8 @@ def test_a_data_card_shows_names_as_they_are():
     assert "<a " not in page
     assert "<b>" not in page
     assert "<script>" not in page
+
+
+@pytest.mark.parametrize(("p", "text"), [(1, "1.0000"), (0.00005, "0.0001"), (0.00004, "<.0001"), (0, "<.0001")])
+def test_no_p_value_is_zero(p, text):
+    assert shown_p(p) == text

@@ -5,9 +5,11 @@ from pathlib import Path
 from slimvec.cli.index import open_index
 from slimvec.cli.options import Dtype, Loading
 from slimvec.cli.terminal import Result, Terminal
+from slimvec.cli.values import none_of
 from slimvec.errors import InputError
 from slimvec.optional import require
 
+HOST, PORT = "127.0.0.1", 8001
 KEYS = {
     "url": "where it served; null with stdio",
     "model": "the index's model",
@@ -19,8 +21,8 @@ def mcp(
     *,
     index: Path,
     http: bool = False,
-    host: str = "127.0.0.1",
-    port: int = 8001,
+    host: str = HOST,
+    port: int = PORT,
     keys: Path | None = None,
     allow_open: bool = False,
     dtype: Dtype = "auto",
@@ -36,6 +38,11 @@ def mcp(
     """
     if terminal.json and not http:
         raise InputError("--json on stdin and stdout, where the protocol runs", expected="--json with --http alone")
+    if not http:
+        none_of(
+            "stdin and stdout", "it with --http alone", host=host != HOST, port=port != PORT, keys=keys,
+            allow_open=allow_open,
+        )  # fmt: skip
     require("mcp", purpose="mcp")
     if not http:
         opened = open_index(terminal, index, None, Loading(dtype=dtype))

@@ -7,7 +7,7 @@ from slimvec.cli.index import open_index
 from slimvec.cli.index_hits import as_json, shown_hits
 from slimvec.cli.options import DEFAULT_MODEL, Loading
 from slimvec.cli.terminal import Result, Terminal
-from slimvec.cli.values import exactly_one
+from slimvec.cli.values import exactly_one, none_of
 from slimvec.data.records import check_text
 from slimvec.data.texts import Item
 from slimvec.errors import InputError
@@ -87,12 +87,17 @@ def search(
     if documents is not None:
         from slimvec.cli.file_search import search_file
 
+        none_of(
+            "--documents", "it with --index alone", ranking=ranking != "hybrid", path=path, kind=kind, after=after,
+            before=before, rerank=rerank, exact=exact, explain=explain,
+        )  # fmt: skip
         return search_file(
             terminal, asked, documents, model=model or DEFAULT_MODEL, top=top, task=task, field=field,
             loading=loading, generate=generate, language_model=language_model,
         )  # fmt: skip
     if generate is not None:
         raise InputError("--generate with --index", expected="--documents, whose texts it can read whole")
+    none_of("--index", "it with --documents alone", field=field != "text", dims=loading.dims)
     assert index is not None
     filters = _filters(path, kind, after, before)
     needs_model = model is not None or ranking != "text" or rerank > 0

@@ -174,11 +174,12 @@ def _scores(report: "EvaluationResult") -> "Table":
 
 
 def _comparison(comparison: "ComparisonReport") -> "Table":
+    from slimvec.reports.shown import shown_p
     from slimvec.statistics.intervals import shown_interval
 
     rows = []
     for task in comparison.tasks:
         scores = [f"{task.first:.3f}", f"{task.second:.3f}", f"{task.difference:+.3f}"]
         bounds = shown_interval(task.low, task.high, task.num_samples, form="+.3f")
-        rows.append((task.task, *scores, bounds, f"{task.p_corrected:.4f}", f"{task.smallest_seen:.3f}", task.verdict))
+        rows.append((task.task, *scores, bounds, shown_p(task.p_corrected), f"{task.smallest_seen:.3f}", task.verdict))
     return table(("task", "first", "second", "difference", "95% interval", "p (Holm)", "could be seen", "better"), rows)

@@ -21,6 +21,22 @@ def exactly_one(**given: object) -> None:
         raise InputError(found, expected="one of them")
 
 
+def none_of(beside: str, instead: str, **given: object) -> None:
+    """See that no option is given that says nothing beside another one; None, False, 0 and nothing are not.
+
+    Args:
+        beside: The option that is there.
+        instead: What the others go with.
+        given: Their values, by name; those that have a default are compared with it before.
+
+    Raises:
+        InputError: one is given.
+    """
+    for name, value in given.items():
+        if value:
+            raise InputError(f"--{name.replace('_', '-')} beside {beside}, where it says nothing", expected=instead)
+
+
 def among(given: Collection[str] | None, known: Sequence[_T], *, what: str) -> list[_T]:
     """Give the known ones of some names, in their own order; all where none is given.
 

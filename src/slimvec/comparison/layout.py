@@ -20,6 +20,7 @@ from slimvec.reports.blocks import (
     write_pictures,
 )
 from slimvec.reports.parts import Table
+from slimvec.reports.shown import shown_p
 from slimvec.statistics.intervals import MIN_UNITS
 from slimvec.statistics.trainings import MIN_TRAININGS
 
@@ -86,10 +87,10 @@ def _ordering(report: StudyReport) -> list[Paragraph]:
     found = report.ordering
     if found is None:
         return []
-    judged = found.num_pairs - found.num_unjudged
-    parts = [
-        f"Of {found.num_pairs} pairs of variants {judged} are judged, and {found.num_close} are too close to order."
-    ]
+    judged, close = (
+        f"{count} {'is' if count == 1 else 'are'}" for count in (found.num_pairs - found.num_unjudged, found.num_close)
+    )
+    parts = [f"Of {found.num_pairs} pairs of variants {judged} judged, and {close} too close to order."]
     if found.groups:
         parts.append(f"Not distinguishable: {'; '.join(', '.join(group) for group in found.groups)}.")
     return [Paragraph(" ".join(parts), "note")]
@@ -104,7 +105,7 @@ def _row_cells(report: StudyReport, row: Row) -> tuple[str, ...]:
             f"{score.value:+.3f}{_shown_ends(report, score)}",
             effect.against,
             row.verdict,
-            "" if effect.p_holm is None else f"{effect.p_holm:.4f}",
+            "" if effect.p_holm is None else shown_p(effect.p_holm),
             "" if effect.detectable is None else f"{effect.detectable:.3f}",
         )
     seeds = (_by_seed(report, row),) if report.has_seeds else ()

@@ -10,6 +10,7 @@ from slimvec.files import atomic_folder
 from slimvec.reports.blocks import Block, Heading, Paragraph, Picture, write_pages
 from slimvec.reports.intervals import Row, draw_intervals
 from slimvec.reports.parts import Table, pairs_table
+from slimvec.reports.shown import shown_p
 from slimvec.statistics.intervals import shown_interval
 
 
@@ -149,7 +150,7 @@ def _comparison_table(comparison: ComparisonReport) -> Table:
     for task in comparison.tasks:
         scores = [f"{task.first:.4f}", f"{task.second:.4f}", f"{task.difference:+.4f}"]
         interval = shown_interval(task.low, task.high, task.num_samples, form="+.4f")
-        tests = [f"{task.num_samples:,}", f"{task.p_value:.4f}", f"{task.p_corrected:.4f}", f"{task.smallest_seen:.4f}"]
+        tests = [f"{task.num_samples:,}", shown_p(task.p_value), shown_p(task.p_corrected), f"{task.smallest_seen:.4f}"]
         rows.append((task.task, *scores, interval, *tests, names.get(task.verdict, task.verdict)))
     return Table(title="", header=header, rows=tuple(rows))
 

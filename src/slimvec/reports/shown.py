@@ -34,6 +34,11 @@ def one_line(text: str) -> str:
     return plain(" ".join(text.split()))
 
 
+def shown_p(p: float) -> str:
+    """Show a p-value to four digits; none is zero."""
+    return f"{p:.4f}" if p >= 0.00005 else "<.0001"
+
+
 def in_markdown(text: str) -> str:
     """Write a text for the middle of a line of Markdown, where it reads as it is; only `code` stays code."""
     parts = _CODE.split(one_line(text))
