@@ -32,6 +32,23 @@ def folder(tmp_path):
     return tmp_path / "teacher"
 
 
+@pytest.fixture(autouse=True)
+def precise(monkeypatch):
+    """A machine that does not compute in bfloat16, whichever this is."""
+    monkeypatch.setattr("slimvec.evaluation.teachers.compute_dtype", lambda: torch.float32)
+
+
+def test_it_computes_in_bfloat16_where_the_machine_does(folder, monkeypatch):
+    precise = open_teacher(str(folder))
+    monkeypatch.setattr("slimvec.evaluation.teachers.compute_dtype", lambda: torch.bfloat16)
+    fast = open_teacher(str(folder))
+    assert fast.identity == precise.identity
+    made = fast(TEXTS, "document", None)
+    cosines = (made * Embedder.load(folder).embed_documents(TEXTS)).sum(axis=1)
+    assert not np.array_equal(cosines.round(4), np.ones(3))
+    np.testing.assert_allclose(cosines, 1, atol=0.02)
+
+
 def test_vectors_are_the_models_own_rounded_once_and_kept(folder, monkeypatch):
     teacher = open_teacher(str(folder))
     assert teacher.dims == 12

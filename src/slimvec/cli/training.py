@@ -114,6 +114,7 @@ def run_training(
     """
     with terminal.task("starting to train", expected=expected) as task:
         from slimvec.engine.frozen import open_frozen
+        from slimvec.engine.training_rows import fast_rows
         from slimvec.evaluation.teachers import open_teacher
         from slimvec.training.run.training_run import train
         from slimvec.training.step.dtypes import run_slowness
@@ -133,6 +134,7 @@ def run_training(
             notice=task.share,
             open_teacher=open_teacher,
             open_frozen=open_frozen,
+            fast_rows=fast_rows,
         )
     if not result.finished:
         raise Interrupted(f"stopped after step {result.progress.step}; {when_stopped}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from slimvec.comparison.study import BASE_PREFIX, Study
 from slimvec.engine.frozen import open_frozen
+from slimvec.engine.training_rows import fast_rows
 from slimvec.errors import TrainingError
 from slimvec.evaluation.teachers import open_teacher
 from slimvec.files import sha256_of, sha256_of_json
@@ -176,7 +177,10 @@ def provide(training: Training, models: Path, *, announce: Callable[[Training], 
     if base is not None:
         recipe = recipe.model_copy(update={"base": Base(source=str(base))})
     steps = list(announce(training))
-    result = train(recipe, folder, resume=True, on_step=steps, open_teacher=open_teacher, open_frozen=open_frozen)
+    result = train(
+        recipe, folder, resume=True, on_step=steps, open_teacher=open_teacher, open_frozen=open_frozen,
+        fast_rows=fast_rows,
+    )  # fmt: skip
     if not result.finished:
         raise TrainingError(
             f"stopped within {training.name}, seed {training.seed}", do="run it again: it goes on from here"

@@ -40,6 +40,15 @@ const Table& table() {
   return made;
 }
 
+// A target that runs here; or null, and why.
+const TargetEntry* usable(int32_t target, int32_t num_threads, char* error, int64_t error_size) {
+  const std::vector<Known>& known = table().known;
+  if (target >= 0 && size_t(target) < known.size() && known[target].missing.empty() && num_threads > 0)
+    return known[target].entry;
+  std::snprintf(error, size_t(error_size), "target %d with %d threads cannot run here", target, num_threads);
+  return nullptr;
+}
+
 }  // namespace
 
 int32_t slimvec_abi_version(void) { return SLIMVEC_ABI_VERSION; }
@@ -54,10 +63,12 @@ const SlimvecTarget* slimvec_targets(int32_t* count) {
 int32_t slimvec_decode(
     int32_t target, const SlimvecModel* model, const SlimvecBatch* batch, int32_t num_threads, char* error,
     int64_t error_size) {
-  const std::vector<Known>& known = table().known;
-  if (target < 0 || size_t(target) >= known.size() || !known[target].missing.empty() || num_threads < 1) {
-    std::snprintf(error, size_t(error_size), "target %d with %d threads cannot run here", target, num_threads);
-    return SLIMVEC_REFUSED;
-  }
-  return known[target].entry->decode(model, batch, num_threads, error, error_size);
+  const TargetEntry* entry = usable(target, num_threads, error, error_size);
+  return entry ? entry->decode(model, batch, num_threads, error, error_size) : SLIMVEC_REFUSED;
+}
+
+int32_t slimvec_run_rows(
+    int32_t target, const SlimvecRows* rows, int32_t num_threads, char* error, int64_t error_size) {
+  const TargetEntry* entry = usable(target, num_threads, error, error_size);
+  return entry ? entry->run_rows(rows, num_threads, error, error_size) : SLIMVEC_REFUSED;
 }

@@ -10,7 +10,7 @@ extern "C" {
 #endif
 
 // Changes with every change of this file; a caller asks for it before anything else.
-enum { SLIMVEC_ABI_VERSION = 2 };
+enum { SLIMVEC_ABI_VERSION = 3 };
 
 enum SlimvecDtype {
   SLIMVEC_DTYPE_FLOAT32 = 0,
@@ -83,6 +83,16 @@ typedef struct {
   const int32_t* stop;  // looked at between layers: anything but 0 ends the call
 } SlimvecBatch;
 
+// Rows of a model in training. A norm has `first` x [rows, width] and `second` the weight [width] in float32; a gated
+// activation has `first` the gate and `second` what it multiplies, of one size. With `gradient`, of the result and as
+// large as `first`, the gradients are computed: of x; of the gate, and of what it multiplies.
+typedef struct {
+  int32_t norm, gelu;
+  float epsilon;
+  SlimvecTensor first, second, gradient;
+  void *result, *second_result;
+} SlimvecRows;
+
 // What a target is, and how it wants matrices packed.
 typedef struct {
   const char* name;
@@ -110,6 +120,9 @@ SLIMVEC_EXPORT const SlimvecTarget* slimvec_targets(int32_t* count);
 SLIMVEC_EXPORT int32_t slimvec_decode(
     int32_t target, const SlimvecModel* model, const SlimvecBatch* batch, int32_t num_threads, char* error,
     int64_t error_size);
+// Run rows; status and `error` as above.
+SLIMVEC_EXPORT int32_t slimvec_run_rows(
+    int32_t target, const SlimvecRows* rows, int32_t num_threads, char* error, int64_t error_size);
 
 #if defined(__cplusplus)
 }

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 DONE, REFUSED, INTERRUPTED, FAILED = range(4)
 DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2, torch.int32: 3}
 _MOST_SIZES = 4
@@ -95,6 +95,17 @@ class BatchOf(ctypes.Structure):
         ("keys", ctypes.c_void_p),
         ("values", ctypes.c_void_p),
         ("stop", ctypes.POINTER(ctypes.c_int32)),
+    ]
+
+
+class RowsOf(ctypes.Structure):
+    """Rows of a norm or a gated activation, and where the result goes."""
+
+    _fields_: ClassVar = [
+        *((name, ctypes.c_int32) for name in ("norm", "gelu")),
+        ("epsilon", ctypes.c_float),
+        *((name, TensorAt) for name in ("first", "second", "gradient")),
+        *((name, ctypes.c_void_p) for name in ("result", "second_result")),
     ]
 
 

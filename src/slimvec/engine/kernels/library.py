@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from slimvec.engine.kernels.interface import ABI_VERSION, BatchOf, ModelOf, TargetOf
+from slimvec.engine.kernels.interface import ABI_VERSION, BatchOf, ModelOf, RowsOf, TargetOf
 from slimvec.errors import InputError
 from slimvec.model.processor import forced_isa
 
@@ -85,6 +85,13 @@ class Library:
             ctypes.c_char_p,
             ctypes.c_int64,
         ]
+        self._library.slimvec_run_rows.argtypes = [
+            ctypes.c_int32,
+            ctypes.POINTER(RowsOf),
+            ctypes.c_int32,
+            ctypes.c_char_p,
+            ctypes.c_int64,
+        ]
         self.sources = self._library.slimvec_sources().decode()
         count = ctypes.c_int32()
         found = self._library.slimvec_targets(ctypes.byref(count))
@@ -96,6 +103,12 @@ class Library:
         status = self._library.slimvec_decode(
             target.number, ctypes.byref(model), ctypes.byref(batch), num_threads, said, len(said)
         )
+        return status, said.value.decode(errors="replace")
+
+    def run_rows(self, target: Target, rows: RowsOf, num_threads: int) -> tuple[int, str]:
+        """Run a norm or a gate, without Python's lock: the status, and what the library says to it."""
+        said = ctypes.create_string_buffer(512)
+        status = self._library.slimvec_run_rows(target.number, ctypes.byref(rows), num_threads, said, len(said))
         return status, said.value.decode(errors="replace")
 
 

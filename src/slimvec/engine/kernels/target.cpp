@@ -10,6 +10,7 @@
 #include <numeric>
 #include <string>
 
+#include "gradients.h"
 #include "model.h"
 
 namespace slimvec {
@@ -257,10 +258,40 @@ int32_t decode_checked(const SlimvecModel& model, const SlimvecBatch& batch, int
   refuse("no kernel for products in %s in this target", name_of(model.dtype));
 }
 
-int32_t decode(
-    const SlimvecModel* model, const SlimvecBatch* batch, int32_t num_threads, char* error, int64_t error_size) {
+template <class E>
+void run_rows_as(const SlimvecRows& from, int32_t num_threads) {
+  const Sizes sizes(from.first.sizes, from.first.sizes + std::clamp(from.first.num_sizes, 0, int32_t(SLIMVEC_MOST_SIZES)));
+  const int64_t size = std::accumulate(sizes.begin(), sizes.end(), int64_t(1), std::multiplies<>());
+  const E* first = pointer<E>(from.first, "first", sizes);
+  const E* gradient = from.gradient.data ? pointer<E>(from.gradient, "gradient", sizes) : nullptr;
+  if (sizes.empty() || size < 1 || !from.result) refuse("rows have a size, and room for the result");
+  if (from.norm) {
+    const float* weight = pointer<float>(from.second, "weight", {sizes.back()});
+    run_norm<E>(
+        {size / sizes.back(), sizes.back(), first, weight, gradient, static_cast<E*>(from.result), from.epsilon},
+        num_threads);
+    return;
+  }
+  if (gradient && !from.second_result) refuse("a gate has two gradients");
+  run_gate<E>(
+      {size, first, pointer<E>(from.second, "second", sizes), gradient, static_cast<E*>(from.result),
+       static_cast<E*>(from.second_result), from.gelu != 0},
+      num_threads);
+}
+
+int32_t run_rows_checked(const SlimvecRows& rows, int32_t num_threads) {
+#ifdef SLIMVEC_BF16
+  if (rows.first.dtype == SLIMVEC_DTYPE_BFLOAT16) return run_rows_as<bf16>(rows, num_threads), SLIMVEC_DONE;
+#endif
+  if (rows.first.dtype != SLIMVEC_DTYPE_FLOAT32) refuse("no kernel for rows in %s in this target", name_of(rows.first.dtype));
+  return run_rows_as<float>(rows, num_threads), SLIMVEC_DONE;
+}
+
+// Call what is checked, and put what it throws into words.
+template <class Call>
+int32_t guarded(const Call& call, char* error, int64_t error_size) {
   try {
-    return decode_checked(*model, *batch, num_threads);
+    return call();
   } catch (const Refusal& refusal) {
     std::snprintf(error, size_t(error_size), "%s", refusal.reason.c_str());
     return SLIMVEC_REFUSED;
@@ -268,6 +299,15 @@ int32_t decode(
     std::snprintf(error, size_t(error_size), "%s", failure.what());
     return SLIMVEC_FAILED;
   }
+}
+
+int32_t decode(
+    const SlimvecModel* model, const SlimvecBatch* batch, int32_t num_threads, char* error, int64_t error_size) {
+  return guarded([&] { return decode_checked(*model, *batch, num_threads); }, error, error_size);
+}
+
+int32_t run_rows(const SlimvecRows* rows, int32_t num_threads, char* error, int64_t error_size) {
+  return guarded([&] { return run_rows_checked(*rows, num_threads); }, error, error_size);
 }
 
 }  // namespace
@@ -283,4 +323,5 @@ TargetEntry SLIMVEC_SYMBOL(SLIMVEC_TARGET) = {
     {SLIMVEC_NAME(SLIMVEC_TARGET), "", slimvec::PANEL, slimvec::HAS_BF16, slimvec::INT8_PACK > 0, slimvec::INT8_PACK,
      slimvec::INT8_BITS, slimvec::INT8_OFFSET, 1},
     slimvec::decode,
+    slimvec::run_rows,
 };

@@ -14,6 +14,7 @@ the run's own. A run without stages has its checkpoints in the workspace itself.
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -42,7 +43,7 @@ from slimvec.training.run.preparation import check_moved, prepare_model, quick_v
 from slimvec.training.run.validation import HeldOutRetrieval, TrainingEmbedder, Validator, split_records
 from slimvec.training.step.dtypes import run_dtype
 from slimvec.training.step.events import Audience
-from slimvec.training.step.frozen import OpenFrozen, fast_frozen
+from slimvec.training.step.frozen import FastRows, OpenFrozen, fast_frozen
 from slimvec.training.step.processes import Processes
 from slimvec.training.step.weights import put_together, shares_out
 
@@ -143,6 +144,7 @@ class RunContext:
         validators: Further evaluations, by name.
         open_teacher: Gives the model that a recipe names as teacher.
         open_frozen: Gives something faster for the layers that are not trained.
+        fast_rows: Runs norms and activations of the others faster.
         clock: Seconds.
     """
 
@@ -150,6 +152,7 @@ class RunContext:
     validators: Mapping[str, Validator] = field(default_factory=dict)
     open_teacher: OpenTeacher | None = None
     open_frozen: OpenFrozen | None = None
+    fast_rows: FastRows | None = None
     clock: Callable[[], float] = time.monotonic
 
 
@@ -243,7 +246,10 @@ def run_stage(
         keep_stage_card(describe_data(recipe.data, found, held, model.tokenizer), paths.metrics.parent, paths.number)
 
     processes.on_main(begin)
-    with fast_frozen(model.backbone, recipe, context.open_frozen, look=trainer.look):
+    with ExitStack() as stack:
+        stack.enter_context(fast_frozen(model.backbone, recipe, context.open_frozen, look=trainer.look))
+        if context.fast_rows is not None:
+            stack.enter_context(context.fast_rows(model.backbone))
         outcome = trainer.run()
     record = StageRecord(
         name=paths.stage.name,

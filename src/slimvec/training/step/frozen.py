@@ -1,10 +1,11 @@
 """The frozen layers of a run: on whatever is fastest, and from disk where the recipe says so.
 
-Training knows no engine: whoever starts a run hands one in, as `slimvec.engine.frozen.open_frozen`.
+Training knows no engine: whoever starts a run hands one in, as `slimvec.engine.frozen.open_frozen`, and what runs the
+norms and activations of the other layers, as `slimvec.engine.training_rows.fast_rows`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import torch
 from torch import Tensor
@@ -19,6 +20,8 @@ from slimvec.training.recipe import Recipe
 OpenFrozen = Callable[[TransformersBackbone, int], LowerStates | None]
 """Gives what runs the first layers of a backbone faster than it does, or None."""
 
+FastRows = Callable[[TransformersBackbone], AbstractContextManager[None]]
+"""Runs norms and activations of a backbone faster within a block, with their gradients."""
 
 PIECE_TOKENS = 512
 """What the frozen layers run at once: as fast as more, and soon over when someone wants the run to stop."""

@@ -1,0 +1,154 @@
+"""Norms and gated activations of a model in training, each in one pass on the kernels, with exact gradients.
+
+    norm    y = x r w, r = (mean(x^2) + epsilon)^-1/2       dx = r (w dy) - x r^3 mean(x w dy)
+    gate    y = a(g) u                                      dg = dy u a'(g), du = dy a(g)
+
+In plain torch they are a dozen passes over [T, H] in float32, a sixth of a step in bfloat16. Results are rounded once,
+where torch rounds between its operations. Training knows no engine: it is handed this.
+
+Letters: T tokens, H width.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from slimvec.engine.fused import UnsupportedError
+from slimvec.engine.fused.spec import DecoderSpec, read_spec
+from slimvec.engine.kernels.interface import DONE, RowsOf, place
+from slimvec.engine.kernels.library import Kernels, load_kernels
+from slimvec.model.backbone import TransformersBackbone
+
+
+@contextmanager
+def fast_rows(backbone: TransformersBackbone) -> Iterator[None]:
+    """Run a model's frozen norms, and its gated activations, on the kernels within the block.
+
+    Nothing changes where there are no kernels for the model's dtype, on a GPU, and for a model that the fused decoder
+    does not know. A norm that is trained stays as it is.
+
+    Args:
+        backbone: With the right weights trainable.
+    """
+    model, kernels = backbone.hf_model, load_kernels()
+    spec = _spec(model)
+    if spec is None or backbone.device.type != "cpu" or model.dtype not in kernels.dtypes:
+        yield
+        return
+    exchanged = []
+    for module in model.modules():
+        forward = _fast_forward(module, spec, Rows(kernels))
+        if forward is not None:
+            module.forward = forward
+            exchanged.append(module)
+    try:
+        yield
+    finally:
+        for module in exchanged:
+            del module.forward
+
+
+class Rows:
+    """The operations.
+
+    Args:
+        kernels: What runs them.
+    """
+
+    def __init__(self, kernels: Kernels) -> None:
+        self._kernels = kernels
+
+    def norm(self, x: Tensor, weight: Tensor, epsilon: float, dy: Tensor | None = None) -> Tensor:
+        """Norm x [..., H] by a weight [H] float32; with `dy` give dx instead."""
+        result = torch.empty_like(x)
+        self._run(RowsOf(norm=1, epsilon=epsilon, result=result.data_ptr()), x, weight, dy)
+        return result
+
+    def gate(self, gate: Tensor, up: Tensor, *, gelu: bool) -> Tensor:
+        """Activate a gate and multiply it with `up`, both [..., F]."""
+        result = torch.empty_like(gate)
+        self._run(RowsOf(gelu=gelu, result=result.data_ptr()), gate, up, None)
+        return result
+
+    def gate_gradients(self, gate: Tensor, up: Tensor, dy: Tensor, *, gelu: bool) -> tuple[Tensor, Tensor]:
+        """Give the gradients of `gate` and `up`."""
+        found = torch.empty_like(gate), torch.empty_like(up)
+        self._run(RowsOf(gelu=gelu, result=found[0].data_ptr(), second_result=found[1].data_ptr()), gate, up, dy)
+        return found
+
+    def _run(self, rows: RowsOf, first: Tensor, second: Tensor, gradient: Tensor | None) -> None:
+        library, target = self._kernels.library, self._kernels.target
+        if library is None or target is None:
+            raise RuntimeError(f"there are no kernels: {self._kernels.reason}")
+        rows.first, rows.second, rows.gradient = (
+            place(first, "first"), place(second, "second"), place(gradient, "gradient"),
+        )  # fmt: skip
+        status, said = library.run_rows(target, rows, torch.get_num_threads())
+        if status != DONE:
+            raise RuntimeError(said)
+
+
+class _Norm(torch.autograd.Function):
+    """y [T, H] of x [T, H] and a weight [H] that has no gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float, rows: Rows) -> Tensor:
+        """Norm."""
+        ctx.save_for_backward(x, weight)
+        ctx.epsilon, ctx.rows = epsilon, rows
+        return rows.norm(x, weight, epsilon)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        """Give dx."""
+        x, weight = ctx.saved_tensors
+        return ctx.rows.norm(x, weight, ctx.epsilon, dy.contiguous()), None, None, None
+
+
+class _Gate(torch.autograd.Function):
+    """y of a gate and what it multiplies, all [T, F]."""
+
+    @staticmethod
+    def forward(ctx: Any, gate: Tensor, up: Tensor, gelu: bool, rows: Rows) -> Tensor:
+        """Activate and multiply."""
+        ctx.save_for_backward(gate, up)
+        ctx.gelu, ctx.rows = gelu, rows
+        return rows.gate(gate, up, gelu=gelu)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        """Give the gradients of both."""
+        return *ctx.rows.gate_gradients(*ctx.saved_tensors, dy.contiguous(), gelu=ctx.gelu), None, None
+
+
+def _spec(model: nn.Module) -> DecoderSpec | None:
+    """Read what the decoder's norms and activations are; None where the fused decoder does not know it."""
+    try:
+        return read_spec(model.config.to_dict())  # type: ignore[operator, union-attr]
+    except UnsupportedError:
+        return None
+
+
+def _fast_forward(module: nn.Module, spec: DecoderSpec, rows: Rows) -> Callable[[Tensor], Tensor] | None:
+    """Give a module's forward on the kernels; None for one that stays as it is."""
+    if type(module).__name__.endswith("RMSNorm"):
+        weight = module.weight
+        if not isinstance(weight, Tensor) or weight.requires_grad:
+            return None
+        whole = (weight.detach().float() + spec.norm_offset).contiguous()
+        return lambda x: _Norm.apply(x.contiguous(), whole, spec.epsilon, rows)  # type: ignore[no-any-return, no-untyped-call]
+    if not all(isinstance(getattr(module, name, None), nn.Module) for name in ("gate_proj", "up_proj", "down_proj")):
+        return None
+    gelu = spec.activation == "gelu_tanh"
+
+    def feed_forward(x: Tensor) -> Tensor:
+        gated = _Gate.apply(module.gate_proj(x).contiguous(), module.up_proj(x).contiguous(), gelu, rows)  # type: ignore[operator, no-untyped-call]
+        return module.down_proj(gated)  # type: ignore[no-any-return, operator]
+
+    return feed_forward
