@@ -142,7 +142,7 @@ def _fast_forward(module: nn.Module, spec: DecoderSpec, rows: Rows) -> Callable[
         if not isinstance(weight, Tensor) or weight.requires_grad:
             return None
         whole = (weight.detach().float() + spec.norm_offset).contiguous()
-        return lambda x: _Norm.apply(x.contiguous(), whole, spec.epsilon, rows)  # type: ignore[no-any-return, no-untyped-call]
+        return lambda x: _Norm.apply(x.contiguous(), whole, spec.epsilon, rows)  # type: ignore[no-untyped-call]
     if not all(isinstance(getattr(module, name, None), nn.Module) for name in ("gate_proj", "up_proj", "down_proj")):
         return None
     gelu = spec.activation == "gelu_tanh"

@@ -87,8 +87,8 @@ class Teacher:
 def open_teacher(name: str) -> Teacher:
     """Load a teacher as `loss.distill.teacher` names it.
 
-    It computes in bfloat16 where the machine does, whatever its weights are held in: nearly twice as fast, at cosines of
-    .9999 with its vectors in float32, which are kept in 16 bits anyway.
+    It computes in bfloat16 where the machine does, whatever its weights are held in: nearly twice as fast, at cosines
+    of .9999 with its vectors in float32, which are kept in 16 bits anyway.
 
     Raises:
         SlimvecError: as for `Embedder.load`.
