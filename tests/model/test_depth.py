@@ -88,9 +88,9 @@ def test_a_trained_model_of_the_first_layers_is_kept_as_one(tmp_path, merge):
     folder = trained(tmp_path, merge=merge)
     manifest = json.loads((folder / "slimvec.json").read_text())
     assert manifest["spec"].get("num_layers") == (None if merge else 2)
-    fused, plainly = (Embedder.load(folder, engine=engine) for engine in ("fused", "transformers"))
+    fused, plainly = (Embedder.load(folder, engine=engine, dtype="float32") for engine in ("fused", "transformers"))
     np.testing.assert_allclose(fused.embed(TEXTS).vectors, plainly.embed(TEXTS).vectors, atol=2e-6)
-    untrained = Embedder.load(tmp_path / "base", num_layers=2, attention="bidirectional")
+    untrained = Embedder.load(tmp_path / "base", num_layers=2, attention="bidirectional", dtype="float32")
     assert np.abs(fused.embed(TEXTS).vectors - untrained.embed(TEXTS).vectors).max() > 1e-3
     with pytest.raises(ModelError, match="was saved with 2 layers; expected no other number, 3 was asked for"):
         open_model(folder, num_layers=3)
