@@ -3,7 +3,9 @@
 A script gives its rows and the sets to clean against, `write_training_data` does the rest. OUTPUT gets `pairs.jsonl.gz`
 (query and positive, by source), `alike.jsonl.gz` (two texts side by side that need not answer each other),
 `short_pairs.jsonl.gz` (the pairs without their tasks, long texts cut at a word) and `texts.jsonl.gz` (all texts of
-both, each once, cut likewise), with the reports of the cleaning, and their counts alone in `cleaning.json`.
+both, each once, cut likewise), with the reports of the cleaning, and their counts alone in `cleaning.json`. Rows that
+have a grade or a label are written as they stand to `NAME/train.jsonl.gz`, as far as the cleaning left their texts in
+`alike`.
 """
 
 import argparse
@@ -11,7 +13,7 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +28,28 @@ MAX_PAIR_CHARACTERS = 300
 """Longest text of the short pairs, as much as a training of an hour reads."""
 
 
-def write_training_data(output: Path, pairs: Sequence[Row], alike: Sequence[Row], against: Sequence[Path]) -> None:
-    """Clean rows of `query`, `positive`, `source` (and `task`) against evaluation data, and write all files."""
+def write_training_data(
+    output: Path,
+    pairs: Sequence[Row],
+    alike: Sequence[Row],
+    against: Sequence[Path],
+    supervised: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> None:
+    """Clean rows of `query`, `positive`, `source` (and `task`) against evaluation data, and write all files.
+
+    Rows of `supervised`, by name, have their texts in `alike` too: as `text`, or as `s1` and `s2`.
+    """
     output.mkdir(parents=True, exist_ok=True)
     cleaned = [clean(output, name, rows, against) for name, rows in (("pairs", pairs), ("alike", alike))]
     texts = dict.fromkeys(shortened(text) for path in cleaned for text in texts_in(path))
     write_rows(output / "texts.jsonl.gz", [{"text": text} for text in texts])
     write_rows(output / "short_pairs.jsonl.gz", [short_pair(row) for row in rows_of(cleaned[0])])
+    kept = set(texts_in(cleaned[1]))
+    for name, rows in supervised.items():
+        (output / name).mkdir(exist_ok=True)
+        left = [row for row in rows if all(row[key] in kept for key in ("text", "s1", "s2") if key in row)]
+        write_rows(output / name / "train.jsonl.gz", left)
+        print(f"{output / name}: {len(left):,} of {len(rows):,} rows")
     counts = {path.name: without_examples(json.loads(report_of(path).read_text())) for path in cleaned}
     (output / "cleaning.json").write_text(json.dumps(counts, indent=1) + "\n")
     print(f"{output / 'texts.jsonl.gz'}: {len(texts):,} texts")

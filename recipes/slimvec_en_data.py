@@ -9,6 +9,7 @@ the model's data card has the digests of what it was trained on.
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from model_data import Row, arguments, pairs_in, rows_of, side_by_side, some, write_training_data
 
@@ -26,9 +27,12 @@ PAIRS: Mapping[str, tuple[int, str]] = {
     "python-docs": (6000, "Given a summary, find the documentation it is from"),
 }
 """How many pairs of each source are taken, and what is asked of them."""
-CLASSES: Mapping[str, int] = {"banking77": 2500, "clinc150": 2500, "debian_sections": 800}
-"""How many texts of each classification set; their labels are not used."""
-ALIKE = {"stsb_multi": 3500}
+CLASSES: Mapping[str, int] = {"banking77": 11_000, "clinc150": 16_000, "debian_sections": 800}
+"""How many texts of each classification set."""
+LABELLED: Mapping[str, str] = {"banking77": "label", "clinc150": "label"}
+"""Sets of which the labels of the training part are used, and the field that has them."""
+ALIKE = {"stsb_multi": 6000}
+"""Pairs with a grade of likeness, which is used."""
 AGAINST = (
     "code_retrieval", "cacm", "cranfield", "liveqa_med", "medquad_retrieval", "qed_nq_retrieval", "debian_retrieval",
     "tldr_retrieval", "scitldr_retrieval", "pubmedqa_retrieval", "xquad", "sts12_16/test.jsonl.gz",
@@ -44,7 +48,12 @@ def main(data: Path, output: Path, scale: float) -> None:
     ]
     alike = [row for name, count in ALIKE.items() for row in some(alike_of(data, name), count, scale, name)]
     alike += [row for name, count in CLASSES.items() for row in side_by_side(texts_of(data, name), count, scale, name)]
-    write_training_data(output, pairs, alike, [data / name for name in AGAINST])
+    supervised: dict[str, list[dict[str, Any]]] = {
+        name: [{"text": row["text"], "label": row[field]} for row in training_rows(data, name)]
+        for name, field in LABELLED.items()
+    }
+    supervised |= {name: [row for row in training_rows(data, name) if row["lang"] == "en"] for name in ALIKE}
+    write_training_data(output, pairs, alike, [data / name for name in AGAINST], supervised)
 
 
 def pairs_of(data: Path, name: str) -> Iterator[Row]:
@@ -58,14 +67,19 @@ def pairs_of(data: Path, name: str) -> Iterator[Row]:
 
 def alike_of(data: Path, name: str) -> Iterator[Row]:
     """Give the English pairs of a similarity set, whatever their grade."""
-    for row in rows_of(data / name / "train.jsonl.gz"):
+    for row in training_rows(data, name):
         if row["lang"] == "en":
             yield {"query": row["s1"], "positive": row["s2"]}
 
 
 def texts_of(data: Path, name: str) -> list[str]:
     """Give the texts of a classification set."""
-    return [row["text"] for row in rows_of(data / name / "train.jsonl.gz") if row.get("lang", "en") == "en"]
+    return [row["text"] for row in training_rows(data, name) if row.get("lang", "en") == "en"]
+
+
+def training_rows(data: Path, name: str) -> Iterator[dict[str, Any]]:
+    """Read the training part of a set."""
+    return rows_of(data / name / "train.jsonl.gz")
 
 
 if __name__ == "__main__":

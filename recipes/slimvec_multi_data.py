@@ -54,7 +54,7 @@ def main(data: Path, output: Path, scale: float) -> None:
     bitext = output / "tatoeba.txt"  # its columns are none that evaluation texts are read from
     sentences = (row[side] for row in rows_of(data / "tatoeba_bitext" / "test.jsonl.gz") for side in ("src", "eng"))
     bitext.write_text("".join(f"{sentence}\n" for sentence in dict.fromkeys(sentences)), encoding="utf-8")
-    write_training_data(output, pairs, alike, [*(data / name for name in AGAINST), bitext])
+    write_training_data(output, pairs, alike, [*(data / name for name in AGAINST), bitext], {})
 
 
 def drawn_from(data: Path, name: str, count: int) -> list[Row]:

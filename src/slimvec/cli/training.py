@@ -73,11 +73,12 @@ class FinishedRun:
     def summary(self) -> dict[str, Any]:
         """Give the numbers that a command's JSON holds."""
         progress = self.result.progress
+        steps = sum(stage.progress.step for stage in self.result.stages if stage.progress.pairs)
         return {
             "steps": progress.step,
             "tokens": progress.tokens,
             "num_truncated": progress.truncated,
-            "pairs_per_step": progress.pairs / progress.step if progress.pairs else None,
+            "pairs_per_step": progress.pairs / steps if steps else None,
             "negatives_per_pair": progress.negatives / progress.pairs if progress.pairs else None,
             "num_trained": self.result.num_trained,
             "first_loss": self.first_loss,

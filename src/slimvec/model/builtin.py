@@ -170,7 +170,7 @@ BUILTINS: Mapping[str, Builtin] = {
     "slimvec-en-small": Builtin(
         wheels=(),
         weights=("adapter_model.safetensors",),
-        sha256="e156e2e9cbd01623f140b19b7047ca24a96d0ee445cc63c7c29749c7c4c6e992",
+        sha256="bb268bc568d789686b2ee9a857c09619dfcc4920f85a84597d7eac3d9a95617d",
         licence="Apache-2.0",
         base="smollm2-135m",
     ),
