@@ -26,7 +26,7 @@ def test_pairs_a_step_are_those_of_the_steps_that_have_pairs(slimvec, tmp_path, 
     (tmp_path / "recipe.yaml").write_text(
         f"base: {{source: {json.dumps(str(model))}}}\n"
         "data: [{path: pairs.jsonl}]\n"
-        "model: {prompts: {query: \"\"}}\n"
+        'model: {prompts: {query: ""}}\n'
         "batch: {pairs: 2}\n"
         "tuning: {merge: false}\n"
         "stages:\n"
