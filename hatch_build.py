@@ -121,7 +121,7 @@ def build(plan: Plan, library: Path) -> None:
             common = [pool.submit(_common, plan, folder, unit) for unit in _COMMON_UNITS]
             objects = [job.result() for job in (*targets, *common)]
         built = folder / LIBRARY
-        _run([plan.compiler, *plan.flags, "-shared", "-pthread", *map(str, objects), "-o", str(built)])
+        _run([plan.compiler, *plan.flags, "-shared", "-pthread", *map(str, objects), "-ldl", "-o", str(built)])
         library.parent.mkdir(parents=True, exist_ok=True)
         staged = library.with_name(f".{library.name}.{os.getpid()}")
         shutil.copyfile(built, staged)  # a new file: a process that has the old one loaded keeps it

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "handover.h"
+#include "rows.h"
 
 namespace {
 
@@ -269,6 +270,7 @@ int main(int count, char** arguments) {
     }
     if (*target.missing) continue;
     ++ran;
+    failures += rows::failures(number, target);
     for (const Precision& precision : PRECISIONS) {
       if (precision.dtype == SLIMVEC_DTYPE_BFLOAT16 && !target.bfloat16) continue;
       if (precision.int8 && !target.int8) continue;

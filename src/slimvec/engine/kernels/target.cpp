@@ -7,6 +7,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <exception>
+#include <functional>
 #include <numeric>
 #include <string>
 
@@ -260,7 +261,8 @@ int32_t decode_checked(const SlimvecModel& model, const SlimvecBatch& batch, int
 
 template <class E>
 void run_rows_as(const SlimvecRows& from, int32_t num_threads) {
-  const Sizes sizes(from.first.sizes, from.first.sizes + std::clamp(from.first.num_sizes, 0, int32_t(SLIMVEC_MOST_SIZES)));
+  const int32_t num_sizes = std::clamp(from.first.num_sizes, 0, int32_t(SLIMVEC_MOST_SIZES));
+  const Sizes sizes(from.first.sizes, from.first.sizes + num_sizes);
   const int64_t size = std::accumulate(sizes.begin(), sizes.end(), int64_t(1), std::multiplies<>());
   const E* first = pointer<E>(from.first, "first", sizes);
   const E* gradient = from.gradient.data ? pointer<E>(from.gradient, "gradient", sizes) : nullptr;
@@ -283,7 +285,8 @@ int32_t run_rows_checked(const SlimvecRows& rows, int32_t num_threads) {
 #ifdef SLIMVEC_BF16
   if (rows.first.dtype == SLIMVEC_DTYPE_BFLOAT16) return run_rows_as<bf16>(rows, num_threads), SLIMVEC_DONE;
 #endif
-  if (rows.first.dtype != SLIMVEC_DTYPE_FLOAT32) refuse("no kernel for rows in %s in this target", name_of(rows.first.dtype));
+  if (rows.first.dtype != SLIMVEC_DTYPE_FLOAT32)
+    refuse("no kernel for rows in %s in this target", name_of(rows.first.dtype));
   return run_rows_as<float>(rows, num_threads), SLIMVEC_DONE;
 }
 

@@ -35,7 +35,6 @@ void wait_for_change(const std::atomic<uint32_t>& value, uint32_t old) {
 class Pool {
  public:
   void run(int size, void (*body)(const void*, int), const void* context) {
-    const std::lock_guard<std::mutex> one_at_a_time(call_);
     while (num_workers_ < size - 1) add_worker();
     body_ = body, context_ = context, size_ = size;
     left_.store(uint32_t(num_workers_), std::memory_order_relaxed);
@@ -71,7 +70,6 @@ class Pool {
     }
   }
 
-  std::mutex call_;
   int num_workers_ = 0;
   void (*body_)(const void*, int) = nullptr;
   const void* context_ = nullptr;
@@ -118,20 +116,22 @@ struct OpenMP {
   }
 };
 
-// Never freed: threads wait in it. A forked child has none of them and starts with another, and without an OpenMP, whose
-// threads stayed behind too.
-Pool* pool = nullptr;
-OpenMP openmp;
+// What runs calls, one at a time. Never freed: threads wait in it. A forked child has none of them and starts with
+// another, and without an OpenMP, whose threads stayed behind too.
+struct Runner {
+  std::mutex call;
+  OpenMP openmp;
+  Pool pool;
+};
+
+Runner* runner = nullptr;
 
 void begin() {
-  pool = new Pool;
-  openmp = OpenMP::find();
+  runner = new Runner;
+  runner->openmp = OpenMP::find();
 }
 
-void begin_in_child() {
-  pool = new Pool;
-  openmp = OpenMP();
-}
+void begin_in_child() { runner = new Runner; }
 
 }  // namespace
 
@@ -142,7 +142,8 @@ void run_threads(int size, void (*body)(const void*, int), const void* context) 
     begin();
     pthread_atfork(nullptr, nullptr, begin_in_child);
   });
-  if (!openmp.run(size, body, context)) pool->run(size, body, context);
+  const std::lock_guard<std::mutex> one_at_a_time(runner->call);
+  if (!runner->openmp.run(size, body, context)) runner->pool.run(size, body, context);
 }
 
 void Barrier::wait() {
