@@ -52,7 +52,7 @@ def main(data: Path, output: Path, scale: float) -> None:
         name: [{"text": row["text"], "label": row[field]} for row in training_rows(data, name)]
         for name, field in LABELLED.items()
     }
-    supervised |= {name: [row for row in training_rows(data, name) if row["lang"] == "en"] for name in ALIKE}
+    supervised |= {name: list(training_rows(data, name)) for name in ALIKE}
     write_training_data(output, pairs, alike, [data / name for name in AGAINST], supervised)
 
 
@@ -68,18 +68,17 @@ def pairs_of(data: Path, name: str) -> Iterator[Row]:
 def alike_of(data: Path, name: str) -> Iterator[Row]:
     """Give the English pairs of a similarity set, whatever their grade."""
     for row in training_rows(data, name):
-        if row["lang"] == "en":
-            yield {"query": row["s1"], "positive": row["s2"]}
+        yield {"query": row["s1"], "positive": row["s2"]}
 
 
 def texts_of(data: Path, name: str) -> list[str]:
     """Give the texts of a classification set."""
-    return [row["text"] for row in training_rows(data, name) if row.get("lang", "en") == "en"]
+    return [row["text"] for row in training_rows(data, name)]
 
 
 def training_rows(data: Path, name: str) -> Iterator[dict[str, Any]]:
-    """Read the training part of a set."""
-    return rows_of(data / name / "train.jsonl.gz")
+    """Read the English rows of a set's training part."""
+    return (row for row in rows_of(data / name / "train.jsonl.gz") if row.get("lang", "en") == "en")
 
 
 if __name__ == "__main__":

@@ -2,10 +2,16 @@
 
 import json
 
+import pytest
 
-def test_a_model_learns_from_another(slimvec, tmp_path, model):
+
+@pytest.fixture(autouse=True)
+def pairs(tmp_path):
     rows = [{"query": f"a {word}", "positive": f"about the {word}"} for word in ("file", "list", "tree", "page")]
     (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def test_a_model_learns_from_another(slimvec, tmp_path, model):
     (tmp_path / "recipe.yaml").write_text(
         f"base: {{source: {json.dumps(str(model))}}}\n"
         "data: [{path: pairs.jsonl, task: find it}]\n"
@@ -21,8 +27,6 @@ def test_a_model_learns_from_another(slimvec, tmp_path, model):
 
 
 def test_pairs_a_step_are_those_of_the_steps_that_have_pairs(slimvec, tmp_path, model):
-    rows = [{"query": f"a {word}", "positive": f"about the {word}"} for word in ("file", "list", "tree", "page")]
-    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     (tmp_path / "recipe.yaml").write_text(
         f"base: {{source: {json.dumps(str(model))}}}\n"
         "data: [{path: pairs.jsonl}]\n"

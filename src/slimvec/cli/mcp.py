@@ -38,13 +38,12 @@ def mcp(
     """
     if terminal.json and not http:
         raise InputError("--json on stdin and stdout, where the protocol runs", expected="--json with --http alone")
+    require("mcp", purpose="mcp")
     if not http:
         none_of(
             "stdin and stdout", "it with --http alone", host=host != HOST, port=port != PORT, keys=keys,
             allow_open=allow_open,
         )  # fmt: skip
-    require("mcp", purpose="mcp")
-    if not http:
         opened = open_index(terminal, index, None, Loading(dtype=dtype))
         from slimvec.serving.mcp_server import mcp_server
 

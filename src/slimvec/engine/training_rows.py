@@ -39,9 +39,9 @@ def fast_rows(backbone: TransformersBackbone) -> Iterator[None]:
     if spec is None or backbone.device.type != "cpu" or model.dtype not in kernels.dtypes:
         yield
         return
-    exchanged = []
+    rows, exchanged = Rows(kernels), []
     for module in model.modules():
-        forward = _fast_forward(module, spec, Rows(kernels))
+        forward = _fast_forward(module, spec, rows)
         if forward is not None:
             module.forward = forward
             exchanged.append(module)
@@ -81,9 +81,7 @@ class Rows:
         return found
 
     def _run(self, rows: RowsOf, first: Tensor, second: Tensor, gradient: Tensor | None) -> None:
-        library, target = self._kernels.library, self._kernels.target
-        if library is None or target is None:
-            raise RuntimeError(f"there are no kernels: {self._kernels.reason}")
+        library, target = self._kernels.loaded()
         rows.first, rows.second, rows.gradient = (
             place(first, "first"), place(second, "second"), place(gradient, "gradient"),
         )  # fmt: skip

@@ -20,23 +20,6 @@ void share(long count, long values_each, int num_threads, const Body& body) {
 }
 
 template <class E>
-void norm_row(const NormRows<E>& work, long row) {
-  const E* x = work.x + row * work.width;
-  Lanes squares = zeros();
-  for (long column = 0; column < work.width; column += LANES) {
-    const Lanes value = Element<E>::load(x + column, tail(work.width - column));
-    squares = multiply_add(value, value, squares);
-  }
-  const Lanes factor = splat(1.0f / std::sqrt(sum_lanes(squares) / float(work.width) + work.epsilon));
-  E* to = work.result + row * work.width;
-  for (long column = 0; column < work.width; column += LANES) {
-    const Tail end = tail(work.width - column);
-    const Lanes scaled = Element<E>::load(x + column, end) * factor;
-    Element<E>::store(to + column, end, scaled * Element<float>::load(work.weight + column, end));
-  }
-}
-
-template <class E>
 void norm_gradient_row(const NormRows<E>& work, long row) {
   const E *x = work.x + row * work.width, *dy = work.dy + row * work.width;
   Lanes squares = zeros(), products = zeros();
@@ -96,7 +79,13 @@ void gate_run(const GateRows<E>& work, long first, long last) {
 template <class E>
 void run_norm(const NormRows<E>& work, int num_threads) {
   share(work.rows, work.width, num_threads, [&](long first, long last) {
-    for (long row = first; row < last; ++row) work.dy ? norm_gradient_row(work, row) : norm_row(work, row);
+    for (long row = first; row < last; ++row) {
+      const long place = row * work.width;
+      if (work.dy)
+        norm_gradient_row(work, row);
+      else
+        rms_norm(work.x + place, work.weight, work.width, work.epsilon, work.result + place);
+    }
   });
 }
 

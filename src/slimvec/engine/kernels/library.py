@@ -8,6 +8,7 @@ and `SLIMVEC_KERNELS_LIBRARY` names another file, which is for tests.
 import ctypes
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -99,17 +100,19 @@ class Library:
 
     def decode(self, target: Target, model: ModelOf, batch: BatchOf, num_threads: int) -> tuple[int, str]:
         """Run a batch, without Python's lock: the status, and what the library says to it."""
-        said = ctypes.create_string_buffer(512)
-        status = self._library.slimvec_decode(
-            target.number, ctypes.byref(model), ctypes.byref(batch), num_threads, said, len(said)
-        )
-        return status, said.value.decode(errors="replace")
+        return _answer(self._library.slimvec_decode, target, model, batch, num_threads=num_threads)
 
     def run_rows(self, target: Target, rows: RowsOf, num_threads: int) -> tuple[int, str]:
         """Run a norm or a gate, without Python's lock: the status, and what the library says to it."""
-        said = ctypes.create_string_buffer(512)
-        status = self._library.slimvec_run_rows(target.number, ctypes.byref(rows), num_threads, said, len(said))
-        return status, said.value.decode(errors="replace")
+        return _answer(self._library.slimvec_run_rows, target, rows, num_threads=num_threads)
+
+
+def _answer(
+    function: Callable[..., int], target: Target, *handed: ctypes.Structure, num_threads: int
+) -> tuple[int, str]:
+    said = ctypes.create_string_buffer(512)
+    status = function(target.number, *map(ctypes.byref, handed), num_threads, said, len(said))
+    return status, said.value.decode(errors="replace")
 
 
 def _read(number: int, found: TargetOf) -> Target:
@@ -138,6 +141,16 @@ class Kernels:
     reason: str
     target: Target | None = None
     library: Library | None = None
+
+    def loaded(self) -> tuple[Library, Target]:
+        """Give the library and the instruction set.
+
+        Raises:
+            RuntimeError: there are none.
+        """
+        if self.library is None or self.target is None:
+            raise RuntimeError(f"there are no kernels: {self.reason}")
+        return self.library, self.target
 
     @property
     def isa(self) -> str:

@@ -23,22 +23,23 @@ inline float max_lanes(Lanes value) {
   return most;
 }
 
-inline float inverse_rms(const float* row, long width, float epsilon) {
+template <class From>
+inline float inverse_rms(const From* row, long width, float epsilon) {
   Lanes squares[2] = {zeros(), zeros()};
   for (long column = 0, turn = 0; column < width; column += LANES, turn ^= 1) {
-    const Lanes value = Element<float>::load(row + column, tail(width - column));
+    const Lanes value = Element<From>::load(row + column, tail(width - column));
     squares[turn] = multiply_add(value, value, squares[turn]);
   }
   return 1.0f / std::sqrt(sum_lanes(squares[0] + squares[1]) / float(width) + epsilon);
 }
 
 // to = row / rms(row) * weight
-template <class E>
-inline void rms_norm(const float* row, const float* weight, long width, float epsilon, E* to) {
+template <class E, class From>
+inline void rms_norm(const From* row, const float* weight, long width, float epsilon, E* to) {
   const Lanes factor = splat(inverse_rms(row, width, epsilon));
   for (long column = 0; column < width; column += LANES) {
     const Tail end = tail(width - column);
-    const Lanes scaled = Element<float>::load(row + column, end) * factor;
+    const Lanes scaled = Element<From>::load(row + column, end) * factor;
     Element<E>::store(to + column, end, scaled * Element<float>::load(weight + column, end));
   }
 }

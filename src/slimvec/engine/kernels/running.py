@@ -62,8 +62,7 @@ def run_kernel(kernels: Kernels, model: ModelOf, batch: BatchOf, work: float, ke
 
 
 def _decode(kernels: Kernels, model: ModelOf, batch: BatchOf, threads: int) -> None:
-    if kernels.library is None or kernels.target is None:
-        raise RuntimeError(f"there are no kernels: {kernels.reason}")
-    status, said = kernels.library.decode(kernels.target, model, batch, threads)
+    library, target = kernels.loaded()
+    status, said = library.decode(target, model, batch, threads)
     if status not in (DONE, INTERRUPTED):
         raise RuntimeError(said)

@@ -14,7 +14,7 @@ the run's own. A run without stages has its checkpoints in the workspace itself.
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -152,7 +152,7 @@ class RunContext:
     validators: Mapping[str, Validator] = field(default_factory=dict)
     open_teacher: OpenTeacher | None = None
     open_frozen: OpenFrozen | None = None
-    fast_rows: FastRows | None = None
+    fast_rows: FastRows = nullcontext
     clock: Callable[[], float] = time.monotonic
 
 
@@ -246,10 +246,8 @@ def run_stage(
         keep_stage_card(describe_data(recipe.data, found, held, model.tokenizer), paths.metrics.parent, paths.number)
 
     processes.on_main(begin)
-    with ExitStack() as stack:
-        stack.enter_context(fast_frozen(model.backbone, recipe, context.open_frozen, look=trainer.look))
-        if context.fast_rows is not None:
-            stack.enter_context(context.fast_rows(model.backbone))
+    frozen = fast_frozen(model.backbone, recipe, context.open_frozen, look=trainer.look)
+    with frozen, context.fast_rows(model.backbone):
         outcome = trainer.run()
     record = StageRecord(
         name=paths.stage.name,

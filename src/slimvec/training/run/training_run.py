@@ -7,7 +7,7 @@ whole: the model, the recipe, the metrics and the data card; then `OUTPUT.traini
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -91,7 +91,7 @@ def train(
     notice: Notice | None = None,
     open_teacher: OpenTeacher | None = None,
     open_frozen: OpenFrozen | None = None,
-    fast_rows: FastRows | None = None,
+    fast_rows: FastRows = nullcontext,
     clock: Callable[[], float] = time.monotonic,
 ) -> TrainingResult:
     """Train as a recipe says and write the model's folder.

@@ -20,7 +20,7 @@ from slimvec.training.recipe import Recipe
 OpenFrozen = Callable[[TransformersBackbone, int], LowerStates | None]
 """Gives what runs the first layers of a backbone faster than it does, or None."""
 
-FastRows = Callable[[TransformersBackbone], AbstractContextManager[None]]
+FastRows = Callable[[TransformersBackbone], AbstractContextManager[object]]
 """Runs norms and activations of a backbone faster within a block, with their gradients."""
 
 PIECE_TOKENS = 512
