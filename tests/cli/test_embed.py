@@ -91,7 +91,7 @@ def test_people_are_told_what_was_done_and_what_was_cut_off(slimvec, model, tmp_
     assert outcome.code == 0
     assert outcome.out.splitlines()[0].startswith("2 texts, 205 tokens in ")
     assert outcome.out.splitlines()[1] == "v.npy: 2 vectors of 32 float32"
-    assert outcome.err == "1 texts were longer than 200 tokens and were truncated\n"
+    assert outcome.err == "1 text was longer than 200 tokens and was truncated\n"
 
 
 def test_a_dtype_that_is_slow_here_is_used_and_told_with_its_factor(slimvec, model, texts, monkeypatch):

@@ -65,7 +65,7 @@ def test_explained(slimvec):
     assert {"vector_rank", "cosine", "text_rank", "bm25", "words", "fused"} <= set(hit["explanation"])
     assert (hit["place"], hit["rank"]) == ("record f1", 1)
     long = slimvec("search", "fish " * 400, "-x", "ix", "--json")
-    assert "1 queries were longer than the model takes and were truncated" in long.err
+    assert "1 query was longer than the model takes and was truncated" in long.err
     assert long.json["results"][0]["query_truncated"]
 
 

@@ -38,7 +38,7 @@ def test_people_see_rank_cosine_and_first_line(slimvec, model, texts):
 def test_a_query_that_is_truncated_is_reported(slimvec, model, texts):
     outcome = slimvec("search", "files " * 400, "-m", model, "-d", texts)
     assert outcome.code == 0
-    assert outcome.err.startswith("1 queries were longer than ")
+    assert outcome.err.startswith("1 query was longer than ")
 
 
 def test_titles_are_embedded_and_shown(slimvec, model, tmp_path):

@@ -82,8 +82,11 @@ class Terminal:
             print(plain(text), file=sys.stderr, flush=True)  # noqa: T201
 
     def truncated(self, number: int, texts: str, limit: str = "the model takes") -> None:
-        """Remark that texts were truncated, if any were."""
-        if number:
+        """Remark that texts (in the plural) were truncated, if any were."""
+        if number == 1:
+            one = "query" if texts == "queries" else texts.removesuffix("s")
+            self.remark(f"1 {one} was longer than {limit} and was truncated")
+        elif number:
             self.remark(f"{number:,} {texts} were longer than {limit} and were truncated")
 
     def not_read(self, faults: Sequence[str]) -> None:
