@@ -91,3 +91,7 @@ class Section(Frozen):
     """A part of the settings that users write; its defaults are checked too, and no number is infinite unasked."""
 
     model_config = ConfigDict(validate_default=True, allow_inf_nan=False)
+
+    def is_default(self, key: str) -> bool:
+        """Whether a key has its default, written or not: what is written in full must read back."""
+        return bool(getattr(self, key) == type(self).model_fields[key].default)

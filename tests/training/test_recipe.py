@@ -178,6 +178,26 @@ def test_staged_recipes_read_back():
     assert again.stage_recipes() == recipe.stage_recipes()
 
 
+@pytest.mark.parametrize(
+    "objective",
+    [
+        "{kind: text-vectors, teachers: [big]}",
+        "{kind: text-vectors, teachers: [big], cosine: 0, kl: 1}",
+        "{kind: text-vectors, teachers: [big], axes: own, head_texts: 9}",
+        "{kind: next-phrase}",
+        "{kind: next-phrase, query: beginning}",
+        "{kind: simcse}",
+        "{kind: crops}",
+        "{kind: revela}",
+        "{kind: anchor}",
+        "{kind: ngrams}",
+    ],
+)
+def test_recipes_of_every_kind_read_back(objective):
+    recipe = parse_recipe(GOOD, overrides=[f"objective={objective}", "validation=null", "model.attention=causal"])
+    assert parse_recipe(recipe_yaml(recipe)) == recipe
+
+
 def test_null_takes_a_section_away():
     first, second = parse_recipe(STAGED, overrides=["stages.1.validation=null"]).stage_recipes()
     assert first.recipe.validation is not None

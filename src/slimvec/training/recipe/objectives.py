@@ -173,7 +173,7 @@ class NextPhrase(TextObjective):
         refuse(not 1 <= low <= high, "phrase_tokens", f"phrase_tokens {[low, high]} must be the least, then the most")
         message = f"max_tokens {self.max_tokens} holds no two phrases of {low} tokens; raise it"
         refuse(2 * low > self.max_tokens, "max_tokens", message)
-        unused = self.query == "beginning" and "window_tokens" in self.model_fields_set
+        unused = self.query == "beginning" and not self.is_default("window_tokens")
         refuse(unused, "window_tokens", "window_tokens belongs to query window, and it is beginning")
         return self
 
@@ -282,7 +282,7 @@ class TextVectorsObjective(TextVectors):
         refuse(nothing, "cosine", "cosine, gram and kl are all 0, which leaves nothing to learn; set one")
         twice = len(set(self.teachers)) < len(self.teachers)
         refuse(twice, "teachers", f"teachers {list(self.teachers)} name one twice")
-        unused = "temperature" in self.model_fields_set and not self.kl
+        unused = not self.kl and not self.is_default("temperature")
         refuse(unused, "temperature", "temperature belongs to kl, and kl is 0")
         refuse(self.projection and not self.cosine, "projection", "projection belongs to cosine, and cosine is 0")
         random = self.train_head is False and not self.head_texts
