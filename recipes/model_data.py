@@ -3,9 +3,9 @@
 A script gives its rows and the sets to clean against, `write_training_data` does the rest. OUTPUT gets `pairs.jsonl.gz`
 (query and positive, by source), `alike.jsonl.gz` (two texts side by side that need not answer each other),
 `short_pairs.jsonl.gz` (the pairs without their tasks, long texts cut at a word) and `texts.jsonl.gz` (all texts of
-both, each once, cut likewise), with the reports of the cleaning, and their counts alone in `cleaning.json`. Rows that
-have a grade or a label are written as they stand to `NAME/train.jsonl.gz`, as far as the cleaning left their texts in
-`alike`.
+both, each once, cut likewise, or in pieces), with the reports of the cleaning, and their counts alone in
+`cleaning.json`. Rows that have a grade or a label are written as they stand to `NAME/train.jsonl.gz`, as far as the
+cleaning left their texts in `alike`.
 """
 
 import argparse
@@ -34,14 +34,17 @@ def write_training_data(
     alike: Sequence[Row],
     against: Sequence[Path],
     supervised: Mapping[str, Sequence[Mapping[str, Any]]],
+    *,
+    max_pieces: int = 1,
 ) -> None:
     """Clean rows of `query`, `positive`, `source` (and `task`) against evaluation data, and write all files.
 
-    Rows of `supervised`, by name, have their texts in `alike` too: as `text`, or as `s1` and `s2`.
+    Rows of `supervised`, by name, have their texts in `alike` too: as `text`, or as `s1` and `s2`. Of a long text the
+    first `max_pieces` pieces are texts to distil.
     """
     output.mkdir(parents=True, exist_ok=True)
     cleaned = [clean(output, name, rows, against) for name, rows in (("pairs", pairs), ("alike", alike))]
-    texts = dict.fromkeys(shortened(text) for path in cleaned for text in texts_in(path))
+    texts = dict.fromkeys(piece for path in cleaned for text in texts_in(path) for piece in pieces(text, max_pieces))
     write_rows(output / "texts.jsonl.gz", [{"text": text} for text in texts])
     write_rows(output / "short_pairs.jsonl.gz", [short_pair(row) for row in rows_of(cleaned[0])])
     kept = set(texts_in(cleaned[1]))
@@ -95,6 +98,16 @@ def without_examples(content: Any) -> Any:
 def shortened(text: str, limit: int = MAX_CHARACTERS) -> str:
     """Cut a text where a word ends."""
     return text if len(text) <= limit else text[: limit + 1].rsplit(maxsplit=1)[0]
+
+
+def pieces(text: str, number: int) -> Iterator[str]:
+    """Give the first pieces of a text, parted where words end."""
+    rest = text.strip()
+    for _ in range(number):
+        if rest:
+            piece = shortened(rest)
+            yield piece
+            rest = rest[len(piece) :].lstrip()
 
 
 def short_pair(row: Row) -> dict[str, object]:

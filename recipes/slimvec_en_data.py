@@ -27,6 +27,10 @@ PAIRS: Mapping[str, tuple[int, str]] = {
     "python-docs": (6000, "Given a summary, find the documentation it is from"),
 }
 """How many pairs of each source are taken, and what is asked of them."""
+MORE_TEXTS: Mapping[str, int] = {
+    "wordnet": 70_000, "debian_pairs": 16_000, "tldr": 8_000, "qa_passages": 12_000, "code_docstring": 8_000,
+}  # fmt: skip
+"""How many pairs of a source give their texts alone, to distil; other ones than the pairs, but for chance."""
 CLASSES: Mapping[str, int] = {"banking77": 11_000, "clinc150": 16_000, "debian_sections": 800}
 """How many texts of each classification set."""
 LABELLED: Mapping[str, str] = {"banking77": "label", "clinc150": "label"}
@@ -46,14 +50,15 @@ def main(data: Path, output: Path, scale: float) -> None:
     pairs = [
         row for name, (count, task) in PAIRS.items() for row in some(pairs_of(data, name), count, scale, name, task)
     ]
-    alike = [row for name, count in ALIKE.items() for row in some(alike_of(data, name), count, scale, name)]
+    alike = [row for name, count in MORE_TEXTS.items() for row in some(pairs_of(data, name), count, scale, name)]
+    alike += [row for name, count in ALIKE.items() for row in some(alike_of(data, name), count, scale, name)]
     alike += [row for name, count in CLASSES.items() for row in side_by_side(texts_of(data, name), count, scale, name)]
     supervised: dict[str, list[dict[str, Any]]] = {
         name: [{"text": row["text"], "label": row[field]} for row in training_rows(data, name)]
         for name, field in LABELLED.items()
     }
     supervised |= {name: list(training_rows(data, name)) for name in ALIKE}
-    write_training_data(output, pairs, alike, [data / name for name in AGAINST], supervised)
+    write_training_data(output, pairs, alike, [data / name for name in AGAINST], supervised, max_pieces=4)
 
 
 def pairs_of(data: Path, name: str) -> Iterator[Row]:

@@ -27,15 +27,16 @@ BATCH = tiny.random_batch([7, 3, 1])
 def adapter(tmp_path):
     """Saves a base and an adapter on it that is not zero."""
 
-    def make(architecture="llama", first_layer=1):
+    def make(architecture="llama", first_layer=1, embedding_rank=0):
         base = tiny.embedding_model(architecture)
         base.backbone.hf_model.to(torch.bfloat16)  # as bases are stored: numbers that either dtype has
         save_model(base, tmp_path / "base")
         model = load_opened(open_model(tmp_path / "base"))
-        add_lora(model.backbone, LoraSettings(rank=3, alpha=4, first_layer=first_layer), seed=1)
+        settings = LoraSettings(rank=3, alpha=4, first_layer=first_layer, embedding_rank=embedding_rank)
+        add_lora(model.backbone, settings, seed=1)
         generator = torch.Generator().manual_seed(2)
         for name, parameter in model.backbone.named_parameters():
-            if "lora_B" in name:
+            if "lora_B" in name or "lora_embedding_B" in name:
                 parameter.data = torch.randn(parameter.shape, generator=generator) * 0.1
         save_model(model, tmp_path / "adapter", merged=False)
         return tmp_path / "adapter"
@@ -48,10 +49,10 @@ def read(folder):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("first_layer", [0, 2])
+@pytest.mark.parametrize(("first_layer", "embedding_rank"), [(0, 0), (2, 0), (0, 5), (1, 5)])
 @pytest.mark.parametrize("architecture", DECODERS)
-def test_the_states_are_those_of_peft_in_every_bit(adapter, architecture, first_layer, dtype):
-    opened = open_model(adapter(architecture, first_layer))
+def test_the_states_are_those_of_peft_in_every_bit(adapter, architecture, first_layer, embedding_rank, dtype):
+    opened = open_model(adapter(architecture, first_layer, embedding_rank))
     backbone = load_opened(opened, dtype=dtype).backbone
     merge_lora(backbone)
     made = {"causal": True, "dtype": dtype, "kernel": "torch"}
@@ -127,6 +128,36 @@ def _without_effect(tensors):
     for name, tensor in tensors.items():
         if "lora_B" in name:
             tensor.zero_()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rank_pattern": {"embed_tokens": 4}},
+        {"rank_pattern": {"embed_tokens": "5"}},
+        {"rank_pattern": {"embed_tokens": 5, "q_proj": 3}},
+        {"rank_pattern": None},
+        {"rank_pattern": [5]},
+        {"alpha_pattern": {"embed_tokens": -1.0}},
+        {"alpha_pattern": {"embed_tokens": None}},
+        {"target_modules": ["embed_tokens"]},
+    ],
+)
+def test_other_adapters_on_embeddings_are_left_to_peft(adapter, change):
+    folder = adapter(embedding_rank=5)
+    assert read(folder) is not None
+    path = folder / ADAPTER_NAME
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    assert read(folder) is None
+
+
+def test_an_adapter_on_embeddings_holds_none_of_the_base(adapter):
+    tensors = load_file(adapter(embedding_rank=5) / ADAPTER_WEIGHTS)
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items() if "embed" in name}
+    assert shapes == {
+        "base_model.model.embed_tokens.lora_embedding_A": (5, tiny.VOCABULARY),
+        "base_model.model.embed_tokens.lora_embedding_B": (32, 5),
+    }
 
 
 @pytest.mark.parametrize("damage", [_without_one, _with_another, _of_another_shape, _not_finite])

@@ -56,6 +56,7 @@ def models(tmp_path_factory):
     ("overrides", "extra"),
     [
         (["tuning.first_layer=1"], 0),
+        (["tuning={embedding_rank: 5, first_layer: 1}"], 0),
         ([HEAD], 8 * 32),
         ([HEAD, "tuning.train_head=false"], 0),
         ([HEAD, "tuning={method: full}"], 8 * 32),

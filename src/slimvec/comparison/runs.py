@@ -222,7 +222,7 @@ def _load(run: Run, source: str | Path, cache_states: float) -> Iterator[Embedde
     if not run.training.trained:
         given = model.model_dump(include=model.model_fields_set & {"attention", "max_tokens", "num_layers"})
         chosen.update(given)  # type: ignore[typeddict-item]
-    frozen = run.training.recipe.tuning.first_layer
+    frozen = run.training.recipe.tuning.num_frozen
     if not cache_states or not frozen:
         yield Embedder.load(source, **chosen)
         return

@@ -1,4 +1,12 @@
-"""LoRA on every linear layer of a backbone, through PEFT (arXiv 2106.09685)."""
+"""LoRA on every linear layer of a backbone, and on its token embeddings, through PEFT (arXiv 2106.09685).
+
+    embeddings    E' = E + s A^T B^T,  A [r, V] a few numbers for each token, B [H, r] what they add to its embedding
+
+A is drawn, or says what each token means to a teacher (`slimvec.training.step.token_vectors`), and B starts at zero.
+The factor s is that of `embedding_scale`, so that one learning rate serves these and the linear layers.
+
+Letters: V tokens of the vocabulary, H width, r rank.
+"""
 
 import re
 import warnings
@@ -15,6 +23,7 @@ from peft import (
     get_peft_model_state_dict,
     set_peft_model_state_dict,
 )
+from peft.tuners.lora import Embedding as LoraEmbedding
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -26,6 +35,10 @@ from slimvec.model.opening import ADAPTER_NAME, ADAPTER_WEIGHTS
 from slimvec.model.spec import LoraSettings
 from slimvec.model.weight_files import refuse_not_finite
 from slimvec.text.batch import PackedBatch
+
+_SECOND_HALF = re.compile(r"lora_(embedding_)?B")
+_EMBEDDING_STD = 0.04
+"""Spread of a fresh A of token embeddings."""
 
 
 def check_size(settings: LoraSettings, *, num_layers: int, width: int) -> None:
@@ -41,8 +54,9 @@ def check_size(settings: LoraSettings, *, num_layers: int, width: int) -> None:
     """
     if settings.first_layer >= num_layers:
         raise ModelError(f"first_layer {settings.first_layer}", expected=f"below the {num_layers} layers of the model")
-    if settings.rank > width:
-        raise ModelError(f"rank {settings.rank:,}", expected=f"at most {width:,}, the width of the model's states")
+    for name in ("rank", "embedding_rank"):
+        if (rank := getattr(settings, name)) > width:
+            raise ModelError(f"{name} {rank:,}", expected=f"at most {width:,}, the width of the model's states")
 
 
 def add_lora(backbone: TransformersBackbone, settings: LoraSettings, *, seed: int = 0) -> None:
@@ -68,9 +82,15 @@ def add_lora(backbone: TransformersBackbone, settings: LoraSettings, *, seed: in
         lora_dropout=settings.dropout,
         target_modules=_targets(backbone.hf_model, settings.first_layer),
     )
+    if settings.embedding_rank:
+        _target_embeddings(config, backbone.hf_model, settings)
     with torch.random.fork_rng(devices=[]), _quiet_peft():
         torch.manual_seed(seed)
         backbone.hf_model = get_peft_model(backbone.hf_model, config)
+        if settings.embedding_rank:
+            layer = embedding_layer(backbone)
+            drawn = torch.randn(layer.in_features, settings.embedding_rank, device=backbone.device)
+            start_embeddings(backbone, drawn)
 
 
 def adapted_layers(model: PreTrainedModel, first_layer: int) -> list[nn.Linear]:
@@ -82,14 +102,72 @@ def adapted_layers(model: PreTrainedModel, first_layer: int) -> list[nn.Linear]:
     return [layer for name, layer in layers.items() if targets.fullmatch(name)]
 
 
-def _targets(model: PreTrainedModel, first_layer: int) -> str:
+def _targets(model: PreTrainedModel, first_layer: int, *, number_all: bool = False) -> str:
     """Say in PEFT's words which layers get an adapter; its own choice of layers does not go with "all-linear"."""
-    if first_layer == 0:
+    if first_layer == 0 and not number_all:
         return "all-linear"
-    modules = model.named_modules()
-    names = sorted({name.rpartition(".")[2] for name, module in modules if isinstance(module, nn.Linear)})
     numbers = range(first_layer, model.config.num_hidden_layers)
-    return rf"(.*\.)?layers?\.({'|'.join(map(str, numbers))})\..*\.({'|'.join(names)})"
+    return rf"(.*\.)?layers?\.({'|'.join(map(str, numbers))})\..*\.({'|'.join(_linear_names(model))})"
+
+
+def _linear_names(model: PreTrainedModel) -> list[str]:
+    """List the last names of the linear layers."""
+    modules = model.named_modules()
+    return sorted({name.rpartition(".")[2] for name, module in modules if isinstance(module, nn.Linear)})
+
+
+def _target_embeddings(config: LoraConfig, model: PreTrainedModel, settings: LoraSettings) -> None:
+    """Put the token embeddings among what gets an adapter, with a rank and a factor of their own."""
+    embeddings = model.get_input_embeddings()
+    (name,) = (name for name, module in model.named_modules() if module is embeddings)
+    linear = _targets(model, settings.first_layer, number_all=True)
+    config.target_modules = rf"{linear}|(.*\.)?{re.escape(name)}"
+    config.rank_pattern = {name: settings.embedding_rank}
+    config.alpha_pattern = {name: embedding_scale(embeddings.weight) * settings.embedding_rank}
+
+
+def embedding_scale(table: Tensor) -> float:
+    """Give the factor s of an update of token embeddings: the spread of the table [V, H] by that of a fresh A.
+
+    Adam moves every number by about its learning rate. A rate that suits an adapter on layers, some .002, is then 5% of
+    the numbers of A and, times s, 5% of an embedding's for those of B.
+    """
+    return float(f"{float(table.detach().float().std()) / _EMBEDDING_STD:.4g}")
+
+
+def embedding_layer(backbone: TransformersBackbone) -> LoraEmbedding:
+    """Give the token embeddings with their adapter.
+
+    Raises:
+        ModelError: there is none on them.
+    """
+    layer = backbone.hf_model.get_input_embeddings()
+    if not isinstance(layer, LoraEmbedding):
+        raise ModelError("no adapter on the token embeddings", expected="one", do="set tuning.embedding_rank above 0")
+    return layer
+
+
+def has_fresh_embeddings(backbone: TransformersBackbone) -> bool:
+    """Whether an adapter is on the token embeddings and changes nothing yet."""
+    layer = backbone.hf_model.get_input_embeddings()
+    return isinstance(layer, LoraEmbedding) and not any(b.any() for b in layer.lora_embedding_B.values())
+
+
+def start_embeddings(backbone: TransformersBackbone, vectors: Tensor) -> None:
+    """Set what a fresh adapter on token embeddings says of each token; nothing else changes, as B is zero.
+
+    Args:
+        backbone: With such an adapter.
+        vectors: [V, r], not all the same.
+
+    Raises:
+        ModelError: it has none.
+    """
+    layer = embedding_layer(backbone)
+    (adapter,) = layer.active_adapters
+    with torch.no_grad():
+        layer.lora_embedding_A[adapter].copy_(vectors.T * (_EMBEDDING_STD / vectors.std()))
+        layer.lora_embedding_B[adapter].zero_()
 
 
 def load_lora(backbone: TransformersBackbone, folder: Path, *, trained: bool = False) -> None:
@@ -120,7 +198,7 @@ def load_lora(backbone: TransformersBackbone, folder: Path, *, trained: bool = F
             set_peft_model_state_dict(adapted, tensors)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise ModelError(f"adapter of {folder} cannot be loaded: {error}") from error
-    if trained and not any(tensor.any() for name, tensor in tensors.items() if "lora_B" in name):
+    if trained and not any(tensor.any() for name, tensor in tensors.items() if _SECOND_HALF.search(name)):
         raise ModelError(
             f"{path} was trained and changes nothing: its lora_B are all 0",
             expected="vectors that differ from the base's",
@@ -207,14 +285,20 @@ class CacheWithoutAdapter:
 def merge_lora(backbone: TransformersBackbone) -> None:
     """Fold the adapter into the weights, in place; without an adapter nothing happens."""
     if isinstance(backbone.hf_model, PeftModel):
-        merged = backbone.hf_model.merge_and_unload()
+        with _quiet_peft():
+            merged = backbone.hf_model.merge_and_unload()
         assert isinstance(merged, PreTrainedModel)
         backbone.hf_model = merged
 
 
 @contextmanager
 def _quiet_peft() -> Iterator[None]:
-    """Silence one warning that is not ours: PEFT 0.21 asks transformers 5.23 by a name that it has deprecated."""
+    """Silence two warnings that are not ours.
+
+    PEFT 0.21 asks transformers 5.23 by a name that it has deprecated, and it speaks of a head that is tied to adapted
+    embeddings, where a bare model has none.
+    """
     with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*tie_word_embeddings=True", category=UserWarning)
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
         yield

@@ -170,7 +170,7 @@ BUILTINS: Mapping[str, Builtin] = {
     "slimvec-en-small": Builtin(
         wheels=(),
         weights=("adapter_model.safetensors",),
-        sha256="bb268bc568d789686b2ee9a857c09619dfcc4920f85a84597d7eac3d9a95617d",
+        sha256="8332afdaaf7d83a58a872844603533c8d364ccfeaba805c4115f17aef42c55d8",
         licence="Apache-2.0",
         base="smollm2-135m",
     ),

@@ -164,7 +164,9 @@ def write_transformer(model: EmbeddingModel, folder: Path) -> None:
     Raises:
         ModelError: transformers would read the tokenizer in another way.
     """
-    model.backbone.hf_model.save_pretrained(folder)
+    hf_model = model.backbone.hf_model
+    # PEFT would write the base's embeddings too where an adapter is on them.
+    hf_model.save_pretrained(folder, **({"save_embedding_layers": False} if has_lora(model.backbone) else {}))
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty card
     if (folder / "config.json").is_file():
         add_older_keys(folder / "config.json")

@@ -69,11 +69,13 @@ class WeightCounts:
         total: All.
         linear: In the matrices of linear layers that an adapter is put on.
         sides: Sum over those matrices of height and width: an adapter of rank r has r times as many numbers.
+        table: Height and width of the token embeddings together, for an adapter on these.
     """
 
     total: int
     linear: int
     sides: int
+    table: int
 
 
 def read_shape(source: str, *, revision: str | None = None, config: Path | None = None) -> Config:
@@ -149,6 +151,7 @@ def count_weights(config: Config, *, first_layer: int = 0) -> WeightCounts:
         total=sum(parameter.numel() for parameter in model.parameters()),
         linear=sum(matrix.numel() for matrix in matrices),
         sides=sum(sum(matrix.shape) for matrix in matrices),
+        table=sum(model.get_input_embeddings().weight.shape),
     )
 
 

@@ -191,6 +191,9 @@ class LoraSettings(BaseModel):
         dropout: On the adapter's input; 0 because short runs never see a pair twice.
         first_layer: Lowest decoder layer that gets an adapter. The layers below run without gradient: of SmolLM2's
             30, leaving out 10 makes a step 1.3 times as fast, 15 1.5 times, 20 1.8 times.
+        embedding_rank: Rank of an update of the token embeddings; 0 leaves them as they are. An adapter on layers moves
+            no word by itself. It takes rank * (vocabulary + width) numbers, and layers below `first_layer` have no
+            adapter but run with gradients.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
@@ -199,3 +202,4 @@ class LoraSettings(BaseModel):
     alpha: float = Field(default=32.0, gt=0)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     first_layer: int = Field(default=0, ge=0)
+    embedding_rank: int = Field(default=0, ge=0)

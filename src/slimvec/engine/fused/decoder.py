@@ -143,10 +143,10 @@ class FusedDecoder:
         source = source or open_folder(folder, check=True)
         # Two maps of the same file: the layers' is dropped once they are packed, the embedding's stays. What lies in
         # memory tensor by tensor (an old pickle) needs no second reading for that.
-        embedding = (open_folder(folder) if source.mapped else source).embedding(spec, dtype)
+        table = open_folder(folder) if source.mapped else source
         if lora is not None:
-            source = lora.folded(source, dtype)
-        return cls(spec, source, embedding, causal=causal, dtype=dtype, kernel=kernel, int8=int8)
+            source, table = lora.folded(source, dtype), lora.folded(table, dtype)
+        return cls(spec, source, table.embedding(spec, dtype), causal=causal, dtype=dtype, kernel=kernel, int8=int8)
 
     @classmethod
     def from_backbone(

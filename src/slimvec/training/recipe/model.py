@@ -83,6 +83,11 @@ class Tuning(LoraSettings):
         return self
 
     @property
+    def num_frozen(self) -> int:
+        """How many layers from the bottom run without gradient."""
+        return self.first_layer if self.method == "lora" and not self.embedding_rank else 0
+
+    @property
     def folded(self) -> bool:
         """Whether there is an adapter, and it is folded in."""
         return self.method == "lora" and (not self.dropout if self.fold is None else self.fold)

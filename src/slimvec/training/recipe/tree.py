@@ -28,7 +28,7 @@ Tree = dict[str, Any]
 
 KINDS = ("method", "mode")
 """Keys that decide what else a section may hold: another one replaces its section."""
-_ADAPTER_KEYS = {"method", "rank", "alpha", "dropout", "first_layer", "merge"}
+_ADAPTER_KEYS = {"method", "rank", "alpha", "dropout", "first_layer", "embedding_rank", "merge"}
 """Settings that decide what an adapter is."""
 
 
@@ -228,6 +228,10 @@ class Recipe(Section):
         refuse(self.run.shard and self.tuning.method != "full", "run.shard", message)
         message = "attention_ramp with causal attention; set model.attention to bidirectional, where it leads"
         refuse(self.run.attention_ramp and self.model.attention != "bidirectional", "run.attention_ramp", message)
+        message = (
+            f"embedding_rank with {self.kind}, which predicts tokens by a head that is as the base's embeddings are"
+        )
+        refuse(self.tuning.embedding_rank and self._predicts, "tuning.embedding_rank", message)
         if self.adaptation is not None:
             self._check_adaptation(self.adaptation)
         if isinstance(self.objective, TextVectorsObjective):
@@ -256,24 +260,30 @@ class Recipe(Section):
 
     def _check_depth(self, num_layers: int) -> None:
         """See that a model of its first layers only is asked for nothing that takes all of them."""
-        predicts = self.predicted_share is not None or isinstance(self.objective, Anchor | Revela)
-        predicts |= isinstance(self.objective, NextPhrase) and bool(self.objective.lm_weight)
         key = "model.num_layers"
         message = f"num_layers {num_layers} with {self.kind} that predicts tokens, from all layers; leave it out"
-        refuse(predicts or self.keeps_language_model, key, message)
+        refuse(self._predicts, key, message)
         message = f"num_layers {num_layers} of a new model; set base.shape.layers to the number it shall have"
         refuse(self.base.shape is not None, key, message)
         first = self.tuning.first_layer if self.tuning.method == "lora" else 0
         message = f"first_layer {first} is not below model.num_layers {num_layers}"
         refuse(first >= num_layers, "tuning.first_layer", message)
 
+    @property
+    def _predicts(self) -> bool:
+        """Whether the base's language-model head has a part in the training or in what is saved."""
+        lm_weight = isinstance(self.objective, NextPhrase) and bool(self.objective.lm_weight)
+        reads = self.predicted_share is not None or isinstance(self.objective, Anchor | Revela)
+        return reads or lm_weight or self.keeps_language_model
+
     def _check_cache(self) -> None:
         """See that states of frozen layers are kept only where they are the same from step to step."""
         if not self.run.cache_states:
             return
-        frozen = self.tuning.method == "lora" and self.tuning.first_layer
-        message = "cache_states without frozen layers; set tuning.first_layer above 0 with method lora"
-        refuse(not frozen, "run.cache_states", message)
+        message = (
+            "cache_states without frozen layers; set tuning.first_layer above 0 with method lora, embedding_rank to 0"
+        )
+        refuse(not self.tuning.num_frozen, "run.cache_states", message)
         message = "cache_states with attention_ramp, which changes what frozen layers give; leave one of them out"
         refuse(self.run.attention_ramp, "run.cache_states", message)
         message = "cache_states with an adaptation, which masks other tokens each time; leave cache_states out"

@@ -195,8 +195,7 @@ def _text_vectors(stage: StageInput) -> StageWork:
     )
     if settings.head_texts:
         linear_head(model, targets.dims)  # refused before anything is computed
-    start = partial(steps.start_head, model, stage.notice) if settings.head_texts else None
-    return StageWork(model, steps, extra, targets.identity, start)
+    return StageWork(model, steps, extra, targets.identity, partial(steps.start, model, stage.notice))
 
 
 def _next_phrase(stage: StageInput) -> StageWork:

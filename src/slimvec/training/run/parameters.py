@@ -49,8 +49,9 @@ def count_trained(recipe: Recipe, config: Config, counts: WeightCounts) -> Train
     with torch.device("meta"):
         head = sum(parameter.numel() for parameter in Head(spec.head, width).parameters())
     is_full = recipe.tuning.method == "full"
+    adapter = recipe.tuning.rank * counts.sides + recipe.tuning.embedding_rank * counts.table
     return TrainedParameters(
-        backbone=counts.total if is_full else recipe.tuning.rank * counts.sides,
+        backbone=counts.total if is_full else adapter,
         head=head if recipe.trains_head else 0,
         objective=_beside(recipe, width, spec.dims or spec.full_width(width)),
     )

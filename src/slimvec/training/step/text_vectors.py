@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from slimvec.errors import InputError
+from slimvec.model.adapters import has_fresh_embeddings, start_embeddings
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.head import Dense
 from slimvec.model.pooling import pool
@@ -38,6 +39,7 @@ from slimvec.training.step.events import Notice
 from slimvec.training.step.gradients import Embed
 from slimvec.training.step.processes import Processes
 from slimvec.training.step.steps import DealtSteps, Step
+from slimvec.training.step.token_vectors import token_vectors
 
 PENALTIES = tuple(10.0**power for power in range(-7, 1))
 """Tried, as multiples of the states' mean square."""
@@ -153,7 +155,7 @@ class TargetVectors:
         for start in range(0, len(texts), BLOCK_TEXTS):
             if notice is not None:
                 notice("embedding the texts with the teacher", start / len(texts))
-            block = self._embed(texts[start : start + BLOCK_TEXTS]).astype(np.float64)
+            block = self.embed(texts[start : start + BLOCK_TEXTS]).astype(np.float64)
             moments += block.T @ block
         self._axes = principal_axes(moments).astype(np.float32) if principal else None
 
@@ -171,11 +173,11 @@ class TargetVectors:
         Returns:
             [B, E] unit vectors.
         """
-        found = self._embed([self._texts[number] for number in numbers.tolist()])
+        found = self.embed([self._texts[number] for number in numbers.tolist()])
         return torch.from_numpy(found if self._axes is None else found @ self._axes)
 
-    def _embed(self, texts: Sequence[str]) -> Vectors:
-        """Ask all teachers: [B, E]."""
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Ask all teachers: [B, E], on their own axes."""
         parts = [teacher(texts, self._role, None) for teacher in self._teachers]
         units = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in parts]
         found: Vectors = (np.concatenate(units, axis=1) / len(parts) ** 0.5).astype(np.float32)
@@ -264,16 +266,39 @@ class TextVectorSteps(DealtSteps):
             random_cosine=_mean_cosine(found.vectors, self._processes),
         )
 
-    def start_head(self, model: EmbeddingModel, notice: Notice) -> None:
-        """Fill the model's linear head by regression, as `slimvec.training.step.text_vectors` has it.
+    def start(self, model: EmbeddingModel, notice: Notice) -> None:
+        """Set what the first step begins with: a fresh adapter of token embeddings, and the head if it is asked for.
 
         Args:
             model: The one in training, before its first step.
-            notice: Told how far it is, and how well the head does on texts that were left out.
+            notice: Told how far it is.
 
         Raises:
-            InputError: the head cannot be filled so.
+            InputError: the head cannot be filled so, or the teacher's vectors are narrower than the adapter.
         """
+        if has_fresh_embeddings(model.backbone):
+            self._start_embeddings(model, notice)
+        if self._settings.head_texts:
+            self._start_head(model, notice)
+
+    def _start_embeddings(self, model: EmbeddingModel, notice: Notice) -> None:
+        """Let the adapter of the token embeddings begin with what the teacher makes of each token."""
+        found = None
+        if self._processes.is_main:
+            found = token_vectors(
+                model.tokenizer.unlimited(),
+                self._tokenizer.tokenize(self._texts).sequences,
+                self._targets.embed,
+                vocabulary=model.backbone.config.vocab_size,
+                rank=self._recipe.tuning.embedding_rank,
+                on_share=lambda share: notice("embedding the tokens with the teacher", share),
+            )
+        vectors = self._processes.from_main(found)
+        assert vectors is not None
+        start_embeddings(model.backbone, vectors.to(model.device))
+
+    def _start_head(self, model: EmbeddingModel, notice: Notice) -> None:
+        """Fill the model's linear head by regression, and say how well it does on texts that were left out."""
         layer = linear_head(model, self._targets.dims)
         fitted = self._fit(model, layer.linear.out_features, notice) if self._processes.is_main else None
         weights = self._processes.from_main(fitted)
