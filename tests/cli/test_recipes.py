@@ -16,7 +16,7 @@ STAGES = {
     "smollm2-135m": ["weak", "supervised"],
     "gemma3-270m": ["weak", "supervised"],
     "slimvec-en": ["texts", "pairs"],
-    "slimvec-en-small": ["texts", "pairs"],
+    "slimvec-en-small": ["texts", "texts-again", "pairs"],
     "slimvec-multi": ["texts", "pairs"],
     "slimvec-kalm": ["texts", "pairs"],
     "tiny": [""],
