@@ -9,6 +9,7 @@ from slimvec.model.adapters import add_lora
 from slimvec.model.folder import save_model
 from slimvec.model.shapes import count_weights, read_shape
 from slimvec.model.spec import DenseLayer, LoraSettings
+from slimvec.training.run import forecast as forecasting
 from slimvec.training.run.forecast import forecast, measure_layer, tokens_per_step
 from slimvec.training.run.kinds import KINDS, StageInput
 from slimvec.training.run.parameters import count_trained, uncounted
@@ -147,6 +148,12 @@ def test_a_shape_from_a_folder_and_one_that_nobody_knows(tmp_path):
     assert read_shape("some/unknown", config=tmp_path / "base")["hidden_size"] == 32
     with pytest.raises(InputError, match="the shape of some/unknown is not known: it is not on this machine"):
         read_shape("some/unknown")
+
+
+@pytest.mark.parametrize(("two", "expected"), [(0.5, 0.3), (0.2, 0.1), (0.1, 0.05)])
+def test_a_layer_takes_time_even_where_two_seemed_as_fast_as_one(two, expected, monkeypatch):
+    monkeypatch.setattr(forecasting, "_measure_sample", lambda *given: (given[2], 0.2 if given[2] == 1 else two))
+    assert measure_layer(support.recipe(), SHAPE).seconds == pytest.approx(expected)
 
 
 def test_a_layer_costs_what_its_width_says():

@@ -244,13 +244,17 @@ def tokens_per_step(recipe: Recipe, num_processes: int = 1) -> int:
 
 
 def measure_layer(recipe: Recipe, config: Config) -> LayerCost:
-    """Measure what a token costs in one layer, with texts as long as the recipe's documents."""
+    """Measure what a token costs in one layer, with texts as long as the recipe's documents.
+
+    On a busy machine two layers may seem no slower than one; then the time is half of theirs, which is too much rather
+    than too little.
+    """
     found = {layers: _measure_sample(recipe, config, layers, recipe.batch.gradient_checkpointing) for layers in (1, 2)}
     kept, seconds = (found[2][part] - found[1][part] for part in (0, 1))
     whole = kept
     if recipe.batch.gradient_checkpointing:
         whole = _measure_sample(recipe, config, 2, False)[0] - _measure_sample(recipe, config, 1, False)[0]
-    return LayerCost(max(kept, 0.0), max(whole, 0.0), max(seconds, 1e-9))
+    return LayerCost(max(kept, 0.0), max(whole, 0.0), seconds if seconds > 0 else found[2][1] / 2)
 
 
 def _measure_sample(recipe: Recipe, config: Config, layers: int, checkpointed: bool) -> tuple[float, float]:
