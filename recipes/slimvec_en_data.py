@@ -30,7 +30,7 @@ PAIRS: Mapping[str, tuple[int, str]] = {
 MORE_TEXTS: Mapping[str, int] = {
     "wordnet": 70_000, "debian_pairs": 16_000, "tldr": 8_000, "qa_passages": 12_000, "code_docstring": 8_000,
 }  # fmt: skip
-"""How many pairs of a source give their texts alone, to distil; other ones than the pairs, but for chance."""
+"""How many pairs of a source give their texts to distil; those that are pairs too are among them."""
 CLASSES: Mapping[str, int] = {"banking77": 11_000, "clinc150": 16_000, "debian_sections": 800}
 """How many texts of each classification set."""
 LABELLED: Mapping[str, str] = {"banking77": "label", "clinc150": "label"}

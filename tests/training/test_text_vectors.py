@@ -12,11 +12,12 @@ from safetensors.torch import load_file
 from slimvec.errors import InputError
 from slimvec.model.folder import load_model, save_model
 from slimvec.objectives.text_vectors import distil_texts
+from slimvec.statistics.principal_axes import principal_axes
 from slimvec.text.batch import PackedBatch
 from slimvec.training.run.forecast import tokens_per_step
 from slimvec.training.run.outline import outline_recipe
 from slimvec.training.run.training_run import train
-from slimvec.training.step.text_vectors import TargetVectors, TextVectorSteps, principal_axes
+from slimvec.training.step.text_vectors import TargetVectors, TextVectorSteps
 from tests import tiny
 from tests.training import support
 from tests.training.support import LetterTeacher

@@ -102,9 +102,9 @@ def adapted_layers(model: PreTrainedModel, first_layer: int) -> list[nn.Linear]:
     return [layer for name, layer in layers.items() if targets.fullmatch(name)]
 
 
-def _targets(model: PreTrainedModel, first_layer: int, *, number_all: bool = False) -> str:
+def _targets(model: PreTrainedModel, first_layer: int) -> str:
     """Say in PEFT's words which layers get an adapter; its own choice of layers does not go with "all-linear"."""
-    if first_layer == 0 and not number_all:
+    if first_layer == 0:
         return "all-linear"
     numbers = range(first_layer, model.config.num_hidden_layers)
     return rf"(.*\.)?layers?\.({'|'.join(map(str, numbers))})\..*\.({'|'.join(_linear_names(model))})"
@@ -120,7 +120,7 @@ def _target_embeddings(config: LoraConfig, model: PreTrainedModel, settings: Lor
     """Put the token embeddings among what gets an adapter, with a rank and a factor of their own."""
     embeddings = model.get_input_embeddings()
     (name,) = (name for name, module in model.named_modules() if module is embeddings)
-    linear = _targets(model, settings.first_layer, number_all=True)
+    linear = rf"(.*\.)?({'|'.join(_linear_names(model))})" if settings.first_layer == 0 else config.target_modules
     config.target_modules = rf"{linear}|(.*\.)?{re.escape(name)}"
     config.rank_pattern = {name: settings.embedding_rank}
     config.alpha_pattern = {name: embedding_scale(embeddings.weight) * settings.embedding_rank}

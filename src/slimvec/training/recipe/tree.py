@@ -228,9 +228,7 @@ class Recipe(Section):
         refuse(self.run.shard and self.tuning.method != "full", "run.shard", message)
         message = "attention_ramp with causal attention; set model.attention to bidirectional, where it leads"
         refuse(self.run.attention_ramp and self.model.attention != "bidirectional", "run.attention_ramp", message)
-        message = (
-            f"embedding_rank with {self.kind}, which predicts tokens by a head that is as the base's embeddings are"
-        )
+        message = f"embedding_rank with {self.kind}, which predicts tokens by a head made for the base's; set it to 0"
         refuse(self.tuning.embedding_rank and self._predicts, "tuning.embedding_rank", message)
         if self.adaptation is not None:
             self._check_adaptation(self.adaptation)

@@ -13,6 +13,7 @@ from torch import nn
 
 from slimvec.data.records import Record
 from slimvec.errors import InputError
+from slimvec.model.adapters import has_fresh_embeddings
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.lm_head import LMHead, load_lm_head, tied_head
 from slimvec.training.batches.collation import Collator, OpenTeacher, TeacherVectors
@@ -31,6 +32,7 @@ from slimvec.training.step.revela import RevelaSteps
 from slimvec.training.step.steps import Steps, TrainableModel
 from slimvec.training.step.text_vectors import TargetVectors, TextVectorSteps, linear_head
 from slimvec.training.step.text_views import TextViewSteps
+from slimvec.training.step.token_vectors import check_rank
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,6 +180,11 @@ def _text_vectors(stage: StageInput) -> StageWork:
     assert isinstance(settings, TextVectorsObjective)
     teachers = [stage.teacher(name) for name in settings.teachers]
     texts = distinct_texts(stage.records, queries=True)
+    dims = sum(teacher.dims for teacher in teachers)  # what does not fit is refused before anything is computed
+    if settings.head_texts:
+        linear_head(model, dims)
+    if has_fresh_embeddings(model.backbone):
+        check_rank(stage.recipe.tuning.embedding_rank, dims=dims)
     with Processes.current().main_first():  # the others find the vectors that it keeps
         principal = settings.axes == "principal"
         targets = TargetVectors(teachers, texts, role=settings.role, principal=principal, notice=stage.notice)
@@ -193,8 +200,6 @@ def _text_vectors(stage: StageInput) -> StageWork:
         targets=targets,
         projection=extra[0][1] if extra else None,
     )
-    if settings.head_texts:
-        linear_head(model, targets.dims)  # refused before anything is computed
     return StageWork(model, steps, extra, targets.identity, partial(steps.start, model, stage.notice))
 
 

@@ -27,6 +27,7 @@ from slimvec.model.head import Dense
 from slimvec.model.pooling import pool
 from slimvec.objectives.losses import Losses
 from slimvec.objectives.text_vectors import distil_texts
+from slimvec.statistics.principal_axes import principal_axes
 from slimvec.text.batch import PackedBatch, plan_batches
 from slimvec.text.prompts import Prompts, Role
 from slimvec.text.tokenizer import TokenizedTexts, Tokenizer
@@ -184,22 +185,6 @@ class TargetVectors:
         return found
 
 
-def principal_axes(moments: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the axes along which vectors vary most, about the origin: cosines are about it too.
-
-    Args:
-        moments: [E, E], sum of the vectors' outer products.
-
-    Returns:
-        [E, E] orthogonal, columns by falling variance, the largest number of each positive, so that they are the same
-        in every run.
-    """
-    _, axes = np.linalg.eigh(moments)
-    axes = axes[:, ::-1]
-    signs = np.sign(np.take_along_axis(axes, np.abs(axes).argmax(axis=0)[None], axis=0))
-    return np.ascontiguousarray(axes * np.where(signs == 0, 1.0, signs))
-
-
 @dataclass(frozen=True, eq=False)
 class _Texts:
     """The texts of a step that are this process's.
@@ -274,7 +259,7 @@ class TextVectorSteps(DealtSteps):
             notice: Told how far it is.
 
         Raises:
-            InputError: the head cannot be filled so, or the teacher's vectors are narrower than the adapter.
+            InputError: the head cannot be filled so, or the teacher's vectors are narrower than the adapter's rank.
         """
         if has_fresh_embeddings(model.backbone):
             self._start_embeddings(model, notice)

@@ -11,6 +11,7 @@ Letters: V tokens of the vocabulary, E width of the teacher's vectors, r rank.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 
 import numpy as np
 import tokenizers
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from slimvec.errors import InputError
+from slimvec.statistics.principal_axes import principal_axes
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 _FREQUENCY = 1e-3
@@ -53,22 +55,35 @@ def token_vectors(
     texts = [_text(backend.decode([number])) for number in numbers]
     words = sorted(set(texts) - {""})
     vectors = _embed_all(words, embed, on_share)
-    if rank > vectors.shape[1]:
-        raise InputError(
-            f"tuning.embedding_rank {rank} with a teacher of {vectors.shape[1]} numbers",
-            expected="at most the teacher's",
-            do=f"set it to {vectors.shape[1]} or less",
-        )
+    check_rank(rank, dims=vectors.shape[1])
     places = {word: place for place, word in enumerate(words)}
     known = np.array([number for number in numbers if texts[number]], dtype=np.int64)
     found = vectors[[places[texts[number]] for number in known]]
-    counts = _count(sequences, vocabulary)[known]
+    counts = np.bincount(np.fromiter(chain.from_iterable(sequences), np.int64), minlength=vocabulary)[known]
     share = (counts + 0.5) / max(1, counts.sum())
     weighed = (found - found.mean(axis=0)) * (_FREQUENCY / (_FREQUENCY + share))[:, None]
-    _, axes = np.linalg.eigh((weighed * (counts + 1)[:, None]).T @ weighed)
+    axes = principal_axes((weighed * (counts + 1)[:, None]).T @ weighed)
     result = np.zeros((vocabulary, rank), dtype=np.float32)
-    result[known] = weighed @ axes[:, ::-1][:, :rank]
+    result[known] = weighed @ axes[:, :rank]
     return torch.from_numpy(result)
+
+
+def check_rank(rank: int, *, dims: int) -> None:
+    """See that a teacher says enough of a token.
+
+    Args:
+        rank: Numbers of a token.
+        dims: Width of the teacher's vectors.
+
+    Raises:
+        InputError: it says less.
+    """
+    if rank > dims:
+        raise InputError(
+            f"tuning.embedding_rank {rank} with a teacher of {dims} numbers",
+            expected="at most the teacher's",
+            do=f"set it to {dims} or less",
+        )
 
 
 def _text(decoded: str) -> str:
@@ -84,11 +99,3 @@ def _embed_all(words: Sequence[str], embed: Embed, on_share: Callable[[float], N
         on_share(start / len(words))
         blocks.append(embed(words[start : start + _BLOCK]).astype(np.float64))
     return np.concatenate(blocks)
-
-
-def _count(sequences: Iterable[Sequence[int]], vocabulary: int) -> NDArray[np.int64]:
-    """Count the tokens of texts: [V]."""
-    counts = np.zeros(vocabulary, dtype=np.int64)
-    for sequence in sequences:
-        np.add.at(counts, np.asarray(sequence, dtype=np.int64), 1)
-    return counts
