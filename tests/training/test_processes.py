@@ -67,7 +67,7 @@ KINDS = {
     ),
     "texts": (
         "objective={kind: text-vectors, teachers: [big], texts: 7, max_tokens: 60, gram: 1, kl: 1, head_texts: 30, "
-        "projection: true}",
+        "refit_texts: 20, projection: true}",
         "model={head: [{kind: dense, in_dims: 32, out_dims: 8, bias: false, activation: Identity}]}",
         "batch.graph_tokens=0",
         "batch.micro_batch_tokens=100",

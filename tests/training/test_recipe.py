@@ -183,7 +183,7 @@ def test_staged_recipes_read_back():
     [
         "{kind: text-vectors, teachers: [big]}",
         "{kind: text-vectors, teachers: [big], cosine: 0, kl: 1}",
-        "{kind: text-vectors, teachers: [big], axes: own, head_texts: 9}",
+        "{kind: text-vectors, teachers: [big], axes: own, head_texts: 9, refit_texts: 8}",
         "{kind: next-phrase}",
         "{kind: next-phrase, query: beginning}",
         "{kind: simcse}",

@@ -17,7 +17,7 @@ from slimvec.text.batch import PackedBatch
 from slimvec.training.run.forecast import tokens_per_step
 from slimvec.training.run.outline import outline_recipe
 from slimvec.training.run.training_run import train
-from slimvec.training.step.text_vectors import TargetVectors, TextVectorSteps
+from slimvec.training.step.text_vectors import TargetVectors, TextVectorSteps, TrainablePooling
 from tests import tiny
 from tests.training import support
 from tests.training.support import LetterTeacher
@@ -40,8 +40,7 @@ def steps(*overrides, made=None, teachers=None, projection=None):
         TEXTS,
         settings,
         settings.objective,
-        tokenizer=made.tokenizer,
-        prompts=made.spec.prompts,
+        model=made,
         targets=targets,
         projection=projection,
     )
@@ -99,7 +98,7 @@ def test_loss_and_gradient_equal_those_of_all_texts_at_once(micro_batch_tokens, 
         slopes = {name: p.grad.clone() for name, p in made.named_parameters() if p.grad is not None}
         slope, projection.grad = projection.grad, None
         made.zero_grad()
-        step = work.backward(number, made)
+        step = work.backward(number, TrainablePooling(made))
         assert step.loss == pytest.approx(float(wanted.total.detach()), rel=1e-5)
         assert step.losses.keys() == {"cosine", "gram", "kl"}
         torch.testing.assert_close(projection.grad, slope, rtol=1e-3, atol=1e-6)
@@ -154,18 +153,40 @@ def test_a_head_that_starts_from_regression_begins_nearer_stays_and_is_saved_wit
     assert not torch.equal(head("trained", "objective.train_head=true"), first)
 
 
-def test_resumed_equals_uninterrupted(tmp_path, recipe):
+@pytest.mark.parametrize(
+    "head",
+    [
+        ["objective.train_head=true"],
+        [],
+        ["objective.refit_texts=40"],
+    ],
+)
+def test_resumed_equals_uninterrupted(tmp_path, recipe, head):
     def interrupt(event):
         if event.step == 5:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    settings = recipe(HEAD, "objective.head_texts=24", "objective.train_head=true", "objective.projection=true")
+    settings = recipe(HEAD, "objective.head_texts=24", "objective.projection=true", *head)
     stopped = train(settings, tmp_path / "out", on_step=[interrupt], open_teacher=lambda _: LetterTeacher())
     assert not stopped.finished
     run(settings, tmp_path / "out", resume=True)
     run(settings, tmp_path / "whole")
     for name in ("model.safetensors", "2_Dense/model.safetensors"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_head_follows_its_states_every_ten_steps(tmp_path, recipe):
+    def head(steps, *overrides):
+        settings = recipe(HEAD, "objective.head_texts=24", f"run.steps={steps}", "optim.lr=0.01", *overrides)
+        losses = run(settings, tmp_path / "out", force=True)[1]
+        return load_file(tmp_path / "out" / "2_Dense" / "model.safetensors")["linear.weight"], sum(losses[-6:])
+
+    follow = "objective.refit_texts=60"
+    started = head(9, follow)[0]
+    assert torch.equal(started, head(9)[0])
+    followed = head(10, follow)[0]
+    assert not torch.equal(followed, started)
+    assert head(60, follow)[1] < head(60)[1]
 
 
 def test_records_give_queries_and_positives_each_once(tmp_path, recipe):
@@ -195,6 +216,11 @@ def test_it_needs_a_teacher_and_a_head_that_fits(tmp_path, recipe):
         (["objective.kl=0", "objective.temperature=0.1"], "temperature belongs to kl"),
         (["objective.cosine=0", "objective.projection=true"], "projection belongs to cosine"),
         (["objective.train_head=false"], "train_head false without head_texts"),
+        (["objective.refit_texts=9"], "refit_texts is about a head that was solved for; set head_texts"),
+        (
+            ["objective.refit_texts=9", "objective.head_texts=9", "objective.train_head=true"],
+            r"solved anew \(refit_texts\) or trained \(train_head\), not both",
+        ),
         (["validation={share: 0.1}"], "validation holds out pairs"),
         (
             ["objective.cosin=1"],

@@ -261,6 +261,9 @@ class TextVectorsObjective(TextVectors):
             student and each width of `loss.mrl_dims` should learn. `own` leaves them.
         head_texts: Start the model's linear head (`model.head`) from the ridge regression of the teacher's vectors on
             the pooled states of so many texts; 0 leaves it random.
+        refit_texts: Have that head follow the states below it: its regression is solved anew every ten steps, over
+            about the last so many texts of the training, each counting the less the longer ago it was. Their states and
+            vectors are there, so it costs next to nothing. 0 leaves the head as it starts.
         train_head: Whether that head is trained on. Its numbers are as small as the states are large, so that steps of
             the size an adapter wants would undo the regression; default only a head that starts random.
     """
@@ -274,6 +277,7 @@ class TextVectorsObjective(TextVectors):
     projection: bool | None = None
     axes: Literal["own", "principal"] = "principal"
     head_texts: int = Field(default=0, ge=0)
+    refit_texts: int = Field(default=0, ge=0)
     train_head: bool | None = None
 
     @model_validator(mode="after")
@@ -287,6 +291,11 @@ class TextVectorsObjective(TextVectors):
         refuse(self.projection and not self.cosine, "projection", "projection belongs to cosine, and cosine is 0")
         random = self.train_head is False and not self.head_texts
         refuse(random, "train_head", "train_head false without head_texts leaves the head random")
+        refit = bool(self.refit_texts)
+        message = "refit_texts is about a head that was solved for; set head_texts"
+        refuse(refit and not self.head_texts, "refit_texts", message)
+        message = "a head is solved anew (refit_texts) or trained (train_head), not both"
+        refuse(refit and bool(self.train_head), "refit_texts", message)
         return self
 
     def projects(self, dims: int, teacher_dims: int) -> bool:

@@ -4,12 +4,12 @@ A new objective is a section in `slimvec.training.recipe.objectives`, steps of i
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from slimvec.data.records import Record
 from slimvec.errors import InputError
@@ -22,6 +22,7 @@ from slimvec.training.recipe import Recipe, TextVectorsObjective
 from slimvec.training.recipe.objectives import Anchor, NextPhrase
 from slimvec.training.step.contrastive import ContrastiveSteps
 from slimvec.training.step.events import Notice
+from slimvec.training.step.head_regression import linear_head
 from slimvec.training.step.next_phrase import NextPhraseSteps
 from slimvec.training.step.ngrams import NGramSteps
 from slimvec.training.step.objective import make_objective, make_projection
@@ -30,7 +31,7 @@ from slimvec.training.step.processes import Processes
 from slimvec.training.step.reconstruction import Reconstruction
 from slimvec.training.step.revela import RevelaSteps
 from slimvec.training.step.steps import Steps, TrainableModel
-from slimvec.training.step.text_vectors import TargetVectors, TextVectorSteps, linear_head
+from slimvec.training.step.text_vectors import TargetVectors, TextVectorSteps, TrainablePooling
 from slimvec.training.step.text_views import TextViewSteps
 from slimvec.training.step.token_vectors import check_rank
 
@@ -80,6 +81,7 @@ class StageWork:
         extra_parameters: Trained beside the model.
         teacher: Identity of the teacher, if there is one.
         start: Sets weights before the first step, where a run is not resumed.
+        kept: Tensors beside those that are trained, by name, which steps change in place and checkpoints hold.
     """
 
     trainable: TrainableModel
@@ -87,6 +89,7 @@ class StageWork:
     extra_parameters: Sequence[tuple[str, nn.Parameter]] = ()
     teacher: str | None = None
     start: Callable[[], None] | None = None
+    kept: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def _contrastive(stage: StageInput) -> StageWork:
@@ -195,12 +198,12 @@ def _text_vectors(stage: StageInput) -> StageWork:
         texts,
         stage.recipe,
         settings,
-        tokenizer=model.tokenizer,
-        prompts=model.spec.prompts,
+        model=model,
         targets=targets,
         projection=extra[0][1] if extra else None,
     )
-    return StageWork(model, steps, extra, targets.identity, partial(steps.start, model, stage.notice))
+    trainable, start = TrainablePooling(model), partial(steps.start, stage.notice)
+    return StageWork(trainable, steps, extra, targets.identity, start, kept=steps.kept)
 
 
 def _next_phrase(stage: StageInput) -> StageWork:

@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from slimvec.errors import InputError, TrainingError
 from slimvec.training.recipe import Recipe
@@ -54,6 +54,7 @@ class Trainer:
         steps: What is done in each step.
         recipe: The settings.
         extra_parameters: What is trained beside the model and kept in checkpoints only, by name.
+        kept: Tensors that the steps change by themselves, by name; in checkpoints too.
         folder: For checkpoints and metrics.
         run_id: Fingerprint of recipe and data, to tell runs apart.
         stage: Name of the stage, for metrics.
@@ -72,6 +73,7 @@ class Trainer:
         folder: Path,
         run_id: str,
         extra_parameters: Iterable[tuple[str, nn.Parameter]] = (),
+        kept: Mapping[str, Tensor] | None = None,
         stage: str = "",
         metrics: Path | None = None,
         evaluate: Callable[[], Mapping[str, float]] | None = None,
@@ -86,6 +88,7 @@ class Trainer:
         self._weights = TrainedWeights(
             chain(model.named_parameters(), extra_parameters),
             recipe.optim,
+            kept=kept,
             lower_to=None if recipe.tuning.folded or shares_out(recipe.run) else run_dtype(recipe.run),
         )
         self._store = CheckpointStore(folder / "checkpoints", keep=recipe.run.keep)

@@ -231,6 +231,7 @@ def run_stage(
         folder=paths.workspace,
         run_id=sha256_of_json([recipe_id, [source.model_dump() for source in held], work.teacher]),
         extra_parameters=work.extra_parameters,
+        kept=work.kept,
         stage=paths.stage.name,
         metrics=paths.metrics,
         evaluate=_evaluation(model, recipe, validation, context.validators),

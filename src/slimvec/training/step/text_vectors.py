@@ -1,17 +1,13 @@
 """Distillation on plain texts: the steps of a run that learns teachers' vectors, read from disk as they are needed.
 
-The model's linear head can start where the best linear map leads: ridge regression from pooled states.
+What a run begins with can come from the teacher too: the vectors of tokens where the embeddings have an adapter, and
+the model's linear head by regression, which can follow the states below it (`slimvec.training.step.head_regression`).
 
-    W = argmin over W of  sum over texts of |W x - t|^2  +  penalty * |W|^2,   x pooled states, t the wanted vectors
-
-in closed form. The penalty is the one whose vectors are nearest to the wanted ones (mean cosine) on a fifth of the
-texts.
-
-Letters: N texts, B texts of a step, D dims of the student or its head, E dims of all teachers together, H width of the
-states.
+Letters: N texts, B texts of a step, b of them this process's, D dims of the student or its head, E dims of all teachers
+together, H width of the states.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,14 +19,14 @@ from torch import Tensor, nn
 from slimvec.errors import InputError
 from slimvec.model.adapters import has_fresh_embeddings, start_embeddings
 from slimvec.model.embedding_model import EmbeddingModel
-from slimvec.model.head import Dense
+from slimvec.model.head import finish
 from slimvec.model.pooling import pool
 from slimvec.objectives.losses import Losses
 from slimvec.objectives.text_vectors import distil_texts
 from slimvec.statistics.principal_axes import principal_axes
-from slimvec.text.batch import PackedBatch, plan_batches
-from slimvec.text.prompts import Prompts, Role
-from slimvec.text.tokenizer import TokenizedTexts, Tokenizer
+from slimvec.text.batch import PackedBatch
+from slimvec.text.prompts import Role
+from slimvec.text.tokenizer import TokenizedTexts
 from slimvec.training.batches.collation import TeacherVectors
 from slimvec.training.batches.deals import EvenDeal, IntArray, shuffled
 from slimvec.training.recipe import Recipe
@@ -38,93 +34,18 @@ from slimvec.training.recipe.objectives import TextVectorsObjective
 from slimvec.training.step.distributed import gather_with_gradient, mean_over_processes, num_processes
 from slimvec.training.step.events import Notice
 from slimvec.training.step.gradients import Embed
+from slimvec.training.step.head_regression import RunningRegression, fit_ridge, linear_head, pooled_states
+from slimvec.training.step.prediction import TrainableStates
 from slimvec.training.step.processes import Processes
+from slimvec.training.step.static_vectors import fit_token_vectors
 from slimvec.training.step.steps import DealtSteps, Step
 from slimvec.training.step.token_vectors import token_vectors
 
-PENALTIES = tuple(10.0**power for power in range(-7, 1))
-"""Tried, as multiples of the states' mean square."""
-_BATCH_TOKENS = 2048
 Vectors = NDArray[np.float32]
 BLOCK_TEXTS = 512
 """Texts whose vectors are in memory at once; progress is told, and vectors are kept, after each."""
-
-
-def linear_head(model: EmbeddingModel, dims: int) -> Dense:
-    """Give the head of a model that a regression can fill.
-
-    Args:
-        model: With its head.
-        dims: Width of the wanted vectors.
-
-    Raises:
-        InputError: the head is not one linear layer without bias, or is wider than the wanted vectors.
-    """
-    layers = list(model.head.layers)
-    first = layers[0] if len(layers) == 1 and model.head.is_linear else None
-    if isinstance(first, Dense) and not first.has_residual and first.linear.out_features <= dims:
-        return first
-    raise InputError(
-        f"objective.head_texts for a head of {[layer.kind for layer in model.spec.head]} and vectors of {dims} numbers",
-        expected=f"one layer, at most {dims} wide, that regression can solve",
-        do="set model.head=[{kind: dense, in_dims: WIDTH, out_dims: DIMS, bias: false, activation: Identity}]",
-    )
-
-
-def pooled_states(model: EmbeddingModel, texts: TokenizedTexts, *, on_share: Callable[[float], None]) -> Tensor:
-    """Give the pooled states of texts, ahead of the head: [N, H] float32.
-
-    Args:
-        model: Embeds.
-        texts: N texts.
-        on_share: Told what share of the tokens is done.
-    """
-    found = torch.empty(len(texts.sequences), model.backbone.dims)
-    done, total = 0, sum(texts.lengths)
-    with torch.no_grad():
-        for numbers in plan_batches(texts.lengths, token_budget=_BATCH_TOKENS):
-            batch: PackedBatch = texts.pack(numbers)
-            states = model.backbone(batch)
-            found[numbers] = pool(states, batch, model.spec.pooling).float().cpu()
-            done += batch.num_tokens
-            on_share(done / total)
-    return found
-
-
-def fit_ridge(states: Tensor, wanted: Tensor) -> tuple[Tensor, float]:
-    """Solve the regression above.
-
-    Args:
-        states: [N, H].
-        wanted: [N, D].
-
-    Returns:
-        W [D, H] from all texts, and the mean cosine it reached on the fifth that was left out to choose the penalty.
-    """
-    held = torch.arange(len(states)) % 5 == 0
-    parts = [_Solved(states[~held], wanted[~held]), _Solved(states, wanted)]
-    scores = [_paired_cosine(states[held].double() @ parts[0].weights(p), wanted[held].double()) for p in PENALTIES]
-    best = max(range(len(PENALTIES)), key=scores.__getitem__)
-    return parts[1].weights(PENALTIES[best]).T.to(states.dtype), scores[best]
-
-
-class _Solved:
-    """A regression, up to its penalty: [N, H] to [N, D]."""
-
-    def __init__(self, states: Tensor, wanted: Tensor) -> None:
-        x, y = states.double(), wanted.double()
-        self._values, self._vectors = torch.linalg.eigh(x.T @ x / len(x))
-        self._products = self._vectors.T @ (x.T @ y / len(x))
-
-    def weights(self, penalty: float) -> Tensor:
-        """Give W^T [H, D] for a penalty as a multiple of the states' mean square."""
-        damped = self._values.clamp_min(0) + penalty * self._values.mean()
-        found: Tensor = self._vectors @ (self._products / damped[:, None])
-        return found
-
-
-def _paired_cosine(found: Tensor, wanted: Tensor) -> float:
-    return float(torch.cosine_similarity(found, wanted, dim=-1).mean())
+REFIT_STEPS = 10
+"""Steps from one solution of a head that follows its states to the next: the states change little in so many."""
 
 
 class TargetVectors:
@@ -198,20 +119,34 @@ class _Texts:
     own: slice
 
 
+class TrainablePooling(TrainableStates):
+    """A model in training whose pooled states are asked for: what is ahead of its head.
+
+    Args:
+        model: Trained in place, head and all.
+    """
+
+    def __init__(self, model: EmbeddingModel) -> None:
+        super().__init__(model, pooled=True)
+
+    def __call__(self, batch: PackedBatch) -> Tensor:
+        """Give the pooled states [n, H] of n texts, float32."""
+        return pool(super().__call__(batch), batch, self._model.spec.pooling)
+
+
 class TextVectorSteps(DealtSteps):
-    """The steps of distillation on plain texts.
+    """The steps of distillation on plain texts. What they ask `embed` for are pooled states (`TrainablePooling`).
 
     Args:
         texts: N different texts.
         recipe: Recipe of the stage.
         settings: Its objective.
-        tokenizer: The student's.
-        prompts: The student's.
+        model: The student.
         targets: The teacher's vectors of the texts.
         projection: W, [E, D]; None for none.
 
     Raises:
-        InputError: fewer than two texts.
+        InputError: fewer than two texts, or a head that cannot be filled as the settings ask.
     """
 
     def __init__(
@@ -220,26 +155,43 @@ class TextVectorSteps(DealtSteps):
         recipe: Recipe,
         settings: TextVectorsObjective,
         *,
-        tokenizer: Tokenizer,
-        prompts: Prompts,
+        model: EmbeddingModel,
         targets: TargetVectors,
         projection: nn.Parameter | None = None,
     ) -> None:
         if len(texts) < 2:
             raise InputError(f"{len(texts)} texts to learn from", expected="at least 2")
         super().__init__(recipe)
-        self._texts, self._settings = texts, settings
-        self._tokenizer = tokenizer.limited(settings.max_tokens)
-        self._prompt = prompts.render("document")
+        self._texts, self._settings, self._model = texts, settings, model
+        self._tokenizer = model.tokenizer.limited(settings.max_tokens)
+        self._prompt = model.spec.prompts.render("document")
+        self._solved = linear_head(model, targets.dims).linear if settings.head_texts else None
+        self._regression = None
+        if self._solved is not None and settings.refit_texts:
+            dims, width = self._solved.weight.shape
+            self._regression = RunningRegression(width, dims, memory=settings.refit_texts)
         self._targets, self._projection = targets, projection
         self._deal = EvenDeal(len(texts), size=settings.texts, seed=recipe.run.seed, stream="text-vectors")
+
+    @property
+    def kept(self) -> dict[str, Tensor]:
+        """What a checkpoint has to hold beside the trained parameters: a head that was solved for, and what follows it.
+
+        The tensors are the ones in use, to be filled in place when a run goes on.
+        """
+        head = {} if self._solved is None else {"head": self._solved.weight.detach()}
+        return head if self._regression is None else head | self._regression.tensors
 
     def backward(self, number: int, embed: Embed) -> Step:
         """Add the gradient of step `number`, counted from 0, and describe it."""
         batch, _, epochs = self._deal.step(number)
         part = self._own(batch)
         wanted = self._targets.rows(batch)
-        found = self._backward(embed, part.tokenized, lambda vectors: self._losses_of(vectors, wanted, part.own))
+        found = self._backward(embed, part.tokenized, lambda pooled: self._losses_of(pooled, wanted, part.own))
+        with torch.no_grad():
+            vectors = self._finish(found.vectors)
+        if self._regression is not None:
+            self._follow(number, found.vectors, wanted[part.own])
         losses = mean_over_processes(torch.stack([found.losses.total, *found.losses.parts.values()])).tolist()
         tokens, truncated = self._processes.add([sum(part.tokenized.lengths), part.tokenized.num_truncated])
         return Step(
@@ -248,61 +200,78 @@ class TextVectorSteps(DealtSteps):
             losses=dict(zip(found.losses.parts, losses[1:], strict=True)),
             tokens=int(tokens),
             truncated=int(truncated),
-            random_cosine=_mean_cosine(found.vectors, self._processes),
+            random_cosine=_mean_cosine(vectors, self._processes),
         )
 
-    def start(self, model: EmbeddingModel, notice: Notice) -> None:
+    def start(self, notice: Notice) -> None:
         """Set what the first step begins with: a fresh adapter of token embeddings, and the head if it is asked for.
 
         Args:
-            model: The one in training, before its first step.
             notice: Told how far it is.
 
         Raises:
-            InputError: the head cannot be filled so, or the teacher's vectors are narrower than the adapter's rank.
+            InputError: the teacher's vectors are narrower than the adapter's rank.
         """
-        if has_fresh_embeddings(model.backbone):
-            self._start_embeddings(model, notice)
-        if self._settings.head_texts:
-            self._start_head(model, notice)
+        if has_fresh_embeddings(self._model.backbone):
+            vectors = self._processes.from_main(self._begin_tokens(notice) if self._processes.is_main else None)
+            assert vectors is not None
+            start_embeddings(self._model.backbone, vectors.to(self._model.device))
+        if self._solved is not None:
+            begun = self._processes.from_main(self._begin_head(notice) if self._processes.is_main else None)
+            assert begun is not None
+            for name, tensor in self.kept.items():
+                tensor.copy_(begun[name])
 
-    def _start_embeddings(self, model: EmbeddingModel, notice: Notice) -> None:
-        """Let the adapter of the token embeddings begin with what the teacher makes of each token."""
-        found = None
-        if self._processes.is_main:
-            found = token_vectors(
-                model.tokenizer.unlimited(),
-                self._tokenizer.tokenize(self._texts).sequences,
-                self._targets.embed,
-                vocabulary=model.backbone.config.vocab_size,
-                rank=self._recipe.tuning.embedding_rank,
-                on_share=lambda share: notice("embedding the tokens with the teacher", share),
-            )
-        vectors = self._processes.from_main(found)
-        assert vectors is not None
-        start_embeddings(model.backbone, vectors.to(model.device))
+    def _begin_tokens(self, notice: Notice) -> Tensor:
+        """Give what the adapter of token embeddings begins with: the teacher's vector of each, fitted to the texts."""
+        sequences = self._tokenizer.tokenize(self._texts).sequences
+        vectors = token_vectors(
+            self._model.tokenizer.unlimited(),
+            sequences,
+            self._targets.embed,
+            vocabulary=self._model.backbone.config.vocab_size,
+            rank=self._recipe.tuning.embedding_rank,
+            on_share=lambda share: notice("embedding the tokens with the teacher", share),
+        )
+        vectors, cosine = fit_token_vectors(
+            vectors,
+            sequences,
+            self._targets.rows,
+            seed=self._recipe.run.seed,
+            on_share=lambda share: notice("fitting the tokens to the texts", share),
+        )
+        if cosine is not None:
+            notice(f"tokens alone, without a layer, come to a mean cosine of {cosine:.3f}, on texts left out", None)
+        return vectors
 
-    def _start_head(self, model: EmbeddingModel, notice: Notice) -> None:
-        """Fill the model's linear head by regression, and say how well it does on texts that were left out."""
-        layer = linear_head(model, self._targets.dims)
-        fitted = self._fit(model, layer.linear.out_features, notice) if self._processes.is_main else None
-        weights = self._processes.from_main(fitted)
-        assert weights is not None
-        with torch.no_grad():
-            layer.linear.weight.copy_(weights)
-
-    def _fit(self, model: EmbeddingModel, dims: int, notice: Notice) -> Tensor:
-        """Give the weights of a linear head, [dims, H]."""
-        seed = self._recipe.run.seed
-        numbers = shuffled(np.arange(len(self._texts)), seed, "head")[: self._settings.head_texts]
+    def _begin_head(self, notice: Notice) -> dict[str, Tensor]:
+        """Give what `kept` begins with, and say how well the head does on texts that were left out."""
+        assert self._solved is not None
+        numbers = shuffled(np.arange(len(self._texts)), self._recipe.run.seed, "head")[: self._settings.head_texts]
         texts = self._tokenizer.tokenize([self._texts[number] for number in numbers], prompt=self._prompt)
-        states = pooled_states(model, texts, on_share=lambda share: notice("starting the head", share))
-        weights, cosine = fit_ridge(states, self._targets.rows(numbers)[:, :dims])
+        states = pooled_states(self._model, texts, on_share=lambda share: notice("starting the head", share))
+        wanted = self._targets.rows(numbers)[:, : self._solved.out_features]
+        weights, cosine, penalty = fit_ridge(states, wanted)
         notice(f"the head starts at a mean cosine of {cosine:.3f} with the teacher, on texts left out", None)
-        return weights
+        if self._regression is None:
+            return {"head": weights}
+        return {"head": weights} | self._regression.begin(states, wanted, penalty).tensors
 
-    def _losses_of(self, vectors: Tensor, wanted: Tensor, own: slice) -> Losses:
+    def _follow(self, number: int, pooled: Tensor, wanted: Tensor) -> None:
+        """Take a step's texts into the head's regression, and solve it every few steps."""
+        assert self._solved is not None
+        assert self._regression is not None
+        self._regression.add(pooled, wanted[:, : self._solved.out_features], self._processes)
+        if (number + 1) % REFIT_STEPS == 0:
+            self._solved.weight.detach().copy_(self._regression.solve())
+
+    def _finish(self, pooled: Tensor) -> Tensor:
+        """Turn pooled states into the model's vectors: [b, H] to [b, D]."""
+        return finish(pooled, self._model.head, self._model.spec)
+
+    def _losses_of(self, pooled: Tensor, wanted: Tensor, own: slice) -> Losses:
         """Compute the loss of own rows against all, scaled so that its mean over the processes is the whole."""
+        vectors = self._finish(pooled)
         whole = vectors if num_processes() == 1 else torch.cat(gather_with_gradient(vectors))
         found = distil_texts(
             whole,

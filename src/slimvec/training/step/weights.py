@@ -107,6 +107,7 @@ class TrainedWeights:
     Args:
         parameters: Names and parameters; frozen ones are left out.
         settings: Settings of AdamW.
+        kept: Tensors that others change, by name, to be among those of a checkpoint.
         lower_to: Lower float32 parameters to this dtype first, for products with inputs of that dtype; default not.
 
     Raises:
@@ -118,8 +119,10 @@ class TrainedWeights:
         parameters: Iterable[tuple[str, nn.Parameter]],
         settings: Optim,
         *,
+        kept: Mapping[str, Tensor] | None = None,
         lower_to: torch.dtype | None = None,
     ) -> None:
+        self._kept = kept or {}
         self._weights = [_with_master(name, p, lower_to) for name, p in parameters if p.requires_grad]
         if not self._weights:
             raise TrainingError("no weight of the model is trainable", do="add an adapter or choose tuning.method=full")
@@ -186,7 +189,7 @@ class TrainedWeights:
 
     def tensors(self) -> dict[str, Tensor]:
         """Give everything a checkpoint needs: masters, both moments and step counts, by kind and name; all whole."""
-        found: dict[str, Tensor] = {}
+        found = {f"kept.{name}": tensor.clone() for name, tensor in self._kept.items()}
         for weight in self._weights:
             found[f"weight.{weight.name}"] = whole(weight.master.detach())
             state = self._optimizer.state.get(weight.master, {})
@@ -199,13 +202,10 @@ class TrainedWeights:
         Raises:
             TrainingError: the tensors are of another model or another tuning.
         """
+        for name, kept in self._kept.items():
+            kept.copy_(_saved(tensors, f"kept.{name}", kept))
         for weight in self._weights:
-            saved = tensors.get(f"weight.{weight.name}")
-            if saved is None or saved.shape != weight.master.shape:
-                found = "no weight" if saved is None else f"a weight of {tuple(saved.shape)}"
-                raise TrainingError(
-                    f"the checkpoint has {found} for {weight.name}", expected=f"{tuple(weight.master.shape)}"
-                )
+            saved = _saved(tensors, f"weight.{weight.name}", weight.master)
             with torch.no_grad():
                 weight.master.copy_(shared_like(saved, weight.master))
             moments = {kind: tensors[key] for kind in _MOMENTS if (key := f"{kind}.{weight.name}") in tensors}
@@ -227,6 +227,20 @@ class TrainedWeights:
             for weight in self._weights:
                 if weight.parameter is not weight.master:
                     weight.parameter.copy_(weight.master)
+
+
+def _saved(tensors: Mapping[str, Tensor], name: str, wanted: Tensor) -> Tensor:
+    """Find a tensor of a checkpoint.
+
+    Raises:
+        TrainingError: it is not there, or has another shape.
+    """
+    saved = tensors.get(name)
+    if saved is None or saved.shape != wanted.shape:
+        kind, _, rest = name.partition(".")
+        found = f"no {kind}" if saved is None else f"a {kind} of {tuple(saved.shape)}"
+        raise TrainingError(f"the checkpoint has {found} for {rest}", expected=f"{tuple(wanted.shape)}")
+    return saved
 
 
 def _beside(moment: Tensor, master: Tensor) -> Tensor:
