@@ -66,6 +66,20 @@ def test_tokens_begin_where_the_teacher_has_them():
     assert not found[silent].any()
 
 
+def test_of_a_large_vocabulary_the_tokens_that_the_texts_have_most_often_are_asked_for(monkeypatch):
+    monkeypatch.setattr("slimvec.training.step.token_vectors.MAX_TOKENS", 7)
+    model = tiny.embedding_model()
+    backend, vocabulary = model.tokenizer.unlimited(), model.backbone.config.vocab_size
+    sequences = model.tokenizer.tokenize(TEXTS).sequences
+    embed = embed_with(LetterTeacher(9))
+    found = token_vectors(backend, sequences, embed, vocabulary=vocabulary, rank=4, on_share=lambda _: None)
+    kept = found.any(dim=1).nonzero().flatten().tolist()
+    counts = np.bincount(np.concatenate(sequences), minlength=vocabulary)
+    words = [n for n in range(backend.get_vocab_size()) if any(map(str.isalnum, backend.decode([n])))]
+    assert len(kept) == 7
+    assert min(counts[kept]) >= max(counts[list(set(words) - set(kept))])
+
+
 def test_a_rank_beyond_the_teacher_s_width_is_refused():
     model = tiny.embedding_model()
     with pytest.raises(InputError, match="embedding_rank 10 with a teacher of 9 numbers"):
