@@ -27,6 +27,7 @@ _HELD_OUT = 3000
 _REGRESSION_TEXTS = 20_000
 _EPOCHS = 3
 _BATCH = 256
+_BLOCK = 2048
 _RATE = 0.05
 """As a multiple of the numbers' spread: of .05 and .15, the better for SmolLM2's tokens and MiniLM-L6."""
 Targets = Callable[[IntArray], Tensor]
@@ -46,7 +47,7 @@ def fit_token_vectors(
         vectors: [V, r] to begin with.
         sequences: Tokens of N texts; of many, some are drawn, and of few, nothing is learnt.
         targets: Numbers of n texts to the teacher's vectors of them, [n, E].
-        seed: Of what is drawn.
+        seed: Random seed of the draws.
         on_share: Told how much is done.
 
     Returns:
@@ -55,7 +56,7 @@ def fit_token_vectors(
     if len(sequences) < MIN_TEXTS:
         return vectors, None
     numbers = shuffled(np.arange(len(sequences)), seed, "token-vectors")[:MAX_TEXTS]
-    wanted = targets(numbers)
+    wanted = _read(targets, numbers, lambda share: on_share(share / 2))
     bags = _Bags([sequences[number] for number in numbers])
     held = min(_HELD_OUT, len(numbers) // 10)
     table = nn.EmbeddingBag.from_pretrained(vectors / vectors.std(), freeze=False, mode="mean", sparse=True)
@@ -80,10 +81,19 @@ def fit_token_vectors(
             optimizer.step()
             optimizer.zero_grad()
             schedule.step()
-        on_share((step + 1) / (_EPOCHS * per_epoch))
+        on_share(0.5 + (step + 1) / (_EPOCHS * per_epoch) / 2)
     with torch.no_grad():
         reached = _cosines(table(*bags.of(np.arange(held))) @ matrix.T, wanted[:held]).mean()
     return table.weight.detach(), float(reached)
+
+
+def _read(targets: Targets, numbers: IntArray, on_share: Callable[[float], None]) -> Tensor:
+    """Give the teacher's vectors of texts, which are on disk: [n, E]."""
+    found = []
+    for start in range(0, len(numbers), _BLOCK):
+        on_share(start / len(numbers))
+        found.append(targets(numbers[start : start + _BLOCK]))
+    return torch.cat(found)
 
 
 def _cosines(found: Tensor, wanted: Tensor) -> Tensor:
