@@ -14,6 +14,7 @@ from slimvec.training.run.forecast import forecast, measure_layer, tokens_per_st
 from slimvec.training.run.kinds import KINDS, StageInput
 from slimvec.training.run.parameters import count_trained, uncounted
 from slimvec.training.run.preparation import prepare_model
+from slimvec.training.step.events import Audience
 from tests import tiny
 from tests.training import support
 
@@ -82,7 +83,7 @@ def test_what_is_trained_is_what_a_run_trains(overrides, extra, models):
         support.records(),
         np.zeros(24, np.int64),
         settings,
-        lambda *_: None,
+        Audience(),
         lambda _: support.LetterTeacher(),
     )
     work = KINDS[settings.kind](stage)

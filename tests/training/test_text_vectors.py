@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 
 import numpy as np
@@ -173,6 +174,15 @@ def test_resumed_equals_uninterrupted(tmp_path, recipe, head):
     run(settings, tmp_path / "whole")
     for name in ("model.safetensors", "2_Dense/model.safetensors"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_what_a_run_begins_with_is_said_once_and_for_good(tmp_path, recipe):
+    tuning = "tuning={method: lora, rank: 2, embedding_rank: 4, merge: false}"
+    remarks = []
+    run(recipe(HEAD, tuning, "objective.head_texts=24", "run.steps=1"), tmp_path / "out", remark=remarks.append)
+    tokens, head = remarks
+    assert re.fullmatch(r"tokens alone, without a layer, come to a mean cosine of -?0\.\d{3} on texts left out", tokens)
+    assert re.fullmatch(r"the head starts at a mean cosine of 0\.\d{3} with the teacher on texts left out", head)
 
 
 def test_a_head_follows_its_states_every_ten_steps(tmp_path, recipe):

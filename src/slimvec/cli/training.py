@@ -133,6 +133,7 @@ def run_training(
             on_validation=[follower.validation],
             validators=validators or {},
             notice=task.share,
+            remark=terminal.remark,
             open_teacher=open_teacher,
             open_frozen=open_frozen,
             fast_rows=fast_rows,

@@ -21,7 +21,7 @@ from slimvec.training.batches.sources import distinct_texts
 from slimvec.training.recipe import Recipe, TextVectorsObjective
 from slimvec.training.recipe.objectives import Anchor, NextPhrase
 from slimvec.training.step.contrastive import ContrastiveSteps
-from slimvec.training.step.events import Notice
+from slimvec.training.step.events import Audience
 from slimvec.training.step.head_regression import linear_head
 from slimvec.training.step.next_phrase import NextPhraseSteps
 from slimvec.training.step.ngrams import NGramSteps
@@ -45,7 +45,7 @@ class StageInput:
         records: To train on, without those held out.
         sources: [N], number of each record's source among the recipe's.
         recipe: Recipe of the stage.
-        notice: Called with what takes long.
+        audience: Told what takes long, and what the stage begins with.
         open_teacher: Gives the model that a recipe names as teacher.
     """
 
@@ -53,7 +53,7 @@ class StageInput:
     records: Sequence[Record]
     sources: NDArray[np.int64]
     recipe: Recipe
-    notice: Notice
+    audience: Audience
     open_teacher: OpenTeacher | None
 
     def teacher(self, name: str) -> TeacherVectors:
@@ -110,7 +110,7 @@ def _contrastive(stage: StageInput) -> StageWork:
         sources=stage.sources,
         reconstruction=reconstruction,
     )
-    stage.notice(str(steps.filling), None)
+    stage.audience.notice(str(steps.filling), None)
     extra = list(objective.named_parameters())
     if reconstruction is not None:
         extra.append(("objective.anchor", reconstruction.matrix))
@@ -190,7 +190,7 @@ def _text_vectors(stage: StageInput) -> StageWork:
         check_rank(stage.recipe.tuning.embedding_rank, dims=dims)
     with Processes.current().main_first():  # the others find the vectors that it keeps
         principal = settings.axes == "principal"
-        targets = TargetVectors(teachers, texts, role=settings.role, principal=principal, notice=stage.notice)
+        targets = TargetVectors(teachers, texts, role=settings.role, principal=principal, notice=stage.audience.notice)
     wanted = settings.projects(model.dims, targets.dims)
     projection = make_projection(model.dims, targets.dims, stage.recipe.run.seed) if wanted else None
     extra = () if projection is None else (("objective.projection", nn.Parameter(projection.to(model.device))),)
@@ -202,7 +202,7 @@ def _text_vectors(stage: StageInput) -> StageWork:
         targets=targets,
         projection=extra[0][1] if extra else None,
     )
-    trainable, start = TrainablePooling(model), partial(steps.start, stage.notice)
+    trainable, start = TrainablePooling(model), partial(steps.start, stage.audience)
     return StageWork(trainable, steps, extra, targets.identity, start, kept=steps.kept)
 
 
@@ -253,7 +253,7 @@ def _ngrams(stage: StageInput) -> StageWork:
     check_causal(model, recipe, "n-grams written")
     head = language_head(recipe, model)
     steps = NGramSteps(stage.records, recipe, tokenizer=model.tokenizer, head=head)
-    stage.notice(str(steps.filling), None)
+    stage.audience.notice(str(steps.filling), None)
     return StageWork(TrainableStates(model), steps)
 
 

@@ -219,7 +219,7 @@ def run_stage(
     untrained = None if shares_out(recipe.run) else quick_vectors(model)
     numbers = source_numbers(held)[split.numbers]
     work = KINDS[recipe.kind](
-        StageInput(model, split.training, numbers, recipe, context.audience.notice, context.open_teacher)
+        StageInput(model, split.training, numbers, recipe, context.audience, context.open_teacher)
     )
     if work.start is not None and not (resume and _has_checkpoint(paths, recipe, processes)):
         with fast_frozen(model.backbone, recipe, context.open_frozen, look=lambda: None):

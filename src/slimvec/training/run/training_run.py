@@ -36,7 +36,7 @@ from slimvec.training.run.stages import (
 )
 from slimvec.training.run.validation import Validator
 from slimvec.training.step.dtypes import settled
-from slimvec.training.step.events import Audience, Notice, StepCallback, ValidationCallback, check_loggers
+from slimvec.training.step.events import Audience, Notice, Remark, StepCallback, ValidationCallback, check_loggers
 from slimvec.training.step.frozen import FastRows, OpenFrozen
 from slimvec.training.step.processes import started
 
@@ -89,6 +89,7 @@ def train(
     on_validation: Sequence[ValidationCallback] = (),
     validators: Mapping[str, Validator] | None = None,
     notice: Notice | None = None,
+    remark: Remark | None = None,
     open_teacher: OpenTeacher | None = None,
     open_frozen: OpenFrozen | None = None,
     fast_rows: FastRows = nullcontext,
@@ -108,6 +109,7 @@ def train(
         validators: Further evaluations by name, for recipes with a section `validation`. Their measures are logged as
             `NAME/MEASURE`, and `validation.metric` can be one of them.
         notice: Called with what is fetched, converted or under way where it takes long.
+        remark: Called with a line that a person should find after the run too: what a stage begins with.
         open_teacher: Gives the model that `loss.distill.teacher` names; asked for by recipes that name one.
         open_frozen: Gives something faster for the layers that are not trained, as `slimvec.engine.frozen.open_frozen`;
             default the model itself.
@@ -131,7 +133,7 @@ def train(
         stages = StagePaths.all_of(recipe, workspace)
         check_sources(source for paths in stages for source in paths.stage.recipe.data)
         check_loggers([name for paths in stages for name in paths.stage.recipe.run.loggers])
-        audience = Audience(on_step, on_validation, *([notice] if notice else []))
+        audience = Audience(on_step, on_validation, notice or Audience.notice, remark or Audience.remark)
         context = RunContext(audience, validators or {}, open_teacher, open_frozen, fast_rows, clock)
         records: list[StageRecord] = []
         for paths, recipe_id in zip(stages, recipe_ids(stages), strict=True):

@@ -16,6 +16,7 @@ from slimvec.optional import require
 
 MODULES = {"tensorboard": "tensorboard", "trackio": "trackio"}
 Notice = Callable[[str, float | None], None]
+Remark = Callable[[str], None]
 
 
 class Logger(Protocol):
@@ -197,11 +198,13 @@ class Audience:
         on_step: Called after each step.
         on_validation: Called after each evaluation.
         notice: Called with what is under way where it takes long, and the share that is done, if known.
+        remark: Called with a line that a person should find after the run too.
     """
 
     on_step: Sequence[StepCallback] = ()
     on_validation: Sequence[ValidationCallback] = ()
     notice: Notice = field(default=lambda _message, _share: None)
+    remark: Remark = field(default=lambda _line: None)
 
 
 class RunLog:

@@ -32,7 +32,7 @@ from slimvec.training.batches.deals import EvenDeal, IntArray, shuffled
 from slimvec.training.recipe import Recipe
 from slimvec.training.recipe.objectives import TextVectorsObjective
 from slimvec.training.step.distributed import gather_with_gradient, mean_over_processes, num_processes
-from slimvec.training.step.events import Notice
+from slimvec.training.step.events import Audience, Notice
 from slimvec.training.step.gradients import Embed
 from slimvec.training.step.head_regression import RunningRegression, fit_ridge, linear_head, pooled_states
 from slimvec.training.step.prediction import TrainableStates
@@ -203,26 +203,26 @@ class TextVectorSteps(DealtSteps):
             random_cosine=_mean_cosine(vectors, self._processes),
         )
 
-    def start(self, notice: Notice) -> None:
+    def start(self, audience: Audience) -> None:
         """Set what the first step begins with: a fresh adapter of token embeddings, and the head if it is asked for.
 
         Args:
-            notice: Told how far it is.
+            audience: Told how far it is, and what it came to.
 
         Raises:
             InputError: the teacher's vectors are narrower than the adapter's rank.
         """
         if has_fresh_embeddings(self._model.backbone):
-            vectors = self._processes.from_main(self._begin_tokens(notice) if self._processes.is_main else None)
+            vectors = self._processes.from_main(self._begin_tokens(audience) if self._processes.is_main else None)
             assert vectors is not None
             start_embeddings(self._model.backbone, vectors.to(self._model.device))
         if self._solved is not None:
-            begun = self._processes.from_main(self._begin_head(notice) if self._processes.is_main else None)
+            begun = self._processes.from_main(self._begin_head(audience) if self._processes.is_main else None)
             assert begun is not None
             for name, tensor in self.kept.items():
                 tensor.copy_(begun[name])
 
-    def _begin_tokens(self, notice: Notice) -> Tensor:
+    def _begin_tokens(self, audience: Audience) -> Tensor:
         """Give what the adapter of token embeddings begins with: the teacher's vector of each, fitted to the texts."""
         sequences = self._tokenizer.tokenize(self._texts).sequences
         vectors = token_vectors(
@@ -231,28 +231,28 @@ class TextVectorSteps(DealtSteps):
             self._targets.embed,
             vocabulary=self._model.backbone.config.vocab_size,
             rank=self._recipe.tuning.embedding_rank,
-            on_share=lambda share: notice("embedding the tokens with the teacher", share),
+            on_share=lambda share: audience.notice("embedding the tokens with the teacher", share),
         )
         vectors, cosine = fit_token_vectors(
             vectors,
             sequences,
             self._targets.rows,
             seed=self._recipe.run.seed,
-            on_share=lambda share: notice("fitting the tokens to the texts", share),
+            on_share=lambda share: audience.notice("fitting the tokens to the texts", share),
         )
         if cosine is not None:
-            notice(f"tokens alone, without a layer, come to a mean cosine of {cosine:.3f}, on texts left out", None)
+            audience.remark(f"tokens alone, without a layer, come to a mean cosine of {cosine:.3f} on texts left out")
         return vectors
 
-    def _begin_head(self, notice: Notice) -> dict[str, Tensor]:
+    def _begin_head(self, audience: Audience) -> dict[str, Tensor]:
         """Give what `kept` begins with, and say how well the head does on texts that were left out."""
         assert self._solved is not None
         numbers = shuffled(np.arange(len(self._texts)), self._recipe.run.seed, "head")[: self._settings.head_texts]
         texts = self._tokenizer.tokenize([self._texts[number] for number in numbers], prompt=self._prompt)
-        states = pooled_states(self._model, texts, on_share=lambda share: notice("starting the head", share))
+        states = pooled_states(self._model, texts, on_share=lambda share: audience.notice("starting the head", share))
         wanted = self._targets.rows(numbers)[:, : self._solved.out_features]
         weights, cosine, penalty = fit_ridge(states, wanted)
-        notice(f"the head starts at a mean cosine of {cosine:.3f} with the teacher, on texts left out", None)
+        audience.remark(f"the head starts at a mean cosine of {cosine:.3f} with the teacher on texts left out")
         if self._regression is None:
             return {"head": weights}
         return {"head": weights} | self._regression.begin(states, wanted, penalty).tensors
