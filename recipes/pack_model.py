@@ -2,13 +2,16 @@
 
     python recipes/pack_model.py build/slimvec-en slimvec-en build/slimvec-en-data
 
-Weights are rounded to bfloat16, golden vectors are computed anew from the rounded ones, the tokenizer is left to the
-base, and paths of this machine are taken out of what is said about the training. Prints the entry to put into
-src/slimvec/model/builtin.py, with the hash and with the licence that base and teachers leave it. The card is written by
-hand, scores.json by benchmarks/models.py.
+Weights are rounded to bfloat16, the long side of an update of token embeddings to 8 bits (float8_e4m3fn; PEFT reads it
+too): that is twice the rank in as many bytes, and a bag of SmolLM2's tokens comes to a cosine of .76 with MiniLM-L6 at
+rank 256, of .69 at 128. The error, 2.7% of the update, moves vectors by a cosine of .0001. Golden vectors are computed
+anew from the rounded weights, the tokenizer is left to the base, and paths of this machine are taken out of what is said
+about the training. Prints the entry to put into src/slimvec/model/builtin.py, with the hash and with the licence that
+base and teachers leave it. The card is written by hand, scores.json by benchmarks/models.py.
 """
 
 import json
+import math
 import re
 import shutil
 import sys
@@ -38,8 +41,7 @@ def pack(trained: Path, name: str, data: Path) -> Path:
         work = Path(folder) / name
         shutil.copytree(trained, work, ignore=shutil.ignore_patterns("metrics.jsonl", "tensorboard", "README.md"))
         for path in work.rglob("*.safetensors"):
-            tensors = {key: tensor.to(torch.bfloat16).contiguous() for key, tensor in load_file(path).items()}
-            save_file(tensors, path, metadata={"format": "pt"})
+            save_file(narrowed(load_file(path)), path, metadata={"format": "pt"})
         _blank_golden(trained, work)
         write_golden(work, embedder_by_role(load_model(work, dtype=torch.float32)), dtype="float32")
         for path in work.rglob("*"):
@@ -53,6 +55,22 @@ def pack(trained: Path, name: str, data: Path) -> Path:
     for file, content in kept.items():
         (target / file).write_bytes(content)
     return target
+
+
+def narrowed(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Round the weights of an adapter as said above, by name.
+
+    Powers of two are moved from B to A, which changes no product and no number's digits, so that A uses the range of
+    its 8 bits.
+    """
+    found = {name: tensor.to(torch.bfloat16).contiguous() for name, tensor in tensors.items()}
+    for long in (name for name in tensors if "lora_embedding_A" in name):
+        short = long.replace("lora_embedding_A", "lora_embedding_B")
+        largest = float(tensors[long].abs().max())
+        factor = 2.0 ** math.floor(math.log2(torch.finfo(torch.float8_e4m3fn).max / largest))
+        found[long] = (tensors[long].float() * factor).to(torch.float8_e4m3fn).contiguous()
+        found[short] = (tensors[short].float() / factor).to(torch.bfloat16).contiguous()
+    return found
 
 
 def _blank_golden(trained: Path, work: Path) -> None:

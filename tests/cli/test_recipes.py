@@ -1,9 +1,11 @@
 """The recipes that come with slimvec: the tiny one runs, the others are resolved as far as there is no weight."""
 
 import json
+import runpy
 from pathlib import Path
 
 import pytest
+import torch
 
 from slimvec.cli.train import KEYS
 
@@ -36,6 +38,24 @@ def test_a_dry_run_resolves_all_but_the_weights(slimvec, name, only):
     assert {source["path"] for source in sources} <= set(plan["missing"])
     assert all(path.startswith("nowhere/") for path in plan["missing"])
     only()
+
+
+def test_a_packed_adapter_has_its_token_embeddings_in_8_bits_and_the_same_update():
+    pack = runpy.run_path(str(RECIPES / "pack_model.py"))["narrowed"]
+    numbers = torch.Generator().manual_seed(1)
+    name = "base_model.model.embed_tokens.lora_embedding_{}"
+    tensors = {
+        name.format("A"): torch.randn(8, 400, generator=numbers) * 0.04,
+        name.format("B"): torch.randn(32, 8, generator=numbers) * 0.05,
+        "base_model.model.layers.0.self_attn.q_proj.lora_A.weight": torch.randn(4, 32, generator=numbers),
+    }
+    found = pack(tensors)
+    long, short, layer = (found[key] for key in tensors)
+    assert (long.dtype, short.dtype, layer.dtype) == (torch.float8_e4m3fn, torch.bfloat16, torch.bfloat16)
+    assert 224 < float(long.float().abs().max()) <= 448
+    expected = tensors[name.format("B")] @ tensors[name.format("A")]
+    error = float((short.float() @ long.float() - expected).norm() / expected.norm())
+    assert error < 0.04
 
 
 def test_people_are_told_what_is_missing(slimvec):

@@ -63,6 +63,23 @@ def test_the_states_are_those_of_peft_in_every_bit(adapter, architecture, first_
     assert not torch.equal(FusedDecoder.from_folder(opened.weights, **made)(BATCH), expected)
 
 
+def test_numbers_of_8_bits_are_read_as_what_they_stand_for(adapter):
+    folder = adapter(embedding_rank=5)
+    tensors = {name: tensor.to(torch.float8_e4m3fn) for name, tensor in load_file(folder / ADAPTER_WEIGHTS).items()}
+    found = {}
+    for dtype in (torch.float8_e4m3fn, torch.float32):
+        save_file({name: tensor.to(dtype) for name, tensor in tensors.items()}, folder / ADAPTER_WEIGHTS)
+        for engine in ("fused", "transformers"):
+            embedder = Embedder.load(folder, engine=engine, dtype="float32")
+            found[engine, dtype] = embedder.embed(["one two three"]).vectors
+    for engine in ("fused", "transformers"):
+        assert (found[engine, torch.float8_e4m3fn] == found[engine, torch.float32]).all()
+    tensors[next(iter(tensors))] = torch.full((3, 32), torch.nan).to(torch.float8_e4m3fn)
+    save_file(tensors, folder / ADAPTER_WEIGHTS)
+    with pytest.raises(ModelError, match="NaN"):
+        Embedder.load(folder)
+
+
 def test_a_model_with_an_adapter_is_loaded_without_transformers(adapter, monkeypatch):
     folder = adapter()
     expected = Embedder.load(folder, engine="transformers", dtype="float32").embed(["one two three"]).vectors

@@ -187,7 +187,8 @@ def load_lora(backbone: TransformersBackbone, folder: Path, *, trained: bool = F
         if not needed.is_file():  # PEFT would look for the folder's name on the hub
             raise ModelError(f"adapter {folder} has no {needed.name}", expected="an adapter as PEFT writes it")
     try:
-        tensors = load_file(path)
+        # Numbers of 8 bits are for storage alone: torch hardly computes with them.
+        tensors = {name: t.float() if t.itemsize == 1 else t for name, t in load_file(path).items()}
         for name, tensor in tensors.items():
             refuse_not_finite(tensor, f"{name} of {path}")
         config = PeftConfig.from_pretrained(str(folder), local_files_only=True)

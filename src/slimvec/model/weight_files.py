@@ -109,6 +109,8 @@ def refuse_not_finite(tensor: Tensor, place: str) -> None:
     Raises:
         ModelError: it has one.
     """
+    if tensor.itemsize == 1:
+        tensor = tensor.float()  # torch has no minimum of numbers of 8 bits
     if tensor.numel() and not all(bool(end.isfinite()) for end in torch.aminmax(tensor)):
         bad = int((~tensor.isfinite()).sum())
         raise ModelError(
