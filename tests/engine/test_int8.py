@@ -12,7 +12,7 @@ from slimvec.engine import int8_texts
 from slimvec.engine.embedder import Embedder
 from slimvec.engine.fused import FusedDecoder, UnsupportedError, decoder, int8, int8_layers
 from slimvec.engine.fused.int8 import Int8Matrix, fine_rounding, int8_linear, quantise_product, smoothing
-from slimvec.engine.fused.int8_layers import Int8Texts
+from slimvec.engine.fused.int8_layers import Int8Texts, num_full
 from slimvec.engine.fused.native import NativeLayers
 from slimvec.engine.kernels.library import Kernels, Packing, Target, load_kernels
 from slimvec.errors import InputError, ModelError
@@ -34,13 +34,6 @@ def int8_kernel(request, monkeypatch):
         pytest.skip(f"no native kernel in int8: {load_kernels().reason}")
     if load_kernels().target.packing.int8_bits == 16:  # pairs of 16 bits: plain torch has to round as they do
         monkeypatch.setattr(int8, "ACTIVATION_LIMIT", 32767)
-
-
-@pytest.fixture
-def every_layer(monkeypatch):
-    """Let all layers be int8: tiny models have no others."""
-    monkeypatch.setattr(int8_layers, "NUM_FIRST", 0)
-    monkeypatch.setattr(int8_layers, "NUM_LAST", 0)
 
 
 def int8_decoder(model, kernel, *, causal=True, dtype=torch.float32, check=lambda *_: None):
@@ -108,7 +101,6 @@ def test_a_bias_makes_up_for_what_rounding_does_to_the_mean_and_channels_that_va
     assert (fine_rounding(torch.zeros(3)) == 1).all()
 
 
-@pytest.mark.usefixtures("every_layer")
 @pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("architecture", DECODERS)
 def test_what_is_divided_is_multiplied_again(monkeypatch, architecture, wide):
@@ -125,7 +117,6 @@ def test_what_is_divided_is_multiplied_again(monkeypatch, architecture, wide):
 
 
 @needs_native
-@pytest.mark.usefixtures("every_layer")
 @pytest.mark.parametrize("architecture", DECODERS)
 def test_native_equals_torch(architecture):
     """In float32 around the int8 products, so that only values at the border between two bytes may fall elsewhere."""
@@ -152,7 +143,6 @@ def test_native_equals_torch(architecture):
     holds()
 
 
-@pytest.mark.usefixtures("every_layer")
 def test_a_model_that_corrections_move_too_far_is_rounded_plainly():
     states = []
 
@@ -170,7 +160,6 @@ def test_a_model_that_corrections_move_too_far_is_rounded_plainly():
 
 
 @needs_native
-@pytest.mark.usefixtures("every_layer")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_int8_is_near_the_full_model_and_not_it(dtype):
     if dtype not in load_kernels().dtypes:
@@ -186,7 +175,6 @@ def test_int8_is_near_the_full_model_and_not_it(dtype):
 
 
 @needs_native
-@pytest.mark.usefixtures("every_layer")
 def test_all_products_are_int8_where_activations_have_16_bits(monkeypatch):
     held = []
     add = NativeLayers.add
@@ -200,7 +188,6 @@ def test_all_products_are_int8_where_activations_have_16_bits(monkeypatch):
 
 
 @needs_native
-@pytest.mark.usefixtures("every_layer")
 def test_company_and_a_prefix_do_not_change_a_text():
     """Alone (columns split over threads), among others (chunks), in one long batch (rows), behind a past."""
     before = torch.get_num_threads()
@@ -237,21 +224,26 @@ def test_a_machine_without_the_kernel_does_it_slowly_and_says_how_slowly(monkeyp
     assert (cosines < 1).any()
 
 
-def test_models_and_paths_without_int8_are_refused(tmp_path, monkeypatch):
+def test_models_and_paths_without_int8_are_refused(tmp_path):
     Embedder.from_model(embedding_model("bert", "bidirectional")).save(tmp_path / "bert")
     with pytest.raises(InputError, match=r"dtype int8 for .*: architecture bert is an encoder; expected a decoder"):
         Embedder.load(tmp_path / "bert", dtype="int8")
     with pytest.raises(InputError, match=r"dtype int8 for .*: engine='transformers' was asked for"):
         Embedder.load(tmp_path / "bert", dtype="int8", engine="transformers")
+
+
+def test_layers_at_the_ends_of_a_deep_model_stay_in_full(monkeypatch):
+    assert [num_full(layers) for layers in (1, 4, 7, 8, 15, 16, 30)] == [0, 0, 0, 1, 1, 2, 2]
     monkeypatch.setattr(decoder, "load_kernels", lambda: Kernels((), "none"))
-    with pytest.raises(UnsupportedError, match="3 layers, of which the first 2 and the last 2 stay in full"):
-        int8_decoder(build("llama", LLAMA), "torch")
+    rounded, real = [], int8_layers._half_quantised
+    monkeypatch.setattr(int8_layers, "_half_quantised", lambda *given: rounded.append(given) or real(*given))
+    int8_decoder(build("llama", {**LLAMA, "num_hidden_layers": 8}), "torch")
+    assert len(rounded) == 6
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch, request):
+def folder(tmp_path, monkeypatch):
     """A tiny model, whose few numbers a state move further than a real one's."""
-    request.getfixturevalue("every_layer")
     monkeypatch.setattr(int8_texts, "MIN_COSINE", 0.99)
     Embedder.from_model(embedding_model("llama", "causal")).save(tmp_path / "model")
     return tmp_path / "model"

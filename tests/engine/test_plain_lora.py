@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from slimvec.engine import int8_texts, loading
 from slimvec.engine.embedder import Embedder
-from slimvec.engine.fused import FusedDecoder, int8_layers
+from slimvec.engine.fused import FusedDecoder
 from slimvec.engine.fused.lora import read_plain_lora
 from slimvec.engine.fused.weights import open_folder
 from slimvec.errors import ModelError
@@ -223,8 +223,6 @@ def test_the_base_s_files_are_opened_once_and_once_more_for_a_map_that_stays(for
 
 def test_int8_folds_it_in_too(adapter, monkeypatch):
     folder, seen = adapter(), []
-    for name in ("NUM_FIRST", "NUM_LAST"):  # all layers are int8: tiny models have no others
-        monkeypatch.setattr(int8_layers, name, 0)
     monkeypatch.setattr(int8_texts, "MIN_COSINE", 0.99)  # their few numbers move further than a real one's
     real = loading.read_plain_lora
     monkeypatch.setattr(loading, "read_plain_lora", lambda *a: seen.append(real(*a)) or seen[-1])

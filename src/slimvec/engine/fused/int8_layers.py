@@ -1,11 +1,11 @@
 """Layers into int8 as they are read: a few texts are run through each in full, which shows what to smooth.
 
 Where the kernels multiply activations of 8 bits, the feed-forward part's first product and the attention's last are
-held in int8, in all layers but the first and the last few: half of the multiply-adds of a small decoder, and the half
-that bears it (docs/log.md has the others). Where they multiply activations of 16 bits (AVX2, the oldest Arm), only the
-weights are rounded to speak of, and all four products of all layers are held in int8, without smoothing. Biases make up
-for what rounding does to the mean (int8.py). One layer at a time is in memory in full, so loading takes no more memory
-than the full model does.
+held in int8, in all layers but the first and the last few of a deep model: half of the multiply-adds of a small
+decoder, and the half that bears it (docs/log.md has the others). Where they multiply activations of 16 bits (AVX2, the
+oldest Arm), only the weights are rounded to speak of, and all four products of all layers are held in int8, without
+smoothing. Biases make up for what rounding does to the mean (int8.py). One layer at a time is in memory in full, so
+loading takes no more memory than the full model does.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,18 +15,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from slimvec.engine.fused.errors import UnsupportedError
 from slimvec.engine.fused.int8 import fine_rounding, peaks, quantise_product, smoothing
 from slimvec.engine.fused.reference import Passed, TorchLayer, TorchLayers
 from slimvec.engine.fused.spec import DecoderSpec
 from slimvec.engine.fused.weights import Int8Scales, LayerWeights
 from slimvec.text.batch import PackedBatch
 
-NUM_FIRST, NUM_LAST = 2, 2
-"""Layers at either end that stay in full where activations have 8 bits: those where int8 errs most.
 
-docs/log.md has what other choices cost.
-"""
+def num_full(layers: int) -> int:
+    """Say how many layers at either end stay in full where activations have 8 bits: those where int8 errs most.
+
+    What they err by grows on the way through the others, so a shallow model has none: of slimvec-en-small's four layers
+    all are in int8, and the lowest cosine of 200 texts is .9998. docs/log.md has what other choices cost.
+    """
+    return min(2, layers // 8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,9 +59,6 @@ class Int8Layers:
         dtype: Data type of the full layers.
         wide: Whether activations have 16 bits.
         corrected: Whether biases make up for rounding, and channels that vary most are rounded more finely.
-
-    Raises:
-        UnsupportedError: the model has no layer but those that stay in full.
     """
 
     def __init__(
@@ -74,9 +73,6 @@ class Int8Layers:
         wide: bool,
         corrected: bool,
     ) -> None:
-        if not wide and len(spec.layers) <= NUM_FIRST + NUM_LAST:
-            ends = f"the first {NUM_FIRST} and the last {NUM_LAST} stay in full"
-            raise UnsupportedError(f"{len(spec.layers)} layers, of which {ends}")
         self._spec, self._wide, self._corrected = spec, wide, corrected
         self._layers = TorchLayers(spec, causal=causal, scale=scale, dtype=dtype)
         batch = PackedBatch.from_sequences([*texts.measured, *texts.held_out])
@@ -94,7 +90,8 @@ class Int8Layers:
         entered = _Entered.of(passed, self._num_measured, corrected=self._corrected)
         if self._wide:
             return _all_quantised(layer, entered)
-        if not NUM_FIRST <= number < len(spec.layers) - NUM_LAST:
+        full = num_full(len(spec.layers))
+        if not full <= number < len(spec.layers) - full:
             return layer
         smooth = smoothing(entered.output.peaks, layer.output), smoothing(entered.gate_up.peaks, layer.gate, layer.up)
         return _half_quantised(layer, entered, *smooth)
