@@ -26,7 +26,7 @@ def num_full(layers: int) -> int:
     """Say how many layers at either end stay in full where activations have 8 bits: those where int8 errs most.
 
     What they err by grows on the way through the others, so a shallow model has none: of slimvec-en-small's four layers
-    all are in int8, and the lowest cosine of 200 texts is .9998. docs/log.md has what other choices cost.
+    all are in int8, and no cosine of 200 texts is below .9998. docs/log.md has what other choices cost.
     """
     return min(2, layers // 8)
 
