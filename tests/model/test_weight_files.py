@@ -14,7 +14,7 @@ from slimvec.errors import ModelError
 from slimvec.model.adapters import add_lora
 from slimvec.model.folder import load_model, save_model
 from slimvec.model.spec import LoraSettings
-from slimvec.model.weight_files import WeightFiles
+from slimvec.model.weight_files import WeightFiles, refuse_not_finite
 from tests.model.foreign import TEXTS, add_dense, foreign, theirs
 from tests.tiny import ARCHITECTURES
 
@@ -143,6 +143,13 @@ def test_adapters_and_heads_that_are_no_numbers_are_refused(copy_of, tmp_path):
     path = folder / "2_Dense" / "model.safetensors"
     save_file(load_file(path) | {"linear.bias": torch.full((8,), float("inf"))}, path)
     refused(folder, r"linear.bias of .*2_Dense has 8 of 8 numbers that are NaN or infinite")
+
+
+def test_numbers_of_8_bits_are_looked_at_too():
+    tensor = torch.tensor([1.0, -448.0, 0.0]).to(torch.float8_e4m3fn)
+    refuse_not_finite(tensor, "a tensor")
+    with pytest.raises(ModelError, match="a tensor has 1 of 3 numbers that are NaN or infinite; expected finite"):
+        refuse_not_finite(torch.tensor([1.0, torch.nan, 0.0]).to(torch.float8_e4m3fn), "a tensor")
 
 
 def test_finite_weights_are_looked_at_once_a_copy(copy_of, monkeypatch):

@@ -86,7 +86,8 @@ def fit_ridge(states: Tensor, wanted: Tensor) -> tuple[Tensor, float, float]:
     """
     held = torch.arange(len(states)) % 5 == 0
     parts = [_Solved(states[~held], wanted[~held]), _Solved(states, wanted)]
-    scores = [_paired_cosine(states[held].double() @ parts[0].weights(p), wanted[held].double()) for p in PENALTIES]
+    found = (states[held].double() @ parts[0].weights(penalty) for penalty in PENALTIES)
+    scores = [float(paired_cosine(vectors, wanted[held].double())) for vectors in found]
     best = max(range(len(PENALTIES)), key=scores.__getitem__)
     return parts[1].weights(PENALTIES[best]).T.to(states.dtype), scores[best], PENALTIES[best]
 
@@ -106,8 +107,9 @@ class _Solved:
         return found
 
 
-def _paired_cosine(found: Tensor, wanted: Tensor) -> float:
-    return float(torch.cosine_similarity(found, wanted, dim=-1).mean())
+def paired_cosine(found: Tensor, wanted: Tensor) -> Tensor:
+    """Give the mean cosine of vectors with those that are wanted: [N, D] and [N, D] to a number, differentiable."""
+    return torch.cosine_similarity(found, wanted, dim=-1).mean()
 
 
 class RunningRegression:

@@ -13,11 +13,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from slimvec.training.batches.deals import IntArray, shuffled
-from slimvec.training.step.head_regression import fit_ridge
+from slimvec.training.step.head_regression import fit_ridge, paired_cosine
 
 MAX_TEXTS = 100_000
 """Texts that are learnt from: more of them bring little, and their vectors are in memory at once."""
@@ -75,7 +74,7 @@ def fit_token_vectors(
         if place == 0:
             order = shuffled(np.arange(held, len(numbers)), seed, "token-vectors", epoch)
         chosen = order[place * size : (place + 1) * size]
-        loss = 1 - _cosines(table(*bags.of(chosen)) @ matrix.T, wanted[chosen]).mean()
+        loss = 1 - paired_cosine(table(*bags.of(chosen)) @ matrix.T, wanted[chosen])
         loss.backward()  # type: ignore[no-untyped-call]
         for optimizer, schedule in zip(optimizers, falling, strict=True):
             optimizer.step()
@@ -83,7 +82,7 @@ def fit_token_vectors(
             schedule.step()
         on_share(0.5 + (step + 1) / (_EPOCHS * per_epoch) / 2)
     with torch.no_grad():
-        reached = _cosines(table(*bags.of(np.arange(held))) @ matrix.T, wanted[:held]).mean()
+        reached = paired_cosine(table(*bags.of(np.arange(held))) @ matrix.T, wanted[:held])
     return table.weight.detach(), float(reached)
 
 
@@ -94,10 +93,6 @@ def _read(targets: Targets, numbers: IntArray, on_share: Callable[[float], None]
         on_share(start / len(numbers))
         found.append(targets(numbers[start : start + _BLOCK]))
     return torch.cat(found)
-
-
-def _cosines(found: Tensor, wanted: Tensor) -> Tensor:
-    return F.cosine_similarity(found, wanted, dim=-1)
 
 
 class _Bags:
