@@ -45,7 +45,7 @@ avx512-check: $(VENV)/.dev $(LIBRARY) $(EMULATED)  ## the tests of the kernels o
 	for isa in avx512_bf16 avx512_vnni avx512 avx2_vnni; do \
 		SLIMVEC_KERNELS_LIBRARY=$(EMULATED) SLIMVEC_ISA=$$isa $(BIN)/pytest -q -p no:cacheprovider \
 			tests/engine/test_kernels.py tests/engine/test_fused.py tests/engine/test_int8.py \
-			tests/engine/test_training_rows.py || exit 1; \
+			tests/engine/test_training_rows.py tests/engine/test_training_attention.py || exit 1; \
 	done
 
 $(EMULATED): hatch_build.py $(wildcard tests/emulation/*.h) $(SOURCES) | $(VENV)/.base

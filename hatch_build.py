@@ -40,7 +40,7 @@ EMULATION = ROOT / "tests" / "emulation"
 _FLAGS = ("-std=c++20", "-O2", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra")
 # gcc before 12.3 warns of registers its own intrinsics leave undefined on purpose (its bug 105593).
 _QUIET = ("-Wno-uninitialized", "-Wno-maybe-uninitialized")
-_TARGET_UNITS = ("target.cpp", "decoder.cpp", "gradients.cpp", "schedule.cpp")
+_TARGET_UNITS = ("target.cpp", "decoder.cpp", "gradients.cpp", "attention_training.cpp", "schedule.cpp")
 _COMMON_UNITS = ("api.cpp", "processor.cpp", "threads.cpp")
 _ARCHITECTURES = {"amd64": "x86_64", "x64": "x86_64", "arm64": "aarch64"}
 

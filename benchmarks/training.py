@@ -92,8 +92,8 @@ class TrainingBenchmark(Frozen):
 
 def train_slimvec(settings: Settings) -> Course:
     """Train as a recipe does."""
+    from slimvec.engine.fast_training import fast_training
     from slimvec.engine.frozen import open_frozen
-    from slimvec.engine.training_rows import fast_rows
     from slimvec.training.recipe.reading import parse_recipe
     from slimvec.training.run.training_run import train
 
@@ -110,7 +110,7 @@ def train_slimvec(settings: Settings) -> Course:
         clock = now
 
     with tempfile.TemporaryDirectory() as folder:
-        train(recipe, Path(folder) / "model", on_step=[follow], open_frozen=open_frozen, fast_rows=fast_rows)
+        train(recipe, Path(folder) / "model", on_step=[follow], open_frozen=open_frozen, fast_training=fast_training)
     return _course(losses, seconds, tokens)
 
 

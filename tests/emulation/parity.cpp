@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <random>
 
+#include "attention.h"
 #include "handover.h"
 #include "rows.h"
 
@@ -270,7 +271,7 @@ int main(int count, char** arguments) {
     }
     if (*target.missing) continue;
     ++ran;
-    failures += rows::failures(number, target);
+    failures += rows::failures(number, target) + attention::failures(number, target);
     for (const Precision& precision : PRECISIONS) {
       if (precision.dtype == SLIMVEC_DTYPE_BFLOAT16 && !target.bfloat16) continue;
       if (precision.int8 && !target.int8) continue;

@@ -9,11 +9,8 @@ from hypothesis import strategies as st
 
 from slimvec.engine.kernels.interface import REFUSED, RowsOf, place
 from slimvec.engine.kernels.library import load_kernels
-from slimvec.engine.training_rows import Rows, fast_rows
-from slimvec.model.architectures import DECODERS
-from tests import tiny
+from slimvec.engine.training_rows import Rows
 from tests.engine.fused_models import ISAS, use_isa
-from tests.engine.test_frozen import gradients, made
 
 EPSILON = 1e-5
 ROUNDING = {torch.float32: 1e-6, torch.bfloat16: 2**-8}
@@ -90,45 +87,6 @@ def test_large_rows_are_shared_by_threads(rows, threads):
     finally:
         torch.set_num_threads(before)
     assert all(torch.equal(one, other) for one, other in zip(alone, shared, strict=True))
-
-
-@pytest.mark.parametrize("mode", tiny.MODES)
-@pytest.mark.parametrize("architecture", DECODERS)
-@pytest.mark.usefixtures("rows")
-def test_a_model_has_the_same_vectors_and_gradients(architecture, mode):
-    model = made(architecture, mode, first_layer=0)
-    expected, grads = gradients(model)
-    with fast_rows(model.backbone):
-        exchanged = [module for module in model.modules() if "forward" in vars(module)]
-        vectors, found = gradients(model)
-    assert (
-        len(exchanged) >= 3 * model.backbone.config.num_hidden_layers + 1
-    )  # two norms and a gate a layer, and the last
-    torch.testing.assert_close(vectors, expected, atol=2e-6, rtol=2e-5)
-    for name, grad in found.items():
-        torch.testing.assert_close(grad, grads[name], atol=2e-5, rtol=2e-4)
-    assert not [module for module in model.modules() if "forward" in vars(module)]
-    assert torch.equal(gradients(model)[0], expected)
-
-
-@pytest.mark.usefixtures("rows")
-def test_norms_that_are_trained_stay():
-    model = tiny.embedding_model("llama", "causal")  # all of it is trained
-    with fast_rows(model.backbone):
-        exchanged = [type(module).__name__ for module in model.modules() if "forward" in vars(module)]
-        _, grads = gradients(model)
-    assert set(exchanged) == {"LlamaMLP"}
-    assert any("norm" in name for name in grads)
-
-
-def test_nothing_changes_without_kernels_and_for_other_dtypes(monkeypatch):
-    model = tiny.embedding_model("llama", "causal").to(torch.float64)
-    with fast_rows(model.backbone):
-        assert not [module for module in model.modules() if "forward" in vars(module)]
-    monkeypatch.setenv("SLIMVEC_KERNELS", "off")
-    model = made("llama", "causal")
-    with fast_rows(model.backbone):
-        assert not [module for module in model.modules() if "forward" in vars(module)]
 
 
 @pytest.mark.parametrize(

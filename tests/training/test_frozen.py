@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
+from slimvec.engine.fast_training import fast_training
 from slimvec.engine.frozen import open_frozen
-from slimvec.engine.training_rows import fast_rows
 from slimvec.errors import InputError
 from slimvec.model.adapters import add_lora
 from slimvec.model.cache import cache_root
@@ -58,8 +58,8 @@ def test_losses_are_the_same_to_rounding(run, architecture, mode):
         run(*settings, "run.cache_states=0.1", **made, open_frozen=open_frozen),
         run(*settings, "run.cache_states=0.1", **made),
         run(*settings, "batch.graph_tokens=0", "batch.micro_batch_tokens=200", **made, open_frozen=open_frozen),
-        run(*settings, **made, open_frozen=open_frozen, fast_rows=fast_rows),
-        run(*settings, "batch.gradient_checkpointing=true", **made, fast_rows=fast_rows),
+        run(*settings, **made, open_frozen=open_frozen, fast_training=fast_training),
+        run(*settings, "batch.gradient_checkpointing=true", **made, fast_training=fast_training),
     ]:
         assert case == pytest.approx(expected, rel=2e-4)
 

@@ -1,5 +1,6 @@
 """Two processes: the same weights as one, the same stop, a bit-identical resumption, one message for an error."""
 
+import contextlib
 import json
 import os
 import socket
@@ -129,15 +130,20 @@ def job(folder, name, kind, *overrides, **more):
     return {"recipe": support.RECIPE, "overrides": [*common, *overrides], "output": str(folder / name), **more}
 
 
-def free_ports():
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        return min(probe.getsockname()[1], 60000)
+def free_ports(num):
+    """Give the first of `num` ports in a row that are free, below those that the system hands to anybody who asks."""
+    first = 20000 + os.getpid() * num % 10000
+    for start in range(first, 32000, num):
+        with contextlib.suppress(OSError), contextlib.ExitStack() as probes:
+            for port in range(start, start + num):
+                probes.enter_context(socket.socket()).bind(("localhost", port))
+            return start
+    raise AssertionError(f"no {num} ports in a row are free from {first} on")
 
 
 def launch(jobs):
     """Run jobs one after the other in two processes; what each process said, by job and rank."""
-    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(free_ports())}
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(free_ports(len(jobs)))}
     children = [
         subprocess.Popen(
             [sys.executable, "-c", CHILD, json.dumps(jobs)],

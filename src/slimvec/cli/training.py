@@ -114,8 +114,8 @@ def run_training(
         SlimvecError: as `slimvec.training.run.training_run.train`.
     """
     with terminal.task("starting to train", expected=expected) as task:
+        from slimvec.engine.fast_training import fast_training
         from slimvec.engine.frozen import open_frozen
-        from slimvec.engine.training_rows import fast_rows
         from slimvec.evaluation.teachers import open_teacher
         from slimvec.training.run.training_run import train
         from slimvec.training.step.dtypes import run_slowness
@@ -136,7 +136,7 @@ def run_training(
             remark=terminal.remark,
             open_teacher=open_teacher,
             open_frozen=open_frozen,
-            fast_rows=fast_rows,
+            fast_training=fast_training,
         )
     if not result.finished:
         raise Interrupted(f"stopped after step {result.progress.step}; {when_stopped}")

@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 
 from slimvec.comparison.study import BASE_PREFIX, Study
+from slimvec.engine.fast_training import fast_training
 from slimvec.engine.frozen import open_frozen
-from slimvec.engine.training_rows import fast_rows
 from slimvec.errors import TrainingError
 from slimvec.evaluation.teachers import open_teacher
 from slimvec.files import sha256_of, sha256_of_json
@@ -179,7 +179,7 @@ def provide(training: Training, models: Path, *, announce: Callable[[Training], 
     steps = list(announce(training))
     result = train(
         recipe, folder, resume=True, on_step=steps, open_teacher=open_teacher, open_frozen=open_frozen,
-        fast_rows=fast_rows,
+        fast_training=fast_training,
     )  # fmt: skip
     if not result.finished:
         raise TrainingError(

@@ -4,52 +4,19 @@
     gate    y = a(g) u                                      dg = dy u a'(g), du = dy a(g)
 
 In plain torch they are a dozen passes over [T, H] in float32, a sixth of a step in bfloat16. Results are rounded once,
-where torch rounds between its operations. Training knows no engine: it is handed this.
+where torch rounds between its operations.
 
 Letters: T tokens, H width.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from slimvec.engine.fused import UnsupportedError
-from slimvec.engine.fused.spec import DecoderSpec, read_spec
 from slimvec.engine.kernels.interface import DONE, RowsOf, place
-from slimvec.engine.kernels.library import Kernels, load_kernels
-from slimvec.model.backbone import TransformersBackbone
-
-
-@contextmanager
-def fast_rows(backbone: TransformersBackbone) -> Iterator[None]:
-    """Run a model's frozen norms, and its gated activations, on the kernels within the block.
-
-    Nothing changes where there are no kernels for the model's dtype, on a GPU, and for a model that the fused decoder
-    does not know. A norm that is trained stays as it is.
-
-    Args:
-        backbone: With the right weights trainable.
-    """
-    model, kernels = backbone.hf_model, load_kernels()
-    spec = _spec(model)
-    if spec is None or backbone.device.type != "cpu" or model.dtype not in kernels.dtypes:
-        yield
-        return
-    rows, exchanged = Rows(kernels), []
-    for module in model.modules():
-        forward = _fast_forward(module, spec, rows)
-        if forward is not None:
-            module.forward = forward
-            exchanged.append(module)
-    try:
-        yield
-    finally:
-        for module in exchanged:
-            del module.forward
+from slimvec.engine.kernels.library import Kernels
 
 
 class Rows:
@@ -90,7 +57,7 @@ class Rows:
             raise RuntimeError(said)
 
 
-class _Norm(torch.autograd.Function):
+class Norm(torch.autograd.Function):
     """y [T, H] of x [T, H] and a weight [H] that has no gradient."""
 
     @staticmethod
@@ -108,7 +75,7 @@ class _Norm(torch.autograd.Function):
         return ctx.rows.norm(x, weight, ctx.epsilon, dy.contiguous()), None, None, None
 
 
-class _Gate(torch.autograd.Function):
+class Gate(torch.autograd.Function):
     """y of a gate and what it multiplies, all [T, F]."""
 
     @staticmethod
@@ -123,30 +90,3 @@ class _Gate(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         """Give the gradients of both."""
         return *ctx.rows.gate_gradients(*ctx.saved_tensors, dy.contiguous(), gelu=ctx.gelu), None, None
-
-
-def _spec(model: nn.Module) -> DecoderSpec | None:
-    """Read what the decoder's norms and activations are; None where the fused decoder does not know it."""
-    try:
-        return read_spec(model.config.to_dict())  # type: ignore[operator, union-attr]
-    except UnsupportedError:
-        return None
-
-
-def _fast_forward(module: nn.Module, spec: DecoderSpec, rows: Rows) -> Callable[[Tensor], Tensor] | None:
-    """Give a module's forward on the kernels; None for one that stays as it is."""
-    if type(module).__name__.endswith("RMSNorm"):
-        weight = module.weight
-        if not isinstance(weight, Tensor) or weight.requires_grad:
-            return None
-        whole = (weight.detach().float() + spec.norm_offset).contiguous()
-        return lambda x: _Norm.apply(x.contiguous(), whole, spec.epsilon, rows)  # type: ignore[no-untyped-call]
-    if not all(isinstance(getattr(module, name, None), nn.Module) for name in ("gate_proj", "up_proj", "down_proj")):
-        return None
-    gelu = spec.activation == "gelu_tanh"
-
-    def feed_forward(x: Tensor) -> Tensor:
-        gated = _Gate.apply(module.gate_proj(x).contiguous(), module.up_proj(x).contiguous(), gelu, rows)  # type: ignore[operator, no-untyped-call]
-        return module.down_proj(gated)  # type: ignore[no-any-return, operator]
-
-    return feed_forward

@@ -72,3 +72,9 @@ int32_t slimvec_run_rows(
   const TargetEntry* entry = usable(target, num_threads, error, error_size);
   return entry ? entry->run_rows(rows, num_threads, error, error_size) : SLIMVEC_REFUSED;
 }
+
+int32_t slimvec_run_attention(
+    int32_t target, const SlimvecAttention* attention, int32_t num_threads, char* error, int64_t error_size) {
+  const TargetEntry* entry = usable(target, num_threads, error, error_size);
+  return entry ? entry->run_attention(attention, num_threads, error, error_size) : SLIMVEC_REFUSED;
+}

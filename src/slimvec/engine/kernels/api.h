@@ -10,7 +10,7 @@ extern "C" {
 #endif
 
 // Changes with every change of this file; a caller asks for it before anything else.
-enum { SLIMVEC_ABI_VERSION = 3 };
+enum { SLIMVEC_ABI_VERSION = 4 };
 
 enum SlimvecDtype {
   SLIMVEC_DTYPE_FLOAT32 = 0,
@@ -93,6 +93,18 @@ typedef struct {
   void *result, *second_result;
 } SlimvecRows;
 
+// Attention of a model in training over texts side by side: queries [T, A, D], keys and values [T, K, D], with K dividing A
+// and D even. Without `gradient` the result is computed; with it, as large as the queries, the three gradients.
+typedef struct {
+  int64_t num_texts;
+  const int64_t* lengths;  // [texts]
+  int64_t window;          // 0: none; causal: the last tokens seen, itself included; else those on either side
+  float scale;
+  int32_t causal;
+  SlimvecTensor query, key, value, gradient;
+  void *result, *query_result, *key_result, *value_result;
+} SlimvecAttention;
+
 // What a target is, and how it wants matrices packed.
 typedef struct {
   const char* name;
@@ -123,6 +135,9 @@ SLIMVEC_EXPORT int32_t slimvec_decode(
 // Run rows; status and `error` as above.
 SLIMVEC_EXPORT int32_t slimvec_run_rows(
     int32_t target, const SlimvecRows* rows, int32_t num_threads, char* error, int64_t error_size);
+// Run attention; status and `error` as above.
+SLIMVEC_EXPORT int32_t slimvec_run_attention(
+    int32_t target, const SlimvecAttention* attention, int32_t num_threads, char* error, int64_t error_size);
 
 #if defined(__cplusplus)
 }

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-ABI_VERSION = 3
+ABI_VERSION = 4
 DONE, REFUSED, INTERRUPTED, FAILED = range(4)
 DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2, torch.int32: 3}
 _MOST_SIZES = 4
@@ -106,6 +106,20 @@ class RowsOf(ctypes.Structure):
         ("epsilon", ctypes.c_float),
         *((name, TensorAt) for name in ("first", "second", "gradient")),
         *((name, ctypes.c_void_p) for name in ("result", "second_result")),
+    ]
+
+
+class AttentionOf(ctypes.Structure):
+    """Attention of a model in training, and where its result or its gradients go."""
+
+    _fields_: ClassVar = [
+        ("num_texts", ctypes.c_int64),
+        ("lengths", ctypes.c_void_p),
+        ("window", ctypes.c_int64),
+        ("scale", ctypes.c_float),
+        ("causal", ctypes.c_int32),
+        *((name, TensorAt) for name in ("query", "key", "value", "gradient")),
+        *((name, ctypes.c_void_p) for name in ("result", "query_result", "key_result", "value_result")),
     ]
 
 

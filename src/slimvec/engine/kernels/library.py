@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from slimvec.engine.kernels.interface import ABI_VERSION, BatchOf, ModelOf, RowsOf, TargetOf
+from slimvec.engine.kernels.interface import ABI_VERSION, AttentionOf, BatchOf, ModelOf, RowsOf, TargetOf
 from slimvec.errors import InputError
 from slimvec.model.processor import forced_isa
 
@@ -78,21 +78,13 @@ class Library:
             raise OSError(f"it has version {version} of the interface, not {ABI_VERSION}")
         self._library.slimvec_sources.restype = ctypes.c_char_p
         self._library.slimvec_targets.restype = ctypes.POINTER(TargetOf)
-        self._library.slimvec_decode.argtypes = [
-            ctypes.c_int32,
-            ctypes.POINTER(ModelOf),
-            ctypes.POINTER(BatchOf),
-            ctypes.c_int32,
-            ctypes.c_char_p,
-            ctypes.c_int64,
-        ]
-        self._library.slimvec_run_rows.argtypes = [
-            ctypes.c_int32,
-            ctypes.POINTER(RowsOf),
-            ctypes.c_int32,
-            ctypes.c_char_p,
-            ctypes.c_int64,
-        ]
+        for function, structures in (
+            (self._library.slimvec_decode, (ModelOf, BatchOf)),
+            (self._library.slimvec_run_rows, (RowsOf,)),
+            (self._library.slimvec_run_attention, (AttentionOf,)),
+        ):
+            handed = [ctypes.POINTER(structure) for structure in structures]
+            function.argtypes = [ctypes.c_int32, *handed, ctypes.c_int32, ctypes.c_char_p, ctypes.c_int64]
         self.sources = self._library.slimvec_sources().decode()
         count = ctypes.c_int32()
         found = self._library.slimvec_targets(ctypes.byref(count))
@@ -105,6 +97,10 @@ class Library:
     def run_rows(self, target: Target, rows: RowsOf, num_threads: int) -> tuple[int, str]:
         """Run a norm or a gate, without Python's lock: the status, and what the library says to it."""
         return _answer(self._library.slimvec_run_rows, target, rows, num_threads=num_threads)
+
+    def run_attention(self, target: Target, attention: AttentionOf, num_threads: int) -> tuple[int, str]:
+        """Run attention in training, without Python's lock: the status, and what the library says to it."""
+        return _answer(self._library.slimvec_run_attention, target, attention, num_threads=num_threads)
 
 
 def _answer(

@@ -102,10 +102,12 @@ inline __attribute__((always_inline)) void load_columns(const Halves* b, long ve
   }
 }
 
-// sums += a [R, steps * PACK] x b; the strides say how far the next row of a, and the next step and vector of b are.
+// sums += a [R, steps * PACK] x b; the strides say how far the next row of a, the next step and vector of b, and the next
+// step of a are.
 template <class E, int R, int V, class S, class A, class B>
 inline __attribute__((always_inline)) void accumulate(
-    Sums<R, V, S>& sums, const A* a, long row_stride, const B* b, long step_stride, long vector_stride, long steps) {
+    Sums<R, V, S>& sums, const A* a, long row_stride, const B* b, long step_stride, long vector_stride, long steps,
+    long a_step = Element<E>::PACK) {
   using Unit = Element<E>;
 #pragma GCC unroll 2
   for (long step = 0; step < steps; ++step) {
@@ -117,7 +119,7 @@ inline __attribute__((always_inline)) void accumulate(
 #pragma GCC unroll 4
       for (int v = 0; v < V; ++v) sums.at[r][v] = Unit::multiply_add(sums.at[r][v], value, columns[v]);
     }
-    a += Unit::PACK;
+    a += a_step;
     b += step_stride;
   }
 }

@@ -11,6 +11,7 @@
 #include <numeric>
 #include <string>
 
+#include "attention_training.h"
 #include "gradients.h"
 #include "model.h"
 
@@ -195,17 +196,20 @@ void read_embedding(const SlimvecTensor& tensor, Model<E>& model) {
     model.embedding = pointer<float>(tensor, "embedding", sizes);
 }
 
-void read_texts(const SlimvecBatch& from, int64_t vocabulary, std::vector<long>& lengths) {
-  if (from.num_texts < 1 || from.num_tokens < 1 || !from.lengths || !from.tokens || !from.states)
-    refuse("a batch has texts, tokens and room for their states");
+void read_lengths(const int64_t* from, int64_t num_texts, int64_t num_tokens, std::vector<long>& lengths) {
+  if (num_texts < 1 || num_tokens < 1 || !from) refuse("a batch has texts and tokens");
   int64_t total = 0;
-  for (int64_t i = 0; i < from.num_texts; ++i) {
-    if (from.lengths[i] < 1) refuse("every text needs a token");
-    total += std::min(from.lengths[i], from.num_tokens + 1);  // no overflow, whatever is handed over
-    lengths.push_back(long(from.lengths[i]));
+  for (int64_t i = 0; i < num_texts; ++i) {
+    if (from[i] < 1) refuse("every text needs a token");
+    total += std::min(from[i], num_tokens + 1);  // no overflow, whatever is handed over
+    lengths.push_back(long(from[i]));
   }
-  if (total != from.num_tokens)
-    refuse("lengths add up to %" PRId64 ", got %" PRId64 " tokens", total, from.num_tokens);
+  if (total != num_tokens) refuse("lengths add up to %" PRId64 ", got %" PRId64 " tokens", total, num_tokens);
+}
+
+void read_texts(const SlimvecBatch& from, int64_t vocabulary, std::vector<long>& lengths) {
+  read_lengths(from.lengths, from.num_texts, from.num_tokens, lengths);
+  if (!from.tokens || !from.states) refuse("a batch has tokens and room for their states");
   for (int64_t i = 0; i < from.num_tokens; ++i)
     if (from.tokens[i] < 0 || from.tokens[i] >= vocabulary)
       refuse("token %" PRId64 " is not in the vocabulary of %" PRId64, from.tokens[i], vocabulary);
@@ -290,6 +294,39 @@ int32_t run_rows_checked(const SlimvecRows& rows, int32_t num_threads) {
   return run_rows_as<float>(rows, num_threads), SLIMVEC_DONE;
 }
 
+template <class E>
+void run_attention_as(const SlimvecAttention& from, int32_t num_threads) {
+  if (from.query.num_sizes != 3 || from.key.num_sizes != 3) refuse("queries and keys have three sizes");
+  const int64_t tokens = from.query.sizes[0], heads = from.query.sizes[1], dim = from.query.sizes[2];
+  TrainedAttention<E> work;
+  work.shape = read_shape({heads * dim, heads, from.key.sizes[1], dim, 2, 0, from.scale, 1, from.causal, 0});
+  read_lengths(from.lengths, from.num_texts, tokens, work.lengths);
+  if (from.window < 0) refuse("a window must not be negative");
+  work.window = from.window;
+  const Sizes sizes = {tokens, heads, dim}, fewer = {tokens, work.shape.kv_heads, dim};
+  work.query = pointer<E>(from.query, "query", sizes);
+  work.key = pointer<E>(from.key, "key", fewer);
+  work.value = pointer<E>(from.value, "value", fewer);
+  if (from.gradient.data) work.gradient = pointer<E>(from.gradient, "gradient", sizes);
+  work.result = static_cast<E*>(from.result);
+  work.query_result = static_cast<E*>(from.query_result);
+  work.key_result = static_cast<E*>(from.key_result);
+  work.value_result = static_cast<E*>(from.value_result);
+  if (work.gradient ? !work.query_result || !work.key_result || !work.value_result : !work.result)
+    refuse("attention has room for its result, or for its three gradients");
+  run_trained_attention(work, num_threads);
+}
+
+int32_t run_attention_checked(const SlimvecAttention& attention, int32_t num_threads) {
+#ifdef SLIMVEC_BF16
+  if (attention.query.dtype == SLIMVEC_DTYPE_BFLOAT16)
+    return run_attention_as<bf16>(attention, num_threads), SLIMVEC_DONE;
+#endif
+  if (attention.query.dtype != SLIMVEC_DTYPE_FLOAT32)
+    refuse("no kernel for attention in %s in this target", name_of(attention.query.dtype));
+  return run_attention_as<float>(attention, num_threads), SLIMVEC_DONE;
+}
+
 // Call what is checked, and put what it throws into words.
 template <class Call>
 int32_t guarded(const Call& call, char* error, int64_t error_size) {
@@ -313,6 +350,10 @@ int32_t run_rows(const SlimvecRows* rows, int32_t num_threads, char* error, int6
   return guarded([&] { return run_rows_checked(*rows, num_threads); }, error, error_size);
 }
 
+int32_t run_attention(const SlimvecAttention* attention, int32_t num_threads, char* error, int64_t error_size) {
+  return guarded([&] { return run_attention_checked(*attention, num_threads); }, error, error_size);
+}
+
 }  // namespace
 }  // namespace slimvec
 
@@ -327,4 +368,5 @@ TargetEntry SLIMVEC_SYMBOL(SLIMVEC_TARGET) = {
      slimvec::INT8_BITS, slimvec::INT8_OFFSET, 1},
     slimvec::decode,
     slimvec::run_rows,
+    slimvec::run_attention,
 };

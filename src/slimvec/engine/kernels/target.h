@@ -9,4 +9,5 @@ struct TargetEntry {
   SlimvecTarget facts;
   int32_t (*decode)(const SlimvecModel*, const SlimvecBatch*, int32_t num_threads, char* error, int64_t error_size);
   int32_t (*run_rows)(const SlimvecRows*, int32_t num_threads, char* error, int64_t error_size);
+  int32_t (*run_attention)(const SlimvecAttention*, int32_t num_threads, char* error, int64_t error_size);
 };

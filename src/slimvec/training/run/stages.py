@@ -43,7 +43,7 @@ from slimvec.training.run.preparation import check_moved, prepare_model, quick_v
 from slimvec.training.run.validation import HeldOutRetrieval, TrainingEmbedder, Validator, split_records
 from slimvec.training.step.dtypes import run_dtype
 from slimvec.training.step.events import Audience
-from slimvec.training.step.frozen import FastRows, OpenFrozen, fast_frozen
+from slimvec.training.step.frozen import FastTraining, OpenFrozen, fast_frozen
 from slimvec.training.step.processes import Processes
 from slimvec.training.step.weights import put_together, shares_out
 
@@ -144,7 +144,7 @@ class RunContext:
         validators: Further evaluations, by name.
         open_teacher: Gives the model that a recipe names as teacher.
         open_frozen: Gives something faster for the layers that are not trained.
-        fast_rows: Runs norms and activations of the others faster.
+        fast_training: Runs attention, norms and activations of the others faster.
         clock: Seconds.
     """
 
@@ -152,7 +152,7 @@ class RunContext:
     validators: Mapping[str, Validator] = field(default_factory=dict)
     open_teacher: OpenTeacher | None = None
     open_frozen: OpenFrozen | None = None
-    fast_rows: FastRows = nullcontext
+    fast_training: FastTraining = nullcontext
     clock: Callable[[], float] = time.monotonic
 
 
@@ -248,7 +248,7 @@ def run_stage(
 
     processes.on_main(begin)
     frozen = fast_frozen(model.backbone, recipe, context.open_frozen, look=trainer.look)
-    with frozen, context.fast_rows(model.backbone):
+    with frozen, context.fast_training(model.backbone):
         outcome = trainer.run()
     record = StageRecord(
         name=paths.stage.name,

@@ -37,7 +37,7 @@ from slimvec.training.run.stages import (
 from slimvec.training.run.validation import Validator
 from slimvec.training.step.dtypes import settled
 from slimvec.training.step.events import Audience, Notice, Remark, StepCallback, ValidationCallback, check_loggers
-from slimvec.training.step.frozen import FastRows, OpenFrozen
+from slimvec.training.step.frozen import FastTraining, OpenFrozen
 from slimvec.training.step.processes import started
 
 
@@ -92,7 +92,7 @@ def train(
     remark: Remark | None = None,
     open_teacher: OpenTeacher | None = None,
     open_frozen: OpenFrozen | None = None,
-    fast_rows: FastRows = nullcontext,
+    fast_training: FastTraining = nullcontext,
     clock: Callable[[], float] = time.monotonic,
 ) -> TrainingResult:
     """Train as a recipe says and write the model's folder.
@@ -113,8 +113,8 @@ def train(
         open_teacher: Gives the model that `loss.distill.teacher` names; asked for by recipes that name one.
         open_frozen: Gives something faster for the layers that are not trained, as `slimvec.engine.frozen.open_frozen`;
             default the model itself.
-        fast_rows: Runs norms and activations of the layers that are trained faster, as
-            `slimvec.engine.training_rows.fast_rows`; default the model itself.
+        fast_training: Runs attention, norms and activations of the layers that are trained faster, as
+            `slimvec.engine.fast_training.fast_training`; default the model itself.
         clock: Seconds; another one in tests.
 
     Raises:
@@ -134,7 +134,7 @@ def train(
         check_sources(source for paths in stages for source in paths.stage.recipe.data)
         check_loggers([name for paths in stages for name in paths.stage.recipe.run.loggers])
         audience = Audience(on_step, on_validation, notice or Audience.notice, remark or Audience.remark)
-        context = RunContext(audience, validators or {}, open_teacher, open_frozen, fast_rows, clock)
+        context = RunContext(audience, validators or {}, open_teacher, open_frozen, fast_training, clock)
         records: list[StageRecord] = []
         for paths, recipe_id in zip(stages, recipe_ids(stages), strict=True):
             over = paths.finished(recipe_id) if resume else None

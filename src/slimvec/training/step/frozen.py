@@ -1,7 +1,7 @@
 """The frozen layers of a run: on whatever is fastest, and from disk where the recipe says so.
 
-Training knows no engine: whoever starts a run hands one in, as `slimvec.engine.frozen.open_frozen`, and what runs the
-norms and activations of the other layers, as `slimvec.engine.training_rows.fast_rows`.
+Training knows no engine: whoever starts a run hands one in, as `slimvec.engine.frozen.open_frozen`, and what runs
+attention, norms and activations of the other layers, as `slimvec.engine.fast_training.fast_training`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,8 +20,8 @@ from slimvec.training.recipe import Recipe
 OpenFrozen = Callable[[TransformersBackbone, int], LowerStates | None]
 """Gives what runs the first layers of a backbone faster than it does, or None."""
 
-FastRows = Callable[[TransformersBackbone], AbstractContextManager[object]]
-"""Runs norms and activations of a backbone faster within a block, with their gradients."""
+FastTraining = Callable[[TransformersBackbone], AbstractContextManager[object]]
+"""Runs attention, norms and activations of a backbone faster within a block, with their gradients."""
 
 PIECE_TOKENS = 512
 """What the frozen layers run at once: as fast as more, and soon over when someone wants the run to stop."""
