@@ -33,8 +33,8 @@ def check_tasks(
         InputError: a name that the prompts do not know, an instruction that they have no place for, or a prompt that
             is as long as a text may be.
     """
-    untold: tuple[Role, ...] = ("document",) if recipe.batch.instruction_dropout == 1 else ROLES
-    for roles, tasks in ((untold, trained if recipe.learns_from_pairs else ()), (ROLES, held_out)):
+    without_prompt: tuple[Role, ...] = ("document",) if recipe.batch.instruction_dropout == 1 else ROLES
+    for roles, tasks in ((without_prompt, trained if recipe.learns_from_pairs else ()), (ROLES, held_out)):
         for role in roles:
             rendered = dict.fromkeys(_render(prompts, role, task) for task in tasks)
             for prompt in filter(None, rendered):
