@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from slimvec.errors import InputError, ModelError, ModelWarning
 from slimvec.model import copy_check
 from slimvec.model.adapters import add_lora
 from slimvec.model.folder import load_model
+from slimvec.model.golden import check_golden, write_golden
 from slimvec.model.opening import open_model
 from slimvec.model.spec import LoraSettings, Pooling
 from tests.tiny import embedding_model
@@ -135,6 +137,26 @@ def test_a_vector_that_is_nan_is_no_match(tmp_path):
     (tmp_path / "model/golden.json").write_text(json.dumps(content))
     with pytest.raises(ModelError, match="cosine of nan"):
         Embedder.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "cosines", "message"),
+    [
+        ("bfloat16", (0.97, 0.996, 0.996, 0.996), None),
+        ("bfloat16", (0.95, 1, 1, 1), "cosine of 0.9500 .* expected at least 0.96, and 0.995 of half of the texts"),
+        ("bfloat16", (0.99, 0.99, 1, 1), "cosine of 0.9900 .* expected at least 0.995"),
+        ("bfloat16", (1, 1, 1, np.nan), "cosine of nan"),
+        ("float32", (0.9998, 1, 1, 1), "cosine of 0.9998 .* expected at least 0.9999; its weights"),
+    ],
+)
+def test_one_text_may_round_far_off_in_bfloat16_and_half_of_them_not(dtype, cosines, message, tmp_path):
+    def turned(texts, _):
+        return np.array([[cosine, np.sqrt(1 - cosine**2)] for cosine in cosines[: len(texts)]], dtype=np.float32)
+
+    write_golden(tmp_path, lambda texts, _: np.array([[1.0, 0.0]] * len(texts)), dtype="float32", texts=list("abcd"))
+    expected = nullcontext() if message is None else pytest.raises(ModelError, match=message)
+    with expected:
+        check_golden(tmp_path, turned, dtype=dtype, quick=False)
 
 
 def test_a_copy_is_checked_once(tmp_path, monkeypatch):

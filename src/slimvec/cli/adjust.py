@@ -1,4 +1,4 @@
-"""`slimvec adjust`: remedies for position and length that need no training, found on the probes."""
+"""`slimvec adjust`: remedies for position, length and width that need no training."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,6 +12,9 @@ from slimvec.cli.values import numbers
 from slimvec.errors import InputError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from slimvec.engine.embedder import Embedder
     from slimvec.model.opening import OpenSettings
     from slimvec.model.rope_scaling import RopeScaling
     from slimvec.probes.position.fitting import Fit
@@ -25,6 +28,7 @@ KEYS = {
     "recencies": "by exponent tried, as betas",
     "rope": "scaling that was chosen; null without --rope, and where none finds needles better",
     "sweep": "by scaling tried: score (nDCG@10 of needles), gain over the model as it is with its interval, by_length",
+    "axes": "by width: error of cosines (root mean square) before and after, on texts left out; null without --axes",
 }
 
 
@@ -38,6 +42,8 @@ def adjust(
     rope: str | None = None,
     lengths: str | None = None,
     max_tokens: int | None = None,
+    axes: Path | None = None,
+    dims: str | None = None,
     data: Path | None = None,
     amount: Amount = "full",
     seed: int = 0,
@@ -45,11 +51,12 @@ def adjust(
     revision: str | None = None,
     force: bool = False,
 ) -> Result:
-    """Reduce position bias and lengthen the context of a model, without training.
+    """Reduce position bias, lengthen the context and turn the vectors of a model, without training.
 
     --beta weighs the states of late tokens more until the sentences of a document weigh alike; --rope lets a model take
     longer texts; both are kept in the files that are written, where sentence-transformers reads them too (beta needs
     slimvec there). --recency calibrates attention and is given to Embedder.load. docs/probes.md has the definitions.
+    --axes turns the vectors so that their first numbers alone keep the most of them; cosines of whole ones stay.
 
     Positional:
         model MODEL: As for `embed --model`.
@@ -62,11 +69,13 @@ def adjust(
             finds.
         lengths N,N: Tokens of the documents of a sweep. Default: half, once and twice what the model has positions for.
         max_tokens N (from 1): Longest text of the model that is written.
+        axes FILE: Texts to turn the vectors by: some thousands of the kind that the model is for.
+        dims N,N: Widths that --axes is for; default those that the model was trained for, else halves of its width.
         data -d FOLDER: A folder with longdocs; default made texts.
         amount: How much is measured.
         seed N (from 0): Random seed for everything drawn.
     """
-    _check(beta, recency, rope, lengths, output)
+    _check(beta, recency, rope, lengths, axes, dims, output)
     terminal.reserve(output, force=force)
     given = None if beta in (None, "fit") else _parse_beta(beta)
     from slimvec.engine.embedder import Embedder
@@ -94,11 +103,47 @@ def adjust(
     if recency:
         fit = partial(fit_recency, model, dtype=dtype, **settings)
         result["recency"], result["recencies"] = _fitted(terminal, "recency", config, fit)
+    rotation = None
+    if axes is not None:
+        embedder = Embedder.load(model, dtype=dtype, **settings)
+        rotation, result["axes"] = _turned(terminal, embedder, axes, dims, seed)
     if output is not None:
         with terminal.task("writing the model"):
-            Embedder.load(model, dtype=dtype, **settings).save(output, force=force)
+            if rotation is None:
+                Embedder.load(model, dtype=dtype, **settings).save(output, force=force)
+            else:
+                from slimvec.model.axes import save_turned
+
+                save_turned(model, rotation, output, force=force, **settings)
         terminal.print(f"{output}: {_chosen(result)}")
     return {**result, "output": output}
+
+
+def _turned(
+    terminal: Terminal, embedder: "Embedder", path: Path, dims: str | None, seed: int
+) -> "tuple[Tensor, list[Result]]":
+    """Find how the vectors of a file's texts are turned best, and say what that does to texts left out."""
+    import torch
+
+    from slimvec.data.texts import read_texts
+    from slimvec.model.axes import axis_widths, check_texts, cosine_errors, fit_axes, sample
+
+    texts = sample(read_texts(path), seed=seed)
+    check_texts(len(texts))
+    asked = numbers(dims, "--dims", int, expected="whole numbers with commas between them") if dims else ()
+    widths = axis_widths(embedder.spec, embedder.dims, asked)
+    with terminal.task("embedding", total=len(texts), unit="texts") as task:
+        vectors = torch.from_numpy(embedder.embed(texts, on_progress=task.advance).vectors)
+    left_out = torch.arange(len(texts)) % 5 == 4
+    with terminal.task("turning the vectors"):
+        rotation = fit_axes(vectors[~left_out], widths, seed=seed)
+    as_it_is = torch.eye(len(rotation))
+    errors = [cosine_errors(vectors[left_out], by, widths).sqrt().tolist() for by in (as_it_is, rotation)]
+    rows: list[Result] = []
+    for width, before, after in zip(widths, *errors, strict=True):
+        terminal.print(f"{width} dims: cosines are off by {after:.3f}, before {before:.3f}")
+        rows.append({"dims": width, "before": before, "after": after})
+    return rotation, rows
 
 
 def _parse_lengths(lengths: str | None, model: str, revision: str | None) -> list[int]:
@@ -116,19 +161,30 @@ def _parse_lengths(lengths: str | None, model: str, revision: str | None) -> lis
     return numbers(lengths, "--lengths", int, expected="whole numbers with commas between them")
 
 
-def _check(beta: str | None, recency: bool, rope: str | None, lengths: str | None, output: Path | None) -> None:
+def _check(
+    beta: str | None,
+    recency: bool,
+    rope: str | None,
+    lengths: str | None,
+    axes: Path | None,
+    dims: str | None,
+    output: Path | None,
+) -> None:
     """See that the options go together.
 
     Raises:
         InputError: they do not.
     """
-    if beta is None and rope is None and not recency:
-        raise InputError("nothing to adjust", expected="--beta, --rope or --recency")
-    if output is not None and beta is None and rope is None:
-        raise InputError("--output with --recency alone, which no file keeps", expected="--beta or --rope")
-    if output is None and not recency and beta != "fit" and rope != "sweep":
+    if dims is not None and axes is None:
+        raise InputError("--dims without --axes", expected="both")
+    if beta is None and rope is None and axes is None and not recency:
+        raise InputError("nothing to adjust", expected="--beta, --rope, --axes or --recency")
+    if output is not None and beta is None and rope is None and axes is None:
+        raise InputError("--output with --recency alone, which no file keeps", expected="--beta, --rope or --axes")
+    if output is None and not recency and axes is None and beta != "fit" and rope != "sweep":
         raise InputError(
-            "nothing to find, and no --output to write to", expected="--output, --beta fit, --rope sweep or --recency"
+            "nothing to find, and no --output to write to",
+            expected="--output, --beta fit, --rope sweep, --axes or --recency",
         )
     if lengths is not None and rope != "sweep":
         raise InputError("--lengths without --rope sweep", expected="both")
@@ -187,4 +243,5 @@ def _chosen(result: Result) -> str:
     """Say what was changed."""
     parts = [] if result["beta"] is None else [f"beta {result['beta']:g}"]
     parts += [f"rope {result['rope']}"] if result["rope"] is not None else []
+    parts += [f"turned for {', '.join(str(row['dims']) for row in result['axes'])} dims"] if result["axes"] else []
     return ", ".join(parts) or "as it was: no scaling finds needles better"

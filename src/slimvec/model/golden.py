@@ -19,7 +19,10 @@ GOLDEN_NAME = "golden.json"
 SAME_DTYPE_COSINE = 0.9999
 """Least cosine of a float32 vector stored with one computed again in float32: they differ by rounding to 6 digits."""
 OTHER_DTYPE_COSINE = 0.995
-"""Least cosine where either is bfloat16 or int8, or the stored one's dtype is not known."""
+"""Least cosine of half of the texts where either is bfloat16 or int8, or the stored one's dtype is not known."""
+OTHER_DTYPE_ANY = 0.96
+"""Least cosine of any text there. One that a model was not trained for may round far off: of SmolLM2-135M, trained on
+English in bfloat16, two engines had .9877 for the Hindi text, and .9958 or more for the others."""
 NUM_QUICK = 2
 TEXTS = (
     "a",
@@ -135,14 +138,16 @@ def check_golden(folder: Path, embed: EmbedRole, *, dtype: str, quick: bool, rol
     golden = read_golden(folder)
     texts = golden.texts[:NUM_QUICK] if quick else golden.texts
     same = dtype == golden.dtype == "float32"
-    least = SAME_DTYPE_COSINE if same else OTHER_DTYPE_COSINE
+    least, middle = (SAME_DTYPE_COSINE, SAME_DTYPE_COSINE) if same else (OTHER_DTYPE_ANY, OTHER_DTYPE_COSINE)
     for role in roles[-1:] if quick else roles:
         cosines = golden.cosines(embed, role, texts)
-        lowest = int(np.argmin(cosines))  # NaN counts as lowest
-        if not cosines[lowest] >= least:
+        by_cosine = np.argsort(np.nan_to_num(cosines, nan=-1))
+        for text, wanted in ((by_cosine[0], least), (by_cosine[(len(texts) - 1) // 2], middle)):
+            if cosines[text] >= wanted:
+                continue
             raise ModelError(
-                f"{folder}: the vector of {texts[lowest][:30]!r} as {role} has a cosine of {cosines[lowest]:.4f} with "
+                f"{folder}: the vector of {texts[text][:30]!r} as {role} has a cosine of {cosines[text]:.4f} with "
                 f"the one in {GOLDEN_NAME}, written when the model was saved",
-                expected=f"at least {least}",
+                expected=f"at least {wanted}" + ("" if same else f", and {middle} of half of the texts"),
                 do="its weights, adapter, base or settings are not those that were saved: copy it again, whole",
             )
