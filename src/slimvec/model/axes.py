@@ -117,7 +117,7 @@ def turn_axes(model: EmbeddingModel, rotation: Tensor) -> None:
 
     Args:
         model: Changed in place, with its settings.
-        rotation: Of the model's width, or of a cut that is its default.
+        rotation: R, as wide as the model's vectors or as a cut of them that is its default.
     """
     rotation = _widened(rotation, model.spec.full_width(model.backbone.dims))
     layers, modules = list(model.head.specs), list(model.head.layers)
