@@ -60,7 +60,7 @@ def test_recency_is_found_and_told(slimvec, source):
         ([], "nothing to adjust; expected --beta, --rope, --axes or --recency"),
         (
             ["--recency", "-o", "out"],
-            "--recency alone, which no file keeps; expected --beta, --rope or --axes",
+            "--output with --recency alone, which no file keeps; expected --beta, --rope or --axes",
         ),
         (
             ["--beta", "1", "--rope", "yarn:2"],

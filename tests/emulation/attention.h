@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <vector>
 
 #include "rows.h"
@@ -114,20 +113,11 @@ inline bool check(int32_t number, const SlimvecTarget& target, const Case& c, in
     }
   };
   compare(out, expected.out), compare(dq, expected.query), compare(dk, expected.key), compare(dv, expected.value);
-  const bool good = worst < 1;
-  const char* held = dtype == SLIMVEC_DTYPE_FLOAT32 ? "float32" : "bfloat16";
-  std::printf("%s: %s, %s, %s: %.2f of what is allowed %s\n", good ? "ok" : "FAILED", target.name, held, c.name, worst, said);
-  return good;
+  return rows::report(target, dtype, c.name, worst, said);
 }
 
-// How many of all cases fail.
 inline int failures(int32_t number, const SlimvecTarget& target) {
-  int failed = 0;
-  for (const Case& c : CASES) {
-    failed += !check(number, target, c, SLIMVEC_DTYPE_FLOAT32);
-    if (target.bfloat16) failed += !check(number, target, c, SLIMVEC_DTYPE_BFLOAT16);
-  }
-  return failed;
+  return rows::count_failures(CASES, check, number, target);
 }
 
 }  // namespace attention

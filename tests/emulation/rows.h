@@ -37,6 +37,25 @@ class Held {
   int32_t dtype_;
 };
 
+// Say what share of the allowed error a case has; whether it is below all of it.
+inline bool report(const SlimvecTarget& target, int32_t dtype, const char* name, double worst, const char* said) {
+  const bool good = worst < 1;
+  const char* held = dtype == SLIMVEC_DTYPE_FLOAT32 ? "float32" : "bfloat16";
+  std::printf("%s: %s, %s, %s: %.2f of what is allowed %s\n", good ? "ok" : "FAILED", target.name, held, name, worst, said);
+  return good;
+}
+
+// How many of all cases fail, in every dtype that the target has.
+template <class Cases, class Check>
+int count_failures(const Cases& cases, const Check& check, int32_t number, const SlimvecTarget& target) {
+  int failed = 0;
+  for (const auto& c : cases) {
+    failed += !check(number, target, c, SLIMVEC_DTYPE_FLOAT32);
+    if (target.bfloat16) failed += !check(number, target, c, SLIMVEC_DTYPE_BFLOAT16);
+  }
+  return failed;
+}
+
 struct Case {
   const char* name;
   bool norm, gelu, gradient;
@@ -101,20 +120,9 @@ inline bool check(int32_t number, const SlimvecTarget& target, const Case& c, in
       }
     }
   }
-  const bool good = worst < 1;
-  const char* held = dtype == SLIMVEC_DTYPE_FLOAT32 ? "float32" : "bfloat16";
-  std::printf("%s: %s, %s, %s: %.2f of what is allowed %s\n", good ? "ok" : "FAILED", target.name, held, c.name, worst, said);
-  return good;
+  return report(target, dtype, c.name, worst, said);
 }
 
-// How many of all cases fail.
-inline int failures(int32_t number, const SlimvecTarget& target) {
-  int failed = 0;
-  for (const Case& c : CASES) {
-    failed += !check(number, target, c, SLIMVEC_DTYPE_FLOAT32);
-    if (target.bfloat16) failed += !check(number, target, c, SLIMVEC_DTYPE_BFLOAT16);
-  }
-  return failed;
-}
+inline int failures(int32_t number, const SlimvecTarget& target) { return count_failures(CASES, check, number, target); }
 
 }  // namespace rows

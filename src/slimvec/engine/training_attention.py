@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from slimvec.engine.kernels.interface import DONE, AttentionOf, integers, place
-from slimvec.engine.kernels.library import Kernels
+from slimvec.engine.kernels.interface import AttentionOf, integers, place
+from slimvec.engine.kernels.library import Kernels, Library
+from slimvec.engine.kernels.running import run_operation
 from slimvec.model.attention import Packing
 
 
@@ -59,14 +60,11 @@ class _Call:
         return found
 
     def _run(self, call: AttentionOf, query: Tensor, key: Tensor, value: Tensor, gradient: Tensor | None) -> None:
-        library, target = self._kernels.loaded()
         call.num_texts, call.lengths = len(self._lengths), integers(self._lengths, "lengths")
         tensors = {"query": query, "key": key, "value": value, "gradient": gradient}
         for name, said in (*self._settings.items(), *((name, place(x, name)) for name, x in tensors.items())):
             setattr(call, name, said)
-        status, said = library.run_attention(target, call, torch.get_num_threads())
-        if status != DONE:
-            raise RuntimeError(said)
+        run_operation(self._kernels, Library.run_attention, call)
 
 
 class _Attention(torch.autograd.Function):

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from slimvec.engine.kernels.interface import DONE, RowsOf, place
-from slimvec.engine.kernels.library import Kernels
+from slimvec.engine.kernels.interface import RowsOf, place
+from slimvec.engine.kernels.library import Kernels, Library
+from slimvec.engine.kernels.running import run_operation
 
 
 class Rows:
@@ -48,13 +49,10 @@ class Rows:
         return found
 
     def _run(self, rows: RowsOf, first: Tensor, second: Tensor, gradient: Tensor | None) -> None:
-        library, target = self._kernels.loaded()
         rows.first, rows.second, rows.gradient = (
             place(first, "first"), place(second, "second"), place(gradient, "gradient"),
         )  # fmt: skip
-        status, said = library.run_rows(target, rows, torch.get_num_threads())
-        if status != DONE:
-            raise RuntimeError(said)
+        run_operation(self._kernels, Library.run_rows, rows)
 
 
 class Norm(torch.autograd.Function):

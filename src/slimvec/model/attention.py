@@ -247,11 +247,11 @@ def packed_attention(
     if packing is None or attention_mask is not None:
         raise ValueError(f"{type(module).__name__}: packed attention needs `packing` and no mask")
     heads = (query[0], key[0], value[0])
-    attend = getattr(module, FAST_ATTENTION, None)
     if sliding_window is not None and getattr(module.config, "use_bidirectional_attention", False):
         sliding_window -= 1  # transformers counts this model's window without its border (distance < window)
     if not isinstance(packing, Packing):
         return packing.attend(*heads, scale=scaling, window=sliding_window)[None], None
+    attend = getattr(module, FAST_ATTENTION, None)
     if attend is not None and not packing.recency:
         return attend(*heads, packing, scale=scaling, window=sliding_window)[None], None
     return attend_packed(*heads, packing, scale=scaling, window=sliding_window, training=module.training)[None], None

@@ -1,13 +1,17 @@
-"""One call into the library, which Ctrl-C ends within a layer."""
+"""Calls into the library, and its refusals as errors; Ctrl-C ends a long one within a layer."""
 
 import ctypes
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, wait
+from typing import TypeVar
 
 import torch
 
 from slimvec.engine.kernels.interface import DONE, INTERRUPTED, BatchOf, ModelOf
-from slimvec.engine.kernels.library import Kernels
+from slimvec.engine.kernels.library import Kernels, Library, Target
+
+_Call = TypeVar("_Call", bound=ctypes.Structure)
 
 _LONG = 3e9
 """Multiply-adds that take some tenths of a second on one slow core: shorter calls are over before anyone waits."""
@@ -59,6 +63,24 @@ def run_kernel(kernels: Kernels, model: ModelOf, batch: BatchOf, work: float, ke
         stop.value = 1  # heard only where a wait was cut short, also by a call that has not begun yet
         if worker.is_alive():
             worker.join()
+
+
+def run_operation(
+    kernels: Kernels, operation: Callable[[Library, Target, _Call, int], tuple[int, str]], call: _Call
+) -> None:
+    """Run an operation of the library on as many threads as torch has.
+
+    Args:
+        kernels: What runs it.
+        operation: As `Library.run_rows`.
+        call: What it is handed; its tensors are kept by the caller.
+
+    Raises:
+        RuntimeError: what is handed over does not fit, or there is no memory for it; with the library's words.
+    """
+    status, said = operation(*kernels.loaded(), call, torch.get_num_threads())
+    if status != DONE:
+        raise RuntimeError(said)
 
 
 def _decode(kernels: Kernels, model: ModelOf, batch: BatchOf, threads: int) -> None:
