@@ -174,10 +174,10 @@ def test_an_encoder_learns_from_crops(slimvec, documents, tmp_path):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"a.txt": "A single sentence and no more than this one here."}, "1 passages of 32 tokens or more in 1 texts"),
+        ({"a.txt": "A single sentence and no more than this one here."}, "1 passage of 32 tokens or more in 1 text"),
         ({f"{i}.txt": f"{i} sentences and no more than these here." for i in range(9)}, "9 passages of at most 128"),
         ({"a.bin": "x"}, "no text in 0 files of "),
-        ({"a.txt": " "}, "no text in 1 files of "),
+        ({"a.txt": " "}, "no text in 1 file of "),
         (None, "does not exist; expected a file or folder"),
     ],
 )

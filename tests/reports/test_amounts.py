@@ -1,7 +1,7 @@
 import pytest
 
 from slimvec.errors import InputError
-from slimvec.reports.amounts import clock, parse_size, size
+from slimvec.reports.amounts import clock, counted, parse_size, size
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,8 @@ def test_sizes_are_read(text, num_bytes):
 def test_sizes_below_zero_are_none():
     with pytest.raises(InputError):
         parse_size("-1GB")
+
+
+@pytest.mark.parametrize(("number", "written"), [(0, "0 texts"), (1, "1 text"), (2, "2 texts"), (1234, "1,234 texts")])
+def test_one_thing_has_no_plural(number, written):
+    assert counted(number, "text") == written

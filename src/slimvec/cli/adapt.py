@@ -22,7 +22,7 @@ from slimvec.cli.scores import interval, read_set, score_sets, scores_table
 from slimvec.cli.terminal import Result, Terminal, named
 from slimvec.errors import TrainingError
 from slimvec.files import atomic_folder
-from slimvec.reports.amounts import clock
+from slimvec.reports.amounts import clock, counted
 
 if TYPE_CHECKING:
     from slimvec.data.retrieval import RetrievalSet
@@ -101,8 +101,8 @@ def adapt(
         claim_workspace(folder, plan.identity(split.training, sets, card))
         before = scores_before(terminal, embedder, sets, card, folder)
         terminal.print(
-            f"{found.num_files:,} files: {len(split.training):,} passages to learn from, "
-            f"{len(split.held_out.queries):,} phrases held out; {plan.method}"
+            f"{counted(found.num_files, 'file')}: {counted(len(split.training), 'passage')} to learn from, "
+            f"{counted(len(split.held_out.queries), 'phrase')} held out; {plan.method}"
         )
         write_rows(texts, ({"text": text} for text in split.training))
         del embedder

@@ -18,6 +18,7 @@ from slimvec.cli.terminal import Terminal
 from slimvec.cli.training import FinishedRun, finished_run, run_training
 from slimvec.errors import InputError
 from slimvec.files import write_text
+from slimvec.reports.amounts import counted
 
 if TYPE_CHECKING:
     from slimvec.data.retrieval import RetrievalSet
@@ -140,7 +141,8 @@ def read_folder(
                 faults.append(f"{path}: {bad.summary()}")
     if not texts:
         raise InputError(
-            f"no text in {len(paths):,} files of {', '.join(map(str, sources))}" + (f"; {faults[0]}" if faults else ""),
+            f"no text in {counted(len(paths), 'file')} of {', '.join(map(str, sources))}"
+            + (f"; {faults[0]}" if faults else ""),
             expected="text, Markdown, HTML, PDF, .docx or tables",
         )
     return FoundDocuments(texts, len(paths), faults)

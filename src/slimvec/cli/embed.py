@@ -11,7 +11,7 @@ from slimvec.cli.terminal import Result, Terminal, named
 from slimvec.data.texts import Item, check_text_file, read_items
 from slimvec.errors import InputError
 from slimvec.files import atomic_file
-from slimvec.reports.amounts import clock
+from slimvec.reports.amounts import clock, counted
 
 if TYPE_CHECKING:
     from slimvec.engine.bad_texts import OnBad
@@ -171,9 +171,9 @@ def _tell(terminal: Terminal, report: Result, max_tokens: int) -> None:
     """Say what was done."""
     rate = report["num_tokens"] / max(report["seconds"], 1e-3)
     terminal.print(
-        f"{report['num_texts']:,} texts, {report['num_tokens']:,} tokens in {clock(report['seconds'])} "
-        f"({rate:,.0f} tokens/s)",
-        f"{report['output']}: {report['num_texts']:,} vectors of {report['dims']} float32",
+        f"{counted(report['num_texts'], 'text')}, {counted(report['num_tokens'], 'token')} in "
+        f"{clock(report['seconds'])} ({rate:,.0f} tokens/s)",
+        f"{report['output']}: {counted(report['num_texts'], 'vector')} of {report['dims']} float32",
     )
     if report["skipped"]:
         first = report["skipped"][0]

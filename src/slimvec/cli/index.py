@@ -10,7 +10,7 @@ from slimvec.cli.models import load_embedder
 from slimvec.cli.options import DEFAULT_MODEL, Loading
 from slimvec.cli.terminal import Result, Terminal
 from slimvec.errors import InputError
-from slimvec.reports.amounts import clock, size
+from slimvec.reports.amounts import clock, counted, size
 
 if TYPE_CHECKING:
     from slimvec.search.index import Index
@@ -127,7 +127,7 @@ def update_index(
 def describe_update(terminal: Terminal, index: "Index", report: "UpdateReport") -> Result:
     """Say what an update did, and give it as JSON."""
     rate = report.num_written / max(report.seconds, 1e-3)
-    done = f"{report.num_written:,} chunks in {clock(report.seconds)} ({rate:,.1f} a second)"
+    done = f"{counted(report.num_written, 'chunk')} in {clock(report.seconds)} ({rate:,.1f} a second)"
     changes = {
         "new": report.num_new, "changed": report.num_changed, "removed": report.num_removed,
         "unchanged": report.num_unchanged, "empty": report.num_empty, "of other kinds": report.num_unknown,
@@ -136,7 +136,8 @@ def describe_update(terminal: Terminal, index: "Index", report: "UpdateReport") 
     num_bytes = index.num_bytes
     terminal.print(
         f"files: {files}; {done}" if report.num_written else f"files: {files}",
-        f"{index.folder}: {report.num_files:,} files, {report.num_chunks:,} chunks, {size(num_bytes)}",
+        f"{index.folder}: {counted(report.num_files, 'file')}, {counted(report.num_chunks, 'chunk')}, "
+        f"{size(num_bytes)}",
     )
     approximation = index.description.approximation
     if approximation is not None:

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from slimvec.reports.amounts import counted
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
@@ -26,7 +28,7 @@ def shown_hits(result: "SearchResult", *, explain: bool) -> "RenderableType":
         if explain:
             parts.append(Padding(Text(_why(hit), style="dim"), _INDENT))
     if not result.hits:
-        parts.append(Text(f"nothing found in {result.num_searched:,} chunks"))
+        parts.append(Text(f"nothing found in {counted(result.num_searched, 'chunk')}"))
     if explain:
         parts.append(Text(_summary(result), style="dim"))
     return Group(*parts, Text())
@@ -109,7 +111,7 @@ def _summary(result: "SearchResult") -> str:
     how = "all compared" if result.is_exact else f"approximate index, which finds {result.recall:.1%} of the nearest"
     times = f"query embedded in {result.embed_seconds * 1e3:,.0f} ms, searched in {result.search_seconds * 1e3:,.0f} ms"
     prompt = f"; prompt {result.prompt!r}" if result.prompt else ""
-    return f"{result.ranking} ranking over {result.num_searched:,} chunks ({how}); {times}{prompt}"
+    return f"{result.ranking} ranking over {counted(result.num_searched, 'chunk')} ({how}); {times}{prompt}"
 
 
 def _short_path(path: str) -> str:

@@ -8,6 +8,11 @@ _UNITS = ("", "K", "M", "G", "T")
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(I?)B?\s*", re.IGNORECASE)
 
 
+def counted(number: int, noun: str) -> str:
+    """Write how many of a thing there are: `1 text`, `2,000 texts`. Its plural is with an s."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
 def clock(seconds: float) -> str:
     """Write a length of time as `7 s`, `3:07` or `1:03:07`."""
     whole = max(0, round(seconds))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from slimvec.data.text_ids import text_id
 from slimvec.errors import InputError
+from slimvec.reports.amounts import counted
 from slimvec.text.located import locate
 from slimvec.text.prompts import Prompts, Role
 from slimvec.text.sentences import sentence_spans
@@ -114,7 +115,7 @@ def read_passages(texts: Sequence[str], tokenizer: Tokenizer, *, least: int, mos
             found += [part for part in _parts(whole, most) if len(part) >= least]
     if len(found) < 2:
         raise InputError(
-            f"{len(found)} passages of {least} tokens or more in {len(texts):,} texts",
+            f"{counted(len(found), 'passage')} of {least} tokens or more in {counted(len(texts), 'text')}",
             expected="at least 2, so that there is something to distinguish",
             do="give more or longer texts",
         )
