@@ -3,6 +3,9 @@
 Dense vectors, BM25, the likelihood of the query given the document, and generative retrieval, each alone and in fused
 pairs. Candidates are the best of dense and of BM25 in turn, so that neither is favoured. Weights of pairs are fitted on
 the other sets. Scores of a set are kept in the work folder, and a run that was stopped goes on.
+
+Results stand by set, over all, and over the half of each set's queries that share the most words with a document they
+are about and the half that share the fewest: a likelihood that only copied words would be BM25 in disguise.
 """
 
 import argparse
@@ -17,7 +20,7 @@ from slimvec.data.retrieval import RetrievalSet
 from slimvec.data.retrieval_files import read_retrieval_set
 from slimvec.engine.embedder import Embedder
 from slimvec.evaluation.results import package_versions
-from slimvec.ranking.bm25 import score_lexically
+from slimvec.ranking.bm25 import lexical_words, score_lexically
 from slimvec.ranking.fusion import Judged, fit_weight, fused_ndcg
 from slimvec.search.generative import GenerativeIndex
 from slimvec.statistics.intervals import Interval, bootstrap_intervals
@@ -43,12 +46,14 @@ class Candidates(Frozen):
         grades: Judgments of the candidates.
         relevant: All grades above 0 that the query has in the set.
         scores: By judge.
+        overlap: Share of the query's words that a relevant document has, the document that has the most of them.
     """
 
     documents: tuple[str, ...]
     grades: tuple[int, ...]
     relevant: tuple[int, ...]
     scores: dict[str, tuple[float, ...]]
+    overlap: float
 
 
 class ScoredSet(Frozen):
@@ -177,10 +182,18 @@ def _score(
         }
         relevant = tuple(grade for grade in grades.values() if grade > 0)
         own = tuple(max(0, grades.get(document_id, 0)) for document_id in ids)
-        rows.append(Candidates(documents=ids, grades=own, relevant=relevant, scores=scores))
+        about = [document.content for document in found.documents if grades.get(document.id, 0) > 0]
+        overlap = max((_overlap(queries[number], text) for text in about), default=0.0)
+        rows.append(Candidates(documents=ids, grades=own, relevant=relevant, scores=scores, overlap=overlap))
     return ScoredSet(
         name=found.name, num_documents=len(documents), num_truncated=likelihoods.num_truncated, queries=tuple(rows)
     )
+
+
+def _overlap(query: str, document: str) -> float:
+    """Give the share of a query's words, as BM25 counts them, that a document has."""
+    asked = set(lexical_words(query))
+    return len(asked & set(lexical_words(document))) / max(1, len(asked))
 
 
 def _in_turn(first: Iterable[int], second: Iterable[int], count: int) -> list[int]:
@@ -221,15 +234,16 @@ def _rows(sets: Sequence[ScoredSet]) -> list[Row]:
         for judge, by_set in by_judge.items()
         for name, values in by_set.items()
     ]
-    return rows + [
-        Row(
-            name=f"all/{judge}",
-            weight=None,
-            ndcg=_over_sets(by_set, {name: np.zeros_like(values) for name, values in by_set.items()}),
-            over_dense=_over_sets(by_set, dense),
-        )
-        for judge, by_set in by_judge.items()
-    ]
+    parts = {"all": {one.name: np.arange(len(one.queries)) for one in sets}}
+    by_overlap = {one.name: np.argsort([query.overlap for query in one.queries], kind="stable") for one in sets}
+    parts["fewest-words"] = {name: order[: len(order) // 2] for name, order in by_overlap.items()}
+    parts["most-words"] = {name: order[len(order) // 2 :] for name, order in by_overlap.items()}
+    for part, chosen in parts.items():
+        for judge, by_set in by_judge.items():
+            own, other = ({name: values[chosen[name]] for name, values in one.items()} for one in (by_set, dense))
+            ndcg = _over_sets(own, {name: np.zeros_like(values) for name, values in own.items()})
+            rows.append(Row(name=f"{part}/{judge}", weight=None, ndcg=ndcg, over_dense=_over_sets(own, other)))
+    return rows
 
 
 def _over_sets(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> tuple[float, float, float]:
