@@ -224,7 +224,7 @@ def _rows(sets: Sequence[ScoredSet]) -> list[Row]:
             values = fused_ndcg(_judged(own, *pair), weight, relevant=relevant)
             by_judge.setdefault("+".join(pair), {})[own.name] = values
     dense = by_judge["dense"]
-    rows = [
+    return [
         Row(
             name=f"{name}/{judge}",
             weight=weights.get((judge, name)),
@@ -233,16 +233,21 @@ def _rows(sets: Sequence[ScoredSet]) -> list[Row]:
         )
         for judge, by_set in by_judge.items()
         for name, values in by_set.items()
-    ]
+    ] + _rows_over_sets(sets, by_judge)
+
+
+def _rows_over_sets(sets: Sequence[ScoredSet], by_judge: dict[str, dict[str, np.ndarray]]) -> list[Row]:
+    """Compare them over all sets: on all queries, and by how many of their words a relevant document has."""
+    dense, rows = by_judge["dense"], list[Row]()
     parts = {"all": {one.name: np.arange(len(one.queries)) for one in sets}}
     by_overlap = {one.name: np.argsort([query.overlap for query in one.queries], kind="stable") for one in sets}
     parts["fewest-words"] = {name: order[: len(order) // 2] for name, order in by_overlap.items()}
     parts["most-words"] = {name: order[len(order) // 2 :] for name, order in by_overlap.items()}
     for part, chosen in parts.items():
         for judge, by_set in by_judge.items():
-            own, other = ({name: values[chosen[name]] for name, values in one.items()} for one in (by_set, dense))
-            ndcg = _over_sets(own, {name: np.zeros_like(values) for name, values in own.items()})
-            rows.append(Row(name=f"{part}/{judge}", weight=None, ndcg=ndcg, over_dense=_over_sets(own, other)))
+            found, other = ({name: values[chosen[name]] for name, values in one.items()} for one in (by_set, dense))
+            ndcg = _over_sets(found, {name: np.zeros_like(values) for name, values in found.items()})
+            rows.append(Row(name=f"{part}/{judge}", weight=None, ndcg=ndcg, over_dense=_over_sets(found, other)))
     return rows
 
 
