@@ -102,7 +102,9 @@ def render(result: QualityResult) -> str:
         f"| {result.num_documents:,} documents | {' | '.join(metric for metric in _SHOWN)} |",
         f"| --- |{' ---: |' * len(_SHOWN)}",
     ]
-    lines += [f"| {row.name} | {' | '.join(str(row.metrics[metric]) for metric in _SHOWN)} |" for row in result.rows]
+    lines += [
+        f"| {row.name} | {' | '.join(f'{row.metrics[metric]:.3f}' for metric in _SHOWN)} |" for row in result.rows
+    ]
     return "\n".join(lines)
 
 
