@@ -287,7 +287,7 @@ def test_models_and_texts_without_a_query_are_refused():
         NextPhraseSteps(TEXTS, settings, model=made, objective=make_objective(settings.loss))
     with pytest.raises(InputError, match=r"with last pooling and query window; expected a pooling over several"):
         steps(pooling=Pooling(mode="last"))
-    with pytest.raises(InputError, match=r"1 passages of 16 tokens or more in 2 texts; expected at least 2"):
+    with pytest.raises(InputError, match=r"1 passage of 16 tokens or more in 2 texts; expected at least 2"):
         steps(texts=["short", TEXTS[0][:60]])
 
 
