@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import threading
 import time
@@ -13,6 +14,7 @@ import torch
 
 from slimvec.errors import InputError
 from slimvec.model.folder import load_model, save_model
+from slimvec.model.manifest import read_manifest
 from slimvec.training.recipe.reading import read_recipe, recipe_yaml
 from slimvec.training.run.training_run import train
 from tests import tiny
@@ -56,8 +58,31 @@ def test_training_goes_on_from_a_trained_adapter(tmp_path, recipe):
     train(recipe("tuning.merge=false"), tmp_path / "first")
     train(recipe(f"base.source={tmp_path / 'first'}", "run.steps=1", "optim.lr=1e-9"), tmp_path / "second")
     torch.testing.assert_close(vectors(tmp_path / "second"), vectors(tmp_path / "first"), rtol=1e-4, atol=1e-5)
-    with pytest.raises(InputError, match=r"tuning\.merge=false on the adapter .*; expected a whole model"):
-        train(recipe(f"base.source={tmp_path / 'first'}", "tuning.merge=false"), tmp_path / "third")
+
+
+def test_an_adapter_is_trained_on_as_an_adapter_of_its_own_base(tmp_path, recipe, base):
+    train(recipe("tuning.merge=false"), tmp_path / "first")
+    begun = recipe(f"base.source={tmp_path / 'first'}", "tuning.merge=false", "run.steps=1", "optim.lr=1e-9")
+    train(begun, tmp_path / "second")
+    torch.testing.assert_close(vectors(tmp_path / "second"), vectors(tmp_path / "first"), rtol=1e-4, atol=1e-5)
+    train(recipe(f"base.source={tmp_path / 'second'}", "tuning.merge=false"), tmp_path / "third")
+    shutil.rmtree(tmp_path / "first")
+    shutil.rmtree(tmp_path / "second")
+    assert read_manifest(tmp_path / "third").base.source == str(base)
+    assert float((vectors(tmp_path / "third") - vectors(base)).abs().max()) > 0.01
+
+
+@pytest.mark.parametrize("size", [{"rank": 2, "alpha": 6}, {"first_layer": 1}, {"embedding_rank": 3}, {"dropout": 0.1}])
+def test_an_adapter_of_another_size_is_not_trained_on(tmp_path, recipe, size):
+    train(recipe("tuning.merge=false", "run.steps=1"), tmp_path / "first")
+    given = [f"tuning.{key}={value}" for key, value in size.items()]
+    found = {"rank": "4", "alpha": "8", "first_layer": "0", "embedding_rank": "0", "dropout": "0"}
+    wrong = ", ".join(f"{key}={value:g}" for key, value in size.items())
+    has = ", ".join(f"{key}={found[key]}" for key in size)
+    message = rf"tuning\.merge=false and {wrong} for an adapter, .*first, with {has}; expected the same"
+    with pytest.raises(InputError, match=message):
+        train(recipe(f"base.source={tmp_path / 'first'}", "tuning.merge=false", *given), tmp_path / "second")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first"]
 
 
 def test_output_that_exists(tmp_path, recipe):

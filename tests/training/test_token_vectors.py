@@ -163,6 +163,17 @@ def test_a_run_moves_the_embeddings_and_its_adapter_alone_gives_its_vectors(tmp_
     assert abs(found - base).max() > 1e-3
 
 
+def test_an_adapter_with_tokens_is_trained_on_from_where_it_was(tmp_path, recipe):
+    first = run(recipe(), tmp_path / "out")
+    said = []
+    on = run(recipe(f"base.source={tmp_path / 'out'}", "run.steps=1"), tmp_path / "on", remark=said.append)
+    assert on[0] < first[0]
+    assert not any("tokens alone" in line for line in said)
+    found, before = (table(tmp_path / name) for name in ("on", "out"))
+    assert found.keys() == before.keys()
+    assert all(0 < float((found[name] - before[name]).abs().max()) < 0.05 for name in found)
+
+
 def test_other_readers_have_its_embeddings_too(tmp_path, recipe):
     run(recipe(), tmp_path / "out")
     expected = Embedder.load(tmp_path / "out", dtype="float32").embed(["red and blue"]).vectors

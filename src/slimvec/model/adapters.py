@@ -37,6 +37,7 @@ from slimvec.model.weight_files import refuse_not_finite
 from slimvec.text.batch import PackedBatch
 
 _SECOND_HALF = re.compile(r"lora_(embedding_)?B")
+_LAYER = re.compile(r"\blayers?\.(\d+)\.")
 _EMBEDDING_STD = 0.04
 """Spread of a fresh A of token embeddings."""
 
@@ -231,6 +232,28 @@ def _account(places: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: 
             expected=f"the tensors that {ADAPTER_NAME} and the base call for, each once",
             do="copy the adapter again, whole, and see that its base is the one it was trained on",
         )
+
+
+def lora_settings(backbone: TransformersBackbone) -> LoraSettings:
+    """Give the size of the adapter that is on a backbone, as `add_lora` takes it.
+
+    Raises:
+        ModelError: there is none.
+    """
+    if not isinstance(backbone.hf_model, PeftModel):
+        raise ModelError("no adapter on the model", expected="one")
+    config = backbone.hf_model.active_peft_config
+    names = [name for name, _ in backbone.hf_model.named_parameters() if "lora_" in name]
+    layers = [int(found[1]) for name in names if (found := _LAYER.search(name))]
+    embeddings = backbone.hf_model.get_input_embeddings()
+    of_tokens = isinstance(embeddings, LoraEmbedding)
+    return LoraSettings(
+        rank=config.r,
+        alpha=config.lora_alpha,
+        dropout=config.lora_dropout,
+        first_layer=min(layers, default=0),
+        embedding_rank=embeddings.r[backbone.hf_model.active_adapter] if of_tokens else 0,
+    )
 
 
 def train_lora(backbone: TransformersBackbone) -> None:
