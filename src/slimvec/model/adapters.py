@@ -8,6 +8,7 @@ The factor s is that of `embedding_scale`, so that one learning rate serves thes
 Letters: V tokens of the vocabulary, H width, r rank.
 """
 
+import math
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from peft import (
     set_peft_model_state_dict,
 )
 from peft.tuners.lora import Embedding as LoraEmbedding
+from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -37,7 +39,6 @@ from slimvec.model.weight_files import refuse_not_finite
 from slimvec.text.batch import PackedBatch
 
 _SECOND_HALF = re.compile(r"lora_(embedding_)?B")
-_LAYER = re.compile(r"\blayers?\.(\d+)\.")
 _EMBEDDING_STD = 0.04
 """Spread of a fresh A of token embeddings."""
 
@@ -206,7 +207,7 @@ def load_lora(backbone: TransformersBackbone, folder: Path, *, trained: bool = F
             expected="vectors that differ from the base's",
             do="copy the adapter again, or train it again",
         )
-    backbone.hf_model = adapted
+    backbone.hf_model = adapted.eval()  # its dropout is for training alone
 
 
 def _account(places: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -234,26 +235,59 @@ def _account(places: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: 
         )
 
 
-def lora_settings(backbone: TransformersBackbone) -> LoraSettings:
-    """Give the size of the adapter that is on a backbone, as `add_lora` takes it.
+def enlarge_lora(backbone: TransformersBackbone, settings: LoraSettings, *, seed: int = 0) -> None:
+    """Put a fresh adapter in the place of the one that is on, with the same updates to begin with.
+
+    It may be larger, and its alpha another. A half A is as large as a fresh one (a power of two is moved from B to A,
+    which changes no product), so that a learning rate does what it does to a fresh adapter, however the old one was
+    stored.
+
+    Args:
+        backbone: Changed in place.
+        settings: Size of the fresh adapter.
+        seed: As in `add_lora`.
 
     Raises:
-        ModelError: there is none.
+        ModelError: there is no adapter, or the fresh one has no place for an update.
     """
-    if not isinstance(backbone.hf_model, PeftModel):
+    if not has_lora(backbone):
         raise ModelError("no adapter on the model", expected="one")
-    config = backbone.hf_model.active_peft_config
-    names = [name for name, _ in backbone.hf_model.named_parameters() if "lora_" in name]
-    layers = [int(found[1]) for name in names if (found := _LAYER.search(name))]
-    embeddings = backbone.hf_model.get_input_embeddings()
-    of_tokens = isinstance(embeddings, LoraEmbedding)
-    return LoraSettings(
-        rank=config.r,
-        alpha=config.lora_alpha,
-        dropout=config.lora_dropout,
-        first_layer=min(layers, default=0),
-        embedding_rank=embeddings.r[backbone.hf_model.active_adapter] if of_tokens else 0,
-    )
+    before = {name: _update(layer) for name, layer in _lora_layers(backbone)}
+    backbone.hf_model = backbone.hf_model.unload()
+    add_lora(backbone, settings, seed=seed)
+    layers = dict(_lora_layers(backbone))
+    for name, (old_a, old_b, old_scale) in before.items():
+        new_rank = layers[name].r[_adapter(layers[name])] if name in layers else 0
+        if new_rank < (rank := len(old_a)):
+            raise ModelError(
+                f"rank {new_rank} for {name}, which has an adapter of rank {rank}",
+                expected="at least as much, to train it on",
+                do="raise rank or embedding_rank, or lower first_layer",
+            )
+        a, b, scale = _update(layers[name])
+        moved = 2.0 ** round(math.log2(float(a.std()) / (float(old_a.std()) or float(a.std()))))
+        with torch.no_grad():
+            a[:rank] = old_a.to(a) * moved
+            b[:, :rank] = old_b.to(b) * (old_scale / scale / moved)
+
+
+def _lora_layers(backbone: TransformersBackbone) -> Iterator[tuple[str, LoraLayer]]:
+    """Give the layers with an adapter, by name."""
+    return ((name, module) for name, module in backbone.hf_model.named_modules() if isinstance(module, LoraLayer))
+
+
+def _adapter(layer: LoraLayer) -> str:
+    """Name the adapter on a layer."""
+    (name,) = layer.active_adapters
+    return name
+
+
+def _update(layer: LoraLayer) -> tuple[Tensor, Tensor, float]:
+    """Give A [r, in], B [out, r] and the factor of their product, as they are in the layer."""
+    name = _adapter(layer)
+    if isinstance(layer, LoraEmbedding):
+        return layer.lora_embedding_A[name].data, layer.lora_embedding_B[name].data, layer.scaling[name]
+    return layer.lora_A[name].weight.data, layer.lora_B[name].weight.data, layer.scaling[name]
 
 
 def train_lora(backbone: TransformersBackbone) -> None:

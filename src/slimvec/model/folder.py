@@ -255,12 +255,15 @@ def _check_tokenizer(model: EmbeddingModel, folder: Path) -> None:
 
 
 def embedder_by_role(model: EmbeddingModel) -> EmbedRole:
-    """Embed a few texts by role, for golden vectors."""
+    """Embed a few texts by role, for golden vectors: without dropout, in the middle of a training too."""
 
     def embed(texts: Sequence[str], role: Role) -> NDArray[np.float32]:
         tokenized = model.tokenizer.tokenize(texts, prompt=model.spec.prompts.render(role))
+        was_training = model.training
+        model.train(False)
         with torch.inference_mode():
             vectors: NDArray[np.float32] = model(tokenized.pack()).cpu().numpy()
+        model.train(was_training)
         return vectors
 
     return embed

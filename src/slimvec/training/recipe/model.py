@@ -59,7 +59,7 @@ class Tuning(LoraSettings):
             Default: whenever there is no dropout.
         merge: Save whole weights, which every reader takes; else the adapter and the name of its base. Stages with it
             false train one adapter, each from where the last left it; they cannot change its size. A base that is an
-            adapter itself is trained on likewise, with false and its size, and is folded into its base first with true.
+            adapter itself is trained on with false, in this size or a larger one, and folded into its base with true.
         train_head: Whether the layers of `model.head` are trained beside the adapter. Default: where the recipe names
             them. A head that an earlier stage has filled by regression wants to stay: its numbers are as small as the
             pooled states are large, and an adapter's rate undoes them.

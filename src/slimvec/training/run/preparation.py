@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from slimvec.data.records import Record
 from slimvec.errors import InputError, TrainingError
 from slimvec.files import temporary_folder
-from slimvec.model.adapters import add_lora, has_lora, lora_settings, merge_lora, train_lora
+from slimvec.model.adapters import add_lora, enlarge_lora, has_lora, merge_lora, train_lora
 from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.folder import embedder_by_role, load_model, load_opened, save_model
 from slimvec.model.golden import NUM_QUICK, TEXTS
@@ -26,7 +26,7 @@ from slimvec.model.head import Head, check_dims
 from slimvec.model.manifest import read_manifest
 from slimvec.model.opening import open_model
 from slimvec.model.scratch_model import draw_model
-from slimvec.model.spec import HeadLayer, LoraSettings, ModelSpec
+from slimvec.model.spec import HeadLayer, ModelSpec
 from slimvec.text.prompts import ROLES, Prompts, Role
 from slimvec.training.recipe import ContradictionError, Recipe, check_mrl_dims
 from slimvec.training.step.dtypes import run_dtype
@@ -60,12 +60,8 @@ def rehearse_saving(model: EmbeddingModel, output: Path, *, merged: bool) -> Non
 
 def quick_vectors(model: EmbeddingModel) -> QuickVectors:
     """Embed the first golden texts in both roles."""
-    was_training = model.training
-    model.train(False)
     embed = embedder_by_role(model)
-    vectors = {role: embed(TEXTS[:NUM_QUICK], role) for role in ROLES}
-    model.train(was_training)
-    return vectors
+    return {role: embed(TEXTS[:NUM_QUICK], role) for role in ROLES}
 
 
 def check_moved(before: QuickVectors, after: QuickVectors, *, steps: int) -> None:
@@ -237,32 +233,20 @@ def _make_trainable(model: EmbeddingModel, recipe: Recipe, *, later: bool) -> No
     """Put the adapter on, or free all weights. An adapter that is there is trained on, or folded into its base first.
 
     It is trained on where the result is an adapter: a later stage has that of the stage before, and a run whose base is
-    an adapter has that one.
+    an adapter begins with that one, in the size that the recipe says.
 
     Raises:
-        InputError: the base's adapter shall be trained on, and the recipe has another size for it.
+        ModelError: the base's adapter does not fit into the recipe's.
     """
-    tuning, trains_on = recipe.tuning, has_lora(model.backbone) and not recipe.tuning.merge
-    if trains_on and not later:
-        _check_size(recipe, lora_settings(model.backbone))
-    if has_lora(model.backbone) and not trains_on:
+    tuning, seed = recipe.tuning, recipe.run.seed
+    if has_lora(model.backbone) and tuning.merge:
         merge_lora(model.backbone)
     if tuning.method == "full":
         model.requires_grad_(True)
-    elif trains_on:
+    elif not has_lora(model.backbone):
+        add_lora(model.backbone, tuning, seed=seed)
+    elif later:
         train_lora(model.backbone)
     else:
-        add_lora(model.backbone, tuning, seed=recipe.run.seed)
+        enlarge_lora(model.backbone, tuning, seed=seed)
     model.head.requires_grad_(recipe.trains_head)
-
-
-def _check_size(recipe: Recipe, found: LoraSettings) -> None:
-    """Refuse a recipe whose adapter is of another size than the one that it trains on."""
-    different = [key for key, size in found if getattr(recipe.tuning, key) != size]
-    if different:
-        has, given = (", ".join(f"{key}={getattr(of, key):g}" for key in different) for of in (found, recipe.tuning))
-        raise InputError(
-            f"the recipe has tuning.merge=false and {given} for an adapter, {recipe.base.name}, with {has}",
-            expected="the same, to train it on",
-            do="give tuning the adapter's numbers, or merge=true for a fresh adapter and whole weights",
-        )
