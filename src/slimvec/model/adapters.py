@@ -279,7 +279,7 @@ def _lora_layers(backbone: TransformersBackbone) -> Iterator[tuple[str, LoraLaye
 def _adapter(layer: LoraLayer) -> str:
     """Name the adapter on a layer."""
     (name,) = layer.active_adapters
-    return name
+    return str(name)
 
 
 def _update(layer: LoraLayer) -> tuple[Tensor, Tensor, float]:
