@@ -11,7 +11,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +38,7 @@ from slimvec.training.recipe.objectives import Anchor, NextPhrase, NGrams, Revel
 from slimvec.training.run.parameters import TrainedParameters, count_trained, uncounted
 from slimvec.training.step.dtypes import run_dtype
 from slimvec.training.step.folding import folded_lora
+from slimvec.training.step.frozen import FastTraining, OpenFrozen, fast_frozen
 
 _WARM_PAIRS = 2
 _ENOUGH_SECONDS = 4.0
@@ -51,14 +52,20 @@ _SHORTEST_PHRASE = 16
 """Tokens of passages that give a pair of vectors, at least."""
 
 
-def step_speed(recipe: Recipe, records: Sequence[Record]) -> float:
+def step_speed(
+    recipe: Recipe,
+    records: Sequence[Record],
+    *,
+    open_frozen: OpenFrozen | None = None,
+    fast_training: FastTraining = nullcontext,
+) -> float:
     """Measure the tokens a second of a LoRA training, forward and backward. A slow machine is not kept long.
-
-    The layers without gradient run as the others do here, so a training that runs them on the fused decoder is faster.
 
     Args:
         recipe: With `tuning.method: lora`.
         records: A few pairs; the first two are a step of their own, to warm up, and all there is on a slow machine.
+        open_frozen: As the training will be given it.
+        fast_training: Likewise.
 
     Raises:
         SlimvecError: the base cannot be loaded.
@@ -67,7 +74,11 @@ def step_speed(recipe: Recipe, records: Sequence[Record]) -> float:
     model.backbone.requires_grad_(False)
     add_lora(model.backbone, recipe.tuning)
     rate = 0.0
-    with folded_lora(model.backbone.modules()) if recipe.tuning.folded else nullcontext():
+    with ExitStack() as stack:
+        stack.enter_context(fast_frozen(model.backbone, recipe, open_frozen, look=lambda: None))
+        stack.enter_context(fast_training(model.backbone))
+        if recipe.tuning.folded:
+            stack.enter_context(folded_lora(model.backbone.modules()))
         for pairs in (records[:_WARM_PAIRS], records):
             texts = [record.query for record in pairs] + [record.positives[0] for record in pairs]
             limit = recipe.batch.max_document_tokens
