@@ -15,6 +15,7 @@ import torch
 from slimvec.errors import InputError, ModelError
 from slimvec.model.folder import load_model, save_model
 from slimvec.model.manifest import read_manifest
+from slimvec.text.prompts import Prompts
 from slimvec.training.recipe.reading import read_recipe, recipe_yaml
 from slimvec.training.run.training_run import train
 from tests import tiny
@@ -52,6 +53,12 @@ def test_a_base_without_prompts_gets_instructed_queries_and_others_keep_theirs(t
         save_model(tiny.embedding_model(prompts=prompts), tmp_path / name)
         train(recipe(f"base.source={tmp_path / name}", "run.steps=1"), tmp_path / f"{name}-out")
         assert load_model(tmp_path / f"{name}-out").spec.prompts.query.startswith(wanted)
+
+
+def test_a_model_trained_without_prompts_keeps_none(tmp_path, recipe):
+    train(recipe('model={prompts: {query: ""}}', "run.steps=1"), tmp_path / "bare")
+    train(recipe(f"base.source={tmp_path / 'bare'}", "run.steps=1"), tmp_path / "on")
+    assert load_model(tmp_path / "on").spec.prompts == Prompts()
 
 
 def test_training_goes_on_from_a_trained_adapter(tmp_path, recipe):

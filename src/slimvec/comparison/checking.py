@@ -68,11 +68,13 @@ class _Known:
         prompts: Its prompts.
         tokenizer: Its tokenizer.
         config: `config.json` of its weights.
+        trained: Whether slimvec trained it.
     """
 
     prompts: Prompts | None = None
     tokenizer: Tokenizer | None = None
     config: Config | None = None
+    trained: bool = False
 
 
 def _start(recipe: Recipe) -> _Known:
@@ -86,7 +88,9 @@ def _start(recipe: Recipe) -> _Known:
         return _Known(Prompts())
     first = recipe.stage_recipes()[0].recipe
     opened = _open_here(recipe.base.source, recipe.base.revision, opening_settings(first, later=False))
-    return _Known() if opened is None else _Known(opened.spec.prompts, opened.tokenizer(), opened.config)
+    if opened is None:
+        return _Known()
+    return _Known(opened.spec.prompts, opened.tokenizer(), opened.config, opened.training is not None)
 
 
 def _check_training(recipe: Recipe, start: _Known, data: StudyData | None) -> _Known:
@@ -106,11 +110,11 @@ def _check_training(recipe: Recipe, start: _Known, data: StudyData | None) -> _K
             _check_sizes(stage.recipe, start.config)
         if prompts is None and "prompts" not in stage.recipe.model.model_fields_set:
             continue
-        prompts = settled_prompts(stage.recipe, prompts or Prompts())
+        prompts = settled_prompts(stage.recipe, prompts or Prompts(), trained=start.trained)
         if data is not None:
             tasks = data.tasks[StudyStage("", stage.recipe).data_key]
             check_tasks(stage.recipe, prompts, tasks, tokenizer=start.tokenizer)
-    return replace(start, prompts=prompts)
+    return replace(start, prompts=prompts, trained=True)
 
 
 def _check_sizes(recipe: Recipe, config: Config) -> None:

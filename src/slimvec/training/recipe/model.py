@@ -43,7 +43,7 @@ class ModelSettings(ModelSpec):
     """The spec of the model to be trained. What is not given is taken from the base.
 
     Attributes:
-        prompts: Default the base's, and instructed queries for a base that has none.
+        prompts: Default the base's, and instructed queries for a base that has none and was not trained here.
     """
 
     prompts: Prompts = INSTRUCTED

@@ -114,7 +114,7 @@ def prepare_model(
         _add_head(model, given.head, seed=recipe.run.seed)
     _check_mrl_dims(recipe, model.dims)
     changes: dict[str, Any] = {"trained_dims": recipe.loss.mrl_dims or model.spec.trained_dims}
-    changes["prompts"] = settled_prompts(recipe, model.spec.prompts)
+    changes["prompts"] = settled_prompts(recipe, model.spec.prompts, trained=model.training_record is not None)
     if "normalize" in given.model_fields_set:
         changes["normalize"] = given.normalize
     model.spec = model.spec.replace(**changes)
@@ -130,9 +130,16 @@ def prepare_model(
     return model
 
 
-def settled_prompts(recipe: Recipe, before: Prompts) -> Prompts:
-    """Give the prompts that a stage trains with: the recipe's, else those of what it starts from, if it has any."""
-    return recipe.model.prompts if "prompts" in recipe.model.model_fields_set or before == Prompts() else before
+def settled_prompts(recipe: Recipe, before: Prompts, *, trained: bool) -> Prompts:
+    """Give the prompts that a stage trains with.
+
+    Args:
+        recipe: Its prompts come first.
+        before: Those of what the stage starts from, which come next.
+        trained: Whether that was trained by slimvec: then to have none is a choice, and stays.
+    """
+    keeps = "prompts" not in recipe.model.model_fields_set and (trained or before != Prompts())
+    return before if keeps else recipe.model.prompts
 
 
 def opening_settings(recipe: Recipe, *, later: bool) -> dict[str, Any]:
