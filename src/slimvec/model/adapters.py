@@ -166,7 +166,7 @@ def start_embeddings(backbone: TransformersBackbone, vectors: Tensor) -> None:
         ModelError: it has none.
     """
     layer = embedding_layer(backbone)
-    (adapter,) = layer.active_adapters
+    adapter = _adapter(layer)
     with torch.no_grad():
         layer.lora_embedding_A[adapter].copy_(vectors.T * (_EMBEDDING_STD / vectors.std()))
         layer.lora_embedding_B[adapter].zero_()
