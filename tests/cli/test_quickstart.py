@@ -44,7 +44,7 @@ def packages(tmp_path_factory):
 @pytest.fixture
 def arguments(packages, model):
     settings = ["run.max_minutes=null", "run.steps=2", "run.dtype=fp32", "batch.pairs=4", "model.max_tokens=200"]
-    settings += ["tuning.first_layer=0", "batch.max_query_tokens=200", "batch.max_document_tokens=200", "tuning.rank=2"]
+    settings += ["tuning.first_layer=1", "batch.max_query_tokens=200", "batch.max_document_tokens=200", "tuning.rank=2"]
     return [
         "--base", model, "--root", packages, "--num-documents", NUM_DOCUMENTS,
         *(word for setting in settings for word in ("--setting", setting)),

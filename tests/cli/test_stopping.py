@@ -108,7 +108,7 @@ def assert_answered(stopped, *, doing=""):
 RUNNING = "slimvec.engine.runner:Runner._run"
 EVALUATE = ("evaluate", "-m", "MODEL", "-d", "set")
 QUICKSTART = ("quickstart", "--base", "MODEL", "--root", "packages", "--num-documents", "8", "--quiet")
-SETTINGS = ("run.steps=1", "run.max_minutes=null", "tuning.first_layer=0", "batch.pairs=4")
+SETTINGS = ("run.steps=1", "run.max_minutes=null", "tuning.first_layer=1", "batch.pairs=4")
 SHORT = (*QUICKSTART, *(word for setting in SETTINGS for word in ("--setting", setting)))
 COMMANDS = {
     "embed": (("embed", "-m", "MODEL", "--role", "query", "-i", "texts.txt", "-o", "x.npy"), LAYER, RUNNING),

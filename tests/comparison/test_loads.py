@@ -64,8 +64,8 @@ def test_states_of_the_layers_that_variants_share_are_computed_once(study, data,
     computed = []
     real = frozen.open_frozen
 
-    def counting(backbone, number):
-        states = real(backbone, number)
+    def counting(backbone, number, **given):
+        states = real(backbone, number, **given)
         return lambda batch: computed.extend(batch.lengths) or states(batch)
 
     monkeypatch.setattr(frozen, "open_frozen", counting)

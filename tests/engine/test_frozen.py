@@ -1,9 +1,13 @@
 """The frozen layers of a model in training on the fused decoder: the states that the model's own layers give."""
 
+import re
+
 import pytest
 import torch
 
+from slimvec.engine import int8_texts
 from slimvec.engine.frozen import open_frozen
+from slimvec.engine.kernels.library import load_kernels
 from slimvec.model.adapters import add_lora
 from slimvec.model.architectures import DECODERS
 from slimvec.model.frozen_layers import frozen_layers, num_frozen, own_states
@@ -60,6 +64,58 @@ def test_the_kernels_run_them(isa, monkeypatch):
     assert (states.kernel, states.isa) == ("native", isa)
     with frozen_layers(model.backbone, 2, states):
         torch.testing.assert_close(gradients(model)[0], expected, atol=2e-6, rtol=2e-5)
+
+
+@pytest.fixture
+def int8_kernel(monkeypatch):
+    """Have the best kernels there are multiply in int8, and tiny models' states move further than a real one's."""
+    use_isa(ISAS[0], monkeypatch)
+    if torch.int8 not in load_kernels().dtypes:
+        pytest.skip(f"no native kernel in int8: {load_kernels().reason}")
+    monkeypatch.setattr(int8_texts, "MIN_COSINE", 0.99)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize(("architecture", "mode"), [("llama", "causal"), ("gemma3_text", "bidirectional")])
+@pytest.mark.usefixtures("int8_kernel")
+def test_frozen_layers_in_int8_are_near_those_in_full(architecture, mode, isa, monkeypatch):
+    use_isa(isa, monkeypatch)
+    model, said = made(architecture, mode), []
+    expected, grads = gradients(model)
+    states = open_frozen(model.backbone, 2, int8=model.tokenizer, remark=said.append)
+    assert (states.kernel, states.int8, states.isa, said) == ("native", True, isa, [])
+    with frozen_layers(model.backbone, 2, states):
+        vectors, found = gradients(model)
+    assert not torch.equal(vectors, expected)
+    assert torch.cosine_similarity(vectors, expected).min() > 0.995
+    grads, found = (torch.cat([grad.flatten() for grad in each.values()]) for each in (grads, found))
+    assert torch.cosine_similarity(grads, found, dim=0) > 0.99
+
+
+@pytest.mark.usefixtures("int8_kernel")
+def test_where_int8_is_not_to_be_had_the_layers_run_in_full_and_it_is_said(monkeypatch):
+    def opened(model):
+        said = []
+        states = open_frozen(model.backbone, 2, int8=model.tokenizer, remark=said.append)
+        (line,) = said
+        assert states is None or not states.int8
+        return states is not None, line.removeprefix("frozen layers in the model's own dtype, not in int8: ")
+
+    model = made("llama", "causal")
+    with monkeypatch.context() as patched:
+        patched.setattr(int8_texts, "MIN_COSINE", 1.1)
+        full, why = opened(model)
+        assert full
+        assert re.match(
+            r"what leaves the first 2 layers in int8 gives vectors with cosine 0\.99\d\d to those in full", why
+        )
+    with monkeypatch.context() as patched:
+        patched.setenv("SLIMVEC_KERNELS", "off")
+        full, why = opened(model)
+        assert full  # in plain torch
+        assert why.startswith("no kernel multiplies in it: ")
+    model.backbone.recency = 0.5
+    assert opened(model) == (False, "attention is calibrated with recency 0.5")
 
 
 def test_layers_below_are_not_run(monkeypatch):

@@ -5,8 +5,10 @@ import json
 import pytest
 import torch
 
+from slimvec.engine import int8_texts
 from slimvec.engine.fast_training import fast_training
 from slimvec.engine.frozen import open_frozen
+from slimvec.engine.kernels.library import load_kernels
 from slimvec.errors import InputError
 from slimvec.model.adapters import add_lora
 from slimvec.model.cache import cache_root
@@ -20,6 +22,7 @@ from slimvec.training.run.training_run import train
 from tests import tiny
 from tests.training import support
 
+REFUSED = "frozen layers in the model's own dtype, not in int8"
 KEYS = [bytes([number]) * 16 for number in range(9)]
 
 
@@ -67,8 +70,8 @@ def test_losses_are_the_same_to_rounding(run, architecture, mode):
 def test_a_text_is_computed_once_over_epochs_seeds_and_variants(run):
     computed = []
 
-    def counting(backbone, number):
-        states = open_frozen(backbone, number)
+    def counting(backbone, number, **given):
+        states = open_frozen(backbone, number, **given)
 
         def count(batch):
             computed.extend(batch.lengths)
@@ -91,6 +94,7 @@ def test_a_text_is_computed_once_over_epochs_seeds_and_variants(run):
     [
         (["tuning.first_layer=0"], "cache_states without frozen layers; set tuning.first_layer above 0"),
         (["run.attention_ramp=1", "model.attention=bidirectional"], "cache_states with attention_ramp"),
+        (["tuning.frozen_dtype=int8"], "cache_states with frozen_dtype int8; leave one of them out"),
     ],
 )
 def test_states_that_would_change_are_not_kept(run, overrides, message):
@@ -98,9 +102,41 @@ def test_states_that_would_change_are_not_kept(run, overrides, message):
         run("run.cache_states=1", *overrides)
 
 
-def test_an_encoder_has_no_frozen_layers_to_keep_the_states_of(run):
-    with pytest.raises(InputError, match=r"run\.cache_states 1 for .*, of which no layer is frozen"):
-        run("run.cache_states=1", architecture="bert", mode="bidirectional")
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["tuning.first_layer=0"], "frozen_dtype int8 without frozen layers; set tuning.first_layer above 0"),
+        (["run.attention_ramp=1", "model.attention=bidirectional"], "frozen_dtype int8 with attention_ramp"),
+        (["tuning={method: full, frozen_dtype: int8}"], "frozen_dtype belongs to method lora"),
+    ],
+)
+def test_int8_is_for_frozen_layers(run, overrides, message):
+    with pytest.raises(InputError, match=message):
+        run("tuning.frozen_dtype=int8", *overrides)
+
+
+@pytest.mark.parametrize(
+    ("override", "name"), [("run.cache_states=1", r"run\.cache_states 1"), ("tuning.frozen_dtype=int8", "int8")]
+)
+def test_an_encoder_has_no_frozen_layers(run, override, name):
+    with pytest.raises(InputError, match=f"{name} for .*, of which no layer is frozen"):
+        run(override, architecture="bert", mode="bidirectional")
+
+
+def test_a_run_on_int8_takes_nearly_the_same_course(run, monkeypatch):
+    monkeypatch.setattr(int8_texts, "MIN_COSINE", 0.99)  # a tiny model's states move further than a real one's
+    said = []
+    settings = ("run={steps: 5, seed: 3, dtype: fp32}", "optim.lr=0.003")
+    full = run(*settings, open_frozen=open_frozen)
+    rounded = run(*settings, "tuning.frozen_dtype=int8", open_frozen=open_frozen, remark=said.append)
+    if torch.int8 in load_kernels().dtypes:
+        assert rounded != full
+        assert said == []
+    else:
+        assert [line.partition(": no kernel")[0] for line in said] == [REFUSED]
+    assert rounded == pytest.approx(full, rel=0.02)
+    run(*settings, "tuning.frozen_dtype=int8", remark=said.append)
+    assert said[-1] == f"{REFUSED}: the run was given nothing that runs them"
 
 
 @pytest.fixture

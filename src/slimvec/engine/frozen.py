@@ -7,7 +7,7 @@ adapters lie on the upper layers. What is kept is known by the weights of the fi
 (`slimvec.model.state_cache`), so a model that differs there, or that trained them, is run whole: slower, never wrong.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Unpack
@@ -17,18 +17,30 @@ from torch import Tensor
 
 from slimvec.engine.embedder import Embedder
 from slimvec.engine.fused import FusedDecoder, UnsupportedError
+from slimvec.engine.fused.int8_layers import Int8Texts
+from slimvec.engine.int8_texts import int8_texts
+from slimvec.engine.kernels.library import load_kernels
 from slimvec.engine.loading import LoadedEngine, why_not_fused
+from slimvec.errors import ModelError
 from slimvec.model.adapters import merge_lora
 from slimvec.model.backbone import TransformersBackbone
 from slimvec.model.folder import load_opened
 from slimvec.model.frozen_layers import LowerStates
 from slimvec.model.guard import check_attention_mode
 from slimvec.model.opening import OpenedModel, OpenSettings, open_model
+from slimvec.model.spec import Pooling
 from slimvec.model.state_cache import kept_states
 from slimvec.text.batch import PackedBatch
+from slimvec.text.tokenizer import Tokenizer
 
 
-def open_frozen(backbone: TransformersBackbone, number: int) -> LowerStates | None:
+def open_frozen(
+    backbone: TransformersBackbone,
+    number: int,
+    *,
+    int8: Tokenizer | None = None,
+    remark: Callable[[str], None] = lambda _line: None,
+) -> LowerStates | None:
     """Build a decoder of the first layers of a backbone; None where the fused decoder does not run it.
 
     The layers' weights are held twice from then on.
@@ -36,17 +48,51 @@ def open_frozen(backbone: TransformersBackbone, number: int) -> LowerStates | No
     Args:
         backbone: With an adapter on layers above, or none.
         number: How many layers.
+        int8: Round the layers to 8 bits, where kernels multiply in them: the tokenizer of the texts this is calibrated
+            on. None for the backbone's own dtype.
+        remark: Told why they are not rounded.
     """
-    if backbone.device.type != "cpu" or backbone.recency:
+    if int8 is not None:
+        try:
+            return _open_int8(backbone, number, int8)
+        except (UnsupportedError, ModelError) as error:
+            why = error.found if isinstance(error, ModelError) else error.reason
+            remark(f"frozen layers in the model's own dtype, not in int8: {why}")
+    if _why_not(backbone):
         return None
     try:
-        decoder = FusedDecoder.below(
-            backbone.hf_model, number, causal=backbone.mode == "causal", dtype=backbone.hf_model.dtype
-        )
+        decoder = _below(backbone, number)
     except UnsupportedError:
         return None
     # In plain torch it gains in float32 only.
     return decoder if decoder.kernel == "native" or decoder.dtype == torch.float32 else None
+
+
+def _open_int8(backbone: TransformersBackbone, number: int, tokenizer: Tokenizer) -> FusedDecoder:
+    """Build a decoder of the first layers in int8.
+
+    Raises:
+        UnsupportedError: the fused decoder does not run the model, or no kernel multiplies in int8.
+        ModelError: what leaves the layers is too far from what leaves them in full.
+    """
+    kernels = load_kernels()
+    has = {torch.int8, backbone.hf_model.dtype} <= {*kernels.dtypes}
+    missing = "" if has else f"no kernel multiplies in it: {kernels.reason}"
+    if reason := _why_not(backbone) or missing:
+        raise UnsupportedError(reason)
+    return _below(backbone, number, int8=int8_texts(tokenizer, Pooling(), f"what leaves the first {number} layers"))
+
+
+def _why_not(backbone: TransformersBackbone) -> str:
+    """Say why the fused decoder does not run a backbone, whatever its layers; empty where it may."""
+    if backbone.recency:
+        return f"attention is calibrated with recency {backbone.recency:g}"
+    return "" if backbone.device.type == "cpu" else f"the kernels run on the CPU, not on {backbone.device.type}"
+
+
+def _below(backbone: TransformersBackbone, number: int, int8: Int8Texts | None = None) -> FusedDecoder:
+    model = backbone.hf_model
+    return FusedDecoder.below(model, number, causal=backbone.mode == "causal", dtype=model.dtype, int8=int8)
 
 
 class SplitDecoder:

@@ -11,9 +11,10 @@ from torch.nn.functional import cosine_similarity
 from slimvec.engine.fused.int8_layers import Int8Texts
 from slimvec.errors import ModelError
 from slimvec.model.golden import TEXTS as GOLDEN_TEXTS
-from slimvec.model.opening import OpenedModel
 from slimvec.model.pooling import pool
+from slimvec.model.spec import Pooling
 from slimvec.text.batch import PackedBatch
+from slimvec.text.tokenizer import Tokenizer
 
 MIN_COSINE = 0.999
 LONG_TEXTS = (
@@ -39,19 +40,25 @@ LONG_TEXTS = (
 )
 
 
-def int8_texts(opened: OpenedModel) -> Int8Texts:
-    """Tokenise the texts as a model reads them, with the check for its pooling."""
+def int8_texts(tokenizer: Tokenizer, pooling: Pooling, name: object) -> Int8Texts:
+    """Tokenise the texts as a model reads them, with the check for its pooling.
+
+    Args:
+        tokenizer: The model's.
+        pooling: How vectors are made of the states that are compared.
+        name: What to call it in the error of the check.
+    """
     texts = [*GOLDEN_TEXTS, *LONG_TEXTS]
-    sequences = opened.tokenizer().tokenize(texts, prompt="").sequences
+    sequences = tokenizer.tokenize(texts, prompt="").sequences
     held_out = sequences[1::2]
     batch = PackedBatch.from_sequences(held_out)
 
     def check(full: Tensor, int8: Tensor) -> None:
-        expected, found = (pool(states, batch, opened.spec.pooling).double() for states in (full, int8))
+        expected, found = (pool(states, batch, pooling).double() for states in (full, int8))
         worst = float(cosine_similarity(expected, found, dim=1).min())
         if not worst >= MIN_COSINE:
             raise ModelError(
-                f"{opened.folder} in int8 gives vectors with cosine {worst:.4f} to those in full",
+                f"{name} in int8 gives vectors with cosine {worst:.4f} to those in full",
                 expected=f"at least {MIN_COSINE}",
                 do="load it with dtype='auto'",
             )

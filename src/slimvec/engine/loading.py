@@ -172,7 +172,7 @@ def _fused(opened: OpenedModel, dtype: torch.dtype) -> FusedDecoder:
     causal = opened.spec.attention == "causal"
     texts = None
     if dtype == torch.int8:
-        texts = int8_texts(opened)
+        texts = int8_texts(opened.tokenizer(), opened.spec.pooling, opened.folder)
         dtype = torch.bfloat16 if torch.bfloat16 in load_kernels().dtypes else torch.float32
     source = open_folder(opened.weights, check=True, num_layers=opened.spec.num_layers)
     lora = read_plain_lora(opened.folder, source) if opened.is_adapter else None

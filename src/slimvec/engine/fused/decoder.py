@@ -1,10 +1,12 @@
 """`FusedDecoder`: the fastest way to run a small decoder, on compiled kernels or, recorded, in plain torch."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, Self, overload
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from slimvec.engine.fused.cache import FusedCache
@@ -106,8 +108,12 @@ class FusedDecoder:
         self._layers = self._empty(scale)
         for layer in read_layers(source, self.spec, self.dtype):
             self._layers.add(full.quantise(layer))
+        expected, found = full.states(), self(PackedBatch.from_sequences(texts.held_out))
+        norm = partial(F.rms_norm, normalized_shape=[self.spec.width], eps=self.spec.epsilon)
         if self._final_norm is not None:
-            texts.check(full.states(self._final_norm), self(PackedBatch.from_sequences(texts.held_out)))
+            texts.check(norm(expected, weight=self._final_norm), found)
+        else:  # a few channels are as large as all the others together, until a norm
+            texts.check(norm(expected), norm(found))
 
     @classmethod
     def from_folder(
@@ -177,7 +183,15 @@ class FusedDecoder:
         return cls(spec, source, embedding, causal=causal, dtype=dtype, kernel=kernel, int8=int8)
 
     @classmethod
-    def below(cls, hf_model: torch.nn.Module, number: int, *, causal: bool, dtype: torch.dtype) -> Self:
+    def below(
+        cls,
+        hf_model: torch.nn.Module,
+        number: int,
+        *,
+        causal: bool,
+        dtype: torch.dtype,
+        int8: Int8Texts | None = None,
+    ) -> Self:
         """Build from the first layers of a transformers model: its states are what leaves them, without a norm.
 
         Args:
@@ -185,9 +199,11 @@ class FusedDecoder:
             number: How many layers.
             causal: See `from_folder`.
             dtype: See `from_folder`.
+            int8: See `from_folder`; what is checked is what leaves the layers, with a plain norm.
 
         Raises:
             UnsupportedError: see `from_folder`.
+            ModelError: the check of `int8` failed.
         """
         spec = read_spec(hf_model.config.to_dict())  # type: ignore[operator, union-attr]
         spec = replace(spec, layers=spec.layers[:number])
@@ -195,7 +211,7 @@ class FusedDecoder:
         tensors = {name.removeprefix("base_model.model."): tensor for name, tensor in hf_model.state_dict().items()}
         source = WeightSource(lower_names(tensors, number), tensors.__getitem__)
         embedding = source.embedding(spec, dtype)
-        return cls(spec, source, embedding, causal=causal, dtype=dtype, kernel="auto", final_norm=False)
+        return cls(spec, source, embedding, causal=causal, dtype=dtype, kernel="auto", int8=int8, final_norm=False)
 
     @classmethod
     def above(cls, hf_model: torch.nn.Module, number: int, *, causal: bool, dtype: torch.dtype) -> Self:

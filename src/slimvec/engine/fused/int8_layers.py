@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from slimvec.engine.fused.int8 import fine_rounding, peaks, quantise_product, smoothing
@@ -96,10 +95,9 @@ class Int8Layers:
         smooth = smoothing(entered.output.peaks, layer.output), smoothing(entered.gate_up.peaks, layer.gate, layer.up)
         return _half_quantised(layer, entered, *smooth)
 
-    def states(self, final_norm: Tensor) -> Tensor:
-        """States [T, H] float32 of the texts held out, after all layers in full."""
-        held_out = self._x[self._num_measured :]
-        return F.rms_norm(held_out, held_out.shape[-1:], final_norm, self._spec.epsilon)
+    def states(self) -> Tensor:
+        """States [T, H] float32 of the texts held out, after all layers in full and before any norm."""
+        return self._x[self._num_measured :]
 
 
 @dataclass(frozen=True, eq=False)

@@ -214,7 +214,7 @@ class Recipe(Section):
         message = "trained_dims is what training writes; use loss.mrl_dims"
         refuse(self.model.trained_dims, "model.trained_dims", message)
         self._check_base()
-        self._check_cache()
+        self._check_frozen()
         if self.model.num_layers is not None:
             self._check_depth(self.model.num_layers)
         check_mined(self.loss, self.batch.negatives)
@@ -274,18 +274,20 @@ class Recipe(Section):
         reads = self.predicted_share is not None or isinstance(self.objective, Anchor | Revela)
         return reads or lm_weight or self.keeps_language_model
 
-    def _check_cache(self) -> None:
-        """See that states of frozen layers are kept only where they are the same from step to step."""
-        if not self.run.cache_states:
+    def _check_frozen(self) -> None:
+        """See that there are frozen layers to keep or to round, and that they give the same from step to step."""
+        kept = bool(self.run.cache_states)
+        rounded = self.tuning.frozen_dtype == "int8"
+        if not kept and not rounded:
             return
-        message = (
-            "cache_states without frozen layers; set tuning.first_layer above 0 with method lora, embedding_rank to 0"
-        )
-        refuse(not self.tuning.num_frozen, "run.cache_states", message)
-        message = "cache_states with attention_ramp, which changes what frozen layers give; leave one of them out"
-        refuse(self.run.attention_ramp, "run.cache_states", message)
+        refuse(kept and rounded, "run.cache_states", "cache_states with frozen_dtype int8; leave one of them out")
+        key, name = ("run.cache_states", "cache_states") if kept else ("tuning.frozen_dtype", "frozen_dtype int8")
+        message = "set tuning.first_layer above 0 with method lora, embedding_rank to 0, or leave it out"
+        refuse(not self.tuning.num_frozen, key, f"{name} without frozen layers; {message}")
+        message = "with attention_ramp, which changes what frozen layers give; leave one of them out"
+        refuse(self.run.attention_ramp, key, f"{name} {message}")
         message = "cache_states with an adaptation, which masks other tokens each time; leave cache_states out"
-        refuse(self.adaptation, "run.cache_states", message)
+        refuse(kept and self.adaptation, "run.cache_states", message)
 
     def _check_order_negatives(self) -> None:
         """See that hard negatives of reordered words are compared with something."""

@@ -75,7 +75,7 @@ def step_speed(
     add_lora(model.backbone, recipe.tuning)
     rate = 0.0
     with ExitStack() as stack:
-        stack.enter_context(fast_frozen(model.backbone, recipe, open_frozen, look=lambda: None))
+        stack.enter_context(fast_frozen(model, recipe, open_frozen))
         stack.enter_context(fast_training(model.backbone))
         if recipe.tuning.folded:
             stack.enter_context(folded_lora(model.backbone.modules()))

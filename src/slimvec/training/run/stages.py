@@ -222,7 +222,7 @@ def run_stage(
         StageInput(model, split.training, numbers, recipe, context.audience, context.open_teacher)
     )
     if work.start is not None and not (resume and _has_checkpoint(paths, recipe, processes)):
-        with fast_frozen(model.backbone, recipe, context.open_frozen, look=lambda: None):
+        with fast_frozen(model, recipe, context.open_frozen):
             work.start()
     trainer = Trainer(
         work.trainable,
@@ -247,7 +247,8 @@ def run_stage(
         keep_stage_card(describe_data(recipe.data, found, held, model.tokenizer), paths.metrics.parent, paths.number)
 
     processes.on_main(begin)
-    frozen = fast_frozen(model.backbone, recipe, context.open_frozen, look=trainer.look)
+    remark = context.audience.remark
+    frozen = fast_frozen(model, recipe, context.open_frozen, look=trainer.look, remark=remark)
     with frozen, context.fast_training(model.backbone):
         outcome = trainer.run()
     record = StageRecord(

@@ -6,19 +6,37 @@ attention, norms and activations of the other layers, as `slimvec.engine.fast_tr
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from slimvec.errors import InputError
 from slimvec.model.backbone import TransformersBackbone
+from slimvec.model.embedding_model import EmbeddingModel
 from slimvec.model.frozen_layers import LowerStates, frozen_layers, num_frozen, own_states
 from slimvec.model.state_cache import GB, kept_states
 from slimvec.text.batch import PackedBatch
+from slimvec.text.tokenizer import Tokenizer
 from slimvec.training.recipe import Recipe
+from slimvec.training.step.events import Remark
 
-OpenFrozen = Callable[[TransformersBackbone, int], LowerStates | None]
-"""Gives what runs the first layers of a backbone faster than it does, or None."""
+
+class OpenFrozen(Protocol):
+    """Gives what runs the first layers of a backbone faster than it does, or None."""
+
+    def __call__(
+        self, backbone: TransformersBackbone, number: int, *, int8: Tokenizer | None = None, remark: Remark = ...
+    ) -> LowerStates | None:
+        """Open the first layers.
+
+        Args:
+            backbone: With the right weights trainable.
+            number: How many layers.
+            int8: Round them to 8 bits if that is to be had, with this tokenizer's texts; None as the backbone has them.
+            remark: Told why they are not rounded.
+        """
+
 
 FastTraining = Callable[[TransformersBackbone], AbstractContextManager[object]]
 """Runs attention, norms and activations of a backbone faster within a block, with their gradients."""
@@ -29,31 +47,37 @@ PIECE_TOKENS = 512
 
 @contextmanager
 def fast_frozen(
-    backbone: TransformersBackbone, recipe: Recipe, open_frozen: OpenFrozen | None, *, look: Callable[[], None]
+    model: EmbeddingModel,
+    recipe: Recipe,
+    open_frozen: OpenFrozen | None,
+    *,
+    look: Callable[[], None] = lambda: None,
+    remark: Remark = lambda _line: None,
 ) -> Iterator[None]:
     """Run the frozen layers of a model in training the fastest way there is within the block.
 
     Args:
-        backbone: With the right weights trainable.
+        model: With the right weights trainable.
         recipe: Recipe of the stage.
         open_frozen: As the run was given it.
         look: Called now and then; may raise.
+        remark: Told why the layers are not in int8 where the recipe asks for it.
 
     Raises:
-        InputError: states shall be kept, and no layer is frozen.
+        InputError: states shall be kept, or layers in int8, and no layer is frozen.
     """
+    backbone = model.backbone
     number = num_frozen(backbone)
-    if recipe.run.cache_states and not number:
-        raise InputError(
-            f"run.cache_states {recipe.run.cache_states:g} for {recipe.base.name}, of which no layer is frozen",
-            expected="a decoder, and tuning.first_layer above 0",
-            do="leave cache_states out",
-        )
+    if not number:
+        _refuse_without(recipe)
     if not number or recipe.run.attention_ramp:  # the ramp changes what frozen layers give from step to step
         yield
         return
     with ExitStack() as stack:
-        states = open_frozen(backbone, number) if open_frozen is not None else None
+        int8 = model.tokenizer if recipe.tuning.frozen_dtype == "int8" else None
+        states = open_frozen(backbone, number, int8=int8, remark=remark) if open_frozen is not None else None
+        if int8 is not None and open_frozen is None:
+            remark("frozen layers in the model's own dtype, not in int8: the run was given nothing that runs them")
         if recipe.run.cache_states:
             computed = states or own_states(backbone, number)
             room = int(recipe.run.cache_states * GB)
@@ -62,6 +86,24 @@ def fast_frozen(
             states = _in_pieces(states, look)
             stack.enter_context(frozen_layers(backbone, number, states))
         yield
+
+
+def _refuse_without(recipe: Recipe) -> None:
+    """Refuse what is for frozen layers alone.
+
+    Raises:
+        InputError: the recipe asks for some of it.
+    """
+    for setting, given in (
+        (f"run.cache_states {recipe.run.cache_states:g}", recipe.run.cache_states),
+        ("tuning.frozen_dtype int8", recipe.tuning.frozen_dtype == "int8"),
+    ):
+        if given:
+            raise InputError(
+                f"{setting} for {recipe.base.name}, of which no layer is frozen",
+                expected="a decoder, and tuning.first_layer above 0",
+                do=f"leave {setting.split()[0].rpartition('.')[2]} out",
+            )
 
 
 def _in_pieces(states: LowerStates, look: Callable[[], None]) -> LowerStates:
