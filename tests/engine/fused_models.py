@@ -122,3 +122,10 @@ def use_isa(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip(f"no kernels: {load_kernels().reason}")
     monkeypatch.delenv("SLIMVEC_KERNELS", raising=False)  # the whole suite may be run without kernels
     monkeypatch.setenv("SLIMVEC_ISA", name)
+
+
+def use_int8(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have an instruction set of `ISAS` used that multiplies in int8, or skip the test."""
+    use_isa(name, monkeypatch)
+    if torch.int8 not in load_kernels().dtypes:
+        pytest.skip(f"no native kernel in int8: {load_kernels().reason}")

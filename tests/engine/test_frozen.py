@@ -7,14 +7,13 @@ import torch
 
 from slimvec.engine import int8_texts
 from slimvec.engine.frozen import open_frozen
-from slimvec.engine.kernels.library import load_kernels
 from slimvec.model.adapters import add_lora
 from slimvec.model.architectures import DECODERS
 from slimvec.model.frozen_layers import frozen_layers, num_frozen, own_states
 from slimvec.model.spec import LoraSettings
 from slimvec.text.batch import PackedBatch
 from tests import tiny
-from tests.engine.fused_models import ISAS, use_isa
+from tests.engine.fused_models import ISAS, use_int8, use_isa
 
 BATCH = PackedBatch.from_sequences([[5, 9, 7, 3, 8, 11, 2, 4], [6], [9, 9, 1, 30], [5, 9, 7, 3, 8, 11, 2, 5]])
 
@@ -69,9 +68,7 @@ def test_the_kernels_run_them(isa, monkeypatch):
 @pytest.fixture
 def int8_kernel(monkeypatch):
     """Have the best kernels there are multiply in int8, and tiny models' states move further than a real one's."""
-    use_isa(ISAS[0], monkeypatch)
-    if torch.int8 not in load_kernels().dtypes:
-        pytest.skip(f"no native kernel in int8: {load_kernels().reason}")
+    use_int8(ISAS[0], monkeypatch)
     monkeypatch.setattr(int8_texts, "MIN_COSINE", 0.99)
 
 

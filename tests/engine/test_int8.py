@@ -18,7 +18,7 @@ from slimvec.engine.kernels.library import Kernels, Packing, Target, load_kernel
 from slimvec.errors import InputError, ModelError
 from slimvec.model.architectures import DECODERS
 from slimvec.text.batch import PackedBatch
-from tests.engine.fused_models import ISAS, build, shapes, use_isa, windows
+from tests.engine.fused_models import ISAS, build, shapes, use_int8, windows
 from tests.tiny import VOCABULARY, embedding_model, random_batch
 
 SETTINGS = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2}
@@ -29,9 +29,7 @@ needs_native = pytest.mark.usefixtures("int8_kernel")
 
 @pytest.fixture(params=ISAS)
 def int8_kernel(request, monkeypatch):
-    use_isa(request.param, monkeypatch)
-    if torch.int8 not in load_kernels().dtypes:
-        pytest.skip(f"no native kernel in int8: {load_kernels().reason}")
+    use_int8(request.param, monkeypatch)
     if load_kernels().target.packing.int8_bits == 16:  # pairs of 16 bits: plain torch has to round as they do
         monkeypatch.setattr(int8, "ACTIVATION_LIMIT", 32767)
 

@@ -20,7 +20,7 @@ from slimvec.engine.fused import FusedDecoder, UnsupportedError
 from slimvec.engine.fused.int8_layers import Int8Texts
 from slimvec.engine.int8_texts import int8_texts
 from slimvec.engine.kernels.library import load_kernels
-from slimvec.engine.loading import LoadedEngine, why_not_fused
+from slimvec.engine.loading import LoadedEngine, why_not_fused, why_not_here
 from slimvec.errors import ModelError
 from slimvec.model.adapters import merge_lora
 from slimvec.model.backbone import TransformersBackbone
@@ -56,9 +56,8 @@ def open_frozen(
         try:
             return _open_int8(backbone, number, int8)
         except (UnsupportedError, ModelError) as error:
-            why = error.found if isinstance(error, ModelError) else error.reason
-            remark(f"frozen layers in the model's own dtype, not in int8: {why}")
-    if _why_not(backbone):
+            remark(error.found if isinstance(error, ModelError) else error.reason)
+    if why_not_here(backbone.recency, backbone.device):
         return None
     try:
         decoder = _below(backbone, number)
@@ -78,16 +77,9 @@ def _open_int8(backbone: TransformersBackbone, number: int, tokenizer: Tokenizer
     kernels = load_kernels()
     has = {torch.int8, backbone.hf_model.dtype} <= {*kernels.dtypes}
     missing = "" if has else f"no kernel multiplies in it: {kernels.reason}"
-    if reason := _why_not(backbone) or missing:
+    if reason := why_not_here(backbone.recency, backbone.device) or missing:
         raise UnsupportedError(reason)
     return _below(backbone, number, int8=int8_texts(tokenizer, Pooling(), f"what leaves the first {number} layers"))
-
-
-def _why_not(backbone: TransformersBackbone) -> str:
-    """Say why the fused decoder does not run a backbone, whatever its layers; empty where it may."""
-    if backbone.recency:
-        return f"attention is calibrated with recency {backbone.recency:g}"
-    return "" if backbone.device.type == "cpu" else f"the kernels run on the CPU, not on {backbone.device.type}"
 
 
 def _below(backbone: TransformersBackbone, number: int, int8: Int8Texts | None = None) -> FusedDecoder:

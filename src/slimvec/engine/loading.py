@@ -162,8 +162,13 @@ def why_not_fused(opened: OpenedModel, device: torch.device) -> str:
     """Say why the fused decoder does not run a model on a device; empty where it may."""
     if not is_decoder(opened.config):
         return f"architecture {opened.config['model_type']} is an encoder"
-    if opened.spec.recency:
-        return f"attention is calibrated with recency {opened.spec.recency:g}"
+    return why_not_here(opened.spec.recency, device)
+
+
+def why_not_here(recency: float, device: torch.device) -> str:
+    """Say why the fused decoder does not run a decoder with such attention on a device; empty where it may."""
+    if recency:
+        return f"attention is calibrated with recency {recency:g}"
     return "" if device.type == "cpu" else f"the fused decoder runs on the CPU, not on {device.type}"
 
 

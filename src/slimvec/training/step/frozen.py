@@ -74,10 +74,7 @@ def fast_frozen(
         yield
         return
     with ExitStack() as stack:
-        int8 = model.tokenizer if recipe.tuning.frozen_dtype == "int8" else None
-        states = open_frozen(backbone, number, int8=int8, remark=remark) if open_frozen is not None else None
-        if int8 is not None and open_frozen is None:
-            remark("frozen layers in the model's own dtype, not in int8: the run was given nothing that runs them")
+        states = _open(model, number, recipe, open_frozen, remark)
         if recipe.run.cache_states:
             computed = states or own_states(backbone, number)
             room = int(recipe.run.cache_states * GB)
@@ -88,22 +85,39 @@ def fast_frozen(
         yield
 
 
+def _open(
+    model: EmbeddingModel, number: int, recipe: Recipe, open_frozen: OpenFrozen | None, remark: Remark
+) -> LowerStates | None:
+    """Open the first layers in the recipe's dtype, where there is something that runs them."""
+    if recipe.tuning.frozen_dtype != "int8":
+        return open_frozen(model.backbone, number) if open_frozen is not None else None
+
+    def say(why: str) -> None:
+        remark(f"frozen layers in the model's own dtype, not in int8: {why}")
+
+    if open_frozen is None:
+        say("the run was given nothing that runs them")
+        return None
+    return open_frozen(model.backbone, number, int8=model.tokenizer, remark=say)
+
+
 def _refuse_without(recipe: Recipe) -> None:
     """Refuse what is for frozen layers alone.
 
     Raises:
         InputError: the recipe asks for some of it.
     """
-    for setting, given in (
-        (f"run.cache_states {recipe.run.cache_states:g}", recipe.run.cache_states),
-        ("tuning.frozen_dtype int8", recipe.tuning.frozen_dtype == "int8"),
-    ):
-        if given:
-            raise InputError(
-                f"{setting} for {recipe.base.name}, of which no layer is frozen",
-                expected="a decoder, and tuning.first_layer above 0",
-                do=f"leave {setting.split()[0].rpartition('.')[2]} out",
-            )
+    if recipe.run.cache_states:
+        setting, key = f"run.cache_states {recipe.run.cache_states:g}", "cache_states"
+    elif recipe.tuning.frozen_dtype == "int8":
+        setting, key = "tuning.frozen_dtype int8", "frozen_dtype"
+    else:
+        return
+    raise InputError(
+        f"{setting} for {recipe.base.name}, of which no layer is frozen",
+        expected="a decoder, and tuning.first_layer above 0",
+        do=f"leave {key} out",
+    )
 
 
 def _in_pieces(states: LowerStates, look: Callable[[], None]) -> LowerStates:
